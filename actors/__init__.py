@@ -1,0 +1,1 @@
+"""Who decides and who acts: supervisor, scheduler, executor and stats, each behind a mailbox."""

@@ -1,0 +1,117 @@
+"""Control groups (v2), where the host lets us make them: a fence that no process can leave.
+
+A tree in a cgroup is killed by one write, also those of its processes that made a session of their
+own and cleaned their environment. Without a writable subtree `process.py` does without. See the
+kernel's Documentation/admin-guide/cgroup-v2.rst.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """The cgroup of one run."""
+
+    path: Path
+
+    @property
+    def procs(self) -> Path:
+        """Writing 0 here moves the writer in."""
+        return self.path / "cgroup.procs"
+
+    def members(self) -> list[int]:
+        """Process ids in it, without those of another pid namespace (0)."""
+        try:
+            return [int(line) for line in self.procs.read_text().split() if line != "0"]
+        except OSError:
+            return []
+
+    def populated(self) -> bool:
+        """Whether a living process is in it."""
+        try:
+            return "populated 1" in (self.path / "cgroup.events").read_text()
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """KILL to every process in it, at once (Linux 5.14)."""
+        with suppress(FileNotFoundError):
+            (self.path / "cgroup.kill").write_text("1")
+
+    def remove(self) -> None:
+        """Remove it if it is empty."""
+        with suppress(OSError):
+            os.rmdir(self.path)
+
+
+class CgroupRoot:
+    """The directory below which each run gets its cgroup."""
+
+    def __init__(self, mount: Path, path: Path) -> None:
+        self._mount = mount
+        self._path = path
+
+    def create(self, run_id: str) -> Cgroup | None:
+        """A new cgroup, or None if the host no longer lets us."""
+        path = self._path / run_id
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            pass
+        except OSError:
+            return None
+        return Cgroup(path)
+
+    def of_process(self, pid: int, run_id: str) -> Cgroup | None:
+        """The run's cgroup that a living process is in (a former server may have had another)."""
+        try:
+            own = _v2_path(Path(f"/proc/{pid}/cgroup").read_text())
+        except OSError:
+            return None
+        if own is None or own.name != run_id:
+            return None
+        return Cgroup(self._mount / own.relative_to("/"))
+
+    def remove(self) -> None:
+        """Remove the directory if no run is left in it."""
+        with suppress(OSError):
+            os.rmdir(self._path)
+
+
+def find_cgroup_root(name: str) -> CgroupRoot | None:
+    """Make the directory `name` below the server's own cgroup; None where that is not allowed."""
+    try:
+        own = _v2_path(Path("/proc/self/cgroup").read_text())
+        mount = _v2_mount(Path("/proc/self/mounts").read_text())
+    except OSError:
+        return None
+    if own is None or mount is None:
+        return None
+    path = mount / own.relative_to("/") / name
+    try:
+        path.mkdir(exist_ok=True)
+        probe = path / "probe"
+        probe.mkdir(exist_ok=True)
+        usable = (probe / "cgroup.kill").exists() and os.access(probe / "cgroup.procs", os.W_OK)
+        probe.rmdir()
+    except OSError:
+        return None
+    return CgroupRoot(mount, path) if usable else None
+
+
+def _v2_path(proc_cgroup: str) -> Path | None:
+    for line in proc_cgroup.splitlines():
+        if line.startswith("0::/"):
+            return Path(line[3:])
+    return None
+
+
+def _v2_mount(mounts: str) -> Path | None:
+    for line in mounts.splitlines():
+        _, where, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            return Path(where)
+    return None

@@ -1,0 +1,123 @@
+"""Wall-clock time, and waiting for a moment of it.
+
+Nothing else reads the clock. Times are whole microseconds since 1970-01-01 UTC. `wait_until` also
+returns early when somebody sets the clock, so the caller looks again: a Job that is due at 09:00
+starts when the host's clock says 09:00, however it got there.
+"""
+
+import ctypes
+import errno
+import os
+import time
+from contextlib import suppress
+from typing import Protocol
+
+import trio
+
+TFD_TIMER_ABSTIME = 1
+TFD_TIMER_CANCEL_ON_SET = 2
+
+
+class Clock(Protocol):
+    """The seam: production reads the host's clock, a simulation makes its own."""
+
+    def now(self) -> int:
+        """µs since 1970-01-01 UTC."""
+        ...
+
+    async def wait_until(self, moment: int) -> None:
+        """Return when `now() >= moment`, or earlier if the clock was set: look again."""
+        ...
+
+
+class VirtualClock:
+    """Wall-clock time that follows Trio's clock, which a test moves (`MockClock`)."""
+
+    def __init__(self, start: int = 1_800_000_000_000_000) -> None:
+        self.start = start
+
+    def now(self) -> int:
+        """µs since 1970-01-01 UTC."""
+        return self.start + round(trio.current_time() * 1_000_000)
+
+    async def wait_until(self, moment: int) -> None:
+        """Sleep on Trio's clock."""
+        await trio.sleep((moment - self.now()) / 1_000_000)
+
+
+class SystemClock:
+    """The host's clock, with a timerfd (timerfd_create(2)) on CLOCK_REALTIME.
+
+    A monotonic sleep would miss a clock that is set, and time that the host spends suspended.
+    """
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = self._libc.timerfd_create(
+            time.CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC
+        )
+        if self._descriptor < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+
+    def now(self) -> int:
+        """µs since 1970-01-01 UTC."""
+        return time.time_ns() // 1000
+
+    async def wait_until(self, moment: int) -> None:
+        """Sleep until the clock says `moment`, or somebody sets it. One waiter at a time."""
+        seconds, us = divmod(max(moment, 1), 1_000_000)
+        spec = (ctypes.c_long * 4)(0, 0, seconds, us * 1000)
+        flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+        if self._libc.timerfd_settime(self._descriptor, flags, spec, None) < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime failed")
+        await trio.lowlevel.wait_readable(self._descriptor)
+        try:
+            os.read(self._descriptor, 8)
+        except OSError as error:
+            if error.errno not in (errno.ECANCELED, errno.EAGAIN):
+                raise
+
+    def close(self) -> None:
+        """Give the timer back."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+class Alarm:
+    """Calls `ring` when the moment that was last set has come. No timer runs when none is set."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._moment: int | None = None
+        self._changed = trio.Event()
+
+    def set(self, moment: int | None) -> None:
+        """Ring at `moment` (µs) and no longer at the one before; None: do not ring."""
+        if moment != self._moment:
+            self._moment = moment
+            self._changed.set()
+
+    async def run(self, ring: "Ring") -> None:
+        """Wait, ring, and forget the moment. Runs until cancelled."""
+        while True:
+            self._changed = trio.Event()
+            if self._moment is None:
+                await self._changed.wait()
+                continue
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cancel_on_change, nursery.cancel_scope, self._changed)
+                await self._clock.wait_until(self._moment)
+                nursery.cancel_scope.cancel()
+            if self._moment is not None and self._clock.now() >= self._moment:
+                self._moment = None
+                await ring()
+
+    async def _cancel_on_change(self, scope: trio.CancelScope, changed: trio.Event) -> None:
+        await changed.wait()
+        scope.cancel()
+
+
+class Ring(Protocol):
+    """What an alarm does when it goes off."""
+
+    async def __call__(self) -> None: ...

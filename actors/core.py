@@ -1,0 +1,463 @@
+"""What a message does to the database: plain synchronous code, without time, threads or channels.
+
+`Core.decide` takes a batch of messages through one transaction: each in a savepoint of its own,
+then whatever may start now is claimed, then one commit. What must happen outside (start a program,
+end one) comes back as messages for the executor and is sent after the commit: intent before act.
+
+The order: among the eligible the higher priority, then the earlier position; ahead of them all the
+reservations in the order in which they came; and never more at once than the limits allow.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import outcome
+
+from actors import messages as m
+from actors.actor import Message
+from actors.identity import Identity
+from actors.job_type import JobType
+from actors.public import batch_body, job_body
+from storage import idempotency, jobs, reservations, runs, scheduler
+from storage.database import transaction
+from storage.errors import Refusal
+from storage.job import (
+    TERMINAL,
+    Job,
+    JobStatus,
+    Lane,
+    NewJob,
+    Reservation,
+    RunError,
+    RunStatus,
+    SchedulerConfig,
+    StopReason,
+    to_us,
+)
+from storage.runs import Outcome, RunIntent
+from storage.transaction import Fact, Transaction
+
+DUE_PER_BATCH_MAX = 500
+"""Jobs that become due or expire in one transaction; the rest follows in the next."""
+
+STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
+    "cancel": (RunStatus.CANCELLED, None),
+    "timeout": (
+        RunStatus.FAILED,
+        RunError(code="timeout", message="it ran longer than its timeout allows"),
+    ),
+    "output_limit": (
+        RunStatus.FAILED,
+        RunError(code="output_limit", message="it wrote more output than its type allows"),
+    ),
+    "shutdown": (
+        RunStatus.FAILED,
+        RunError(code="interrupted", message="the server shut down before it ended"),
+    ),
+}
+"""What a run ends as when headway ended it, whatever exit status the program then showed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one committed batch leaves to do: answer, act, publish, and wake at `next_due` (µs)."""
+
+    answers: list[outcome.Outcome[Any]]
+    effects: list[Message]
+    facts: list[Fact]
+    next_due: int | None
+
+
+class Core:
+    """The rules. Holds what was configured; everything else it reads from the transaction."""
+
+    def __init__(
+        self,
+        *,
+        job_types: Mapping[str, JobType],
+        concurrency: int,
+        max_queued: int,
+        identity: Identity,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._types = job_types
+        self._concurrency = concurrency
+        self._max_queued = max_queued
+        self._identity = identity
+        self._new_id = new_id
+        self._draining = False
+
+    def recover(self, connection: apsw.Connection, now: int) -> Decision:
+        """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
+        effects: list[Message] = []
+        with transaction(connection):
+            tx = Transaction(connection, now)
+            tx.fact("server.started", server_id=self._identity.server_id)
+            reservations.end_direct(
+                tx, "the server restarted", except_server_id=self._identity.server_id
+            )
+            for intent, server_id in runs.running_intents(connection):
+                if intent.lane == "direct" and server_id != self._identity.server_id:
+                    runs.request_stop(tx, intent.run_id, "cancel")
+            effects += [m.EnsureRun(intent=it) for it, _ in runs.running_intents(connection)]
+            self._dispatch(tx, effects)
+            next_due = self._next_due(tx)
+        return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
+
+    def decide(self, connection: apsw.Connection, now: int, batch: list[Message]) -> Decision:
+        """Apply a batch in one transaction.
+
+        Raises:
+            apsw.FullError: the disk is full; nothing of the batch happened.
+            apsw.Error: anything else that SQLite reports; the outcome of a commit is unknown.
+        """
+        answers: list[outcome.Outcome[Any]] = []
+        effects: list[Message] = []
+        with transaction(connection):
+            tx = Transaction(connection, now)
+            for message in batch:
+                mark = len(effects)
+                try:
+                    with tx.savepoint():
+                        answers.append(outcome.Value(self._apply(tx, message, effects)))
+                except Refusal as refusal:
+                    del effects[mark:]
+                    answers.append(outcome.Error(refusal))
+            self._dispatch(tx, effects)
+            next_due = self._next_due(tx)
+        return Decision(answers=answers, effects=effects, facts=tx.facts, next_due=next_due)
+
+    # ---- messages ----------------------------------------------------------------------------
+
+    def _apply(self, tx: Transaction, message: Message, effects: list[Message]) -> Any:
+        match message:
+            case m.SubmitJobs():
+                return self._submit(tx, message)
+            case m.RunExited():
+                return self._finish(tx, message)
+            case m.RunProcess(run_id=run_id, pid=pid):
+                return runs.note_process(tx, run_id, pid)
+            case m.RunProgressed(job_id=job_id, progress=progress):
+                return jobs.write_progress(tx, job_id, progress)
+            case m.RunOverstepped(run_id=run_id, reason=reason):
+                return self._stop_run(tx, run_id, reason, effects)
+            case m.MomentCame():
+                return None
+            case m.CancelJob(job_id=job_id):
+                return self._cancel(tx, job_id, effects)
+            case m.PatchJob():
+                return self._patch(tx, message)
+            case m.DeleteJob(job_id=job_id, if_match=if_match):
+                return self._delete(tx, job_id, if_match)
+            case m.RetryJob(job_id=job_id):
+                return self._retry(tx, job_id)
+            case m.TriggerJob():
+                return self._trigger(tx, message, effects)
+            case m.StartDirect():
+                return self._start_direct(tx, message)
+            case m.AbandonDirect(ticket=ticket):
+                if not reservations.end(tx, ticket.reservation_id, "the client went away"):
+                    self._stop_run(tx, ticket.run_id, "cancel", effects)
+                return None
+            case m.Reserve(ttl_s=ttl_s):
+                return self._reserve(tx, ttl_s, effects)
+            case m.ReleaseReservation(reservation_id=reservation_id):
+                return self._release(tx, reservation_id)
+            case m.StartScheduler():
+                return scheduler.set_running(tx, True)
+            case m.StopScheduler():
+                return scheduler.set_running(tx, False)
+            case m.ConfigureScheduler():
+                return self._configure(tx, message)
+            case m.Drain():
+                self._draining = True
+                return reservations.end_direct(tx, "the server is shutting down")
+            case m.StopRuns(immediately=immediately):
+                return self._stop_all(tx, immediately, effects)
+            case _:
+                raise AssertionError(f"the scheduler does not understand {message!r}")
+
+    def _submit(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
+        if message.key is not None and (kept := idempotency.replay(tx, message.key)):
+            return m.Submission(jobs=(), response=kept[0], location=kept[1], replayed=True)
+        self._refuse_when_full(tx, len(message.jobs))
+        queued = tuple(
+            jobs.insert_job(tx, self._new_id("job"), new, origin=message.origin)
+            for new in message.jobs
+        )
+        location = None if message.batch else f"/jobs/{queued[0].job_id}"
+        if message.key is None:
+            return m.Submission(jobs=queued, location=location)
+        body = batch_body(queued) if message.batch else job_body(queued[0], self._types)
+        idempotency.keep(tx, message.key, body, location)
+        return m.Submission(jobs=queued, response=body, location=location)
+
+    def _refuse_when_full(self, tx: Transaction, more: int) -> None:
+        if sum(scheduler.queue_length(tx.connection)) + more > self._max_queued:
+            raise Refusal(
+                "queue_full",
+                f"the queue holds at most {self._max_queued} Jobs: try again when some have run",
+            )
+
+    def _finish(self, tx: Transaction, message: m.RunExited) -> None:
+        stop_reason = tx.execute(
+            "SELECT stop_reason FROM job_runs WHERE run_id = ?", (message.run_id,)
+        ).get
+        ended = judge(message.outcome, stop_reason)
+        if not runs.finish_run(tx, message.run_id, ended):
+            return
+        job_id = tx.execute("SELECT job_id FROM job_runs WHERE run_id = ?", (message.run_id,)).get
+        if job_id is not None:
+            jobs.move(
+                tx,
+                job_id,
+                JobStatus.RUNNING,
+                JobStatus(ended.status.value),
+                reason=None if ended.error is None else ended.error.message,
+            )
+
+    def _cancel(self, tx: Transaction, job_id: str, effects: list[Message]) -> Job:
+        job = jobs.find_job(tx.connection, job_id)
+        if job.status is JobStatus.QUEUED:
+            jobs.cancel_queued(tx, job_id)
+        elif job.status is JobStatus.RUNNING:
+            run_id = tx.execute("SELECT run_id FROM job_runs WHERE job_id = ?", (job_id,)).get
+            if self._stop_run(tx, run_id, "cancel", effects):
+                tx.fact("job.cancel_requested", job_id=job_id, run_id=run_id)
+        elif job.status is not JobStatus.CANCELLED:
+            raise Refusal("wrong_state", f"{job_id} is {job.status} and can no longer be cancelled")
+        return jobs.find_job(tx.connection, job_id)
+
+    def _patch(self, tx: Transaction, message: m.PatchJob) -> Job:
+        job = self._queued_job(tx, message.job_id, message.if_match, "changed")
+        return jobs.patch_job(tx, job, message.patch)
+
+    def _delete(self, tx: Transaction, job_id: str, if_match: frozenset[str] | None) -> Job:
+        self._queued_job(tx, job_id, if_match, "deleted: POST its /cancel instead")
+        jobs.cancel_queued(tx, job_id)
+        return jobs.find_job(tx.connection, job_id)
+
+    def _queued_job(
+        self, tx: Transaction, job_id: str, if_match: frozenset[str] | None, verb: str
+    ) -> Job:
+        job = jobs.find_job(tx.connection, job_id)
+        if if_match is not None and if_match.isdisjoint(("*", f'"{job.version}"')):
+            raise Refusal(
+                "precondition_failed",
+                f'{job_id} is at version "{job.version}" now: GET it and decide again',
+            )
+        if job.status is not JobStatus.QUEUED:
+            raise Refusal(
+                "wrong_state", f"{job_id} is {job.status}; only a QUEUED Job can be {verb}"
+            )
+        return job
+
+    def _retry(self, tx: Transaction, job_id: str) -> Job:
+        job = jobs.find_job(tx.connection, job_id)
+        if job.status not in TERMINAL:
+            raise Refusal(
+                "wrong_state", f"{job_id} is {job.status}: it can be retried when it has ended"
+            )
+        if job.type not in self._types:
+            raise Refusal(
+                "unknown_type", f"the type {job.type} of {job_id} is no longer configured"
+            )
+        self._refuse_when_full(tx, 1)
+        again = NewJob(
+            type=job.type,
+            params=self._types[job.type].accept(job.params),
+            priority=job.priority,
+            name=job.name,
+            labels=job.labels,
+            timeout_s=job.timeout_s,
+        )
+        return jobs.insert_job(tx, self._new_id("job"), again, origin="retry", retry_of=job_id)
+
+    def _trigger(self, tx: Transaction, message: m.TriggerJob, effects: list[Message]) -> Job:
+        if self._draining:
+            raise Refusal("shutting_down", "the server is shutting down: try again shortly")
+        new = NewJob.model_construct(type=message.type, params=message.params)
+        job = jobs.insert_job(tx, self._new_id("job"), new, origin="legacy")
+        self._claim(tx, job, "legacy", effects)
+        return jobs.find_job(tx.connection, job.job_id)
+
+    def _start_direct(self, tx: Transaction, message: m.StartDirect) -> m.DirectTicket:
+        if self._draining:
+            raise Refusal("shutting_down", "the server is shutting down: try again shortly")
+        ticket = m.DirectTicket(reservation_id=self._new_id("rsv"), run_id=self._new_id("run"))
+        reservations.insert_direct(
+            tx,
+            ticket.reservation_id,
+            run_id=ticket.run_id,
+            type=message.type,
+            params=message.params,
+            server_id=self._identity.server_id,
+        )
+        return ticket
+
+    def _reserve(self, tx: Transaction, ttl_s: float, effects: list[Message]) -> Reservation:
+        reservation_id = self._new_id("rsv")
+        reservations.insert_hold(
+            tx, reservation_id, ttl_s=ttl_s, server_id=self._identity.server_id
+        )
+        # So that the answer says HELD if the slot is free already.
+        self._dispatch(tx, effects)
+        return reservations.find_reservation(tx.connection, reservation_id)
+
+    def _release(self, tx: Transaction, reservation_id: str) -> Reservation:
+        found = reservations.find_reservation(tx.connection, reservation_id)
+        if found.kind == "direct":
+            raise Refusal(
+                "wrong_state", f"{reservation_id} belongs to a direct run and ends with its client"
+            )
+        reservations.end(tx, reservation_id, "released")
+        return reservations.find_reservation(tx.connection, reservation_id)
+
+    def _configure(self, tx: Transaction, message: m.ConfigureScheduler) -> SchedulerConfig:
+        if message.set_concurrency:
+            scheduler.override_concurrency(tx, message.concurrency)
+        for type_name, limit in message.types.items():
+            scheduler.override_type_limit(tx, type_name, limit)
+        config = self.config(tx.connection)
+        tx.fact("scheduler.configured", concurrency=config.concurrency, types=config.types)
+        return config
+
+    def config(self, connection: apsw.Connection) -> SchedulerConfig:
+        """The limits in force: what was set over HTTP, else what was configured."""
+        concurrency, limits = scheduler.overrides(connection)
+        return SchedulerConfig(
+            concurrency=concurrency or self._concurrency,
+            types={
+                name: limits.get(name, job_type.concurrency)
+                for name, job_type in self._types.items()
+            },
+            overridden=["concurrency"] * (concurrency is not None)
+            + [f"types.{name}" for name in sorted(limits)],
+        )
+
+    def _stop_all(self, tx: Transaction, immediately: bool, effects: list[Message]) -> None:
+        for intent, _ in runs.running_intents(tx.connection):
+            runs.request_stop(tx, intent.run_id, "shutdown")
+            effects.append(
+                m.StopRun(run_id=intent.run_id, reason="shutdown", immediately=immediately)
+            )
+
+    def _stop_run(
+        self, tx: Transaction, run_id: str, reason: StopReason, effects: list[Message]
+    ) -> bool:
+        if not runs.request_stop(tx, run_id, reason):
+            return False
+        effects.append(m.StopRun(run_id=run_id, reason=reason))
+        return True
+
+    # ---- dispatch ----------------------------------------------------------------------------
+
+    def _dispatch(self, tx: Transaction, effects: list[Message]) -> None:
+        """Promote, expire, then fill the free slots: reservations first, then the queue."""
+        jobs.promote_due(tx, DUE_PER_BATCH_MAX)
+        jobs.skip_expired(tx, DUE_PER_BATCH_MAX)
+        reservations.end_expired(tx)
+        if self._draining:
+            return
+        concurrency, limits = scheduler.overrides(tx.connection)
+        busy = runs.busy_by_type(tx.connection)
+        free = (concurrency or self._concurrency) - sum(busy.values())
+        free -= reservations.count_held(tx.connection)
+        queue_moves = scheduler.is_running(tx.connection)
+
+        def below_limit(type_name: str) -> bool:
+            limit = limits.get(type_name, self._types[type_name].concurrency)
+            return limit is None or busy.get(type_name, 0) < limit
+
+        while free > 0:
+            claim = reservations.first_waiting(tx)
+            started: str | None
+            if claim is not None:
+                started = self._serve_claim(tx, claim, below_limit, effects)
+            elif queue_moves:
+                job = jobs.next_eligible(tx, [name for name in self._types if below_limit(name)])
+                started = None if job is None else self._claim(tx, job, "queue", effects)
+            else:
+                return
+            if started is None:
+                return
+            busy[started] = busy.get(started, 0) + 1
+            free -= 1
+
+    def _serve_claim(
+        self,
+        tx: Transaction,
+        claim: reservations.Claim,
+        below_limit: Callable[[str], bool],
+        effects: list[Message],
+    ) -> str | None:
+        """Give the slot to a reservation; None if its type is at its limit, and all must wait."""
+        if claim.direct is None:
+            reservations.hold(tx, claim.reservation_id)
+            return ""
+        if not below_limit(claim.direct.type):
+            return None
+        reservations.end(tx, claim.reservation_id, "started")
+        job_type = self._types[claim.direct.type]
+        intent = RunIntent(
+            run_id=claim.direct.run_id,
+            job_id=None,
+            type=claim.direct.type,
+            lane="direct",
+            params=claim.direct.params,
+            timeout_s=job_type.timeout_s,
+            boot_id=self._identity.boot_id,
+        )
+        self._intend(tx, intent, claim.created_at, effects)
+        return intent.type
+
+    def _claim(self, tx: Transaction, job: Job, lane: Lane, effects: list[Message]) -> str:
+        """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
+        jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
+        intent = RunIntent(
+            run_id=self._new_id("run"),
+            job_id=job.job_id,
+            type=job.type,
+            lane=lane,
+            params=job.params,
+            timeout_s=job.timeout_s or self._types[job.type].timeout_s,
+            boot_id=self._identity.boot_id,
+        )
+        self._intend(tx, intent, to_us(max(job.created_at, job.run_at or job.created_at)), effects)
+        return job.type
+
+    def _intend(
+        self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]
+    ) -> None:
+        argv = self._types[intent.type].display_argv(intent.params)
+        runs.insert_run(
+            tx,
+            intent,
+            server_id=self._identity.server_id,
+            argv=argv,
+            eligible_at=min(eligible_at, tx.now),
+        )
+        effects.append(m.EnsureRun(intent=intent))
+
+    def _next_due(self, tx: Transaction) -> int | None:
+        moments = (jobs.next_due(tx), reservations.next_expiry(tx))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+
+def judge(seen: Outcome, stop_reason: StopReason | None) -> Outcome:
+    """What a run ended as: what the executor saw, unless headway itself had ended it."""
+    if stop_reason is None:
+        return seen
+    status, error = STOPPED[stop_reason]
+    return Outcome(
+        status=status,
+        pid=seen.pid,
+        exit_code=seen.exit_code,
+        signal=seen.signal,
+        error=error,
+        result=seen.result,
+        artifacts=seen.artifacts,
+        log=seen.log,
+    )

@@ -1,0 +1,324 @@
+"""The executor: makes runs true. For each run one task starts it or finds it again, waits, reports.
+
+It holds nothing that must survive: what it is told to ensure it decides by fact, from the run's
+directory and the processes that live. So being told twice, after any crash, does no harm.
+
+Invariant: when `RunExited` is told, no process of the run is left.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import structlog
+import trio
+
+from actors.actor import Actor, Envelope, Mailbox
+from actors.inotify import Inotify
+from actors.job_type import JobType
+from actors.messages import (
+    EnsureRun,
+    RunExited,
+    RunOverstepped,
+    RunProcess,
+    RunProgressed,
+    StopRun,
+)
+from actors.process import SHIM_NAME, ExitRecord, Host, Launch, Process, SpawnFailed
+from actors.run_files import RunFiles
+from storage.database import Runner
+from storage.job import Artifact, ErrorCode, RunError, RunStatus
+from storage.runs import Outcome, RunIntent
+
+SHOW_PROCESS_AFTER_S = 0.05
+"""A run that is over sooner brings its process id with its end, and saves one commit."""
+
+FILE_CHANGE_PAUSE_S = 0.1
+"""How often, at most, progress is read and the size of a log is looked at."""
+
+IMMEDIATE_GRACE_S = 0.5
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run in the executor's care."""
+
+    intent: RunIntent
+    files: RunFiles
+    stop: trio.Event = field(default_factory=trio.Event)
+    at_once: trio.Event = field(default_factory=trio.Event)
+    killed: bool = False
+    process: Process | None = None
+
+
+class Executor(Actor):
+    """Owns the processes."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        *,
+        scheduler: Mailbox,
+        host: Host,
+        job_types: Mapping[str, JobType],
+        server_environment: Mapping[str, str],
+        runs_dir: Path,
+        runner: Runner,
+    ) -> None:
+        super().__init__(mailbox)
+        self._scheduler = scheduler
+        self._host = host
+        self._types = job_types
+        self._server_environment = server_environment
+        self._runs_dir = runs_dir
+        self._runner = runner
+        self._runs: dict[str, _Run] = {}
+        self._watched: dict[int, _Run] = {}
+        self._inotify = Inotify()
+        self._nursery: trio.Nursery
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Nothing to recover here: the scheduler says which runs to ensure."""
+        self._nursery = nursery
+        nursery.start_soon(self._follow_files)
+
+    async def handle(self, batch: list[Envelope]) -> None:
+        """Begin to care for a run, or begin to end it."""
+        for envelope in batch:
+            match envelope.message:
+                case EnsureRun(intent=intent):
+                    self._ensure(intent)
+                case StopRun(run_id=run_id, immediately=immediately):
+                    # A run that is not here has ended; its RunExited is on its way.
+                    if run := self._runs.get(run_id):
+                        run.stop.set()
+                        if immediately:
+                            run.at_once.set()
+                case other:
+                    raise AssertionError(f"the executor does not understand {other!r}")
+
+    def _ensure(self, intent: RunIntent) -> None:
+        if intent.run_id in self._runs:
+            return
+        run = _Run(intent=intent, files=RunFiles(self._runs_dir / intent.run_id))
+        if intent.stop_reason is not None:
+            run.stop.set()
+        self._runs[intent.run_id] = run
+        self._nursery.start_soon(self._care, run)
+
+    async def _care(self, run: _Run) -> None:
+        """The life of one run: begin or find, wait, clean up, collect, report."""
+        ids = {"run_id": run.intent.run_id, "job_id": run.intent.job_id}
+        try:
+            outcome = await self._collect(run, await self._live(run))
+        finally:
+            if run.process is not None:
+                run.process.close()
+        log.info("run ended", **ids, status=outcome.status.value)
+        await self._scheduler.tell(RunExited(run_id=run.intent.run_id, outcome=outcome))
+        del self._runs[run.intent.run_id]
+
+    async def _live(self, run: _Run) -> Outcome:
+        try:
+            run.process = await self._begin(run)
+        except SpawnFailed as error:
+            return failed("spawn", str(error))
+        if run.process is not None:
+            log.info("run has a process", run_id=run.intent.run_id, pid=run.process.pid)
+            await self._wait(run, run.process)
+        return self._judge(run)
+
+    # ---- begin -------------------------------------------------------------------------------
+
+    async def _begin(self, run: _Run) -> Process | None:
+        """The run's process: started now, or found. None: it has ended, or shall never begin."""
+        if run.files.create():
+            return None if run.stop.is_set() else self._launch(run)
+        record = run.files.exit_record()
+        if record.ended:
+            return None
+        if run.intent.boot_id != self._host.boot_id:
+            return None
+        if process := self._host.adopt(run.intent.run_id, record):
+            log.info("run adopted", run_id=run.intent.run_id, pid=process.pid)
+            return process
+        # The shim has gone. It may have written its last line since we looked.
+        record = run.files.exit_record()
+        if record.started:
+            if not record.ended:
+                await self._host.sweep(frozenset({run.intent.run_id}))
+            return None
+        # Neither a word of the shim nor a process: never started. Now, under the same id.
+        run.files.fill()
+        return None if run.stop.is_set() else self._launch(run)
+
+    def _launch(self, run: _Run) -> Process:
+        intent, files = run.intent, run.files
+        job_type = self._types.get(intent.type)
+        if job_type is None:
+            raise SpawnFailed(f"the type {intent.type} is no longer configured")
+        stdin = job_type.stdin(intent.params)
+        if stdin is not None:
+            files.stdin.write_bytes(stdin)
+        environment = {
+            **job_type.environment(self._server_environment),
+            "HEADWAY_RUN_ID": intent.run_id,
+            "HEADWAY_ARTIFACTS": str(files.artifacts),
+            "HEADWAY_REPORT": str(files.report),
+        }
+        if intent.job_id is not None:
+            environment["HEADWAY_JOB_ID"] = intent.job_id
+        return self._host.launch(
+            Launch(
+                run_id=intent.run_id,
+                argv=job_type.argv(intent.params),
+                environment=environment,
+                work_dir=files.work,
+                log=files.log,
+                exit_file=files.exit,
+                stdin=None if stdin is None else files.stdin,
+            )
+        )
+
+    # ---- wait --------------------------------------------------------------------------------
+
+    async def _wait(self, run: _Run, process: Process) -> None:
+        """Until the program has ended by itself or been ended, and nothing of it is left."""
+        watches = self._watch(run)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show_process, run, process)
+                nursery.start_soon(self._end_when_late, run, process)
+                nursery.start_soon(self._end_when_told, run, process)
+                await process.wait()
+                nursery.cancel_scope.cancel()
+            # What the program left behind ends with its run; a shim that was killed leaves it all.
+            with trio.CancelScope(shield=True):
+                await process.kill()
+        finally:
+            self._unwatch(watches)
+
+    async def _show_process(self, run: _Run, process: Process) -> None:
+        await trio.sleep(SHOW_PROCESS_AFTER_S)
+        # What was written before the files were watched.
+        await self._look_at(run)
+        await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
+
+    async def _end_when_late(self, run: _Run, process: Process) -> None:
+        await trio.sleep(max(0.0, run.intent.timeout_s - process.age_s()))
+        await self._scheduler.tell(RunOverstepped(run_id=run.intent.run_id, reason="timeout"))
+
+    async def _end_when_told(self, run: _Run, process: Process) -> None:
+        await run.stop.wait()
+        job_type = self._types.get(run.intent.type)
+        grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
+        process.terminate()
+        with trio.move_on_after(grace_s):
+            await run.at_once.wait()
+            await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
+        run.killed = True
+        await process.kill()
+
+    # ---- collect -----------------------------------------------------------------------------
+
+    def _judge(self, run: _Run) -> Outcome:
+        """What the exit file says, in the words of the contract."""
+        record = run.files.exit_record()
+        job_type = self._types.get(run.intent.type)
+        skip_codes = () if job_type is None else job_type.skip_exit_codes
+        if record.exit_code in (126, 127):
+            line = run.files.last_log_line()
+            if line.startswith(f"{SHIM_NAME}: "):
+                return failed("spawn", f"cannot start the program: {line}")
+        return outcome_of(record, skip_codes, killed=run.killed)
+
+    async def _collect(self, run: _Run, outcome: Outcome) -> Outcome:
+        """Add the last report, the artifacts and the size of the log."""
+        files = run.files
+        if not files.root.exists():
+            return outcome
+        if files.read_report():
+            await self._tell_progress(run)
+        artifacts: tuple[Artifact, ...] = ()
+        if files.has_artifacts():
+            artifacts = await self._runner.run(files.list_artifacts)
+        self._cap_log(run)
+        files.remove_work()
+        return replace(
+            outcome,
+            pid=run.process.pid if run.process else files.exit_record().pid,
+            result=files.report_state.result,
+            artifacts=artifacts,
+            log=files.log_summary(),
+        )
+
+    # ---- files -------------------------------------------------------------------------------
+
+    def _watch(self, run: _Run) -> tuple[int, ...]:
+        watches = (self._inotify.watch(run.files.log), self._inotify.watch(run.files.report))
+        for watch in watches:
+            self._watched[watch] = run
+        return watches
+
+    def _unwatch(self, watches: tuple[int, ...]) -> None:
+        for watch in watches:
+            del self._watched[watch]
+            self._inotify.unwatch(watch)
+
+    async def _follow_files(self) -> None:
+        with self._inotify:
+            while True:
+                for watch in await self._inotify.changes():
+                    if run := self._watched.get(watch):
+                        await self._look_at(run)
+                await trio.sleep(FILE_CHANGE_PAUSE_S)
+
+    async def _look_at(self, run: _Run) -> None:
+        if run.files.read_report():
+            await self._tell_progress(run)
+        if self._cap_log(run):
+            await self._scheduler.tell(
+                RunOverstepped(run_id=run.intent.run_id, reason="output_limit")
+            )
+
+    async def _tell_progress(self, run: _Run) -> None:
+        progress = run.files.report_state.progress
+        if run.intent.job_id is not None and progress is not None:
+            await self._scheduler.tell(
+                RunProgressed(run_id=run.intent.run_id, job_id=run.intent.job_id, progress=progress)
+            )
+
+    def _cap_log(self, run: _Run) -> bool:
+        """Drop the middle of a log that is too long. True if the type wants the run ended."""
+        job_type = self._types.get(run.intent.type)
+        if job_type is None:
+            return False
+        size = run.files.log_summary().bytes
+        if size <= job_type.output_limit_bytes:
+            return False
+        run.files.drop_middle(job_type.output_limit_bytes)
+        return job_type.on_output_limit == "fail"
+
+
+def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool) -> Outcome:
+    """The table of the contract: what a program's end means for its run."""
+    if record.exit_code == 0:
+        return Outcome(status=RunStatus.COMPLETED, exit_code=0)
+    if record.exit_code is not None:
+        if record.exit_code in skip_codes:
+            return Outcome(status=RunStatus.SKIPPED, exit_code=record.exit_code)
+        message = f"the program ended with exit status {record.exit_code}"
+        return replace(failed("exit_status", message), exit_code=record.exit_code)
+    if record.signal is not None:
+        message = f"the program was ended by signal {record.signal}"
+        return replace(failed("signal", message), signal=record.signal)
+    if killed:
+        return replace(failed("signal", "the program was ended by signal 9"), signal=9)
+    return failed("interrupted", "no exit status was recorded: the host or the shim went down")
+
+
+def failed(code: ErrorCode, message: str) -> Outcome:
+    """A run that failed."""
+    return Outcome(status=RunStatus.FAILED, error=RunError(code=code, message=message))

@@ -1,0 +1,41 @@
+"""Names that are given once: ids of Jobs, runs and reservations, and of one life of the server."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from actors.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which boot of the host, and which life of the server, claims runs."""
+
+    boot_id: str
+    server_id: str
+
+
+class Ids:
+    """UUIDv7 with a prefix (RFC 9562, 5.7; method 3: sub-millisecond time in rand_a).
+
+    Ids grow even when the clock is set back, so that the newest is the last in every index.
+    """
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._last = 0
+        # The writer's thread and the event loop both name things.
+        self._lock = threading.Lock()
+
+    def __call__(self, prefix: str) -> str:
+        """A new id, for instance `job-01890a5d-ac96-774b-bcce-b302099a8057`."""
+        milliseconds, us = divmod(self._clock.now(), 1000)
+        # 48 bits of milliseconds, then 12 bits of their fraction.
+        ticks = milliseconds << 12 | us * 4096 // 1000
+        with self._lock:
+            self._last = ticks = max(ticks, self._last + 1)
+        value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62
+        value |= int.from_bytes(self._random_bytes(8)) >> 2
+        return f"{prefix}-{UUID(int=value)}"

@@ -1,0 +1,102 @@
+"""Hearing that a file has changed, from the kernel, without polling (inotify(7)).
+
+The standard library has no inotify, and watchers from elsewhere bring a thread of their own that
+takes seconds to cancel.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import trio
+
+IN_MODIFY = 0x2
+IN_ATTRIB = 0x4
+IN_CLOSE_WRITE = 0x8
+IN_CREATE = 0x100
+_HEADER = struct.Struct("iIII")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Inotify:
+    """One inotify instance; a context manager."""
+
+    def __init__(self) -> None:
+        self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._descriptor < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1 failed")
+
+    def __enter__(self) -> "Inotify":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def watch(self, path: Path, mask: int = IN_MODIFY) -> int:
+        """Begin to watch; returns the number that its events will carry.
+
+        Raises:
+            OSError: the file is not there, or the host's max_user_watches is reached.
+        """
+        watch: int = _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
+        if watch < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+        return watch
+
+    def unwatch(self, watch: int) -> None:
+        """Stop watching. A file that has gone took its watch along."""
+        with suppress(OSError):
+            _libc.inotify_rm_watch(self._descriptor, watch)
+
+    async def changes(self) -> set[int]:
+        """Wait for changes; the watches that had one since the last call."""
+        while True:
+            try:
+                data = os.read(self._descriptor, 65_536)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._descriptor)
+            else:
+                return set(_watches(data))
+
+
+def _watches(data: bytes) -> Iterator[int]:
+    offset = 0
+    while offset < len(data):
+        watch, _mask, _cookie, length = _HEADER.unpack_from(data, offset)
+        offset += _HEADER.size + length
+        yield watch
+
+
+class FileWatcher:
+    """One inotify instance for any number of waiters (a user may have only 128 instances)."""
+
+    def __init__(self) -> None:
+        self._inotify = Inotify()
+        self._waiters: dict[int, set[trio.Event]] = {}
+
+    async def run(self) -> None:
+        """Wake waiters. Runs until cancelled."""
+        with self._inotify:
+            while True:
+                for watch in await self._inotify.changes():
+                    for event in self._waiters.get(watch, ()):
+                        event.set()
+
+    @contextmanager
+    def watching(self, path: Path) -> Iterator[trio.Event]:
+        """An event that is set when the file is written to, once."""
+        event = trio.Event()
+        watch = self._inotify.watch(path)
+        self._waiters.setdefault(watch, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._waiters[watch].discard(event)
+            if not self._waiters[watch]:
+                del self._waiters[watch]
+                self._inotify.unwatch(watch)

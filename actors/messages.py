@@ -1,0 +1,242 @@
+"""Everything that actors say to each other, as small frozen records.
+
+Commands are imperative, facts past tense, questions `Get…`. An ask names its answer in its base.
+Asks flow web → scheduler; the executor and the stats actor are told, and tell facts back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actors.actor import Ask, Message
+from storage.idempotency import Key
+from storage.job import (
+    Job,
+    JobPatch,
+    NewJob,
+    Progress,
+    Reservation,
+    SchedulerConfig,
+    StopReason,
+)
+from storage.runs import Outcome, RunIntent
+from storage.transaction import Fact
+
+# ---- to the scheduler, from the web ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What became of `SubmitJobs`: new Jobs, or the stored first answer to the same request."""
+
+    jobs: tuple[Job, ...]
+    response: bytes | None = None
+    location: str | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitJobs(Ask[Submission]):
+    """Queue these Jobs, all or none. Their params have been accepted by their types.
+
+    With a `key`, `batch` says in which of its two forms the answer is kept for a replay.
+    """
+
+    jobs: tuple[NewJob, ...]
+    origin: str = "api"
+    key: Key | None = None
+    batch: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryJob(Ask[Job]):
+    """Queue a new Job like a terminal one."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchJob(Ask[Job]):
+    """Change a QUEUED Job, if its version is still `if_match` (None: whatever it is)."""
+
+    job_id: str
+    patch: JobPatch
+    if_match: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteJob(Ask[Job]):
+    """Cancel a Job that must be QUEUED."""
+
+    job_id: str
+    if_match: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelJob(Ask[Job]):
+    """Cancel a Job, QUEUED or RUNNING; a running program is asked to end, then killed."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerJob(Ask[Job]):
+    """Run at once, beside the queue: what the old trigger endpoints did, but on record."""
+
+    type: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartScheduler(Ask[None]):
+    """Let Jobs start. Remembered across restarts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopScheduler(Ask[None]):
+    """Start nothing more; what runs goes on. Remembered across restarts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigureScheduler(Ask[SchedulerConfig]):
+    """Change limits while running; a value of None goes back to the configuration's."""
+
+    set_concurrency: bool
+    concurrency: int | None
+    types: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve(Ask[Reservation]):
+    """Keep the next free slot empty, for `ttl_s` seconds from when it is held."""
+
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReservation(Ask[Reservation]):
+    """Give an operator's reservation back."""
+
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectTicket:
+    """By these two names a direct run can be watched, and given up."""
+
+    reservation_id: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartDirect(Ask[DirectTicket]):
+    """Run ahead of the queue, in the next free slot. Answered when the claim is on disk."""
+
+    type: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonDirect(Message):
+    """The client of a direct run went away: give the claim back, or cancel the run."""
+
+    ticket: DirectTicket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain(Ask[None]):
+    """The server is shutting down: start nothing more in this life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRuns(Ask[None]):
+    """End every running program (shutdown), and record it as interrupted."""
+
+    immediately: bool
+
+
+# ---- to the scheduler, from the executor and the alarm -----------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProcess(Message):
+    """The run has a process."""
+
+    run_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgressed(Message):
+    """The program reported how far it is."""
+
+    run_id: str
+    job_id: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOverstepped(Message):
+    """The run must be ended: it exceeded its time or its output."""
+
+    run_id: str
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunExited(Message):
+    """The run has ended; nothing of it is left but its files."""
+
+    run_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentCame(Message):
+    """A `run_at`, an `expires_at` or the end of a reservation may be due."""
+
+
+# ---- to the executor ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureRun(Message):
+    """Make it true that this run runs, or say how it ended: by fact, whatever happened before."""
+
+    intent: RunIntent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRun(Message):
+    """End the run's whole process tree: TERM, then KILL after the type's grace."""
+
+    run_id: str
+    reason: StopReason
+    immediately: bool = False
+
+
+# ---- to the stats actor ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsCommitted(Message):
+    """These facts are on disk, in this order."""
+
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeMetrics:
+    """Of one type's last runs: seconds at the percentiles 50, 95 and 99, and runs by status."""
+
+    type: str
+    runs: int
+    by_status: Mapping[str, int]
+    wait_s: Mapping[str, float]
+    run_s: Mapping[str, float]
+    runs_per_minute: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetMetrics(Ask[tuple[TypeMetrics, ...]]):
+    """How long things take, per type."""

@@ -1,0 +1,42 @@
+"""What of a Job or a run may be shown: everything but the values of secret parameters."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from actors.job_type import JobType
+from storage.job import Job, JobRun
+
+JobTypes = Mapping[str, JobType]
+
+
+def public_job(job: Job, types: JobTypes) -> Job:
+    """The Job with the values of secret parameters masked."""
+    masked = _masked(job.type, job.params, types)
+    return job if masked is job.params else job.model_copy(update={"params": masked})
+
+
+def public_run(run: JobRun, types: JobTypes) -> JobRun:
+    """The run with the values of secret parameters masked (its argv is stored masked)."""
+    masked = _masked(run.type, run.params_snapshot, types)
+    if masked is run.params_snapshot:
+        return run
+    return run.model_copy(update={"params_snapshot": masked})
+
+
+def job_body(job: Job, types: JobTypes) -> bytes:
+    """The answer to `POST /jobs`."""
+    return job.__pydantic_serializer__.to_json(public_job(job, types))
+
+
+def batch_body(jobs: Sequence[Job]) -> bytes:
+    """The answer to `POST /jobs/batch`."""
+    return to_json({"jobs": [{"job_id": job.job_id, "position": job.position} for job in jobs]})
+
+
+def _masked(type_name: str, params: dict[str, Any], types: JobTypes) -> dict[str, Any]:
+    if job_type := types.get(type_name):
+        return job_type.redact(params)
+    # The type is no longer configured, so nobody knows which of its values were secret.
+    return dict.fromkeys(params, "***") if params else params

@@ -1,0 +1,229 @@
+"""The directory of one run: what the program is given there, and what it leaves.
+
+    runs/RUN_ID/work/       its working directory
+               /artifacts/  what it leaves here becomes artifacts
+               /log         its output, one plain file, byte for byte
+               /exit        what the shim says of start and end
+               /report      JSON lines: progress and result
+               /stdin       the params, for a type with `input = "json"`
+
+Invariant: the directory is made before the process, and by nobody twice: who finds it there knows
+that the run may have been started before.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic_core import from_json, to_json
+
+from actors.process import ExitRecord, parse_exit_file
+from storage.job import Artifact, LogSummary, Progress
+
+REPORT_LINE_BYTES_MAX = 1024 * 1024
+REPORT_READ_BYTES = 4 * 1024 * 1024
+MESSAGE_CHARACTERS_MAX = 1_000
+ARTIFACTS_MAX = 10_000
+BLOCK_BYTES = 4096
+FALLOC_FL_KEEP_SIZE = 1
+FALLOC_FL_PUNCH_HOLE = 2
+
+log = structlog.get_logger()
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+
+
+@dataclass(slots=True)
+class Report:
+    """What the program has reported so far. `result` is JSON text."""
+
+    progress: Progress | None = None
+    result: str | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The files of one run."""
+
+    root: Path
+    report_state: Report = field(default_factory=Report)
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def exit(self) -> Path:
+        return self.root / "exit"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def stdin(self) -> Path:
+        return self.root / "stdin"
+
+    def create(self) -> bool:
+        """Make the directory. False if it is there: the run may have been started before."""
+        try:
+            os.mkdir(self.root, 0o700)
+        except FileExistsError:
+            return False
+        self.fill()
+        return True
+
+    def fill(self) -> None:
+        """Make what is in it; also where a crash came between the two."""
+        for directory in (self.work, self.artifacts):
+            directory.mkdir(exist_ok=True)
+        for file in (self.log, self.report):
+            file.touch(0o600)
+
+    def exit_record(self) -> ExitRecord:
+        """What the shim has said."""
+        try:
+            return parse_exit_file(self.exit.read_text(errors="replace"))
+        except FileNotFoundError:
+            return ExitRecord()
+
+    def last_log_line(self) -> str:
+        """The end of the output, where the shim's shell says why it could not start a program."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 500))
+            lines = file.read().decode(errors="replace").splitlines()
+        return lines[-1] if lines else ""
+
+    def log_summary(self) -> LogSummary:
+        """Size, and whether the middle is gone."""
+        try:
+            size = self.log.stat().st_size
+        except FileNotFoundError:
+            return LogSummary(bytes=0, truncated=False)
+        return LogSummary(bytes=size, truncated=log_hole(self.log) is not None)
+
+    def read_report(self) -> bool:
+        """Take in the lines that were added; whether one of them changed the progress."""
+        state = self.report_state
+        before = state.progress
+        try:
+            with self.report.open("rb") as file:
+                file.seek(state.offset)
+                data = file.read(REPORT_READ_BYTES)
+        except FileNotFoundError:
+            return False
+        complete = data.rfind(b"\n") + 1
+        if complete == 0 and len(data) > REPORT_LINE_BYTES_MAX:
+            log.warning("report line too long", run_id=self.root.name)
+            complete = len(data)
+        state.offset += complete
+        for line in data[:complete].splitlines():
+            self._take(line)
+        return state.progress != before
+
+    def _take(self, line: bytes) -> None:
+        try:
+            if len(line) > REPORT_LINE_BYTES_MAX:
+                raise ValueError(f"longer than {REPORT_LINE_BYTES_MAX} bytes")
+            entry = from_json(line, allow_inf_nan=False)
+            if not isinstance(entry, dict):
+                raise ValueError("not a JSON object")
+            if "progress" in entry or "message" in entry:
+                self.report_state.progress = _progress(entry)
+            if "result" in entry:
+                self.report_state.result = to_json(entry["result"]).decode()
+        except ValueError as error:
+            log.warning("report line ignored", run_id=self.root.name, why=str(error))
+
+    def list_artifacts(self) -> tuple[Artifact, ...]:
+        """Every regular file below artifacts/, by name, with its SHA-256; no links."""
+        found: list[Artifact] = []
+        for path in _files_below(self.artifacts):
+            if len(found) == ARTIFACTS_MAX:
+                log.warning("artifacts cut", run_id=self.root.name, kept=ARTIFACTS_MAX)
+                break
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = os.fstat(file.fileno()).st_size
+            name = path.relative_to(self.artifacts).as_posix()
+            found.append(Artifact(name=name, size_bytes=size, sha256=digest))
+        return tuple(sorted(found, key=lambda artifact: artifact.name))
+
+    def has_artifacts(self) -> bool:
+        """Whether there is anything to list."""
+        with suppress(OSError), os.scandir(self.artifacts) as entries:
+            return any(True for _ in entries)
+        return False
+
+    def drop_middle(self, limit_bytes: int) -> None:
+        """Keep the first and the last half of `limit_bytes`; what lies between leaves the disk.
+
+        The file keeps its length (fallocate(2), FALLOC_FL_PUNCH_HOLE), so the program goes on
+        writing at its end and offsets stay true.
+        """
+        with self.log.open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            begin = -(-(limit_bytes // 2) // BLOCK_BYTES) * BLOCK_BYTES
+            end = (size - limit_bytes // 2) // BLOCK_BYTES * BLOCK_BYTES
+            if end <= begin:
+                return
+            mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+            if _libc.fallocate(file.fileno(), mode, begin, end - begin) < 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(self.log))
+
+    def remove_work(self) -> None:
+        """The working directory ends with its run; log and artifacts stay."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def log_hole(path: Path) -> tuple[int, int] | None:
+    """(begin, end) of the dropped middle of a log, or None (lseek(2), SEEK_HOLE)."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return None
+        begin = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+        if begin >= size:
+            return None
+        try:
+            return begin, os.lseek(file.fileno(), begin, os.SEEK_DATA)
+        except OSError:  # ENXIO: no data after it
+            return begin, size
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    for root, _directories, names in os.walk(directory):
+        for name in names:
+            path = Path(root, name)
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _progress(entry: dict[str, Any]) -> Progress:
+    fraction = entry.get("progress")
+    message = entry.get("message")
+    if fraction is not None:
+        if isinstance(fraction, bool) or not isinstance(fraction, int | float):
+            raise ValueError("progress must be a number from 0 to 1")
+        fraction = min(1.0, max(0.0, float(fraction)))
+    return Progress(
+        fraction=fraction,
+        message=None if message is None else str(message)[:MESSAGE_CHARACTERS_MAX],
+    )

@@ -1,0 +1,387 @@
+"""headway: wiring, lifecycle and the command line. The only file that knows every layer.
+
+A server's life: lock the data directory, migrate, start the actors (which settle what an earlier
+life left running), open the port; on SIGTERM or SIGINT close it, answer what is in flight, wait for
+the programs, end those that take longer than the grace, write the last commit, exit 0.
+"""
+
+import gc
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import apsw
+import cyclopts
+import structlog
+import trio
+
+from actors import messages as m
+from actors.actor import Mailbox
+from actors.cgroup import find_cgroup_root
+from actors.clock import Clock, SystemClock
+from actors.core import Core
+from actors.executor import Executor
+from actors.feed import Feed
+from actors.identity import Identity, Ids
+from actors.inotify import FileWatcher
+from actors.process import Host, LinuxHost
+from actors.runner import ThreadRunner
+from actors.scheduler import Scheduler
+from actors.stats import Stats
+from actors.supervisor import Child, Supervisor, SupervisorGaveUp
+from storage.database import DATABASE_NAME, Runner, directory_lock, open_reader, open_writer
+from storage.errors import DataDirectoryInUse, NewerDatabase, StorageFailed
+from storage.runs import running_intents
+from web import settings as configuration
+from web.app import make_app
+from web.commands import register as register_client_verbs
+from web.server import Server, listen, url_of
+from web.services import Services
+from web.settings import ConfigurationError, Settings
+
+MAILBOX_MESSAGES_MAX = 1024
+CONFIG_NAME = "headway.toml"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seams:
+    """All that production and simulation do differently, and nothing else."""
+
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    writer: Runner
+    walker: Runner
+    files: Runner
+    host: Host
+    vfs: str | None = None
+
+
+@contextmanager
+def production_seams(data_dir: Path) -> Iterator[Seams]:
+    """The host's clock and randomness, real threads and real processes."""
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    cgroups = find_cgroup_root(f"headway-{name}")
+    clock = SystemClock()
+    with (
+        ThreadRunner("writer") as writer,
+        ThreadRunner("walker") as walker,
+        ThreadRunner("files") as files,
+    ):
+        yield Seams(
+            clock=clock,
+            random_bytes=os.urandom,
+            writer=writer,
+            walker=walker,
+            files=files,
+            host=LinuxHost(cgroups),
+        )
+    clock.close()
+    if cgroups is not None:
+        cgroups.remove()
+
+
+class Headway:
+    """One life of the server without its port: the actors, and what the web layer asks."""
+
+    def __init__(self, settings: Settings, seams: Seams, environ: Mapping[str, str]) -> None:
+        data_dir = settings.server.data_dir
+        runs_dir = data_dir / "runs"
+        runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = data_dir / DATABASE_NAME
+        self._connections = ExitStack()
+        self._writing = open_writer(path, vfs=seams.vfs)
+        reader, walker = (open_reader(path, vfs=seams.vfs) for _ in range(2))
+        for connection in (self._writing, walker, reader):
+            self._connections.callback(connection.close)
+        ids = Ids(seams.clock, seams.random_bytes)
+        scheduler, executor, stats = (
+            Mailbox(name, MAILBOX_MESSAGES_MAX) for name in ("scheduler", "executor", "stats")
+        )
+        core = Core(
+            job_types=settings.job_types,
+            concurrency=settings.scheduler.concurrency,
+            max_queued=settings.scheduler.max_queued,
+            identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
+            new_id=ids,
+        )
+        self.services = Services(
+            settings=settings,
+            job_types=settings.job_types,
+            core=core,
+            scheduler=scheduler,
+            stats=stats,
+            feed=Feed(),
+            clock=seams.clock,
+            files=FileWatcher(),
+            reader=reader,
+            walker=walker,
+            walker_runner=seams.walker,
+            runs_dir=runs_dir,
+            started_at=seams.clock.now(),
+        )
+        # In the order of starting: nobody is told anything before he listens.
+        self._supervisor = Supervisor(
+            [
+                Child(
+                    "stats",
+                    stats,
+                    lambda: Stats(
+                        stats,
+                        feed=self.services.feed,
+                        clock=seams.clock,
+                        reader=reader,
+                        types=list(settings.job_types),
+                    ),
+                ),
+                Child(
+                    "executor",
+                    executor,
+                    lambda: Executor(
+                        executor,
+                        scheduler=scheduler,
+                        host=seams.host,
+                        job_types=settings.job_types,
+                        server_environment=environ,
+                        runs_dir=runs_dir,
+                        runner=seams.files,
+                    ),
+                ),
+                Child(
+                    "scheduler",
+                    scheduler,
+                    lambda: Scheduler(
+                        scheduler,
+                        core=core,
+                        connection=self._writing,
+                        runner=seams.writer,
+                        clock=seams.clock,
+                        executor=executor,
+                        stats=stats,
+                    ),
+                ),
+            ],
+            fatal=(StorageFailed,),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Services]:
+        """The actors live in this block. Leaving it stops them, writes the last, and closes."""
+        with self._connections:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._supervisor.run)
+                nursery.start_soon(self.services.files.run)
+                yield self.services
+                self._supervisor.stop()
+                await self._supervisor.stopped.wait()
+                nursery.cancel_scope.cancel()
+            self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+async def serve(settings: Settings, seams: Seams, *, detach: bool) -> None:
+    """One whole life of the server, from the open port to the last commit."""
+    headway = Headway(settings, seams, os.environ)
+    async with headway.running() as services:
+        listeners = listen(settings.server.host, settings.server.port)
+        server = Server(make_app(services))
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.run, listeners)
+                services.ready.set()
+                # What stands now stands for the life of the server: p99 went from 25 to 15 ms.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(50_000, 20, 20)
+                print(f"headway listening on {url_of(listeners[0])}", file=sys.stderr, flush=True)
+                await anext(signals)
+                await shut_down(services, server, signals, detach=detach)
+    log.info("stopped")
+
+
+async def shut_down(
+    services: Services, server: Server, signals: AsyncIterator[int], *, detach: bool
+) -> None:
+    """Close the door, let what is inside finish, end what does not."""
+    grace_s = services.settings.server.shutdown_grace_s
+    running = len(running_intents(services.reader))
+    log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
+    services.draining.set()
+    server.drain()
+    await services.ask(m.Drain())
+    if not detach:
+        hurried = await wait_for_runs(services, signals, grace_s)
+        if running_intents(services.reader):
+            await services.ask(m.StopRuns(immediately=hurried))
+            if not hurried and await wait_for_runs(services, signals, trio_forever()):
+                await services.ask(m.StopRuns(immediately=True))
+            await wait_for_runs(services, None, trio_forever())
+    server.finish()
+
+
+async def wait_for_runs(
+    services: Services, signals: AsyncIterator[int] | None, timeout_s: float
+) -> bool:
+    """Until no program runs, the time is over, or (True) another signal asks for haste."""
+    hurried = False
+    with trio.move_on_after(timeout_s):
+        async with trio.open_nursery() as nursery:
+
+            async def listen_for_haste() -> None:
+                nonlocal hurried
+                if signals is not None:
+                    await anext(signals)
+                    hurried = True
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen_for_haste)
+            seq = services.feed.last_seq
+            while running_intents(services.reader):
+                await services.feed.beyond(seq)
+                seq = services.feed.last_seq
+            nursery.cancel_scope.cancel()
+    return hurried
+
+
+def trio_forever() -> float:
+    """No time limit: TERM and KILL are under way, and KILL cannot be refused."""
+    return float("inf")
+
+
+# ---- command line ------------------------------------------------------------------------------
+
+app = cyclopts.App(
+    name="headway",
+    help="A job server for one machine: durable jobs, one HTTP API, no broker.",
+    version_flags=["--version"],
+)
+register_client_verbs(app)
+
+ConfigOption = Annotated[
+    Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
+]
+DataDirOption = Annotated[
+    Path | None, cyclopts.Parameter(help="Where everything is kept; overrides the configuration.")
+]
+
+
+@app.command(name="serve")
+def serve_command(
+    *,
+    config: ConfigOption = None,
+    bind: Annotated[
+        str | None, cyclopts.Parameter(help="HOST:PORT; port 0 takes a free one.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    detach: Annotated[
+        bool,
+        cyclopts.Parameter(
+            negative="", help="On shutdown leave running programs to the next server."
+        ),
+    ] = False,
+) -> int:
+    """Run the server until SIGTERM or SIGINT."""
+    settings = load_settings(config, bind=bind, data_dir=data_dir)
+    configure_logging(settings.server.log_format, settings.server.log_level)
+    directory = settings.server.data_dir
+    try:
+        with directory_lock(directory), production_seams(directory) as seams:
+            trio.run(lambda: serve(settings, seams, detach=detach))
+    except* (DataDirectoryInUse, NewerDatabase, OSError, SupervisorGaveUp, StorageFailed) as group:
+        fail(*(str(error) for error in leaves(group)))
+    except* apsw.Error as group:
+        fail(*(f"the database {directory}: {error}" for error in leaves(group)))
+    return 0
+
+
+@app.command
+def init(path: Path = Path(CONFIG_NAME)) -> None:
+    """Write a commented headway.toml."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(configuration.template())
+    except FileExistsError:
+        fail(f"{path} is there already and was left as it is: name another file")
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    print(f"wrote {path}; edit it, then: headway check {path}")
+
+
+@app.command
+def check(path: Path | None = None) -> None:
+    """Say everything that is wrong with a configuration at once, with its line."""
+    settings = load_settings(path)
+    for warning in configuration.warnings(settings):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
+
+
+def load_settings(
+    path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
+) -> Settings:
+    """The configuration with what the command line overrides; exits 2 when it is wrong."""
+    environ = dict(os.environ)
+    if bind is not None:
+        environ["HEADWAY_SERVER__BIND"] = bind
+    if data_dir is not None:
+        environ["HEADWAY_SERVER__DATA_DIR"] = str(data_dir)
+    if path is None and Path(CONFIG_NAME).exists():
+        path = Path(CONFIG_NAME)
+    try:
+        return configuration.load(path, environ)
+    except ConfigurationError as error:
+        fail(*(str(fault) for fault in error.faults), status=2)
+    except OSError as error:
+        fail(f"cannot read {path}: {error.strerror}", status=2)
+
+
+def configure_logging(style: str, level: str) -> None:
+    """One event a line on standard error: for people on a terminal, JSON otherwise."""
+    for_people = style == "console" or (style == "auto" and sys.stderr.isatty())
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if for_people:
+        renderer = structlog.dev.ConsoleRenderer()
+    else:
+        processors.append(structlog.processors.dict_tracebacks)
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside nested groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def fail(*messages: str, status: int = 1) -> NoReturn:
+    """Say what is wrong, and leave."""
+    for message in messages:
+        print(f"headway: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

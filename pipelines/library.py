@@ -1,0 +1,68 @@
+"""The library: the directory in which stories and cards stay between runs.
+
+`stories/*.md`, `cards/*.json`, `registry.sqlite3`. A file in it is whole or absent: it is written
+beside its place under a hidden name and renamed. What a card or the registry means is elsewhere.
+"""
+
+import os
+import re
+import unicodedata
+from hashlib import blake2b
+from pathlib import Path
+
+from pipelines.program import BadInput
+
+SLUG_LIMIT_CHARS = 60
+
+
+class Library:
+    """The directory `root`, made if it is missing. Raises `BadInput` if it cannot be one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stories = root / "stories"
+        self.cards = root / "cards"
+        self.registry = root / "registry.sqlite3"
+        try:
+            self.stories.mkdir(parents=True, exist_ok=True)
+            self.cards.mkdir(exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"the library {root} cannot be used: {error.strerror}") from error
+
+
+def library_root(option: str | None) -> Path:
+    """What `--library` said, or else PIPELINES_LIBRARY, or else ./library."""
+    return Path(option or os.environ.get("PIPELINES_LIBRARY") or "library")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` so that a reader, or a kill, sees the old file or the new one and no other."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def share(name: str, text: str) -> None:
+    """A copy for headway, if it gave us HEADWAY_ARTIFACTS."""
+    if directory := os.environ.get("HEADWAY_ARTIFACTS"):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        write_whole(Path(directory) / name, text)
+
+
+def slug(text: str, fallback: str) -> str:
+    """`text` as a file name can have it: ASCII letters, digits and hyphens, or else `fallback`."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"['\u2019]", "", plain)
+    name = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LIMIT_CHARS].strip("-")
+    return name or fallback
+
+
+def digest(text: str) -> str:
+    """Eight hexadecimal digits that tell apart what a slug cannot."""
+    return blake2b(text.encode(), digest_size=4).hexdigest()

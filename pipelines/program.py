@@ -1,0 +1,140 @@
+"""What the two command lines share: how arguments are read and which exit status says what.
+
+Exit status: 0 done, 1 failed, 2 bad input, 77 nothing to do (the automake convention for a skip),
+128 + n ended by signal n. Everything here is loaded for `--help`, so it imports next to nothing.
+"""
+
+import argparse
+import math
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_SKIPPED = 77
+TOPIC_LIMIT_CHARS = 200
+SEED_LIMIT = 2**63 - 1
+ENVIRONMENT_HELP = """\
+environment:
+  PIPELINES_LIBRARY  where stories, cards and the registry are kept (default: ./library)
+  OPENAI_BASE_URL    endpoint for --model (default: http://127.0.0.1:11434/v1)
+  OPENAI_API_KEY     sent to that endpoint as a bearer token, if set
+  HEADWAY_ARTIFACTS  a directory that gets a copy of whatever is written
+  HEADWAY_REPORT     a file to which progress and the result are appended as JSON lines
+"""
+
+
+class Fault(Exception):
+    """Something went wrong that the message explains: exit 1."""
+
+    exit_code = EXIT_FAILED
+
+
+class BadInput(Fault):
+    """What was asked for cannot be done as asked: exit 2, like every error of usage."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+def new_parser(name: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f"python -m pipelines.{name}",
+        description=description,
+        epilog=ENVIRONMENT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--library", metavar="DIR", help="where things are kept (default: $PIPELINES_LIBRARY)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="ask this model at $OPENAI_BASE_URL instead of working offline",
+    )
+
+
+def read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse `argv`; what follows the first `--` is the topic, never an option, even if it is `-x`.
+
+    The parser has a positional `words`; the topic, from wherever it came, ends up as `topic`.
+    """
+    before, after = list(argv), list[str]()
+    if "--" in before:
+        cut = before.index("--")
+        before, after = before[:cut], before[cut + 1 :]
+    arguments = parser.parse_args(before)
+    given = [
+        word
+        for word in (getattr(arguments, "topic", None), arguments.words, *after)
+        if word is not None
+    ]
+    if len(given) > 1:
+        parser.error(f"one topic, please, not {len(given)}: {given}")
+    try:
+        arguments.topic = clean_topic(given[0]) if given else ""
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+    return arguments
+
+
+def clean_topic(text: str) -> str:
+    """The topic in NFC on one line, without control characters and within the limit."""
+    topic = " ".join(unicodedata.normalize("NFC", text).split())
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in topic):
+        raise argparse.ArgumentTypeError(f"the topic must be printable text in UTF-8: {topic!a}")
+    if len(topic) > TOPIC_LIMIT_CHARS:
+        raise argparse.ArgumentTypeError(
+            f"the topic has {len(topic)} characters; at most {TOPIC_LIMIT_CHARS} are allowed"
+        )
+    return topic
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """An argument type: a whole number from `least` to `most`, both included."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number from {least} to {most}"
+            )
+        return number
+
+    return parse
+
+
+def seconds(*, zero: bool) -> Callable[[str], float]:
+    """An argument type: a finite number of seconds, more than 0, or from 0 on if `zero`."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+            wanted = "a number of seconds, 0 or more" if zero else "a number of seconds above 0"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return number
+
+    return parse
+
+
+def conclude(name: str, act: Callable[[], int]) -> int:
+    """Run `act` and turn whatever the user can mend into one line on standard error."""
+    try:
+        return act()
+    except Fault as fault:
+        print(f"{name}: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except OSError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return EXIT_FAILED

@@ -1,0 +1,99 @@
+"""Researching a topic: read the sources, rank their passages, and leave a card."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.card import Card
+from pipelines.index import Index
+from pipelines.library import Library, share, write_whole
+from pipelines.program import EXIT_DONE
+from pipelines.report import Report
+from pipelines.source import DOCUMENTS, Sources
+from pipelines.stop import Stop, Stopped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line asked for. No `sources`: earlier stories and the documents at hand."""
+
+    library: Path
+    topic: str
+    sources: tuple[Path, ...] = ()
+    max_passages: int = 8
+    model: str | None = None
+
+
+def run(settings: Settings) -> int:
+    """Write the card and return the exit status: 0, also if nothing was found; 128 + signal."""
+    report = Report(os.environ.get("HEADWAY_REPORT"))
+    library = Library(settings.library)
+    with Stop() as stop:
+        try:
+            card, sources = stop.during(lambda: research(settings, library, report))
+        except Stopped:
+            report.say("stopped by a signal, no card written")
+            return stop.exit_code
+        text = card.to_json()
+        write_whole(library.cards / card.name, text)
+        share(card.name, text)
+        report.progress(1.0, f"wrote {card.name}: {_summary(card, sources)}")
+        report.result(_result(card, sources))
+    return EXIT_DONE
+
+
+def research(settings: Settings, library: Library, report: Report) -> tuple[Card, Sources]:
+    """The card on the topic, and what was read for it. Writes nothing."""
+    sources = read_sources(settings.sources, library, report)
+    report.progress(0.3, f"read {len(sources.pieces)} passages in {sources.files} files")
+    with Index(sources.pieces) as index:
+        passages = index.search(settings.topic, settings.max_passages)
+        tags = index.tags(settings.topic, passages)
+    card = Card(topic=settings.topic, tags=tags, passages=passages)
+    if settings.model is not None:
+        report.progress(0.6, f"asking {settings.model} about {settings.topic!r}")
+        card = _annotate(card, settings.model)
+    return card, sources
+
+
+def read_sources(paths: tuple[Path, ...], library: Library, report: Report) -> Sources:
+    """Raises `BadInput` if one of `paths` does not exist."""
+    sources = Sources(report.note)
+    for path in paths:
+        sources.read(path, str(path))
+    if not paths:
+        sources.read(library.stories, "stories")
+        sources.read(DOCUMENTS, "documents")
+    if sources.skipped:
+        report.note(f"{sources.skipped} files were skipped")
+    return sources
+
+
+def _annotate(card: Card, model_name: str) -> Card:
+    """`card` with what the model has to say on its topic, given the passages that were found."""
+    from pipelines.model import model_from_environment
+    from pipelines.prompt import write_notes
+
+    model = model_from_environment(model_name)
+    written = write_notes(model, card.topic, card.passages)
+    return replace(card, notes=written.notes, tags=written.tags or card.tags, model=model.name)
+
+
+def _summary(card: Card, sources: Sources) -> str:
+    tags = f"; tags: {', '.join(card.tags)}" if card.tags else ""
+    notes = f" and {len(card.notes)} notes" if card.notes else ""
+    if not card.passages:
+        return f"no passage on {card.topic!r} in {sources.files} files{notes}{tags}"
+    return f"{len(card.passages)} passages{notes} on {card.topic!r}{tags}"
+
+
+def _result(card: Card, sources: Sources) -> dict[str, object]:
+    return {
+        "topic": card.topic,
+        "card": card.name,
+        "passages": len(card.passages),
+        "notes": len(card.notes),
+        "tags": card.tags,
+        "files": sources.files,
+        "skipped": sources.skipped,
+    }

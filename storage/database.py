@@ -1,0 +1,151 @@
+"""Opening the one SQLite file: lock, pragmas, migrations, and the thread that writes.
+
+Invariant: at most one process writes a data directory, and within it only what is handed to the
+writer's runner. What is written stands in the sibling modules.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import apsw
+
+from storage.errors import DataDirectoryInUse, NewerDatabase
+
+T = TypeVar("T")
+
+DATABASE_NAME = "headway.db"
+LOCK_NAME = "headway.lock"
+
+PRAGMAS = (
+    # Readers never wait for the writer, and a commit is one append to one file.
+    "journal_mode = WAL",
+    # A 201 means that it is on disk: WAL with NORMAL may lose the last commits at power loss.
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    # 1,000 pages is the default; 4,000 makes checkpoints rarer while the file stays below 16 MiB.
+    "wal_autocheckpoint = 4000",
+    # After a burst the write-ahead log shrinks to 16 MiB, not to nothing, so it is not re-grown.
+    "journal_size_limit = 16777216",
+    # KiB of pages kept per connection; enough for the inner nodes of every index at 1 M Jobs.
+    "cache_size = -8000",
+    "temp_store = MEMORY",
+)
+
+
+class Runner(Protocol):
+    """Where blocking calls run: on a thread in production, inline in a simulation.
+
+    A call that has begun is never abandoned: cancelling the caller waits for its end, since
+    nobody else would learn whether the transaction holds.
+    """
+
+    async def run(self, work: Callable[[], T]) -> T: ...
+
+
+def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """The connection that may write. Creates and migrates the database.
+
+    Raises:
+        NewerDatabase: its `user_version` is beyond this headway's migrations.
+        apsw.Error: SQLite cannot open or read it.
+    """
+    connection = apsw.Connection(str(path), vfs=vfs)
+    refuse_newer(connection)
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    # The writer waits for nobody but a `headway backup`, which holds no lock for longer.
+    connection.set_busy_timeout(10_000)
+    migrate(connection)
+    return connection
+
+
+def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that cannot write, whatever is asked of it."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    refuse_newer(connection)
+    connection.set_busy_timeout(10_000)
+    for pragma in ("query_only = ON", "cache_size = -4000", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(number, SQL) of every migration that this headway knows, in order."""
+    found = []
+    for entry in resources.files("storage.migrations").iterdir():
+        if match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name):
+            found.append((int(match[1]), entry.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def user_version(connection: apsw.Connection) -> int:
+    """The number of the last migration that the database has seen."""
+    version = connection.pragma("user_version")
+    assert isinstance(version, int)
+    return version
+
+
+def refuse_newer(connection: apsw.Connection) -> None:
+    """Raise `NewerDatabase` before anything is written to a database that we do not understand."""
+    newest = migrations()[-1][0]
+    if (version := user_version(connection)) > newest:
+        raise NewerDatabase(
+            f"{connection.filename} has schema {version}, this headway knows {newest}: "
+            "start it with the newer headway, or point data_dir elsewhere"
+        )
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Apply what is missing, each migration in a transaction of its own."""
+    for number, sql in migrations():
+        if number > user_version(connection):
+            with transaction(connection):
+                for _ in connection.execute(sql):
+                    pass
+                connection.execute(f"PRAGMA user_version = {number}")
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the body raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        # SQLite rolls back by itself after some errors (disk full, I/O): then there is nothing to.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def directory_lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. The kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        DataDirectoryInUse: another process holds it; the message names its pid.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Not inherited by programs: a run that outlives the server must not keep the lock.
+    descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+            raise DataDirectoryInUse(
+                f"{data_dir} is in use by the headway with process id {holder}: stop that one, "
+                "or give this one another --data-dir"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,275 @@
+"""The nouns: Job, JobRun, Reservation, and the one table of what may become what.
+
+Invariant: nothing leaves a terminal status, and no module writes a status that `TRANSITIONS` does
+not allow; the SQL beside it repeats the old status in its WHERE clause. How a row is stored is in
+`jobs.py` and `runs.py`.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.types import AllowInfNan
+from pydantic_core import PydanticCustomError
+
+MAX_INT = 2**63 - 1
+"""SQLite's largest integer; no number of the API may exceed it."""
+
+PRIORITY_MAX = 100
+NAME_LENGTH_MAX = 200
+LABELS_MAX = 32
+
+
+class JobStatus(StrEnum):
+    """Where a Job is in its life."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+class RunStatus(StrEnum):
+    """Where a JobRun is in its life."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.SKIPPED, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset(
+        {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.SKIPPED, JobStatus.CANCELLED}
+    ),
+    JobStatus.COMPLETED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.SKIPPED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+TERMINAL = frozenset(status for status, after in TRANSITIONS.items() if not after)
+
+Lane = Literal["queue", "direct", "legacy"]
+"""How a run came to its process: from the queue, ahead of it, or outside it (legacy trigger)."""
+
+ErrorCode = Literal["exit_status", "signal", "timeout", "spawn", "output_limit", "interrupted"]
+StopReason = Literal["cancel", "timeout", "output_limit", "shutdown"]
+"""Why headway itself ends a program. Committed before the first signal is sent."""
+
+
+
+def _json_number(value: object) -> object:
+    """JSON's numbers only: pydantic would also take strings and booleans."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+def _json_time(value: object) -> object:
+    """RFC 3339 text only: pydantic would also take numbers as Unix time."""
+    if not isinstance(value, str | datetime):
+        raise PydanticCustomError("time_type", "Input should be an RFC 3339 date and time")
+    return value
+
+
+# Text that people give: no control characters, since it ends up in terminals, headers and logs.
+Label = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+Labels = Annotated[dict[LabelKey, Label], Field(max_length=LABELS_MAX)]
+Name = Annotated[str, StringConstraints(max_length=NAME_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Priority = Annotated[int, BeforeValidator(_json_number), Field(ge=0, le=PRIORITY_MAX)]
+Slots = Annotated[int, BeforeValidator(_json_number), Field(ge=1, le=1024)]
+Seconds = Annotated[
+    float, BeforeValidator(_json_number), Field(gt=0, le=10 * 366 * 86_400), AllowInfNan(False)
+]
+Time = Annotated[AwareDatetime, BeforeValidator(_json_time)]
+
+
+class Model(BaseModel):
+    """Frozen, and closed: an unknown field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewJob(Model):
+    """What a client asks for. `run_at` null means as soon as a slot is free."""
+
+    type: Annotated[str, StringConstraints(max_length=100)]
+    params: dict[str, Any] = {}
+    priority: Priority = 0
+    run_at: Time | None = None
+    expires_at: Time | None = None
+    name: Name | None = None
+    labels: Labels = {}
+    timeout_s: Seconds | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_time(cls, given: Any) -> Any:
+        """`time` is the old name of `run_at`."""
+        if isinstance(given, dict) and "time" in given:
+            if "run_at" in given:
+                raise PydanticCustomError("alias", "give run_at or its alias time, not both")
+            given = {**given, "run_at": given["time"]}
+            del given["time"]
+        return given
+
+
+class JobPatch(Model):
+    """The fields of a QUEUED Job that may change. A field left out stays as it is."""
+
+    priority: Priority | None = None
+    run_at: Time | None = None
+    name: Name | None = None
+    labels: Labels | None = None
+
+
+class Progress(Model):
+    """What the program last reported: a fraction from 0 to 1, and a message."""
+
+    fraction: float | None
+    message: str | None
+
+
+class Job(Model):
+    """A request to run one job type once. `version` grows by one with every change."""
+
+    job_id: str
+    type: str
+    status: JobStatus
+    params: dict[str, Any]
+    priority: int
+    position: int
+    name: str | None
+    labels: dict[str, str]
+    run_at: datetime | None
+    expires_at: datetime | None
+    timeout_s: float | None
+    retry_of: str | None
+    origin: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress | None
+    reason: str | None
+    version: int
+
+
+class RunError(Model):
+    """Why a run failed: a stable code and a sentence for people."""
+
+    code: ErrorCode
+    message: str
+
+
+class Artifact(Model):
+    """A file that the program left in HEADWAY_ARTIFACTS; `name` is its path below it."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class LogSummary(Model):
+    """Size of the run's output. `truncated`: its middle was dropped at the type's limit."""
+
+    bytes: int
+    truncated: bool
+
+
+class JobRun(Model):
+    """The single attempt at a Job, or a direct run (`job_id` null)."""
+
+    run_id: str
+    job_id: str | None
+    type: str
+    status: RunStatus
+    params_snapshot: dict[str, Any]
+    argv: list[str]
+    pid: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    duration_s: float | None
+    exit_code: int | None
+    signal: int | None
+    error: RunError | None
+    result: Any
+    artifacts: list[Artifact]
+    log: LogSummary
+
+
+class Reservation(Model):
+    """A claim on the next free slot. `expires_at` counts from the moment the slot is held."""
+
+    reservation_id: str
+    kind: Literal["direct", "hold"]
+    state: Literal["WAITING", "HELD", "ENDED"]
+    run_id: str | None
+    ttl_s: float | None
+    created_at: datetime
+    held_at: datetime | None
+    expires_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+class CumulativeStats(Model):
+    """Totals over the life of the database; always equal to a recount of it."""
+
+    total_executed: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+
+class SchedulerStatus(Model):
+    """The scheduler at one moment. `queue_length` = `eligible` + `deferred`."""
+
+    scheduler_running: bool
+    current_job_id: str | None
+    running_job_ids: list[str]
+    queue_length: int
+    eligible: int
+    deferred: int
+    cumulative_stats: CumulativeStats
+    has_active_reservation: bool
+    concurrency: int
+    started_at: datetime
+    durability: Literal["full"]
+
+
+class SchedulerConfig(Model):
+    """Limits in force. `overridden` names those set by PATCH, which win over the configuration."""
+
+    concurrency: int
+    types: dict[str, int | None]
+    overridden: list[str]
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970-01-01 UTC, the way every time is stored."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_us(us: int) -> datetime:
+    """The aware UTC datetime of `us` microseconds since 1970-01-01."""
+    return datetime.fromtimestamp(us / 1_000_000, UTC)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,357 @@
+"""Jobs in SQL: insert, find, claim, change, end.
+
+Invariant: every status change names the status it leaves in its WHERE clause and checks that one
+row changed, so a transition that `TRANSITIONS` does not allow cannot be written.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apsw
+from pydantic_core import to_json
+
+from storage.errors import Refusal
+from storage.job import (
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    JobPatch,
+    JobStatus,
+    NewJob,
+    Progress,
+    from_us,
+    to_us,
+)
+from storage.transaction import Transaction
+
+COLUMNS = (
+    "position, job_id, type, status, params, priority, name, labels, run_at, expires_at, timeout_s,"
+    " retry_of, origin, created_at, started_at, finished_at, progress, reason, version"
+)
+INSERT = (
+    "INSERT INTO jobs (job_id, type, status, params, priority, deferred, name, labels, run_at,"
+    " expires_at, timeout_s, retry_of, origin, created_at, version)"
+    " VALUES (?, ?, 'QUEUED', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+)
+PAGE_MAX = 500
+
+
+def job_from_row(row: tuple[Any, ...]) -> Job:
+    """Build a Job by position (a row factory costs four times as much)."""
+    (
+        position, job_id, type_, status, params, priority, name, labels, run_at, expires_at,
+        timeout_s, retry_of, origin, created_at, started_at, finished_at, progress, reason, version,
+    ) = row  # fmt: skip
+    return Job.model_construct(
+        job_id=job_id,
+        type=type_,
+        status=JobStatus(status),
+        params=json.loads(params),
+        priority=priority,
+        position=position,
+        name=name,
+        labels=json.loads(labels) if labels != "{}" else {},
+        run_at=None if run_at is None else from_us(run_at),
+        expires_at=None if expires_at is None else from_us(expires_at),
+        timeout_s=timeout_s,
+        retry_of=retry_of,
+        origin=origin,
+        created_at=from_us(created_at),
+        started_at=None if started_at is None else from_us(started_at),
+        finished_at=None if finished_at is None else from_us(finished_at),
+        progress=None if progress is None else Progress.model_construct(**json.loads(progress)),
+        reason=reason,
+        version=version,
+    )
+
+
+def insert_job(
+    tx: Transaction, job_id: str, new: NewJob, *, origin: str, retry_of: str | None = None
+) -> Job:
+    """Queue a Job that the type has accepted; `new.params` holds its defaults already."""
+    run_at = None if new.run_at is None else to_us(new.run_at)
+    expires_at = None if new.expires_at is None else to_us(new.expires_at)
+    deferred = run_at is not None and run_at > tx.now
+    labels = to_json(new.labels).decode() if new.labels else "{}"
+    tx.execute(
+        INSERT,
+        (
+            job_id,
+            new.type,
+            to_json(new.params).decode(),
+            new.priority,
+            deferred,
+            new.name,
+            labels,
+            run_at,
+            expires_at,
+            new.timeout_s,
+            retry_of,
+            origin,
+            tx.now,
+        ),
+    )
+    position = tx.connection.last_insert_rowid()
+    if new.labels:
+        _write_labels(tx, position, new.labels)
+    tx.fact(
+        "job.submitted",
+        job_id=job_id,
+        type=new.type,
+        priority=new.priority,
+        position=position,
+        run_at=run_at,
+        deferred=deferred,
+        origin=origin,
+    )
+    return Job.model_construct(
+        job_id=job_id,
+        type=new.type,
+        status=JobStatus.QUEUED,
+        params=new.params,
+        priority=new.priority,
+        position=position,
+        name=new.name,
+        labels=new.labels,
+        run_at=None if run_at is None else from_us(run_at),
+        expires_at=None if expires_at is None else from_us(expires_at),
+        timeout_s=new.timeout_s,
+        retry_of=retry_of,
+        origin=origin,
+        created_at=from_us(tx.now),
+        started_at=None,
+        finished_at=None,
+        progress=None,
+        reason=None,
+        version=1,
+    )
+
+
+def find_job(connection: apsw.Connection, job_id: str) -> Job:
+    """The Job with this id.
+
+    Raises:
+        Refusal: `not_found`.
+    """
+    row = connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise Refusal("not_found", f"there is no Job {job_id}: GET /jobs lists those that exist")
+    return job_from_row(row)
+
+
+def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:
+    """The first of the queue among `types`: highest priority, then earliest position.
+
+    One step down the index per type, so a long queue of a type that is at its limit costs nothing.
+    """
+    best: tuple[int, int] | None = None
+    for type_ in types:
+        head = tx.execute(
+            "SELECT -priority, position FROM jobs WHERE status = 'QUEUED' AND deferred = 0"
+            " AND type = ? ORDER BY type, priority DESC, position LIMIT 1",
+            (type_,),
+        ).fetchone()
+        if head is not None and (best is None or head < best):
+            best = head
+    if best is None:
+        return None
+    return job_from_row(
+        tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE position = ?", (best[1],)).fetchone()
+    )
+
+
+def move(
+    tx: Transaction, job_id: str, before: JobStatus, after: JobStatus, *, reason: str | None = None
+) -> None:
+    """Take the Job from `before` to `after`; exactly one row must agree that it was in `before`."""
+    assert after in TRANSITIONS[before], f"{before} -> {after} is not in the table of transitions"
+    tx.execute(
+        "UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),"
+        " started_at = iif(?, ?, started_at), finished_at = iif(?, ?, finished_at)"
+        " WHERE job_id = ? AND status = ?",
+        (
+            after,
+            reason,
+            after is JobStatus.RUNNING,
+            tx.now,
+            after in TERMINAL,
+            tx.now,
+            job_id,
+            before,
+        ),
+    )
+    assert tx.connection.changes() == 1, f"{job_id} was not {before}"
+
+
+def cancel_queued(tx: Transaction, job_id: str) -> None:
+    """QUEUED → CANCELLED: no process will ever exist for it."""
+    move(tx, job_id, JobStatus.QUEUED, JobStatus.CANCELLED)
+    tx.fact("job.cancelled", job_id=job_id)
+
+
+def skip_queued(tx: Transaction, job_id: str, reason: str) -> None:
+    """QUEUED → SKIPPED, with the reason."""
+    move(tx, job_id, JobStatus.QUEUED, JobStatus.SKIPPED, reason=reason)
+    tx.fact("job.skipped", job_id=job_id, reason=reason)
+
+
+def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
+    """Change what `patch` sets. The caller has seen that the Job is QUEUED; SQL checks again."""
+    changed = patch.model_fields_set
+    new = {name: getattr(patch if name in changed else job, name) for name in JobPatch.model_fields}
+    run_at = None if new["run_at"] is None else to_us(new["run_at"])
+    deferred = run_at is not None and run_at > tx.now
+    tx.execute(
+        "UPDATE jobs SET priority = ?, run_at = ?, deferred = ?, name = ?, labels = ?,"
+        " version = version + 1 WHERE job_id = ? AND status = 'QUEUED'",
+        (
+            new["priority"],
+            run_at,
+            deferred,
+            new["name"],
+            to_json(new["labels"]).decode(),
+            job.job_id,
+        ),
+    )
+    assert tx.connection.changes() == 1, f"{job.job_id} was not QUEUED"
+    if "labels" in changed:
+        tx.execute("DELETE FROM job_labels WHERE position = ?", (job.position,))
+        _write_labels(tx, job.position, new["labels"])
+    tx.fact(
+        "job.updated",
+        job_id=job.job_id,
+        priority=new["priority"],
+        run_at=run_at,
+        deferred=deferred,
+        fields=sorted(changed),
+    )
+    return find_job(tx.connection, job.job_id)
+
+
+def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
+    """Keep the last report of a running program."""
+    tx.execute(
+        "UPDATE jobs SET progress = ?, version = version + 1 WHERE job_id = ?"
+        " AND status = 'RUNNING'",
+        (to_json(progress).decode(), job_id),
+    )
+    # A last word may arrive after the end; the end stands.
+    if tx.connection.changes():
+        tx.fact("job.progress", job_id=job_id, **progress.model_dump())
+
+
+def promote_due(tx: Transaction, limit: int) -> None:
+    """Make Jobs eligible whose `run_at` has come, earliest first, at most `limit` of them."""
+    due = tx.execute(
+        "SELECT position, job_id FROM jobs WHERE status = 'QUEUED' AND deferred = 1"
+        " AND run_at <= ? ORDER BY run_at LIMIT ?",
+        (tx.now, limit),
+    ).fetchall()
+    for position, job_id in due:
+        tx.execute("UPDATE jobs SET deferred = 0 WHERE position = ?", (position,))
+        tx.fact("job.due", job_id=job_id)
+
+
+def skip_expired(tx: Transaction, limit: int) -> None:
+    """Skip Jobs whose `expires_at` has come before a slot did, at most `limit` of them."""
+    expired = tx.execute(
+        "SELECT job_id FROM jobs WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
+        " AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+        (tx.now, limit),
+    ).fetchall()
+    for (job_id,) in expired:
+        skip_queued(tx, job_id, "it expired before it could start")
+
+
+def next_due(tx: Transaction) -> int | None:
+    """When (µs) the next `run_at` or `expires_at` of a QUEUED Job comes; None if there is none."""
+    moments = (
+        tx.execute("SELECT min(run_at) FROM jobs WHERE status = 'QUEUED' AND deferred = 1").get,
+        tx.execute(
+            "SELECT min(expires_at) FROM jobs WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
+        ).get,
+    )
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """What `GET /jobs` may ask for; an empty tuple means no restriction. Labels as 'key=value'."""
+
+    statuses: tuple[JobStatus, ...] = ()
+    types: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    text: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+def list_jobs(
+    connection: apsw.Connection, wanted: JobFilter, *, limit: int, cursor: str | None
+) -> tuple[list[Job], str | None]:
+    """A page in order of arrival and the cursor of the next one (None at the end).
+
+    The order is that of `position`, which never changes, so a walk meets every Job that existed
+    throughout exactly once.
+
+    Raises:
+        Refusal: `invalid`, when the cursor is not one of ours.
+    """
+    where, bindings = _conditions(wanted)
+    if cursor is not None:
+        where.append("position < ?" if wanted.order == "desc" else "position > ?")
+        bindings.append(_decode_cursor(cursor))
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(where) or 'TRUE'}"
+        f" ORDER BY position {wanted.order} LIMIT ?",
+        (*bindings, limit + 1),
+    ).fetchall()
+    jobs = [job_from_row(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return jobs, _encode_cursor(jobs[-1].position) if more else None
+
+
+def count_by_status(connection: apsw.Connection) -> dict[str, int]:
+    """How many Jobs are in each status: read from the kept counts."""
+    counts = dict.fromkeys(JobStatus, 0)
+    for status, n in connection.execute("SELECT status, sum(n) FROM job_counts GROUP BY status"):
+        counts[JobStatus(status)] = n
+    return {status.value: n for status, n in counts.items()}
+
+
+def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
+    where: list[str] = []
+    bindings: list[Any] = []
+    for column, values in (("status", wanted.statuses), ("type", wanted.types)):
+        if values:
+            where.append(f"{column} IN ({', '.join('?' * len(values))})")
+            bindings.extend(values)
+    for label in wanted.labels:
+        where.append("position IN (SELECT position FROM job_labels WHERE label = ?)")
+        bindings.append(label)
+    if wanted.text:
+        where.append("(instr(lower(coalesce(name, '')), ?) OR instr(job_id, ?) OR instr(type, ?))")
+        bindings.extend([wanted.text.lower()] * 3)
+    return where, bindings
+
+
+def _write_labels(tx: Transaction, position: int, labels: dict[str, str]) -> None:
+    for key, value in labels.items():
+        tx.execute("INSERT INTO job_labels VALUES (?, ?)", (f"{key}={value}", position))
+
+
+def _encode_cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> int:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        position = int(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
+    except (ValueError, UnicodeError):
+        position = -1
+    if not 0 <= position < 2**63:
+        raise Refusal("invalid", "cursor is not one that this server gave: start without one")
+    return position

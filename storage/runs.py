@@ -1,0 +1,239 @@
+"""JobRuns in SQL: the intent before the process, and how it ended.
+
+Invariant: a row with status RUNNING is committed before any process of the run exists, and is
+finished exactly once.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+from pydantic_core import to_json
+
+from storage.errors import Refusal
+from storage.job import (
+    Artifact,
+    JobRun,
+    Lane,
+    LogSummary,
+    RunError,
+    RunStatus,
+    StopReason,
+    from_us,
+)
+from storage.transaction import Transaction
+
+COLUMNS = (
+    "run_id, job_id, type, status, params_snapshot, argv, pid, started_at, finished_at, exit_code,"
+    " signal, error_code, error_message, result, artifacts, log_bytes, log_truncated"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIntent:
+    """A run that shall be: all that the executor needs to start it, or to find it again."""
+
+    run_id: str
+    job_id: str | None
+    type: str
+    lane: Lane
+    params: dict[str, Any]
+    timeout_s: float
+    boot_id: str
+    stop_reason: StopReason | None = None
+
+
+NO_LOG = LogSummary(bytes=0, truncated=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended, in the words of the contract. `result` is JSON text or None."""
+
+    status: RunStatus
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error: RunError | None = None
+    result: str | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    log: LogSummary = field(default=NO_LOG)
+
+
+def run_from_row(row: tuple[Any, ...]) -> JobRun:
+    """Build a JobRun by position."""
+    (
+        run_id, job_id, type_, status, params, argv, pid, started_at, finished_at, exit_code,
+        signal, error_code, error_message, result, artifacts, log_bytes, log_truncated,
+    ) = row  # fmt: skip
+    return JobRun.model_construct(
+        run_id=run_id,
+        job_id=job_id,
+        type=type_,
+        status=RunStatus(status),
+        params_snapshot=json.loads(params),
+        argv=json.loads(argv),
+        pid=pid,
+        started_at=from_us(started_at),
+        finished_at=None if finished_at is None else from_us(finished_at),
+        duration_s=None if finished_at is None else (finished_at - started_at) / 1e6,
+        exit_code=exit_code,
+        signal=signal,
+        error=None
+        if error_code is None
+        else RunError.model_construct(code=error_code, message=error_message),
+        result=None if result is None else json.loads(result),
+        artifacts=[Artifact.model_construct(**entry) for entry in json.loads(artifacts)],
+        log=LogSummary.model_construct(bytes=log_bytes, truncated=bool(log_truncated)),
+    )
+
+
+def insert_run(
+    tx: Transaction, intent: RunIntent, *, server_id: str, argv: list[str], eligible_at: int
+) -> None:
+    """Commit the intent. `argv` is for people, with secret values masked."""
+    tx.execute(
+        "INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,"
+        " timeout_s, boot_id, server_id, eligible_at, started_at)"
+        " VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?)",
+        (
+            intent.run_id,
+            intent.job_id,
+            intent.type,
+            intent.lane,
+            to_json(intent.params).decode(),
+            to_json(argv).decode(),
+            intent.timeout_s,
+            intent.boot_id,
+            server_id,
+            eligible_at,
+            tx.now,
+        ),
+    )
+    tx.fact(
+        "run.started",
+        job_id=intent.job_id,
+        run_id=intent.run_id,
+        type=intent.type,
+        lane=intent.lane,
+        waited_s=(tx.now - eligible_at) / 1e6,
+    )
+
+
+def note_process(tx: Transaction, run_id: str, pid: int) -> None:
+    """Show the process id of a run that has lasted long enough for somebody to ask."""
+    tx.execute(
+        "UPDATE job_runs SET pid = ? WHERE run_id = ? AND status = 'RUNNING' AND pid IS NOT ?",
+        (pid, run_id, pid),
+    )
+    if tx.connection.changes():
+        tx.fact("run.process", run_id=run_id, pid=pid)
+
+
+def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
+    """Commit why the run will be ended. False if it has ended, or a reason stands already."""
+    tx.execute(
+        "UPDATE job_runs SET stop_reason = ? WHERE run_id = ? AND status = 'RUNNING'"
+        " AND stop_reason IS NULL",
+        (reason, run_id),
+    )
+    if not tx.connection.changes():
+        return False
+    tx.fact("run.stopping", run_id=run_id, reason=reason)
+    return True
+
+
+def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
+    """RUNNING → its end. False, and nothing changes, if it had ended already: finish once."""
+    row = tx.execute(
+        "UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = ?, exit_code = ?,"
+        " signal = ?, error_code = ?, error_message = ?, result = ?, artifacts = ?, log_bytes = ?,"
+        " log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'"
+        " RETURNING job_id, type, lane, started_at, eligible_at",
+        (
+            outcome.status,
+            outcome.pid,
+            tx.now,
+            outcome.exit_code,
+            outcome.signal,
+            outcome.error and outcome.error.code,
+            outcome.error and outcome.error.message,
+            outcome.result,
+            to_json(outcome.artifacts).decode() if outcome.artifacts else "[]",
+            outcome.log.bytes,
+            outcome.log.truncated,
+            run_id,
+        ),
+    ).fetchone()
+    if row is None:
+        return False
+    job_id, type_, lane, started_at, eligible_at = row
+    tx.fact(
+        "run.finished",
+        job_id=job_id,
+        run_id=run_id,
+        type=type_,
+        lane=lane,
+        status=outcome.status.value,
+        error=outcome.error and outcome.error.code,
+        waited_s=(started_at - eligible_at) / 1e6,
+        duration_s=(tx.now - started_at) / 1e6,
+    )
+    return True
+
+
+def find_run(connection: apsw.Connection, run_id: str) -> JobRun:
+    """The run with this id.
+
+    Raises:
+        Refusal: `not_found`.
+    """
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM job_runs WHERE run_id = ?", (run_id,)
+    ).fetchone()
+    if row is None:
+        raise Refusal("not_found", f"there is no run {run_id}")
+    return run_from_row(row)
+
+
+def run_of_job(connection: apsw.Connection, job_id: str) -> JobRun | None:
+    """The single attempt at the Job, if it has been made."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM job_runs WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    return None if row is None else run_from_row(row)
+
+
+def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
+    """Every run that the database holds for RUNNING, with the server life that claimed it."""
+    rows = connection.execute(
+        "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, stop_reason,"
+        " server_id FROM job_runs WHERE status = 'RUNNING' ORDER BY started_at, run_id"
+    )
+    return [
+        (
+            RunIntent(
+                run_id=run_id,
+                job_id=job_id,
+                type=type_,
+                lane=lane,
+                params=json.loads(params),
+                timeout_s=timeout_s,
+                boot_id=boot_id,
+                stop_reason=stop_reason,
+            ),
+            server_id,
+        )
+        for run_id, job_id, type_, lane, params, timeout_s, boot_id, stop_reason, server_id in rows
+    ]
+
+
+def busy_by_type(connection: apsw.Connection) -> dict[str, int]:
+    """How many slots each type's runs fill. Legacy runs go beside the slots and fill none."""
+    return dict(
+        connection.execute(
+            "SELECT type, count(*) FROM job_runs WHERE status = 'RUNNING'"
+            " AND lane IN ('queue', 'direct') GROUP BY type"
+        )
+    )

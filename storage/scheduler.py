@@ -1,0 +1,120 @@
+"""The scheduler's own durable state: running or stopped, limits, and the kept figures."""
+
+import apsw
+
+from storage import reservations
+from storage.job import CumulativeStats, JobStatus, RunStatus, SchedulerStatus, from_us
+from storage.transaction import Transaction
+
+
+def is_running(connection: apsw.Connection) -> bool:
+    """The operator's last start or stop; a new database starts running."""
+    return bool(connection.execute("SELECT running FROM scheduler").get)
+
+
+def set_running(tx: Transaction, running: bool) -> None:
+    """Remember the operator's word; saying it again changes nothing and leaves no fact."""
+    tx.execute("UPDATE scheduler SET running = ?1 WHERE running <> ?1", (running,))
+    if tx.connection.changes():
+        tx.fact("scheduler.started" if running else "scheduler.stopped")
+
+
+def overrides(connection: apsw.Connection) -> tuple[int | None, dict[str, int]]:
+    """(concurrency, limit by type) as set over HTTP; what is absent is as configured."""
+    concurrency = connection.execute("SELECT concurrency FROM scheduler").get
+    assert concurrency is None or isinstance(concurrency, int)
+    return concurrency, dict(connection.execute("SELECT type, concurrency FROM type_limits"))
+
+
+def override_concurrency(tx: Transaction, concurrency: int | None) -> None:
+    """Set the number of slots; None goes back to the configuration's."""
+    tx.execute("UPDATE scheduler SET concurrency = ?", (concurrency,))
+
+
+def override_type_limit(tx: Transaction, type: str, concurrency: int | None) -> None:
+    """Set how many of a type run at once; None goes back to the configuration's."""
+    if concurrency is None:
+        tx.execute("DELETE FROM type_limits WHERE type = ?", (type,))
+    else:
+        tx.execute(
+            "INSERT INTO type_limits VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET concurrency = excluded.concurrency",
+            (type, concurrency),
+        )
+
+
+def queue_length(connection: apsw.Connection) -> tuple[int, int]:
+    """(eligible, deferred) Jobs in the queue, from the kept counts."""
+    counts = dict(
+        connection.execute(
+            "SELECT deferred, sum(n) FROM job_counts WHERE status = 'QUEUED' GROUP BY deferred"
+        )
+    )
+    return counts.get(0, 0), counts.get(1, 0)
+
+
+def running_job_ids(connection: apsw.Connection) -> list[str]:
+    """Jobs whose run is RUNNING, the one that started first in front."""
+    return [
+        job_id
+        for (job_id,) in connection.execute(
+            "SELECT job_id FROM job_runs WHERE status = 'RUNNING' AND job_id IS NOT NULL"
+            " ORDER BY started_at, run_id"
+        )
+    ]
+
+
+def cumulative_stats(connection: apsw.Connection) -> CumulativeStats:
+    """Totals from the kept counts: runs by status, and CANCELLED Jobs."""
+    runs = dict(connection.execute("SELECT status, n FROM run_counts"))
+    cancelled = connection.execute(
+        "SELECT coalesce(sum(n), 0) FROM job_counts WHERE status = ?", (JobStatus.CANCELLED,)
+    ).get
+    assert isinstance(cancelled, int)
+    return CumulativeStats.model_construct(
+        total_executed=sum(runs.values()),
+        succeeded=runs.get(RunStatus.COMPLETED, 0),
+        failed=runs.get(RunStatus.FAILED, 0),
+        cancelled=cancelled,
+        skipped=runs.get(RunStatus.SKIPPED, 0),
+    )
+
+
+def recounted_stats(connection: apsw.Connection) -> CumulativeStats:
+    """The same totals counted anew from every row: what `cumulative_stats` must equal."""
+    runs = dict(
+        connection.execute(
+            "SELECT status, count(*) FROM job_runs WHERE status <> 'RUNNING' GROUP BY status"
+        )
+    )
+    cancelled = connection.execute("SELECT count(*) FROM jobs WHERE status = 'CANCELLED'").get
+    assert isinstance(cancelled, int)
+    return CumulativeStats(
+        total_executed=sum(runs.values()),
+        succeeded=runs.get(RunStatus.COMPLETED, 0),
+        failed=runs.get(RunStatus.FAILED, 0),
+        cancelled=cancelled,
+        skipped=runs.get(RunStatus.SKIPPED, 0),
+    )
+
+
+def read_status(
+    connection: apsw.Connection, *, concurrency: int, started_at: int
+) -> SchedulerStatus:
+    """The scheduler now. `concurrency` as configured; `started_at` (µs) of the server."""
+    running_ids = running_job_ids(connection)
+    eligible, deferred = queue_length(connection)
+    override, _ = overrides(connection)
+    return SchedulerStatus.model_construct(
+        scheduler_running=is_running(connection),
+        current_job_id=running_ids[0] if running_ids else None,
+        running_job_ids=running_ids,
+        queue_length=eligible + deferred,
+        eligible=eligible,
+        deferred=deferred,
+        cumulative_stats=cumulative_stats(connection),
+        has_active_reservation=reservations.any_open(connection),
+        concurrency=override or concurrency,
+        started_at=from_us(started_at),
+        durability="full",
+    )

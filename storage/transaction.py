@@ -1,0 +1,103 @@
+"""One write transaction: its connection, its one moment in time, and the facts it will leave.
+
+Invariant: every change of a Job, run, reservation or of the scheduler appends a fact here, so the
+`events` table tells the whole story, and numbers without a gap.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apsw
+from pydantic_core import to_json
+
+FactKind = Literal[
+    "server.started",
+    "scheduler.started",
+    "scheduler.stopped",
+    "scheduler.configured",
+    "job.submitted",
+    "job.updated",
+    "job.due",
+    "job.progress",
+    "job.cancel_requested",
+    "job.cancelled",
+    "job.skipped",
+    "run.started",
+    "run.process",
+    "run.stopping",
+    "run.finished",
+    "reservation.requested",
+    "reservation.held",
+    "reservation.ended",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text."""
+
+    seq: int
+    at: int
+    kind: FactKind
+    job_id: str | None
+    run_id: str | None
+    data: str
+
+
+class Transaction:
+    """Handed to everything that writes. `now` (µs) is fixed once for all of it."""
+
+    def __init__(self, connection: apsw.Connection, now: int) -> None:
+        self.connection = connection
+        self.now = now
+        self.facts: list[Fact] = []
+        last = connection.execute("SELECT max(seq) FROM events").get
+        self._next_seq = (last or 0) + 1
+
+    def execute(self, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
+        """Run one statement; the cursor that comes back iterates over its rows as tuples."""
+        return self.connection.execute(sql, bindings)
+
+    def fact(
+        self,
+        kind: FactKind,
+        *,
+        job_id: str | None = None,
+        run_id: str | None = None,
+        **data: Any,
+    ) -> None:
+        """Append a fact to the sequence."""
+        fact = Fact(
+            seq=self._next_seq,
+            at=self.now,
+            kind=kind,
+            job_id=job_id,
+            run_id=run_id,
+            data=to_json(data).decode(),
+        )
+        self.execute(
+            "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
+            (fact.seq, fact.at, kind, job_id, run_id, fact.data),
+        )
+        self._next_seq += 1
+        self.facts.append(fact)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """All of the body or nothing of it, facts included."""
+        mark = len(self.facts)
+        seq = self._next_seq
+        self.execute("SAVEPOINT message")
+        try:
+            yield
+        except BaseException:
+            del self.facts[mark:]
+            self._next_seq = seq
+            # After a full disk or an I/O error SQLite has ended the whole transaction itself.
+            if self.connection.in_transaction:
+                self.execute("ROLLBACK TO message")
+                self.execute("RELEASE message")
+            raise
+        self.execute("RELEASE message")

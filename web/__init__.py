@@ -1,0 +1,1 @@
+"""What the outside sees: the HTTP API, its client and the command line that speaks it."""

@@ -1,0 +1,132 @@
+"""The Quart app, and the guard before it that every request passes."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from quart import Response
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from storage.errors import Code, Refusal
+from web import direct, events, jobs, legacy, log, scheduler, system
+from web.api import Api, json_response, refuse
+from web.errors import internal_problem, problem_of
+from web.services import Services
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+BODY_TIMEOUT_S = 30
+HTTP_CODES: dict[int, Code] = {
+    400: "malformed_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+logger = structlog.get_logger()
+
+
+def make_api(services: Services) -> Api:
+    """Every operation of the contract."""
+    api = Api()
+    for module in (jobs, log, legacy, scheduler, direct, events, system):
+        module.register(api, services)
+    return api
+
+
+def make_app(services: Services) -> "Guard":
+    """The ASGI app that Hypercorn serves."""
+    app = QuartTrio("web", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.server.max_body_bytes
+    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    make_api(services).mount(app)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+    return Guard(app, services)
+
+
+async def _http_error(error: HTTPException) -> Response:
+    code = HTTP_CODES.get(error.code or 500, "invalid")
+    details = {
+        "not_found": "there is nothing at this path: GET /docs shows what there is",
+        "method_not_allowed": "this path has other methods: GET /docs shows which",
+        "too_large": "send less, or in several requests",
+        "request_timeout": f"the body must arrive within {BODY_TIMEOUT_S} seconds",
+    }
+    response = refuse(Refusal(code, details.get(code, error.description or "")))
+    if error.code == 405 and (allowed := getattr(error, "valid_methods", None)):
+        response.headers["Allow"] = ", ".join(sorted(set(allowed)))
+    return response
+
+
+async def _bug(error: Exception) -> Response:
+    logger.error("request failed", exc_info=error)
+    status, body, headers = internal_problem()
+    return json_response(body, status, headers)
+
+
+class Guard:
+    """ASGI middleware: Host and Origin are ours, and a draining server says that it closes.
+
+    A page on another site can make a browser send requests here, and a name that resolves to
+    127.0.0.1 can make them look local (DNS rebinding). So both are compared on every method.
+    """
+
+    def __init__(self, app: QuartTrio, services: Services) -> None:
+        self.app = app
+        self._services = services
+        self._names = LOOPBACK_NAMES | frozenset(services.settings.server.allowed_hosts)
+        self.requests = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        self.requests += 1
+        try:
+            if (refusal := self._check(scope["headers"])) is not None:
+                await _send_problem(send, refusal)
+            else:
+                await self.app(scope, receive, self._closing(send))
+        finally:
+            self.requests -= 1
+
+    def _check(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        hosts = [value for name, value in headers if name == b"host"]
+        origins = [value for name, value in headers if name == b"origin"]
+        host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
+        if _hostname(host) not in self._names:
+            return Refusal(
+                "bad_host", "the Host header must name this server: 127.0.0.1 or localhost"
+            )
+        if origins and origins != [f"http://{host}".encode("latin-1")]:
+            return Refusal("bad_origin", "a page of another origin may not call this API")
+        return None
+
+    def _closing(self, send: Any) -> Any:
+        async def closing(message: Any) -> None:
+            if message["type"] == "http.response.start" and self._services.draining.is_set():
+                headers = [*message["headers"], (b"connection", b"close")]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return closing
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+async def _send_problem(send: Any, refusal: Refusal) -> None:
+    status, body, headers = problem_of(refusal)
+    wire = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    wire += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": wire})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,396 @@
+"""The HTTP API as typed Python calls: one method per request, the models of `storage` back.
+
+Invariant: a call that returns was answered by headway; every other end is an `ApiError` (it said
+no) or a `ServerUnreachable`. How requests travel and when they are repeated is in `connection.py`;
+what a person sees of all this is in `commands.py`.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+from pydantic import BaseModel
+
+from storage.job import (
+    TERMINAL,
+    Artifact,
+    Job,
+    JobRun,
+    Model,
+    NewJob,
+    Reservation,
+    SchedulerConfig,
+    SchedulerStatus,
+)
+from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
+
+__all__ = ["ApiError", "Client", "JobPage", "JobType", "ServerEvent", "ServerUnreachable"]
+
+PAGE_LIMIT = 500
+"""The largest page that the server gives."""
+POLL_S = 0.3
+"""Between two looks at a Job, only on a server that refuses its event stream."""
+
+
+class JobPage(Model):
+    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+    counts: dict[str, int]
+
+
+class Placed(Model):
+    """Where one Job of a batch stands."""
+
+    job_id: str
+    position: int
+
+
+class JobType(Model):
+    """What may be run, as the operator defined it."""
+
+    name: str
+    description: str
+    params_schema: dict[str, Any]
+    timeout_s: float | None
+    concurrency: int | None
+    skip_exit_codes: list[int]
+
+
+class DirectRun(JobRun):
+    """The answer of a direct run: the run, and its last 64 KiB of output as text."""
+
+    log_tail: str
+
+
+class Health(BaseModel):
+    """`GET /health` and `GET /ready`; only the former tells the version."""
+
+    status: str
+    version: str | None = None
+
+
+class JobFilter(TypedDict, total=False):
+    """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc."""
+
+    status: Sequence[str]
+    type: Sequence[str]
+    label: Sequence[str]
+    q: str | None
+    order: str | None
+
+
+class JobChanges(TypedDict, total=False):
+    """What may change while a Job is QUEUED; a key left out stays as it is, None clears it."""
+
+    priority: int
+    run_at: datetime | None
+    name: str | None
+    labels: Mapping[str, str]
+
+
+class _Batch(Model):
+    jobs: list[Placed]
+
+
+class _Runs(Model):
+    runs: list[JobRun]
+
+
+class _Artifacts(Model):
+    artifacts: list[Artifact]
+
+
+class _Types(Model):
+    job_types: list[JobType]
+
+
+class _Piece(BaseModel):
+    text: str
+
+
+class Client:
+    """Calls to the server at `url`; use it in a `with`, from one thread.
+
+    Raises ValueError for a `url` that is not http or https.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connection = Connection(url, transport=transport, sleep=sleep)
+        self._ask = self._connection.ask
+        self.url = self._connection.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    # Jobs
+
+    def submit(
+        self,
+        type: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        priority: int = 0,
+        run_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        wait_s: int | None = None,
+    ) -> Job:
+        """Queue one Job. With `wait_s` (at most 60) the answer waits that long for its end."""
+        body = {
+            "type": type,
+            "params": params or {},
+            "priority": priority,
+            "run_at": run_at,
+            "expires_at": expires_at,
+            "name": name,
+            "labels": labels or {},
+            "timeout_s": timeout_s,
+        }
+        headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
+        if wait_s is not None:
+            headers["Prefer"] = f"wait={wait_s}"
+        return self._ask(
+            Job, "POST", "/jobs", body=body, headers=headers, wait_s=wait_s or 0, repeatable=True
+        )
+
+    def submit_batch(self, jobs: Sequence[NewJob]) -> list[Placed]:
+        """Queue up to 10,000 Jobs, all or none; the answer keeps their order."""
+        body = {"jobs": [job.model_dump(mode="json", exclude_unset=True) for job in jobs]}
+        headers = {"Idempotency-Key": str(uuid4())}
+        return self._ask(
+            _Batch, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
+        ).jobs
+
+    def list_page(
+        self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilter]
+    ) -> JobPage:
+        """One page of at most `limit` (1..500) Jobs; `cursor` is the page before's next_cursor."""
+        query = {"limit": limit, "cursor": cursor, **filters}
+        return self._ask(JobPage, "GET", "/jobs", query=query)
+
+    def list_pages(
+        self, *, limit: int | None = None, **filters: Unpack[JobFilter]
+    ) -> Iterator[JobPage]:
+        """Page after page until `limit` Jobs, or all, have been seen; at least one page."""
+        left, cursor = limit, None
+        while True:
+            size = PAGE_LIMIT if left is None else min(left, PAGE_LIMIT)
+            page = self.list_page(limit=size, cursor=cursor, **filters)
+            yield page
+            left = None if left is None else left - len(page.jobs)
+            cursor = page.next_cursor
+            if cursor is None or left == 0:
+                return
+
+    def list_jobs(self, *, limit: int | None = None, **filters: Unpack[JobFilter]) -> Iterator[Job]:
+        """Every Job that matches, or the first `limit`, fetched page by page as they are taken."""
+        for page in self.list_pages(limit=limit, **filters):
+            yield from page.jobs
+
+    def get_job(self, job_id: str) -> Job:
+        """The Job as it is now."""
+        return self._ask(Job, "GET", f"/jobs/{segment(job_id)}")
+
+    def patch_job(
+        self, job_id: str, *, if_version: int | None = None, **changes: Unpack[JobChanges]
+    ) -> Job:
+        """Change a QUEUED Job; with `if_version` only if that is still its `version`."""
+        headers = {} if if_version is None else {"If-Match": f'"{if_version}"'}
+        path = f"/jobs/{segment(job_id)}"
+        return self._ask(Job, "PATCH", path, body=changes, headers=headers)
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Cancel a QUEUED Job, or ask a RUNNING one to end; the answer may still say RUNNING."""
+        # Idempotent by contract, so it may be repeated.
+        return self._ask(Job, "POST", f"/jobs/{segment(job_id)}/cancel", repeatable=True)
+
+    def delete_job(self, job_id: str) -> Job:
+        """Cancel a Job that is still QUEUED; refused (`wrong_state`) once it has started."""
+        return self._ask(Job, "DELETE", f"/jobs/{segment(job_id)}")
+
+    def retry_job(self, job_id: str) -> Job:
+        """A new Job like this ended one; its `retry_of` names the old one."""
+        return self._ask(Job, "POST", f"/jobs/{segment(job_id)}/retry")
+
+    def watch(self, job_id: str) -> Iterator[Job]:
+        """The Job now and after each change, up to and with the state in which it ended.
+
+        Fed by the event stream, so nothing is polled unless the server refuses that stream.
+        """
+        stale = True
+        try:
+            with closing(self.events(job_id)) as stream:
+                for event in stream:
+                    stale = stale or event.name != "comment"
+                    if not stale or (job := self._look(job_id)) is None:
+                        continue
+                    stale = False
+                    yield job
+                    if job.status in TERMINAL:
+                        return
+        except ApiError as refusal:
+            if refusal.status >= 500:
+                raise
+        while True:
+            job = self.get_job(job_id)
+            yield job
+            if job.status in TERMINAL:
+                return
+            self._connection.sleep(POLL_S)
+
+    def _look(self, job_id: str) -> Job | None:
+        """The Job, or None from a server that is just restarting: the stream is patient with it."""
+        try:
+            return self.get_job(job_id)
+        except ServerUnreachable:
+            return None
+        except ApiError as refusal:
+            if refusal.status == 503:
+                return None
+            raise
+
+    def runs(self, job_id: str) -> list[JobRun]:
+        """The Job's run, or an empty list while there is none."""
+        return self._ask(_Runs, "GET", f"/jobs/{segment(job_id)}/runs").runs
+
+    def log(self, job_id: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The run's output so far, byte for byte, from byte `start` to before byte `end`."""
+        headers = {"Accept": "text/plain"}
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        return self._connection.download(f"/jobs/{segment(job_id)}/log", headers)
+
+    def follow_log(self, job_id: str) -> Iterator[bytes]:
+        """The run's output as it comes, from its first byte to the end of the run.
+
+        Waits for a run that has not started. An event carries text; where a byte of the output
+        was not UTF-8 its piece is fetched again as bytes, so that nothing is altered.
+        """
+        offset = 0
+        path = f"/jobs/{segment(job_id)}/log"
+        for event in self._connection.stream(path):
+            if event.name == "end":
+                return
+            if event.name != "log":
+                continue
+            try:
+                text = _Piece.model_validate_json(event.data).text
+                after = int(event.id or offset + len(text.encode()))
+            except ValueError:
+                reason = "the events of its log are not those of headway"
+                raise ServerUnreachable(self.url, reason) from None
+            yield self._exact(job_id, offset, after, text) if "\ufffd" in text else text.encode()
+            offset = after
+
+    def _exact(self, job_id: str, start: int, end: int, text: str) -> bytes:
+        """The bytes that were shown as `text`; `text` itself where they cannot be had any more.
+
+        A log whose middle was dropped counts differently from its stream, hence the comparison.
+        """
+        try:
+            piece = b"".join(self.log(job_id, start=start, end=end))
+        except ApiError:
+            return text.encode()
+        return piece if piece.decode(errors="replace") == text else text.encode()
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """What the run left in HEADWAY_ARTIFACTS."""
+        return self._ask(_Artifacts, "GET", f"/jobs/{segment(job_id)}/artifacts").artifacts
+
+    def artifact(self, job_id: str, name: str) -> Iterator[bytes]:
+        """The bytes of one artifact; `name` may hold slashes."""
+        headers = {"Accept": "*/*"}
+        return self._connection.download(
+            f"/jobs/{segment(job_id)}/artifacts/" + quote(name, safe="/"), headers
+        )
+
+    # Scheduler
+
+    def scheduler_start(self) -> SchedulerStatus:
+        """Let queued Jobs start."""
+        return self._ask(SchedulerStatus, "POST", "/scheduler/start", repeatable=True)
+
+    def scheduler_stop(self, wait_s: float = 0) -> SchedulerStatus:
+        """Start nothing new; what runs goes on. Waits at most `wait_s` (0..300) until idle."""
+        body = {"wait_s": wait_s}
+        return self._ask(
+            SchedulerStatus,
+            "POST",
+            "/scheduler/stop",
+            body=body,
+            wait_s=wait_s,
+            repeatable=True,
+        )
+
+    def scheduler_status(self) -> SchedulerStatus:
+        """The scheduler at this moment."""
+        return self._ask(SchedulerStatus, "GET", "/scheduler/status")
+
+    def scheduler_config(self, **changes: Any) -> SchedulerConfig:
+        """The limits in force, after `changes` (`concurrency=2`, `types={"story": 1}`) if any."""
+        if not changes:
+            return self._ask(SchedulerConfig, "GET", "/scheduler/config")
+        return self._ask(
+            SchedulerConfig, "PATCH", "/scheduler/config", body=changes, repeatable=True
+        )
+
+    def direct(self, type: str, params: Mapping[str, Any] | None = None) -> DirectRun:
+        """Run ahead of the queue and wait for the end, however long that takes."""
+        path = f"/direct/{segment(type)}"
+        return self._ask(DirectRun, "POST", path, body={"params": params or {}}, wait_s=None)
+
+    def reserve(self, ttl_s: float) -> Reservation:
+        """Claim the next free slot; `ttl_s` counts from the moment it is held."""
+        return self._ask(Reservation, "POST", "/scheduler/reservations", body={"ttl_s": ttl_s})
+
+    def release(self, reservation_id: str) -> Reservation:
+        """Give a reservation back."""
+        path = f"/scheduler/reservations/{segment(reservation_id)}"
+        return self._ask(Reservation, "DELETE", path, repeatable=True)
+
+    # System
+
+    def job_types(self) -> list[JobType]:
+        """What may be run."""
+        return self._ask(_Types, "GET", "/job-types").job_types
+
+    def job_type(self, name: str) -> JobType:
+        """One job type, with the JSON Schema of its parameters."""
+        return self._ask(JobType, "GET", f"/job-types/{segment(name)}")
+
+    def health(self) -> Health:
+        """The process answers."""
+        return self._ask(Health, "GET", "/health")
+
+    def ready(self) -> Health:
+        """The server takes work; ApiError (503) with the reason while it does not."""
+        return self._ask(Health, "GET", "/ready")
+
+    def events(self, job_id: str | None = None) -> Generator[ServerEvent, None, None]:
+        """Every committed fact, or one Job's, without end; close the iterator to stop."""
+        return self._connection.stream("/events", {} if job_id is None else {"job_id": job_id})

@@ -1,0 +1,398 @@
+"""The client verbs of the command line: each asks the server over HTTP and prints the answer.
+
+Standard output carries the answer alone (the id, the table, the JSON, the log); what is said about
+it, and progress bars, go to standard error. What each exit status means is in `exit_status.py`.
+Everything heavy is imported when a verb runs, so that `--help` stays quick.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from web.arguments import UsageError, parse_labels, parse_moment, parse_params, split_pairs
+from web.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
+
+if TYPE_CHECKING:
+    from storage.job import Job, JobRun, SchedulerStatus
+    from web.client import Client, JobPage
+
+DEFAULT_URL = "http://127.0.0.1:8787"
+
+Url = Annotated[str, Parameter(env_var="HEADWAY_URL", help="The server.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+Wait = Annotated[
+    bool,
+    Parameter(negative="", help="Stay until the Job has ended; its outcome is the exit status."),
+]
+JobId = Annotated[str, Parameter(help="The Job, like job-0193….")]
+TypeName = Annotated[str, Parameter(help="The job type; see `headway types`.")]
+Pairs = Annotated[
+    list[str] | None,
+    Parameter(name="--param", negative="", help="A parameter as KEY=VALUE; repeat to give more."),
+]
+ParamsJson = Annotated[str | None, Parameter(help="All parameters as one JSON object.")]
+Labels = Annotated[
+    list[str] | None, Parameter(name="--label", negative="", help="KEY=VALUE; may be repeated.")
+]
+Status = Literal["QUEUED", "RUNNING", "COMPLETED", "FAILED", "SKIPPED", "CANCELLED"]
+
+
+def register(app: App) -> None:
+    """Add the client verbs to `app`."""
+    app.command(submit)
+    app.command(list_jobs, name="list")
+    app.command(show)
+    app.command(log)
+    app.command(cancel)
+    app.command(retry)
+    app.command(priority)
+    app.command(direct)
+    app.command(types)
+    scheduler = App(name="scheduler", help="Start, stop and look at the scheduler.")
+    scheduler.command(scheduler_start, name="start")
+    scheduler.command(scheduler_stop, name="stop")
+    scheduler.command(scheduler_status, name="status")
+    scheduler.command(scheduler_concurrency, name="concurrency")
+    app.command(scheduler)
+
+
+@exit_with
+def submit(
+    type: TypeName,
+    /,
+    *,
+    param: Pairs = None,
+    params: ParamsJson = None,
+    priority: Annotated[int, Parameter(help="0 to 100; higher goes first.")] = 0,
+    run_at: Annotated[str | None, Parameter(help="Not before this RFC 3339 time.")] = None,
+    name: Annotated[str | None, Parameter(help="A name for people.")] = None,
+    label: Labels = None,
+    timeout_s: Annotated[float | None, Parameter(help="At most the type's own limit.")] = None,
+    wait: Wait = False,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Queue a Job; its id is printed."""
+    moment = None if run_at is None else parse_moment("--run-at", run_at)
+    labels = parse_labels(label or [])
+    with _connect(url) as client:
+        job = client.submit(
+            type,
+            _params(client, type, params, param),
+            priority=priority,
+            run_at=moment,
+            name=name,
+            labels=labels,
+            timeout_s=timeout_s,
+        )
+        return _accepted(client, job, wait, json)
+
+
+@exit_with
+def list_jobs(
+    *,
+    status: Annotated[list[Status] | None, Parameter(negative="", help="May be repeated.")] = None,
+    type: Annotated[list[str] | None, Parameter(negative="", help="May be repeated.")] = None,
+    label: Labels = None,
+    query: Annotated[str | None, Parameter(name=["--query", "-q"], help="Search text.")] = None,
+    limit: Annotated[int, Parameter(help="How many Jobs at most.")] = 50,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """List Jobs."""
+    if limit < 1:
+        raise UsageError("--limit wants at least 1")
+    split_pairs("--label", label or [])
+    with _connect(url) as client:
+        pages = list(
+            client.list_pages(
+                limit=limit, status=status or [], type=type or [], label=label or [], q=query
+            )
+        )
+    _print_pages(pages, json)
+    return EXIT_DONE
+
+
+@exit_with
+def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Show a Job and its run."""
+    with _connect(url) as client:
+        job, run = client.get_job(job_id), _run_of(client, job_id)
+    if json:
+        _print_json({"job": job, "run": run})
+    else:
+        from web.table import job_view, write
+
+        write(job_view(job, run))
+    return EXIT_DONE
+
+
+@exit_with
+def log(
+    job_id: JobId,
+    /,
+    *,
+    follow: Annotated[
+        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the run has ended.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Print what a Job's run wrote, byte for byte; with --json as lines of {"text": …}."""
+    with _connect(url) as client:
+        pieces = client.follow_log(job_id) if follow else client.log(job_id)
+        for piece in _text_lines(pieces) if json else pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return EXIT_DONE
+
+
+@exit_with
+def cancel(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Cancel a Job; a running program is asked to end, then killed."""
+    with _connect(url) as client:
+        job = client.cancel_job(job_id)
+    _print_job(job, json)
+    if job.finished_at is None:
+        say("It runs, and was asked to end.")
+    return EXIT_DONE
+
+
+@exit_with
+def retry(
+    job_id: JobId, /, *, wait: Wait = False, url: Url = DEFAULT_URL, json: AsJson = False
+) -> int:
+    """Queue a new Job like one that has ended; its id is printed."""
+    with _connect(url) as client:
+        return _accepted(client, client.retry_job(job_id), wait, json)
+
+
+@exit_with
+def priority(
+    job_id: JobId,
+    number: Annotated[int, Parameter(help="0 to 100; higher goes first.")],
+    /,
+    *,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Change the priority of a Job that has not started."""
+    with _connect(url) as client:
+        job = client.patch_job(job_id, priority=number)
+    _print_job(job, json)
+    return EXIT_DONE
+
+
+@exit_with
+def direct(
+    type: TypeName,
+    /,
+    *,
+    param: Pairs = None,
+    params: ParamsJson = None,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Run ahead of the queue, wait for the end, print the end of the output. Ctrl-C cancels it."""
+    from storage.job import RunStatus
+
+    with _connect(url) as client:
+        run = client.direct(type, _params(client, type, params, param))
+    if json:
+        _print_json(run)
+    else:
+        sys.stdout.write(run.log_tail)
+        sys.stdout.flush()
+        say(_verdict(run.status, None, run))
+    return EXIT_DONE if run.status in (RunStatus.COMPLETED, RunStatus.SKIPPED) else EXIT_FAILED
+
+
+@exit_with
+def types(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """List what may be run, with its parameters."""
+    with _connect(url) as client:
+        found = client.job_types()
+    if json:
+        _print_json(found)
+    else:
+        from web.table import types_table, write
+
+        write(types_table(found))
+    return EXIT_DONE
+
+
+@exit_with
+def scheduler_start(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Let queued Jobs start."""
+    with _connect(url) as client:
+        _print_scheduler(client.scheduler_start(), json)
+    return EXIT_DONE
+
+
+@exit_with
+def scheduler_stop(
+    *,
+    wait_s: Annotated[float, Parameter(help="Wait at most so long until nothing runs.")] = 0,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Start nothing new; what runs goes on to its end."""
+    with _connect(url) as client:
+        _print_scheduler(client.scheduler_stop(wait_s), json)
+    return EXIT_DONE
+
+
+@exit_with
+def scheduler_status(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Show what the scheduler does."""
+    with _connect(url) as client:
+        _print_scheduler(client.scheduler_status(), json)
+    return EXIT_DONE
+
+
+@exit_with
+def scheduler_concurrency(
+    number: Annotated[int, Parameter(help="How many Jobs may run at once.")],
+    /,
+    *,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Change how many Jobs may run at once; remembered across restarts."""
+    with _connect(url) as client:
+        config = client.scheduler_config(concurrency=number)
+    if json:
+        _print_json(config)
+    else:
+        from web.table import config_view, write
+
+        write(config_view(config))
+    return EXIT_DONE
+
+
+@contextmanager
+def _connect(url: str) -> Iterator["Client"]:
+    from web.client import Client
+
+    try:
+        client = Client(url)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with client:
+        yield client
+
+
+def _params(
+    client: "Client", type_name: str, given: str | None, pairs: list[str] | None
+) -> dict[str, Any]:
+    """The schema is asked for only where it decides what a value means."""
+    from web.client import ApiError
+
+    schema: dict[str, Any] = {}
+    if pairs:
+        try:
+            schema = client.job_type(type_name).params_schema
+        except ApiError as refusal:
+            if refusal.code != "not_found":  # an unknown type is refused better by what follows
+                raise
+    return parse_params(given, pairs or [], schema)
+
+
+def _text_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The output as JSON lines; a character that two pieces share is not torn."""
+    from codecs import iterdecode
+    from json import dumps
+
+    for text in iterdecode(pieces, "utf-8", "replace"):
+        yield dumps({"text": text}).encode() + b"\n"
+
+
+def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:
+    """Say that a Job was queued and, if asked, stay with it; the exit status."""
+    if not wait:
+        _print_job(job, json)
+        if not json:
+            say(f"Follow it with `headway log -f {job.job_id}`.")
+        return EXIT_DONE
+    if not json:
+        print(job.job_id, flush=True)
+    try:
+        job = _wait(client, job)
+    except KeyboardInterrupt:
+        say(f"Not waiting any more; {job.job_id} goes on. `headway cancel {job.job_id}` ends it.")
+        return EXIT_INTERRUPTED
+    if json:
+        _print_json(job)
+    else:
+        say(_verdict(job.status, job.reason, _run_of(client, job.job_id)))
+    return EXIT_DONE if job.status in ("COMPLETED", "SKIPPED") else EXIT_FAILED
+
+
+def _wait(client: "Client", job: "Job") -> "Job":
+    """Stay with a Job to its end, behind a progress bar."""
+    from rich.console import Console
+
+    from web.table import JobBars
+
+    with JobBars(Console(stderr=True)) as bars:
+        latest = job
+        for latest in client.watch(job.job_id):
+            bars.show(latest)
+    return latest
+
+
+def _run_of(client: "Client", job_id: str) -> "JobRun | None":
+    runs = client.runs(job_id)
+    return runs[0] if runs else None
+
+
+def _verdict(status: str, reason: str | None, run: "JobRun | None") -> str:
+    """How it ended, in a line: `FAILED after 3.2 s: exit_status: …`."""
+    from web.table import span
+
+    took = f" after {span(run.duration_s)}" if run and run.duration_s is not None else ""
+    why = f"{run.error.code}: {run.error.message}" if run and run.error else reason
+    return f"{status}{took}{f': {why}' if why else ''}"
+
+
+def _print_job(job: "Job", json: bool) -> None:
+    """The id alone is the answer, so that a script can keep it; the rest is for people."""
+    if json:
+        _print_json(job)
+    else:
+        print(job.job_id, flush=True)
+        at = f", priority {job.priority}, position {job.position}" if job.status == "QUEUED" else ""
+        say(f"{job.status}{at}.")
+
+
+def _print_pages(pages: "list[JobPage]", json: bool) -> None:
+    from web.table import counts_line, jobs_table, write
+
+    jobs = [job for page in pages for job in page.jobs]
+    last = pages[-1]
+    if json:
+        _print_json({"jobs": jobs, "next_cursor": last.next_cursor, "counts": last.counts})
+        return
+    if jobs:
+        write(jobs_table(jobs))
+    say(f"{len(jobs)} shown; in all {counts_line(last.counts)}.")
+    if last.next_cursor:
+        say(f"There are more: --limit {len(jobs) * 10}.")
+
+
+def _print_scheduler(status: "SchedulerStatus", json: bool) -> None:
+    if json:
+        _print_json(status)
+    else:
+        from web.table import scheduler_view, write
+
+        write(scheduler_view(status))
+
+
+def _print_json(value: object) -> None:
+    from pydantic_core import to_json
+
+    print(to_json(value, indent=2).decode(), flush=True)

@@ -1,0 +1,82 @@
+"""/direct/{type}: a blocking request that takes the next free slot ahead of the queue."""
+
+import functools
+from typing import Annotated, Any
+
+import trio
+from pydantic import BaseModel, ConfigDict
+
+from actors import messages as m
+from actors.public import public_run
+from storage.errors import Refusal
+from storage.job import JobRun, Reservation, RunStatus
+from storage.reservations import find_reservation
+from storage.runs import find_run
+from web.api import Api, Body
+from web.log import LogView
+from web.services import Services
+
+TAIL_BYTES = 64 * 1024
+
+
+class DirectRequest(BaseModel):
+    """The parameters of the type."""
+
+    model_config = ConfigDict(extra="forbid")
+    params: dict[str, Any] = {}
+
+
+class DirectRun(JobRun):
+    """A run without a Job. `log_tail`: the last 64 KiB of its output, read as UTF-8."""
+
+    log_tail: str
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the direct run."""
+
+    @api.route(
+        "POST",
+        "/direct/{type}",
+        tag="direct",
+        summary="Run now, ahead of the queue, and answer when it has ended",
+        refusals=("unknown_type", "invalid", "shutting_down", "unavailable", "storage_full"),
+    )
+    async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
+        params = services.job_type(type).accept(body.params)
+        ticket = await services.ask(m.StartDirect(type=type, params=params))
+        over = False
+        try:
+            with services.feed.subscribe(ticket.run_id) as news:
+                while not (over := is_over(services, ticket)):
+                    await news.wait()
+        finally:
+            if not over:
+                # The client went away: Quart cancels this handler.
+                with trio.CancelScope(shield=True):
+                    await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        run = public_run(find_run(services.reader, ticket.run_id), services.job_types)
+        read_tail = functools.partial(tail, services, ticket.run_id)
+        log_tail = await services.walker_runner.run(read_tail)
+        return DirectRun.model_construct(**dict(run), log_tail=log_tail)
+
+
+def is_over(services: Services, ticket: m.DirectTicket) -> bool:
+    """Whether the run has ended.
+
+    Raises:
+        Refusal: `shutting_down` or `unavailable`, when the claim ended and no run came of it.
+    """
+    claim: Reservation = find_reservation(services.reader, ticket.reservation_id)
+    if claim.state != "ENDED":
+        return False
+    if claim.end_reason != "started":
+        why = f"the direct run did not start: {claim.end_reason}"
+        raise Refusal("shutting_down" if services.draining.is_set() else "unavailable", why)
+    return find_run(services.reader, ticket.run_id).status is not RunStatus.RUNNING
+
+
+def tail(services: Services, run_id: str) -> str:
+    """The last 64 KiB of the run's output."""
+    view = LogView.open(services.runs_dir / run_id / "log")
+    return view.read(max(0, view.size - TAIL_BYTES), TAIL_BYTES).decode(errors="replace")

@@ -1,0 +1,119 @@
+"""No, over HTTP: one table from code to status, and problem documents (RFC 9457).
+
+Nothing internal leaks: what is not a `Refusal` is answered with `internal` and logged.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from storage.errors import Code, Fault, Refusal
+
+PROBLEM_TYPE = "application/problem+json"
+FAULTS_MAX = 100
+
+STATUS: dict[Code, tuple[int, str]] = {
+    "malformed_json": (400, "The body is not acceptable JSON"),
+    "unauthenticated": (401, "Who are you?"),
+    "forbidden": (403, "You may not do this"),
+    "bad_origin": (403, "Requests from other origins are refused"),
+    "not_found": (404, "There is no such thing"),
+    "method_not_allowed": (405, "This cannot be done here"),
+    "request_timeout": (408, "The request took too long to arrive"),
+    "wrong_state": (409, "The thing is in another state"),
+    "gone": (410, "This is no longer offered"),
+    "precondition_failed": (412, "The thing has changed meanwhile"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be application/json"),
+    "range_not_satisfiable": (416, "The range lies outside the file"),
+    "bad_host": (421, "The Host header names another server"),
+    "invalid": (422, "The request is not valid"),
+    "unknown_type": (422, "There is no such job type"),
+    "idempotency_mismatch": (422, "The Idempotency-Key was used for another request"),
+    "queue_full": (429, "The queue is full"),
+    "rate_limited": (429, "Too many requests"),
+    "shutting_down": (503, "The server is shutting down"),
+    "unavailable": (503, "The server cannot answer at the moment"),
+    "storage_full": (507, "The disk is full"),
+}
+
+RETRY_AFTER_S: dict[Code, int] = {
+    "queue_full": 5,
+    "rate_limited": 1,
+    "shutting_down": 5,
+    "unavailable": 1,
+    "storage_full": 30,
+}
+
+
+class ProblemFault(BaseModel):
+    """One thing that is wrong: a JSON Pointer (RFC 6901) to it, and what to do."""
+
+    pointer: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457, with a stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemFault] = []
+
+
+def problem_of(refusal: Refusal) -> tuple[int, bytes, dict[str, str]]:
+    """(status, body, headers) of a refusal."""
+    status, title = STATUS[refusal.code]
+    headers = {"Content-Type": PROBLEM_TYPE}
+    if (retry_after_s := RETRY_AFTER_S.get(refusal.code)) is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return status, _body(refusal.code, title, status, refusal.detail, refusal.faults), headers
+
+
+def internal_problem() -> tuple[int, bytes, dict[str, str]]:
+    """A bug of ours. What happened is in the log, not in the answer."""
+    body = _body("internal", "Something went wrong here", 500, "the server's log says what", ())
+    return 500, body, {"Content-Type": PROBLEM_TYPE}
+
+
+def refusal_of(error: ValidationError, at: str = "") -> Refusal:
+    """Every fault that pydantic found, each with its place."""
+    faults = tuple(
+        Fault(pointer=at + _pointer(detail), message=_advice(detail))
+        for detail in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]
+    )
+    where = ", ".join(fault.pointer or "the body" for fault in faults[:5])
+    return Refusal("invalid", f"correct {where}", faults)
+
+
+def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, ...]) -> bytes:
+    problem: dict[str, Any] = {
+        "type": f"urn:headway:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if faults:
+        problem["errors"] = [{"pointer": f.pointer, "message": f.message} for f in faults]
+    # A refused request may have held anything, and the answer must be UTF-8 all the same.
+    return to_json(problem, inf_nan_mode="strings")
+
+
+def _pointer(detail: ErrorDetails) -> str:
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"]]
+    if parts and parts[-1] == "[key]":
+        parts.pop()
+    return "".join(f"/{part}" for part in parts)
+
+
+def _advice(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "there is no such field: leave it out"
+    if detail["type"] == "missing":
+        return "this field is required"
+    return detail["msg"]

@@ -1,0 +1,323 @@
+"""/jobs: queue, list, inspect, change, cancel, retry."""
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from quart import request
+
+from actors import messages as m
+from actors.public import batch_body, job_body, public_job, public_run
+from storage import jobs
+from storage.errors import Fault, Refusal
+from storage.idempotency import Key
+from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
+from storage.jobs import JobFilter
+from storage.runs import run_of_job
+from web.api import Answer, Api, Body, Header, Query
+from web.services import Services
+
+BATCH_MAX = 10_000
+WAIT_S_MAX = 60
+
+IdempotencyKey = Annotated[
+    Annotated[str, Field(min_length=1, max_length=255)] | None,
+    Header(
+        "Idempotency-Key",
+        "The same key with the same request within 24 hours gets the first answer again.",
+    ),
+]
+IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
+
+
+class Batch(BaseModel):
+    """Jobs that are queued all, or none."""
+
+    model_config = ConfigDict(extra="forbid")
+    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+class BatchItem(BaseModel):
+    """Where one Job of a batch stands in the order of arrival."""
+
+    job_id: str
+    position: int
+
+
+class BatchAnswer(BaseModel):
+    """The Jobs of a batch, in its order."""
+
+    jobs: list[BatchItem]
+
+
+class JobPage(BaseModel):
+    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+    counts: dict[str, int]
+
+
+class RunList(BaseModel):
+    """The single attempt, or none yet."""
+
+    runs: list[JobRun]
+    total: int
+
+
+class ArtifactList(BaseModel):
+    """Files that the program left in HEADWAY_ARTIFACTS."""
+
+    artifacts: list[Artifact]
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the operations on Jobs."""
+    register_submit(api, services)
+    register_read(api, services)
+    register_change(api, services)
+
+
+def register_submit(api: Api, services: Services) -> None:
+    """POST /jobs and /jobs/batch."""
+
+    @api.route(
+        "POST",
+        "/jobs",
+        status=201,
+        tag="jobs",
+        summary="Queue a Job; answered when it is on disk",
+        refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
+        headers={"Location": "the Job", "ETag": "its version"},
+    )
+    async def submit(
+        body: Annotated[NewJob, Body()],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Annotated[
+            str | None,
+            Header("Prefer", "`wait=N`: answer when the Job has ended, at most N ≤ 60 seconds."),
+        ] = None,
+    ) -> Answer[Job]:
+        wait_s = wait_preference(prefer)
+        new = accepted(services, body, "")
+        key = await request_key(idempotency_key)
+        done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
+        headers = {"Location": done.location or ""}
+        if done.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        if done.response is not None and (done.replayed or wait_s is None):
+            return Answer(body=done.response, headers=headers)
+        (job,) = done.jobs
+        if wait_s is not None:
+            job = await services.until_ended(job.job_id, wait_s)
+            headers["Preference-Applied"] = f"wait={wait_s}"
+        headers["ETag"] = f'"{job.version}"'
+        return Answer(body=job_body(job, services.job_types), headers=headers)
+
+    @api.route(
+        "POST",
+        "/jobs/batch",
+        status=201,
+        tag="jobs",
+        summary="Queue up to 10,000 Jobs in one transaction: all or none",
+        refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
+    )
+    async def submit_batch(
+        body: Annotated[Batch, Body()], idempotency_key: IdempotencyKey = None
+    ) -> Answer[BatchAnswer]:
+        new = tuple(accepted(services, job, f"/jobs/{i}") for i, job in enumerate(body.jobs))
+        key = await request_key(idempotency_key)
+        done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
+        headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
+        return Answer(body=done.response or batch_body(done.jobs), headers=headers)
+
+
+def register_read(api: Api, services: Services) -> None:
+    """GET on Jobs, their runs and artifacts."""
+
+    @api.route(
+        "GET",
+        "/jobs",
+        tag="jobs",
+        summary="List Jobs in order of arrival, a page at a time",
+        refusals=("invalid",),
+    )
+    async def list_jobs(
+        status: Annotated[list[JobStatus], Query("Only these statuses.")] = [],  # noqa: B006
+        type: Annotated[list[str], Query("Only these types.")] = [],  # noqa: B006
+        label: Annotated[
+            list[Annotated[str, Field(pattern=r"^[^=]+=")]],
+            Query("Only Jobs with this label, as `key=value`; repeated: with all of them."),
+        ] = [],  # noqa: B006
+        q: Annotated[
+            Annotated[str, Field(max_length=200)] | None,
+            Query("Only Jobs whose name, id or type contains this text."),
+        ] = None,
+        limit: Annotated[
+            Annotated[int, Field(ge=1, le=jobs.PAGE_MAX)], Query("Jobs per page.")
+        ] = 50,
+        cursor: Annotated[
+            str | None, Query("`next_cursor` of the page before, with the same filters.")
+        ] = None,
+        order: Annotated[
+            Literal["asc", "desc"], Query("By arrival: newest first (desc) or oldest first (asc).")
+        ] = "desc",
+    ) -> JobPage:
+        wanted = JobFilter(
+            statuses=tuple(status), types=tuple(type), labels=tuple(label), text=q, order=order
+        )
+        page, next_cursor = await services.walk(
+            lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor)
+        )
+        return JobPage.model_construct(
+            jobs=[public_job(job, services.job_types) for job in page],
+            next_cursor=next_cursor,
+            counts=jobs.count_by_status(services.reader),
+        )
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="One Job",
+        refusals=("not_found",),
+        headers={"ETag": "its version"},
+    )
+    async def get_job(job_id: str) -> Answer[Job]:
+        return job_answer(services, jobs.find_job(services.reader, job_id))
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/runs",
+        tag="jobs",
+        summary="The single attempt at a Job",
+        refusals=("not_found",),
+    )
+    async def list_runs(job_id: str) -> RunList:
+        jobs.find_job(services.reader, job_id)
+        run = run_of_job(services.reader, job_id)
+        runs = [] if run is None else [public_run(run, services.job_types)]
+        return RunList.model_construct(runs=runs, total=len(runs))
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/artifacts",
+        tag="jobs",
+        summary="What the program left, with size and SHA-256",
+        refusals=("not_found",),
+    )
+    async def list_artifacts(job_id: str) -> ArtifactList:
+        jobs.find_job(services.reader, job_id)
+        run = run_of_job(services.reader, job_id)
+        return ArtifactList.model_construct(artifacts=[] if run is None else run.artifacts)
+
+
+def register_change(api: Api, services: Services) -> None:
+    """PATCH, DELETE, cancel and retry."""
+
+    @api.route(
+        "PATCH",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="Change a QUEUED Job",
+        refusals=("not_found", "wrong_state", "precondition_failed", "invalid", "storage_full"),
+        headers={"ETag": "its new version"},
+    )
+    async def patch_job(
+        job_id: str, body: Annotated[JobPatch, Body()], if_match: IfMatch = None
+    ) -> Answer[Job]:
+        for name in ("priority", "labels"):
+            if name in body.model_fields_set and getattr(body, name) is None:
+                fault = Fault(f"/{name}", "may not be null: leave it out to keep it as it is")
+                raise Refusal("invalid", f"correct /{name}", (fault,))
+        patch = m.PatchJob(job_id=job_id, patch=body, if_match=etags(if_match))
+        return job_answer(services, await services.ask(patch))
+
+    @api.route(
+        "DELETE",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="Cancel a QUEUED Job; it stays on record",
+        refusals=("not_found", "wrong_state", "precondition_failed", "storage_full"),
+    )
+    async def delete_job(job_id: str, if_match: IfMatch = None) -> Answer[Job]:
+        delete = m.DeleteJob(job_id=job_id, if_match=etags(if_match))
+        return job_answer(services, await services.ask(delete))
+
+    @api.route(
+        "POST",
+        "/jobs/{job_id}/cancel",
+        status=202,
+        tag="jobs",
+        summary="Cancel a Job, queued or running: TERM to its process tree, then KILL",
+        refusals=("not_found", "wrong_state", "storage_full"),
+    )
+    async def cancel_job(job_id: str) -> Answer[Job]:
+        return job_answer(services, await services.ask(m.CancelJob(job_id=job_id)))
+
+    @api.route(
+        "POST",
+        "/jobs/{job_id}/retry",
+        status=201,
+        tag="jobs",
+        summary="Queue a new Job like one that has ended",
+        refusals=("not_found", "wrong_state", "unknown_type", "invalid", "queue_full"),
+        headers={"Location": "the new Job", "ETag": "its version"},
+    )
+    async def retry_job(job_id: str) -> Answer[Job]:
+        job = await services.ask(m.RetryJob(job_id=job_id))
+        answer = job_answer(services, job)
+        answer.headers["Location"] = f"/jobs/{job.job_id}"
+        return answer
+
+
+def job_answer(services: Services, job: Job) -> Answer[Job]:
+    """A Job with its ETag."""
+    return Answer(body=job_body(job, services.job_types), headers={"ETag": f'"{job.version}"'})
+
+
+def accepted(services: Services, new: NewJob, at: str) -> NewJob:
+    """The Job with its params checked by its type and its defaults filled in.
+
+    Raises:
+        Refusal: `unknown_type` or `invalid`; every fault carries `at`, the place in the body.
+    """
+    try:
+        job_type = services.job_type(new.type)
+        params = job_type.accept(new.params, at=f"{at}/params")
+        if new.timeout_s is not None and new.timeout_s > job_type.timeout_s:
+            message = f"at most the type's {job_type.timeout_s:g} seconds"
+            raise Refusal("invalid", "correct timeout_s", (Fault(f"{at}/timeout_s", message),))
+    except Refusal as refusal:
+        if refusal.code == "unknown_type":
+            faults: tuple[Fault, ...] = (Fault(f"{at}/type", refusal.detail),)
+        else:
+            faults = refusal.faults
+        where = f"job {at.removeprefix('/jobs/')}: " if at else ""
+        raise Refusal(refusal.code, where + refusal.detail, faults) from None
+    return new.model_copy(update={"params": params})
+
+
+async def request_key(key: str | None) -> Key | None:
+    """The client's key, with what it stands for."""
+    if key is None:
+        return None
+    body = await request.get_data()
+    assert isinstance(body, bytes)
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + body)
+    return Key(key=key, request=digest.digest())
+
+
+def wait_preference(prefer: str | None) -> int | None:
+    """N of `Prefer: wait=N` (RFC 7240); other preferences are ignored, as the RFC wants."""
+    if prefer is None or not (match := re.search(r"(?:^|[,;\s])wait=(\d{1,9})", prefer)):
+        return None
+    return min(int(match[1]), WAIT_S_MAX)
+
+
+def etags(if_match: str | None) -> frozenset[str] | None:
+    """The entity tags of an If-Match header (RFC 9110, 13.1.1)."""
+    if if_match is None:
+        return None
+    return frozenset(tag.strip() for tag in if_match.split(","))

@@ -1,0 +1,213 @@
+"""/scheduler: start, stop, status, limits, reservations, measured times."""
+
+from typing import Annotated
+
+import trio
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors import messages as m
+from storage import reservations, scheduler
+from storage.errors import Fault, Refusal
+from storage.job import (
+    Reservation,
+    SchedulerConfig,
+    SchedulerStatus,
+    Seconds,
+    Slots,
+)
+from web.api import Answer, Api, Body
+from web.services import Services
+
+
+class StopRequest(BaseModel):
+    """How long the answer may wait for what runs to end."""
+
+    model_config = ConfigDict(extra="forbid")
+    wait_s: Annotated[float, Field(ge=0, le=300, strict=True, allow_inf_nan=False)] = 0.0
+
+
+class ConfigPatch(BaseModel):
+    """Limits to change; null goes back to the configuration's. What is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+    concurrency: Slots | None = None
+    types: dict[str, Slots | None] = {}
+
+
+class ReservationRequest(BaseModel):
+    """How long the slot is held, counted from when it is free."""
+
+    model_config = ConfigDict(extra="forbid")
+    ttl_s: Annotated[Seconds, Field(le=86_400)]
+
+
+class ReservationList(BaseModel):
+    """Claims that wait or are held, in their order."""
+
+    reservations: list[Reservation]
+
+
+class TypeTimes(BaseModel):
+    """Seconds at p50, p95 and p99 over the type's last runs (at most 1,000)."""
+
+    type: str
+    runs: int
+    by_status: dict[str, int]
+    wait_s: dict[str, float]
+    run_s: dict[str, float]
+    runs_per_minute: float
+
+
+class Metrics(BaseModel):
+    """How long things take, per type."""
+
+    types: list[TypeTimes]
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the operations on the scheduler."""
+    register_control(api, services)
+    register_config(api, services)
+    register_reservations(api, services)
+
+
+def status_now(services: Services) -> SchedulerStatus:
+    """Read what the last commit says."""
+    return scheduler.read_status(
+        services.reader,
+        concurrency=services.settings.scheduler.concurrency,
+        started_at=services.started_at,
+    )
+
+
+async def until_idle(services: Services, timeout_s: float) -> None:
+    """Return when no Job runs, or the time is over, or the server drains."""
+    with trio.move_on_after(timeout_s):
+        async with services.unless_draining():
+            seq = services.feed.last_seq
+            while scheduler.running_job_ids(services.reader):
+                await services.feed.beyond(seq)
+                seq = services.feed.last_seq
+
+
+def register_control(api: Api, services: Services) -> None:
+    """Start, stop, status, metrics."""
+
+    @api.route("POST", "/scheduler/start", tag="scheduler", summary="Let Jobs start; idempotent")
+    async def start() -> SchedulerStatus:
+        await services.ask(m.StartScheduler())
+        return status_now(services)
+
+    @api.route(
+        "POST",
+        "/scheduler/stop",
+        tag="scheduler",
+        summary="Start no more Jobs; what runs goes on to its end; idempotent",
+        refusals=("invalid",),
+    )
+    async def stop(body: Annotated[StopRequest, Body(optional=True)]) -> SchedulerStatus:
+        await services.ask(m.StopScheduler())
+        await until_idle(services, body.wait_s)
+        return status_now(services)
+
+    @api.route("GET", "/scheduler/status", tag="scheduler", summary="The scheduler now")
+    async def status() -> SchedulerStatus:
+        return status_now(services)
+
+    @api.route(
+        "GET",
+        "/scheduler/metrics",
+        tag="scheduler",
+        summary="Wait and run time of each type at p50, p95, p99",
+    )
+    async def metrics() -> Metrics:
+        measured = await services.stats.ask(m.GetMetrics())
+        return Metrics(
+            types=[
+                TypeTimes(
+                    type=entry.type,
+                    runs=entry.runs,
+                    by_status=dict(entry.by_status),
+                    wait_s=dict(entry.wait_s),
+                    run_s=dict(entry.run_s),
+                    runs_per_minute=entry.runs_per_minute,
+                )
+                for entry in measured
+            ]
+        )
+
+
+def register_config(api: Api, services: Services) -> None:
+    """Limits."""
+
+    @api.route("GET", "/scheduler/config", tag="scheduler", summary="The limits in force")
+    async def get_config() -> SchedulerConfig:
+        return services.core.config(services.reader)
+
+    @api.route(
+        "PATCH",
+        "/scheduler/config",
+        tag="scheduler",
+        summary="Change limits while running; remembered across restarts",
+        refusals=("invalid", "storage_full"),
+    )
+    async def patch_config(body: Annotated[ConfigPatch, Body()]) -> SchedulerConfig:
+        unknown = [name for name in body.types if name not in services.job_types]
+        if unknown:
+            faults = tuple(Fault(f"/types/{name}", "there is no such type") for name in unknown)
+            raise Refusal("invalid", "correct types", faults)
+        return await services.ask(
+            m.ConfigureScheduler(
+                set_concurrency="concurrency" in body.model_fields_set,
+                concurrency=body.concurrency,
+                types=body.types,
+            )
+        )
+
+
+def register_reservations(api: Api, services: Services) -> None:
+    """Claims on the next slot."""
+
+    @api.route(
+        "POST",
+        "/scheduler/reservations",
+        status=201,
+        tag="scheduler",
+        summary="Hold the next free slot, ahead of the queue, without running anything",
+        refusals=("invalid", "storage_full"),
+        headers={"Location": "the reservation"},
+    )
+    async def reserve(body: Annotated[ReservationRequest, Body()]) -> Answer[Reservation]:
+        made = await services.ask(m.Reserve(ttl_s=body.ttl_s))
+        location = f"/scheduler/reservations/{made.reservation_id}"
+        return Answer(made, headers={"Location": location})
+
+    @api.route(
+        "GET",
+        "/scheduler/reservations",
+        tag="scheduler",
+        summary="Claims that wait or are held",
+    )
+    async def list_reservations() -> ReservationList:
+        found = reservations.open_reservations(services.reader)
+        return ReservationList.model_construct(reservations=found)
+
+    @api.route(
+        "GET",
+        "/scheduler/reservations/{reservation_id}",
+        tag="scheduler",
+        summary="One reservation",
+        refusals=("not_found",),
+    )
+    async def get_reservation(reservation_id: str) -> Reservation:
+        return reservations.find_reservation(services.reader, reservation_id)
+
+    @api.route(
+        "DELETE",
+        "/scheduler/reservations/{reservation_id}",
+        tag="scheduler",
+        summary="Give the slot back; idempotent",
+        refusals=("not_found", "wrong_state", "storage_full"),
+    )
+    async def release(reservation_id: str) -> Reservation:
+        return await services.ask(m.ReleaseReservation(reservation_id=reservation_id))

@@ -1,0 +1,106 @@
+"""What the handlers ask: mailboxes to write through, connections to read from.
+
+Point reads run where they are (20 µs); whatever may walk many rows goes to the reader's thread.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import trio
+
+from actors.actor import Ask, Mailbox
+from actors.clock import Clock
+from actors.core import Core
+from actors.feed import Feed
+from actors.inotify import FileWatcher
+from actors.job_type import JobType
+from storage.database import Runner
+from storage.errors import Refusal
+from storage.job import TERMINAL, Job, RunStatus
+from storage.jobs import find_job
+from storage.runs import find_run
+from web.settings import Settings
+
+T = TypeVar("T")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Handed down from `headway.py` to everything in this layer."""
+
+    settings: Settings
+    job_types: Mapping[str, JobType]
+    core: Core
+    scheduler: Mailbox
+    stats: Mailbox
+    feed: Feed
+    clock: Clock
+    files: FileWatcher
+    reader: apsw.Connection
+    walker: apsw.Connection
+    walker_runner: Runner
+    runs_dir: Path
+    started_at: int
+    draining: trio.Event = field(default_factory=trio.Event)
+    ready: trio.Event = field(default_factory=trio.Event)
+
+    async def ask(self, message: Ask[Answer]) -> Answer:
+        """Ask the scheduler."""
+        return await self.scheduler.ask(message)
+
+    async def walk(self, read: Callable[[apsw.Connection], T]) -> T:
+        """Run a read that may be long on the reader's thread."""
+        return await self.walker_runner.run(lambda: read(self.walker))
+
+    def job_type(self, name: str) -> JobType:
+        """The configured type.
+
+        Raises:
+            Refusal: `unknown_type`, naming those that exist.
+        """
+        if (job_type := self.job_types.get(name)) is not None:
+            return job_type
+        known = ", ".join(sorted(self.job_types))
+        raise Refusal("unknown_type", f"there is no job type {name!r}; there are: {known}")
+
+    async def until_ended(self, job_id: str, timeout_s: float) -> Job:
+        """The Job when it has ended, or as it is when the time is over or the server drains."""
+        with self.feed.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+            async with self.unless_draining():
+                while find_job(self.reader, job_id).status not in TERMINAL:
+                    await news.wait()
+        return find_job(self.reader, job_id)
+
+    async def until_run_ended(self, run_id: str) -> None:
+        """Return when the run has ended."""
+        with self.feed.subscribe(run_id) as news:
+            while find_run(self.reader, run_id).status is RunStatus.RUNNING:
+                await news.wait()
+
+    def unless_draining(self) -> "UnlessDraining":
+        """A block that is left as soon as the server begins to shut down."""
+        return UnlessDraining(self.draining)
+
+
+class UnlessDraining:
+    """Cancels its block when the event is set."""
+
+    def __init__(self, draining: trio.Event) -> None:
+        self._draining = draining
+        self._manager = trio.open_nursery()
+
+    async def __aenter__(self) -> None:
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._watch)
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        self._nursery.cancel_scope.cancel()
+        return await self._manager.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def _watch(self) -> None:
+        await self._draining.wait()
+        self._nursery.cancel_scope.cancel()

@@ -1,0 +1,222 @@
+"""/health, /ready, /metrics, /job-types, /openapi.json, /docs."""
+
+from importlib.metadata import version
+from typing import Any, Literal
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from pydantic import BaseModel
+from pydantic_core import to_json
+from quart import Response
+
+from actors import messages as m
+from actors.job_type import JobType
+from actors.messages import TypeMetrics
+from storage.errors import Refusal
+from storage.job import RunStatus, SchedulerStatus
+from storage.jobs import count_by_status
+from web.api import Api, json_response
+from web.openapi import STYLE, document, page
+from web.scheduler import status_now
+from web.services import Services
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# The page of the API carries no script at all.
+DOCS_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class Ready(BaseModel):
+    """Requests are served and Jobs are scheduled."""
+
+    status: Literal["ready"]
+
+
+class JobTypeView(BaseModel):
+    """What may be run, and the JSON Schema of its params."""
+
+    name: str
+    description: str
+    params_schema: dict[str, Any]
+    timeout_s: float
+    kill_grace_s: float
+    concurrency: int | None
+    skip_exit_codes: list[int]
+
+
+class JobTypeList(BaseModel):
+    """Every configured type."""
+
+    job_types: list[JobTypeView]
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the operations on the server itself."""
+    register_state(api, services)
+    register_types(api, services)
+    register_docs(api)
+
+
+def register_state(api: Api, services: Services) -> None:
+    """Health, readiness, figures."""
+
+    @api.route("GET", "/health", tag="system", summary="The process answers")
+    async def health() -> Health:
+        return Health(status="ok", version=version("headway"))
+
+    @api.route(
+        "GET",
+        "/ready",
+        tag="system",
+        summary="503 while starting or shutting down, with the reason",
+        refusals=("shutting_down", "unavailable"),
+    )
+    async def ready() -> Ready:
+        if services.draining.is_set():
+            raise Refusal("shutting_down", "the server is shutting down")
+        if not services.ready.is_set():
+            raise Refusal("unavailable", "the server is starting")
+        return Ready(status="ready")
+
+    @api.route(
+        "GET", "/metrics", tag="system", summary="Figures for Prometheus", media=("text/plain",)
+    )
+    async def prometheus() -> Response:
+        measured = await services.stats.ask(m.GetMetrics())
+        registry = CollectorRegistry()
+        counts = count_by_status(services.reader)
+        registry.register(Figures(status_now(services), counts, measured))
+        return Response(generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
+
+
+def register_types(api: Api, services: Services) -> None:
+    """Job types."""
+
+    @api.route("GET", "/job-types", tag="job types", summary="What may be run")
+    async def list_types() -> JobTypeList:
+        return JobTypeList(job_types=[type_view(t) for t in services.job_types.values()])
+
+    @api.route(
+        "GET",
+        "/job-types/{type}",
+        tag="job types",
+        summary="One job type, with the JSON Schema of its params",
+        refusals=("not_found",),
+    )
+    async def get_type(type: str) -> JobTypeView:
+        if (job_type := services.job_types.get(type)) is None:
+            raise Refusal("not_found", f"there is no job type {type!r}: GET /job-types lists them")
+        return type_view(job_type)
+
+
+def register_docs(api: Api) -> None:
+    """The API's description, made once, when it is first asked for."""
+    cache: dict[str, bytes] = {}
+
+    def described() -> dict[str, Any]:
+        return document(api, version("headway"))
+
+    @api.route("GET", "/openapi.json", tag="system", summary="This document")
+    async def openapi() -> Response:
+        if "json" not in cache:
+            cache["json"] = to_json(described())
+        return json_response(cache["json"], 200, {})
+
+    @api.route("GET", "/docs", tag="system", summary="This document, to read", media=("text/html",))
+    async def docs() -> Response:
+        if "html" not in cache:
+            cache["html"] = page(described()).encode()
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": DOCS_POLICY,
+        }
+        return Response(cache["html"], headers=headers)
+
+    @api.route(
+        "GET", "/docs/style.css", tag="system", summary="How /docs looks", media=("text/css",)
+    )
+    async def docs_style() -> Response:
+        return Response(STYLE, headers={"Content-Type": "text/css; charset=utf-8"})
+
+
+def type_view(job_type: JobType) -> JobTypeView:
+    """A type as clients see it: not its command, not its environment."""
+    return JobTypeView(
+        name=job_type.name,
+        description=job_type.description,
+        params_schema=job_type.schema,
+        timeout_s=job_type.timeout_s,
+        kill_grace_s=job_type.kill_grace_s,
+        concurrency=job_type.concurrency,
+        skip_exit_codes=list(job_type.skip_exit_codes),
+    )
+
+
+class Figures:
+    """What one scrape sees, in prometheus-client's words."""
+
+    def __init__(
+        self,
+        status: SchedulerStatus,
+        jobs_by_status: dict[str, int],
+        measured: tuple[TypeMetrics, ...],
+    ) -> None:
+        self._status = status
+        self._jobs = jobs_by_status
+        self._measured = measured
+
+    def collect(self) -> list[Metric]:
+        """The families, anew for every scrape."""
+        status, stats = self._status, self._status.cumulative_stats
+        runs = CounterMetricFamily("headway_runs", "Runs that have ended", labels=["status"])
+        cancelled = stats.total_executed - stats.succeeded - stats.failed - stats.skipped
+        for name, n in (
+            (RunStatus.COMPLETED, stats.succeeded),
+            (RunStatus.FAILED, stats.failed),
+            (RunStatus.SKIPPED, stats.skipped),
+            (RunStatus.CANCELLED, cancelled),
+        ):
+            runs.add_metric([name.value], n)
+        jobs = GaugeMetricFamily("headway_jobs", "Jobs by status", labels=["status"])
+        for name_, n in self._jobs.items():
+            jobs.add_metric([name_], n)
+        return [
+            runs,
+            jobs,
+            GaugeMetricFamily(
+                "headway_scheduler_running", "1 if Jobs may start", value=status.scheduler_running
+            ),
+            GaugeMetricFamily(
+                "headway_slots", "Jobs that may run at once", value=status.concurrency
+            ),
+            *self._times(),
+        ]
+
+    def _times(self) -> list[Metric]:
+        families: list[Metric] = []
+        for name, meaning in (("wait", "Waiting for a slot"), ("run", "Running")):
+            family = SummaryMetricFamily(
+                f"headway_{name}_seconds", f"{meaning}: the last runs of each type", labels=["type"]
+            )
+            for entry in self._measured:
+                values = entry.wait_s if name == "wait" else entry.run_s
+                family.add_metric([entry.type], count_value=entry.runs, sum_value=0)
+                for quantile, value in values.items():
+                    family.add_sample(
+                        f"headway_{name}_seconds",
+                        {"type": entry.type, "quantile": f"0.{quantile[1:]}"},
+                        value,
+                    )
+            families.append(family)
+        return families

@@ -1,0 +1,297 @@
+"""How Jobs, runs and the scheduler look to a person: rich renderables, and plain text in a pipe.
+
+Invariant: nothing that a program or a client wrote reaches a terminal with its control characters,
+nor is it read as markup. What to show when is decided in `commands.py`.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
+from web.client import JobType
+
+PIPE_WIDTH_COLUMNS = 100_000
+"""In a pipe nothing is wrapped or cut."""
+
+STYLES = {
+    "QUEUED": "cyan",
+    "RUNNING": "blue",
+    "COMPLETED": "green",
+    "FAILED": "bold red",
+    "SKIPPED": "yellow",
+    "CANCELLED": "magenta",
+}
+
+# C0, DEL and C1; then what turns the direction of text, so that a line reads as another one
+# (CVE-2021-42574).
+_CONTROL = dict.fromkeys(
+    (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"
+)
+
+
+def clean(text: object) -> str:
+    """`text` on one line, with every character that could steer a terminal made visible."""
+    return str(text).translate(_CONTROL)
+
+
+def write(renderable: RenderableType, stream: IO[str] | None = None) -> None:
+    """Print on `stream` (standard output): in colour on a terminal, as plain columns in a pipe."""
+    stream = stream or sys.stdout
+    console = Console(
+        file=stream,
+        width=None if stream.isatty() else PIPE_WIDTH_COLUMNS,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    with console.capture() as captured:
+        console.print(renderable)
+    stream.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    stream.flush()
+
+
+def jobs_table(jobs: Iterable[Job]) -> Table:
+    """One Job a line, in the order given."""
+    table = _table("JOB", "TYPE", "STATUS", "PRIORITY", "NAME", "CREATED", "NOTE")
+    for job in jobs:
+        table.add_row(
+            job.job_id,
+            clean(job.type),
+            status_text(job.status),
+            str(job.priority),
+            clean(job.name or ""),
+            moment(job.created_at),
+            clean(_note(job)),
+        )
+    return table
+
+
+def types_table(types: Iterable[JobType]) -> Table:
+    """One job type a line, with its parameters."""
+    table = _table("TYPE", "PARAMETERS", "TIMEOUT", "DESCRIPTION")
+    for kind in types:
+        limit = "" if kind.timeout_s is None else span(kind.timeout_s)
+        table.add_row(clean(kind.name), _params(kind.params_schema), limit, clean(kind.description))
+    return table
+
+
+def counts_line(counts: dict[str, int]) -> str:
+    """`2 QUEUED, 1 RUNNING`: every status that has Jobs."""
+    named = [f"{counts[status]} {status}" for status in JobStatus if counts.get(status)]
+    return ", ".join(named) or "no Jobs"
+
+
+def job_view(job: Job, run: JobRun | None) -> RenderableType:
+    """All that is known of one Job and its run, a line for each thing that has a value."""
+    facts: list[tuple[str, str | Text]] = [
+        ("Job", job.job_id),
+        ("Type", clean(job.type)),
+        ("Status", status_text(job.status)),
+    ]
+    facts += _given(
+        ("Reason", job.reason),
+        ("Name", job.name),
+        ("Labels", ", ".join(f"{key}={value}" for key, value in sorted(job.labels.items()))),
+        ("Params", json.dumps(job.params, ensure_ascii=False)),
+        ("Priority", job.priority),
+        ("Position", job.position),
+        ("Not before", job.run_at and moment(job.run_at)),
+        ("Expires", job.expires_at and moment(job.expires_at)),
+        ("Timeout", job.timeout_s and span(job.timeout_s)),
+        ("Retry of", job.retry_of),
+        ("Origin", job.origin),
+        ("Created", moment(job.created_at)),
+        ("Started", job.started_at and moment(job.started_at)),
+        ("Finished", job.finished_at and moment(job.finished_at)),
+        ("Progress", progress_text(job)),
+    )
+    return _facts(facts) if run is None else Group(_facts(facts), Text(), run_view(run))
+
+
+def run_view(run: JobRun) -> Table:
+    """All that is known of one run."""
+    facts: list[tuple[str, str | Text]] = [
+        ("Run", run.run_id),
+        ("Status", status_text(run.status)),
+    ]
+    log = f"{size(run.log.bytes)}{', its middle was dropped' if run.log.truncated else ''}"
+    facts += _given(
+        ("Error", run.error and f"{run.error.code}: {run.error.message}"),
+        ("Exit code", run.exit_code),
+        ("Signal", run.signal),
+        ("Took", None if run.duration_s is None else span(run.duration_s)),
+        ("Process", run.pid),
+        ("Command", json.dumps(run.argv, ensure_ascii=False)),
+        ("Result", None if run.result is None else json.dumps(run.result, ensure_ascii=False)),
+        ("Log", log),
+        *(("Artifact", f"{each.name} ({size(each.size_bytes)})") for each in run.artifacts),
+    )
+    return _facts(facts)
+
+
+def scheduler_view(status: SchedulerStatus) -> Table:
+    """The scheduler in nine lines."""
+    stats = status.cumulative_stats
+    return _facts(
+        [
+            ("Scheduler", "running" if status.scheduler_running else "stopped"),
+            ("Running", ", ".join(status.running_job_ids) or "nothing"),
+            (
+                "Queue",
+                f"{status.queue_length} ({status.eligible} may start, {status.deferred} wait)",
+            ),
+            ("Reservation", "yes" if status.has_active_reservation else "no"),
+            ("Concurrency", str(status.concurrency)),
+            ("Runs so far", f"{stats.total_executed}"),
+            (
+                "Of these",
+                f"{stats.succeeded} succeeded, {stats.failed} failed, {stats.skipped} skipped",
+            ),
+            ("Cancelled", f"{stats.cancelled} Jobs"),
+            ("Since", moment(status.started_at)),
+        ]
+    )
+
+
+def config_view(config: SchedulerConfig) -> Table:
+    """The limits in force."""
+    limits = {"All": config.concurrency, **config.types}
+    return _facts(
+        [
+            (
+                clean(name),
+                f"{'no limit of its own' if limit is None else f'at most {limit} at once'}",
+            )
+            for name, limit in limits.items()
+        ]
+    )
+
+
+def status_text(status: str) -> Text:
+    """The status in its colour; the word alone says it too."""
+    return Text(status, style=STYLES.get(status, ""))
+
+
+def progress_text(job: Job) -> str:
+    """`40 % message`, or what there is of it."""
+    if job.progress is None:
+        return ""
+    fraction = job.progress.fraction
+    share = "" if fraction is None else f"{fraction:.0%} "
+    return f"{share}{job.progress.message or ''}".strip()
+
+
+def moment(at: datetime) -> str:
+    """A time in UTC, to the second, as the API and the logs write it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def span(seconds: float) -> str:
+    """A duration in the two units that matter."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(count_bytes: int) -> str:
+    """A size with its binary unit."""
+    value = float(count_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.4g} GiB"
+
+
+class JobBars:
+    """A progress bar for each Job that is shown; nothing at all where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "JobBars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, job: Job) -> None:
+        """Draw the Job as it is now; a fraction that is not known makes the bar pulse."""
+        state = clean(f"{job.status} {progress_text(job)}".strip())
+        if job.job_id not in self._tasks:
+            label = clean(job.name or job.type)
+            self._tasks[job.job_id] = self._progress.add_task(label, total=None, state=state)
+        fraction = job.progress.fraction if job.progress else None
+        ended = job.finished_at is not None
+        total = 1.0 if ended or fraction is not None else None
+        done = 1.0 if ended else fraction or 0.0
+        task = self._tasks[job.job_id]
+        self._progress.update(task, total=total, completed=done, state=state)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        # The first column names the thing; it is what gets copied, so it is never cut.
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    return table
+
+
+def _facts(facts: Sequence[tuple[str, str | Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, value if isinstance(value, Text) else Text(value))
+    return table
+
+
+def _given(*facts: tuple[str, object]) -> list[tuple[str, str | Text]]:
+    return [(name, clean(value)) for name, value in facts if value not in (None, "")]
+
+
+def _note(job: Job) -> str:
+    """The one thing worth knowing about a Job in a list."""
+    if job.status == JobStatus.QUEUED:
+        return f"not before {moment(job.run_at)}" if job.run_at else f"position {job.position}"
+    if job.status == JobStatus.RUNNING:
+        return progress_text(job)
+    if job.reason:
+        return job.reason
+    if job.started_at and job.finished_at:
+        return f"took {span((job.finished_at - job.started_at).total_seconds())}"
+    return ""
+
+
+def _params(schema: dict[str, Any]) -> str:
+    """`topic (string), max_stories (integer, 1 if not given)`."""
+    required = schema.get("required", [])
+    named = []
+    for name, rule in schema.get("properties", {}).items():
+        kind = rule.get("type", "any") if isinstance(rule, dict) else "any"
+        words = "|".join(kind) if isinstance(kind, list) else str(kind)
+        if name in required:
+            words += ", required"
+        elif isinstance(rule, dict) and "default" in rule:
+            words += f", {json.dumps(rule['default'], ensure_ascii=False)} if not given"
+        named.append(f"{name} ({words})")
+    return clean(", ".join(named))
