@@ -9,15 +9,17 @@ import gc
 import hashlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import apsw
 import cyclopts
+import rich.console
 import structlog
 import trio
 
@@ -38,15 +40,16 @@ from actors.supervisor import Child, Supervisor, SupervisorGaveUp
 from storage.database import DATABASE_NAME, Runner, directory_lock, open_reader, open_writer
 from storage.errors import DataDirectoryInUse, NewerDatabase, StorageFailed
 from storage.runs import running_intents
-from web import settings as configuration
 from web.app import make_app
 from web.commands import register as register_client_verbs
+from web.demo import demo as run_demo
+from web.operate import ConfigOption, DataDirOption, fail, load_settings
+from web.operate import register as register_operator_verbs
 from web.server import Server, listen, url_of
 from web.services import Services
-from web.settings import ConfigurationError, Settings
+from web.settings import Settings
 
 MAILBOX_MESSAGES_MAX = 1024
-CONFIG_NAME = "headway.toml"
 
 log = structlog.get_logger()
 
@@ -262,13 +265,7 @@ app = cyclopts.App(
     version_flags=["--version"],
 )
 register_client_verbs(app)
-
-ConfigOption = Annotated[
-    Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
-]
-DataDirOption = Annotated[
-    Path | None, cyclopts.Parameter(help="Where everything is kept; overrides the configuration.")
-]
+register_operator_verbs(app)
 
 
 @app.command(name="serve")
@@ -301,44 +298,22 @@ def serve_command(
 
 
 @app.command
-def init(path: Path = Path(CONFIG_NAME)) -> None:
-    """Write a commented headway.toml."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(configuration.template())
-    except FileExistsError:
-        fail(f"{path} is there already and was left as it is: name another file")
-    except OSError as error:
-        fail(f"cannot write {path}: {error.strerror}")
-    print(f"wrote {path}; edit it, then: headway check {path}")
-
-
-@app.command
-def check(path: Path | None = None) -> None:
-    """Say everything that is wrong with a configuration at once, with its line."""
-    settings = load_settings(path)
-    for warning in configuration.warnings(settings):
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
-
-
-def load_settings(
-    path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
-) -> Settings:
-    """The configuration with what the command line overrides; exits 2 when it is wrong."""
-    environ = dict(os.environ)
-    if bind is not None:
-        environ["HEADWAY_SERVER__BIND"] = bind
-    if data_dir is not None:
-        environ["HEADWAY_SERVER__DATA_DIR"] = str(data_dir)
-    if path is None and Path(CONFIG_NAME).exists():
-        path = Path(CONFIG_NAME)
-    try:
-        return configuration.load(path, environ)
-    except ConfigurationError as error:
-        fail(*(str(fault) for fault in error.faults), status=2)
-    except OSError as error:
-        fail(f"cannot read {path}: {error.strerror}", status=2)
+def demo(*, data_dir: DataDirOption = None) -> int:
+    """Start a server on a free port, run a research Job and stories, show what came of them."""
+    directory = (data_dir or Path("headway-demo")).absolute()
+    command = [sys.executable, __file__, "serve", "--bind", "127.0.0.1:0"]
+    environ = {**os.environ, "HEADWAY_SERVER__LOG_LEVEL": "warning"}
+    with subprocess.Popen(
+        [*command, "--data-dir", str(directory)], stderr=subprocess.PIPE, text=True, env=environ
+    ) as server:
+        assert server.stderr is not None
+        try:
+            line = server.stderr.readline()
+            if not line.startswith("headway listening on "):
+                fail(f"the server did not start: {line}{server.stderr.read()}")
+            return run_demo(line.split()[-1], rich.console.Console())
+        finally:
+            server.terminate()
 
 
 def configure_logging(style: str, level: str) -> None:
@@ -369,13 +344,6 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(inner)
     else:
         yield error
-
-
-def fail(*messages: str, status: int = 1) -> NoReturn:
-    """Say what is wrong, and leave."""
-    for message in messages:
-        print(f"headway: {message}", file=sys.stderr)
-    sys.exit(status)
 
 
 def main() -> None:

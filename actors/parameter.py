@@ -63,6 +63,7 @@ _KEYWORDS = (
     *("contentEncoding", "contentMediaType", "contentSchema"),
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_REGEX_ADVICE = "give a regular expression without look-around and back-references"
 _PUBLIC = ("default", "const", "enum", "examples")
 _ADVICE = {
     "minimum": "give {} or more",
@@ -177,7 +178,7 @@ def inspect(value: Any, path: Path, unfit: list[Trouble]) -> None:
     elif kind is dict or kind is list:
         _inspect_within(value, path, unfit)
     elif value is not None and kind is not bool:
-        unfit.append((path, "give a JSON value"))
+        unfit.append((path, "give text, a number, a boolean, an array or a table"))
 
 
 def _inspect_within(value: dict[Any, Any] | list[Any], path: Path, unfit: list[Trouble]) -> None:
@@ -265,11 +266,12 @@ def raise_all(
 
 
 def _schema_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
-    try:
-        errors = list(compile_schema(_SCHEMA_OF_SCHEMAS).iter_errors(schema))
-    except ValueError:
-        yield (), "use text, numbers, booleans, arrays and tables only; write a date as text"
+    unfit: list[Trouble] = []
+    inspect(schema, (), unfit)
+    if unfit:  # a date, which TOML has and JSON has not; infinity; nesting without end
+        yield from unfit
         return
+    errors = list(compile_schema(_SCHEMA_OF_SCHEMAS).iter_errors(schema))
     for error in errors:
         path, kind = tuple(error.instance_path), error.kind
         if isinstance(kind, Kind.UnevaluatedProperties):
@@ -279,6 +281,8 @@ def _schema_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
                 yield (*path, name), message + nearest(name, _KEYWORDS)
         elif isinstance(kind, Kind.AnyOf) and path[-1:] == ("type",):
             yield path, "give string, integer, number, boolean, array, object or null"
+        elif isinstance(kind, Kind.Format):
+            yield path, _REGEX_ADVICE
         else:
             yield from advice(error)
     if not errors:
@@ -292,7 +296,7 @@ def _compile_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
     except jsonschema_rs.ValidationError as error:
         path = tuple(error.instance_path)
         if path[-1:] == ("pattern",):
-            yield path, "give a regular expression without look-around and back-references"
+            yield path, _REGEX_ADVICE
         elif path[-1:] == ("format",):
             yield path, "give a format of JSON Schema, such as date, email, uri or uuid"
         else:

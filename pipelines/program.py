@@ -14,8 +14,10 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_SKIPPED = 77
+EXIT_INTERRUPTED = 130
 TOPIC_LIMIT_CHARS = 200
 SEED_LIMIT = 2**63 - 1
+SECONDS_LIMIT = 366 * 24 * 3600
 ENVIRONMENT_HELP = """\
 environment:
   PIPELINES_LIBRARY  where stories, cards and the registry are kept (default: ./library)
@@ -113,16 +115,19 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def seconds(*, zero: bool) -> Callable[[str], float]:
-    """An argument type: a finite number of seconds, more than 0, or from 0 on if `zero`."""
+    """An argument type: seconds up to a year, more than 0, or from 0 on if `zero`."""
 
     def parse(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-            wanted = "a number of seconds, 0 or more" if zero else "a number of seconds above 0"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        # Written so that a NaN, which compares false with everything, is refused.
+        if not 0 <= number <= SECONDS_LIMIT or (number == 0 and not zero):
+            wanted = "0 or more" if zero else "above 0"
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number of seconds, {wanted} and at most {SECONDS_LIMIT}"
+            )
         return number
 
     return parse
@@ -138,3 +143,5 @@ def conclude(name: str, act: Callable[[], int]) -> int:
     except OSError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED

@@ -1,4 +1,7 @@
-"""Researching a topic: read the sources, rank their passages, and leave a card."""
+"""Researching a topic: read the sources, rank their passages, and leave a card.
+
+Nothing is written before the card, and the card at once, so a signal may have its default effect.
+"""
 
 import os
 from dataclasses import dataclass, replace
@@ -10,7 +13,6 @@ from pipelines.library import Library, share, write_whole
 from pipelines.program import EXIT_DONE
 from pipelines.report import Report
 from pipelines.source import DOCUMENTS, Sources
-from pipelines.stop import Stop, Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +27,15 @@ class Settings:
 
 
 def run(settings: Settings) -> int:
-    """Write the card and return the exit status: 0, also if nothing was found; 128 + signal."""
+    """Write the card and return the exit status: 0, also if nothing was found."""
     report = Report(os.environ.get("HEADWAY_REPORT"))
     library = Library(settings.library)
-    with Stop() as stop:
-        try:
-            card, sources = stop.during(lambda: research(settings, library, report))
-        except Stopped:
-            report.say("stopped by a signal, no card written")
-            return stop.exit_code
-        text = card.to_json()
-        write_whole(library.cards / card.name, text)
-        share(card.name, text)
-        report.progress(1.0, f"wrote {card.name}: {_summary(card, sources)}")
-        report.result(_result(card, sources))
+    card, sources = research(settings, library, report)
+    text = card.to_json()
+    write_whole(library.cards / card.name, text)
+    share(card.name, text)
+    report.progress(1.0, f"wrote {card.name}: {_summary(card, sources)}")
+    report.result(_result(card, sources))
     return EXIT_DONE
 
 

@@ -1,12 +1,15 @@
 """Ending cleanly on SIGTERM or SIGINT.
 
-The first signal only asks; the work in hand is finished and the program ends where nothing is half
-done. Waiting is different: `during` gives up at once, by `Stopped`. A second signal has its default
+The first signal only asks: the story in hand is finished, and the program ends where nothing is
+half done. Waiting, by `wait` or `during`, is given up at once. A second signal has its default
 effect, which is safe because files are replaced whole and the registry is a transaction.
 """
 
+import os
+import select
 import signal
 from collections.abc import Callable
+from threading import Thread
 from types import FrameType
 from typing import Self, TypeVar
 
@@ -15,16 +18,19 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 T = TypeVar("T")
 
 
-class Stopped(BaseException):
-    """Raised out of `Stop.during`. Not an `Exception`, so that no handler of errors swallows it."""
+class Stopped(Exception):
+    """A signal came while something was waited for."""
 
 
 class Stop:
-    """Handles the signals while it is entered, and puts the former handlers back."""
+    """Handles the signals while it is entered, in the main thread; then puts all back.
+
+    A wait looks at a pipe into which the interpreter writes each signal as it comes: a handler
+    that raises would miss the one that comes just before the wait begins.
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._interruptible = False
         self._former: dict[signal.Signals, signal._HANDLER] = {}
 
     @property
@@ -38,6 +44,9 @@ class Stop:
         return 128 + self.signum
 
     def __enter__(self) -> Self:
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._former_wake = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for signum in SIGNALS:
             # An ignored signal stays ignored: whoever started us in the background meant it.
             if signal.getsignal(signum) is not signal.SIG_IGN:
@@ -47,19 +56,48 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._former.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._former_wake)
+        os.close(self._woken)
+        os.close(self._wake)
+
+    def check(self) -> None:
+        """Raises `Stopped` if a signal has come."""
+        if self.requested:
+            raise Stopped
+
+    def wait(self, wait_s: float) -> None:
+        """Wait for so many seconds. Raises `Stopped` as soon as a signal comes."""
+        self._select([], wait_s)
 
     def during(self, act: Callable[[], T]) -> T:
-        """`act()`, given up by `Stopped` when a signal comes. For waits, never for writes."""
-        self._interruptible = True
+        """`act()`, in a thread that is left behind, by `Stopped`, when a signal comes."""
+        from concurrent.futures import Future  # slow to load, and only a model needs it
+
+        future: Future[T] = Future()
+        done, finish = os.pipe()
+
+        def work() -> None:
+            try:
+                future.set_result(act())
+            except BaseException as error:  # noqa: BLE001, it is raised again where it is awaited
+                future.set_exception(error)
+            finally:
+                os.close(finish)
+
         try:
-            if self.requested:
-                raise Stopped
-            return act()
+            Thread(target=work, daemon=True).start()
+            self._select([done], None)
         finally:
-            self._interruptible = False
+            os.close(done)
+        return future.result()
+
+    def _select(self, files: list[int], timeout_s: float | None) -> None:
+        self.check()
+        ready, _, _ = select.select([self._woken, *files], [], [], timeout_s)
+        if self._woken in ready:
+            self.signum = os.read(self._woken, 1)[0]
+        self.check()
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         self.signum = signum
         signal.signal(signum, signal.SIG_DFL)
-        if self._interruptible:
-            raise Stopped

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,23 +75,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The seam for tests: monotonic seconds, and a wait in seconds."""
+    """The seam for tests: monotonic seconds, and a wait in seconds that a signal ends."""
 
-    now: Callable[[], float] = time.monotonic
-    wait: Callable[[float], None] = time.sleep
+    now: Callable[[], float]
+    wait: Callable[[float], None]
 
 
-def run(settings: Settings, clock: Clock | None = None) -> int:
+def run(settings: Settings) -> int:
     """Tell the stories and return the exit status: 0, 77 if all were duplicates, 128 + signal."""
     report = Report(os.environ.get("HEADWAY_REPORT"))
     library = Library(settings.library)
     card = _find_card(settings.topic, library, report)
     outcome = Outcome(settings.topic, card.name if card else None)
-    author = _author(settings, card)
     try:
         with Stop() as stop, Registry(library.registry) as registry:
-            teller = Teller(settings, library, registry, author, report, stop, clock or Clock())
-            teller.tell(outcome)
+            author = _author(settings, card, stop)
+            clock = Clock(time.monotonic, stop.wait)
+            Teller(settings, library, registry, author, report, stop, clock).tell(outcome)
     finally:
         report.result(outcome.to_result())
     if outcome.ended == "signal":
@@ -115,14 +114,14 @@ def _find_card(topic: str, library: Library, report: Report) -> Card | None:
     return found
 
 
-def _author(settings: Settings, card: Card | None) -> Author:
+def _author(settings: Settings, card: Card | None, stop: Stop) -> Author:
     if settings.model is None:
         return lambda seed: compose(seed, settings.topic, card)
     from pipelines.model import model_from_environment
     from pipelines.prompt import write_story
 
     model = model_from_environment(settings.model)
-    return lambda seed: write_story(model, seed, settings.topic, card)
+    return lambda seed: stop.during(lambda: write_story(model, seed, settings.topic, card))
 
 
 @dataclass(slots=True)
@@ -147,6 +146,7 @@ class Teller:
                 if number and not self._pause():
                     outcome.ended = "duration"
                     return
+                self.stop.check()
                 self._tell_one(number, outcome)
         except Stopped:
             outcome.ended = "signal"
@@ -158,7 +158,7 @@ class Teller:
         interval_s = self.settings.interval_s
         if self._late_after(interval_s):
             return False
-        self.stop.during(lambda: self.clock.wait(interval_s))
+        self.clock.wait(interval_s)
         return not self._late_after(0.0)
 
     def _late_after(self, wait_s: float) -> bool:
@@ -169,7 +169,7 @@ class Teller:
         fraction = (number + 1) / self.settings.max_stories
         near = ""
         for seed in self._seeds(number):
-            story = self.stop.during(partial(self.author, seed))
+            story = self.author(seed)
             try:
                 name = self._keep(story)
             except Duplicate as duplicate:

@@ -71,7 +71,6 @@ StopReason = Literal["cancel", "timeout", "output_limit", "shutdown"]
 """Why headway itself ends a program. Committed before the first signal is sent."""
 
 
-
 def _json_number(value: object) -> object:
     """JSON's numbers only: pydantic would also take strings and booleans."""
     if isinstance(value, bool | str):

@@ -99,7 +99,7 @@ env.OPENAI_API_KEY = true
 env.PIPELINES_LIBRARY = "{data_dir}/library"
 required = ["topic"]
 # The short form: params.NAME = { type = "string", arg = "--name" }
-params.topic = { type = "string", minLength = 1, maxLength = 200, positional = true }
+params.topic = { type = "string", pattern = '\\S', maxLength = 200, positional = true }
 params.sources = { type = "array", items = { type = "string", minLength = 1 }, arg = "--sources" }
 params.model = { type = "string", minLength = 1, maxLength = 200, arg = "--model" }
 """

@@ -57,11 +57,10 @@ def parse(text: str) -> dict[str, Any]:
         what = _PLACE.sub("", message)
         if place is None:
             raise UnusableFile(None, f"correct the TOML: {what}") from error
-        line, column = place.groups()
-        if line is None:
-            unfinished = _last_start(text)
-            raise UnusableFile(unfinished, f"complete what begins here: {what}") from error
-        raise UnusableFile(int(line), f"correct the TOML: {what} (column {column})") from error
+        if place[1] is None:  # the end of the document: what went wrong began with a statement
+            raise UnusableFile(_last_start(text), f"correct what begins here: {what}") from error
+        where = f"correct the TOML: {what} (column {place[2]})"
+        raise UnusableFile(int(place[1]), where) from error
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:
@@ -119,8 +118,8 @@ def _is_toml(statement: str) -> bool:
     return True
 
 
-def _last_start(text: str) -> int | None:
-    return max((line for line, _, is_whole in _statements(text) if not is_whole), default=None)
+def _last_start(text: str) -> int:
+    return max(line for line, statement, _ in _statements(text) if statement.strip())
 
 
 def _header_path(parsed: Any, arrays: dict[KeyPath, int]) -> KeyPath:

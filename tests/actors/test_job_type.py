@@ -151,7 +151,7 @@ def test_a_refusal_never_repeats_a_value() -> None:
     job = job_type(
         params={
             "key": {"type": "string", "maxLength": 3, "pattern": "^a", "arg": "--key"},
-            "mode": {"anyOf": [{"const": "a"}, {"minimum": 3}], "arg": "--mode"},
+            "mode": {"anyOf": [{"const": "a"}, {"type": "null"}], "arg": "--mode"},
             "word": {"enum": ["a"], "arg": "--word"},
         }
     )
@@ -245,7 +245,7 @@ def test_a_real_program_reads_back_what_was_given(
             "words": {"type": "array", "positional": True},
         },
     )
-    assume("--" not in words)  # argparse of Python 3.11 drops a second one
+    assume("--" not in [topic, *tags, *words])  # argparse of Python 3.11 drops any other "--"
     read = json.loads(run(job, job.accept({"topic": topic, "tag": tags, "words": words})))
     assert read == {"topic": topic, "tag": tags or None, "fast": False, "words": words}
 

@@ -64,7 +64,7 @@ def test_an_arg_that_is_a_flag_is_taken(arg: str) -> None:
         ({"pattern": "(?=a)b"}, "/pattern", "look-around"),
         ({"format": "emial"}, "/format", "email"),
         ({"$ref": "#/x"}, "/$ref", "remove it"),
-        ({"const": datetime.date(2030, 1, 1)}, "", "write a date as text"),
+        ({"const": datetime.date(2030, 1, 1)}, "/const", "give text"),
         ({"type": "integer", "default": "a"}, "/default", "give an integer"),
         ({"items": {"type": "null"}, "default": [None, 1]}, "/default/1", "give null"),
         ({"default": "\0"}, "/default", "NUL"),

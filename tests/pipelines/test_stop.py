@@ -1,37 +1,52 @@
-"""A signal asks; a wait gives up, and work is finished."""
+"""A signal asks; a wait is given up, and work is finished."""
 
 import signal
+import threading
 
 import pytest
 
 from pipelines.stop import Stop, Stopped
 
+FOR_EVER_S = 3600.0
+
 
 def test_a_signal_during_work_only_asks() -> None:
     with Stop() as stop:
         signal.raise_signal(signal.SIGTERM)
-        assert stop.requested
         assert stop.exit_code == 143
-
-
-def test_a_signal_during_a_wait_ends_it() -> None:
-    with Stop() as stop:
         with pytest.raises(Stopped):
-            stop.during(lambda: signal.raise_signal(signal.SIGINT))
+            stop.check()
+
+
+def test_without_a_signal_nothing_is_stopped() -> None:
+    with Stop() as stop:
+        stop.wait(0.0)
+        stop.check()
+        assert stop.during(lambda: 7) == 7
+        assert not stop.requested
+
+
+def test_a_signal_before_a_wait_is_not_missed() -> None:
+    with Stop() as stop:
+        signal.raise_signal(signal.SIGINT)
+        stop.signum = None  # as if its handler had not had its turn yet
+        with pytest.raises(Stopped):
+            stop.wait(FOR_EVER_S)
         assert stop.exit_code == 130
 
 
-def test_after_a_signal_nothing_is_waited_for() -> None:
+def test_a_signal_ends_a_wait_for_an_answer() -> None:
+    never = threading.Event()
     with Stop() as stop:
-        signal.raise_signal(signal.SIGTERM)
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGTERM]).start()
         with pytest.raises(Stopped):
-            stop.during(pytest.fail)
+            stop.during(never.wait)
+    never.set()
 
 
-def test_without_a_signal_a_wait_gives_what_it_waited_for() -> None:
-    with Stop() as stop:
-        assert stop.during(lambda: 7) == 7
-        assert not stop.requested
+def test_what_fails_during_a_wait_fails_here() -> None:
+    with Stop() as stop, pytest.raises(ZeroDivisionError):
+        stop.during(lambda: 1 // 0)
 
 
 def test_a_second_signal_has_its_default_effect() -> None:
@@ -50,5 +65,6 @@ def test_the_former_handlers_come_back_and_an_ignored_signal_stays_ignored() -> 
             assert signal.getsignal(signal.SIGINT) is not before
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGINT) is before
+        assert signal.set_wakeup_fd(-1) == -1
     finally:
         signal.signal(signal.SIGTERM, former)

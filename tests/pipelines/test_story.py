@@ -326,6 +326,22 @@ def test_a_model_that_repeats_itself_is_all_duplicates(library: Path, endpoint: 
     assert len(stories(library)) == 1
 
 
+def test_a_signal_does_not_wait_for_a_model(
+    library: Path, report: Records, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(DEADLINE_S)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
+        process = launch("pipelines.story", "--model=tiny")
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 143
+    assert report()[-1]["result"]["ended"] == "signal"
+
+
 def test_an_unreachable_model_is_a_clear_failure(
     library: Path,
     report: Records,

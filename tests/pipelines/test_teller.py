@@ -113,9 +113,6 @@ def test_a_seed_is_never_drawn_again(tell: Tell) -> None:
 
 
 def test_a_signal_while_writing_lets_the_story_be_finished(tell: Tell, stop: Stop) -> None:
-    def wait_is_never_reached(_: float) -> None:
-        raise AssertionError
-
     def signalled(seed: int) -> Story:
         stop.signum = 15  # as if it came after the last moment at which it could interrupt
         return compose(seed)

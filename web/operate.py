@@ -1,0 +1,107 @@
+"""The operator's verbs beside `serve`: init, check, verify, backup. They need no running server."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import apsw
+import cyclopts
+
+from storage import invariants
+from storage.database import DATABASE_NAME, open_reader
+from web import settings as configuration
+from web.settings import ConfigurationError, Settings
+
+CONFIG_NAME = "headway.toml"
+
+ConfigOption = Annotated[
+    Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
+]
+DataDirOption = Annotated[
+    Path | None, cyclopts.Parameter(help="Where everything is kept; overrides the configuration.")
+]
+
+
+def register(app: cyclopts.App) -> None:
+    """Add the verbs to `app`."""
+    for verb in (init, check, verify, backup):
+        app.command(verb)
+
+
+def init(path: Path = Path(CONFIG_NAME)) -> None:
+    """Write a commented headway.toml."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(configuration.template())
+    except FileExistsError:
+        fail(f"{path} is there already and was left as it is: name another file")
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    print(f"wrote {path}; edit it, then: headway check {path}")
+
+
+def check(path: Path | None = None) -> None:
+    """Say everything that is wrong with a configuration at once, with its line."""
+    settings = load_settings(path)
+    for warning in configuration.warnings(settings):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
+
+
+def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> int:
+    """Check the invariants on the database of a living or dead server; 1 if one is broken."""
+    path = existing_database(load_settings(config, data_dir=data_dir))
+    findings = invariants.verify(open_reader(path))
+    for finding in findings:
+        print(f"{finding.name:<18} {'BROKEN' if finding.breaches else 'holds'}")
+        for breach in finding.breaches:
+            print(f"    {breach}")
+    return int(any(finding.breaches for finding in findings))
+
+
+def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Copy the database, also of a running server, into FILE: a whole and consistent one."""
+    path = existing_database(load_settings(config, data_dir=data_dir))
+    if file.exists():
+        fail(f"{file} is there already and was left as it is: name another file", status=2)
+    copy = apsw.Connection(str(file))
+    # All pages in one read transaction: writers go on meanwhile, the copy is of one moment.
+    with copy.backup("main", open_reader(path), "main") as copying:
+        copying.step()
+    copy.close()
+    print(f"wrote {file} ({file.stat().st_size} bytes); logs and artifacts stay in {path.parent}")
+
+
+def existing_database(settings: Settings) -> Path:
+    """Where the database is; exits 2 if there is none."""
+    path = settings.server.data_dir / DATABASE_NAME
+    if not path.exists():
+        fail(f"there is no database at {path}: name its directory with --data-dir", status=2)
+    return path
+
+
+def load_settings(
+    path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
+) -> Settings:
+    """The configuration with what the command line overrides; exits 2 when it is wrong."""
+    environ = dict(os.environ)
+    if bind is not None:
+        environ["HEADWAY_SERVER__BIND"] = bind
+    if data_dir is not None:
+        environ["HEADWAY_SERVER__DATA_DIR"] = str(data_dir)
+    if path is None and Path(CONFIG_NAME).exists():
+        path = Path(CONFIG_NAME)
+    try:
+        return configuration.load(path, environ)
+    except ConfigurationError as error:
+        fail(*(str(fault) for fault in error.faults), status=2)
+    except OSError as error:
+        fail(f"cannot read {path}: {error.strerror}", status=2)
+
+
+def fail(*messages: str, status: int = 1) -> NoReturn:
+    """Say what is wrong, and leave."""
+    for message in messages:
+        print(f"headway: {message}", file=sys.stderr)
+    sys.exit(status)
