@@ -291,9 +291,12 @@ def serve_command(
         with directory_lock(directory), production_seams(directory) as seams:
             trio.run(lambda: serve(settings, seams, detach=detach))
     except* (DataDirectoryInUse, NewerDatabase, OSError, SupervisorGaveUp, StorageFailed) as group:
-        fail(*(str(error) for error in leaves(group)))
+        fail(*(getattr(error, "strerror", None) or str(error) for error in leaves(group)))
     except* apsw.Error as group:
         fail(*(f"the database {directory}: {error}" for error in leaves(group)))
+    except* KeyboardInterrupt:
+        # Before the port was open, nothing had begun; afterwards the signal is `shut_down`'s.
+        fail("stopped while starting", status=130)
     return 0
 
 
@@ -348,7 +351,12 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 def main() -> None:
     """The console script."""
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    except BrokenPipeError:
+        # The reader of our output (head, less) has what it wanted; say nothing while leaving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":

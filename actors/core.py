@@ -36,7 +36,7 @@ from storage.job import (
     StopReason,
     to_us,
 )
-from storage.runs import Outcome, RunIntent
+from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
 from storage.transaction import Fact, Transaction
 
 DUE_PER_BATCH_MAX = 500
@@ -48,10 +48,7 @@ STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
         RunStatus.FAILED,
         RunError(code="timeout", message="it ran longer than its timeout allows"),
     ),
-    "output_limit": (
-        RunStatus.FAILED,
-        RunError(code="output_limit", message="it wrote more output than its type allows"),
-    ),
+    "output_limit": (RunStatus.FAILED, TOO_MUCH_OUTPUT),
     "shutdown": (
         RunStatus.FAILED,
         RunError(code="interrupted", message="the server shut down before it ended"),

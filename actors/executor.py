@@ -15,7 +15,7 @@ import trio
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.inotify import Inotify
-from actors.job_type import JobType
+from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
 from actors.messages import (
     EnsureRun,
     RunExited,
@@ -27,16 +27,17 @@ from actors.messages import (
 from actors.process import SHIM_NAME, ExitRecord, Host, Launch, Process, SpawnFailed
 from actors.run_files import RunFiles
 from storage.database import Runner
-from storage.job import Artifact, ErrorCode, RunError, RunStatus
-from storage.runs import Outcome, RunIntent
+from storage.job import Artifact, ErrorCode, LogSummary, RunError, RunStatus
+from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
 
-SHOW_PROCESS_AFTER_S = 0.05
-"""A run that is over sooner brings its process id with its end, and saves one commit."""
+SHOW_AFTER_S = 0.05
+"""A run that is over sooner brings everything with its end, and saves a commit and a watch."""
 
 FILE_CHANGE_PAUSE_S = 0.1
 """How often, at most, progress is read and the size of a log is looked at."""
 
 IMMEDIATE_GRACE_S = 0.5
+
 
 log = structlog.get_logger()
 
@@ -126,7 +127,7 @@ class Executor(Actor):
         except SpawnFailed as error:
             return failed("spawn", str(error))
         if run.process is not None:
-            log.info("run has a process", run_id=run.intent.run_id, pid=run.process.pid)
+            log.info("run started", run_id=run.intent.run_id, pid=run.process.pid)
             await self._wait(run, run.process)
         return self._judge(run)
 
@@ -186,25 +187,29 @@ class Executor(Actor):
 
     async def _wait(self, run: _Run, process: Process) -> None:
         """Until the program has ended by itself or been ended, and nothing of it is left."""
-        watches = self._watch(run)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._show_process, run, process)
-                nursery.start_soon(self._end_when_late, run, process)
-                nursery.start_soon(self._end_when_told, run, process)
-                await process.wait()
-                nursery.cancel_scope.cancel()
-            # What the program left behind ends with its run; a shim that was killed leaves it all.
-            with trio.CancelScope(shield=True):
-                await process.kill()
-        finally:
-            self._unwatch(watches)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._show, run, process)
+            nursery.start_soon(self._end_when_late, run, process)
+            nursery.start_soon(self._end_when_told, run, process)
+            await process.wait()
+            nursery.cancel_scope.cancel()
+        # What the program left behind ends with its run; a shim that was killed leaves it all.
+        with trio.CancelScope(shield=True):
+            await process.kill()
 
-    async def _show_process(self, run: _Run, process: Process) -> None:
-        await trio.sleep(SHOW_PROCESS_AFTER_S)
-        # What was written before the files were watched.
-        await self._look_at(run)
-        await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
+    async def _show(self, run: _Run, process: Process) -> None:
+        """Of a run that lasts: its process id, its progress, and an eye on its log."""
+        await trio.sleep(SHOW_AFTER_S)
+        watch = self._inotify.watch(run.files.root)
+        self._watched[watch] = run
+        try:
+            # What was written before the directory was watched.
+            await self._look_at(run)
+            await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
+            await trio.sleep_forever()
+        finally:
+            del self._watched[watch]
+            self._inotify.unwatch(watch)
 
     async def _end_when_late(self, run: _Run, process: Process) -> None:
         await trio.sleep(max(0.0, run.intent.timeout_s - process.age_s()))
@@ -244,28 +249,18 @@ class Executor(Actor):
         artifacts: tuple[Artifact, ...] = ()
         if files.has_artifacts():
             artifacts = await self._runner.run(files.list_artifacts)
-        self._cap_log(run)
+        if self._cap_log(run) and outcome.status is not RunStatus.FAILED:
+            outcome = replace(outcome, status=RunStatus.FAILED, error=TOO_MUCH_OUTPUT)
         files.remove_work()
         return replace(
             outcome,
             pid=run.process.pid if run.process else files.exit_record().pid,
             result=files.report_state.result,
             artifacts=artifacts,
-            log=files.log_summary(),
+            log=LogSummary(bytes=files.log_bytes(), truncated=files.log_is_cut()),
         )
 
     # ---- files -------------------------------------------------------------------------------
-
-    def _watch(self, run: _Run) -> tuple[int, ...]:
-        watches = (self._inotify.watch(run.files.log), self._inotify.watch(run.files.report))
-        for watch in watches:
-            self._watched[watch] = run
-        return watches
-
-    def _unwatch(self, watches: tuple[int, ...]) -> None:
-        for watch in watches:
-            del self._watched[watch]
-            self._inotify.unwatch(watch)
 
     async def _follow_files(self) -> None:
         with self._inotify:
@@ -292,14 +287,16 @@ class Executor(Actor):
 
     def _cap_log(self, run: _Run) -> bool:
         """Drop the middle of a log that is too long. True if the type wants the run ended."""
+        limit_bytes = self._output_limit_bytes(run)
+        if run.files.log_bytes() <= limit_bytes:
+            return False
+        run.files.drop_middle(limit_bytes)
         job_type = self._types.get(run.intent.type)
-        if job_type is None:
-            return False
-        size = run.files.log_summary().bytes
-        if size <= job_type.output_limit_bytes:
-            return False
-        run.files.drop_middle(job_type.output_limit_bytes)
-        return job_type.on_output_limit == "fail"
+        return job_type is not None and job_type.on_output_limit == "fail"
+
+    def _output_limit_bytes(self, run: _Run) -> int:
+        job_type = self._types.get(run.intent.type)
+        return OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
 
 
 def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool) -> Outcome:

@@ -47,6 +47,8 @@ ARGUMENT_BYTES_MAX = 128 * 1024
 ARGV_BYTES_MAX = 1024 * 1024
 """Half of what Linux grants by default, so that the environment has room."""
 STDIN_BYTES_MAX = 16 * 1024 * 1024
+OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
+"""What a type's runs may write if it does not say otherwise."""
 
 _POINTER_BYTES = 8  # each slot also costs a pointer, which the kernel counts
 _SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below both limits
@@ -79,7 +81,7 @@ class JobType(BaseModel):
     input: Literal["arguments", "json"] = "arguments"
     env: dict[str, str | Literal[True]] = {}
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
-    output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = 64 * 1024 * 1024
+    output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
     on_output_limit: Literal["drop", "fail"] = "drop"
     adopt: bool = True
     params: dict[ParameterName, Parameter] = {}

@@ -25,7 +25,7 @@ import structlog
 from pydantic_core import from_json, to_json
 
 from actors.process import ExitRecord, parse_exit_file
-from storage.job import Artifact, LogSummary, Progress
+from storage.job import Artifact, Progress
 
 REPORT_LINE_BYTES_MAX = 1024 * 1024
 REPORT_READ_BYTES = 4 * 1024 * 1024
@@ -90,11 +90,10 @@ class RunFiles:
         return True
 
     def fill(self) -> None:
-        """Make what is in it; also where a crash came between the two."""
+        """Make what is in it; also where a crash came between the two. Files come when needed."""
         for directory in (self.work, self.artifacts):
-            directory.mkdir(exist_ok=True)
-        for file in (self.log, self.report):
-            file.touch(0o600)
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
 
     def exit_record(self) -> ExitRecord:
         """What the shim has said."""
@@ -105,18 +104,21 @@ class RunFiles:
 
     def last_log_line(self) -> str:
         """The end of the output, where the shim's shell says why it could not start a program."""
-        with self.log.open("rb") as file:
+        with suppress(FileNotFoundError), self.log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 500))
-            lines = file.read().decode(errors="replace").splitlines()
-        return lines[-1] if lines else ""
+            if lines := file.read().decode(errors="replace").splitlines():
+                return lines[-1]
+        return ""
 
-    def log_summary(self) -> LogSummary:
-        """Size, and whether the middle is gone."""
-        try:
-            size = self.log.stat().st_size
-        except FileNotFoundError:
-            return LogSummary(bytes=0, truncated=False)
-        return LogSummary(bytes=size, truncated=log_hole(self.log) is not None)
+    def log_bytes(self) -> int:
+        """How much the program has written so far."""
+        with suppress(FileNotFoundError):
+            return os.stat(self.log).st_size
+        return 0
+
+    def log_is_cut(self) -> bool:
+        """Whether the middle of the output was dropped; a shorter log cannot have a hole."""
+        return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
 
     def read_report(self) -> bool:
         """Take in the lines that were added; whether one of them changed the progress."""
@@ -190,7 +192,10 @@ class RunFiles:
 
     def remove_work(self) -> None:
         """The working directory ends with its run; log and artifacts stay."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        try:
+            os.rmdir(self.work)
+        except OSError:
+            shutil.rmtree(self.work, ignore_errors=True)
 
 
 def log_hole(path: Path) -> tuple[int, int] | None:

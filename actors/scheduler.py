@@ -15,7 +15,7 @@ import trio
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Alarm, Clock
 from actors.core import Core, Decision
-from actors.messages import EnsureRun, FactsCommitted, MomentCame
+from actors.messages import FactsCommitted, MomentCame
 from storage.database import Runner
 from storage.errors import Refusal, StorageFailed
 
@@ -89,9 +89,6 @@ class Scheduler(Actor):
 
     async def _act(self, decision: Decision) -> None:
         for effect in decision.effects:
-            if isinstance(effect, EnsureRun):
-                intent = effect.intent
-                log.info("run intended", run_id=intent.run_id, job_id=intent.job_id)
             await self._executor.tell(effect)
         if decision.facts:
             await self._stats.tell(FactsCommitted(facts=tuple(decision.facts)))

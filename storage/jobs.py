@@ -1,5 +1,8 @@
 """Jobs in SQL: insert, find, claim, change, end.
 
+Queries that run in every batch name their index: without statistics SQLite prefers the one over all
+statuses, and would walk the whole queue; INDEXED BY makes that an error instead of a slow answer.
+
 Invariant: every status change names the status it leaves in its WHERE clause and checks that one
 row changed, so a transition that `TRANSITIONS` does not allow cannot be written.
 """
@@ -150,8 +153,9 @@ def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:
     best: tuple[int, int] | None = None
     for type_ in types:
         head = tx.execute(
-            "SELECT -priority, position FROM jobs WHERE status = 'QUEUED' AND deferred = 0"
-            " AND type = ? ORDER BY type, priority DESC, position LIMIT 1",
+            "SELECT -priority, position FROM jobs INDEXED BY jobs_eligible"
+            " WHERE status = 'QUEUED' AND deferred = 0 AND type = ?"
+            " ORDER BY type, priority DESC, position LIMIT 1",
             (type_,),
         ).fetchone()
         if head is not None and (best is None or head < best):
@@ -246,7 +250,8 @@ def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
 def promote_due(tx: Transaction, limit: int) -> None:
     """Make Jobs eligible whose `run_at` has come, earliest first, at most `limit` of them."""
     due = tx.execute(
-        "SELECT position, job_id FROM jobs WHERE status = 'QUEUED' AND deferred = 1"
+        "SELECT position, job_id FROM jobs INDEXED BY jobs_run_at"
+        " WHERE status = 'QUEUED' AND deferred = 1"
         " AND run_at <= ? ORDER BY run_at LIMIT ?",
         (tx.now, limit),
     ).fetchall()
@@ -258,7 +263,8 @@ def promote_due(tx: Transaction, limit: int) -> None:
 def skip_expired(tx: Transaction, limit: int) -> None:
     """Skip Jobs whose `expires_at` has come before a slot did, at most `limit` of them."""
     expired = tx.execute(
-        "SELECT job_id FROM jobs WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
+        "SELECT job_id FROM jobs INDEXED BY jobs_expires_at"
+        " WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
         " AND expires_at <= ? ORDER BY expires_at LIMIT ?",
         (tx.now, limit),
     ).fetchall()
@@ -269,9 +275,13 @@ def skip_expired(tx: Transaction, limit: int) -> None:
 def next_due(tx: Transaction) -> int | None:
     """When (µs) the next `run_at` or `expires_at` of a QUEUED Job comes; None if there is none."""
     moments = (
-        tx.execute("SELECT min(run_at) FROM jobs WHERE status = 'QUEUED' AND deferred = 1").get,
         tx.execute(
-            "SELECT min(expires_at) FROM jobs WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
+            "SELECT min(run_at) FROM jobs INDEXED BY jobs_run_at"
+            " WHERE status = 'QUEUED' AND deferred = 1"
+        ).get,
+        tx.execute(
+            "SELECT min(expires_at) FROM jobs INDEXED BY jobs_expires_at"
+            " WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
         ).get,
     )
     return min((moment for moment in moments if moment is not None), default=None)

@@ -65,7 +65,7 @@ def find_reservation(connection: apsw.Connection, reservation_id: str) -> Reserv
 def open_reservations(connection: apsw.Connection) -> list[Reservation]:
     """Those that wait for a slot or hold one, in the order in which they came."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM reservations WHERE state <> 'ENDED' ORDER BY position"
+        f"SELECT {COLUMNS} FROM reservations WHERE state IN ('WAITING', 'HELD') ORDER BY position"
     )
     return [_from_row(row) for row in rows]
 
@@ -113,7 +113,9 @@ def count_held(connection: apsw.Connection) -> int:
 def any_open(connection: apsw.Connection) -> bool:
     """Whether a claim waits or is held."""
     return bool(
-        connection.execute("SELECT EXISTS (SELECT 1 FROM reservations WHERE state <> 'ENDED')").get
+        connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM reservations WHERE state IN ('WAITING', 'HELD'))"
+        ).get
     )
 
 

@@ -44,6 +44,7 @@ class RunIntent:
     stop_reason: StopReason | None = None
 
 
+TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
 NO_LOG = LogSummary(bytes=0, truncated=False)
 
 
@@ -209,7 +210,8 @@ def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(
         "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, stop_reason,"
-        " server_id FROM job_runs WHERE status = 'RUNNING' ORDER BY started_at, run_id"
+        " server_id FROM job_runs INDEXED BY job_runs_running"
+        " WHERE status = 'RUNNING' ORDER BY started_at, run_id"
     )
     return [
         (
@@ -233,7 +235,8 @@ def busy_by_type(connection: apsw.Connection) -> dict[str, int]:
     """How many slots each type's runs fill. Legacy runs go beside the slots and fill none."""
     return dict(
         connection.execute(
-            "SELECT type, count(*) FROM job_runs WHERE status = 'RUNNING'"
+            "SELECT type, count(*) FROM job_runs INDEXED BY job_runs_running"
+            " WHERE status = 'RUNNING'"
             " AND lane IN ('queue', 'direct') GROUP BY type"
         )
     )

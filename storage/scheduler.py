@@ -58,7 +58,8 @@ def running_job_ids(connection: apsw.Connection) -> list[str]:
     return [
         job_id
         for (job_id,) in connection.execute(
-            "SELECT job_id FROM job_runs WHERE status = 'RUNNING' AND job_id IS NOT NULL"
+            "SELECT job_id FROM job_runs INDEXED BY job_runs_running"
+            " WHERE status = 'RUNNING' AND job_id IS NOT NULL"
             " ORDER BY started_at, run_id"
         )
     ]

@@ -200,7 +200,12 @@ def direct(
     from storage.job import RunStatus
 
     with _connect(url) as client:
-        run = client.direct(type, _params(client, type, params, param))
+        given = _params(client, type, params, param)
+        try:
+            run = client.direct(type, given)
+        except KeyboardInterrupt:
+            say("The direct run is given up; the server ends it.")
+            return EXIT_INTERRUPTED
     if json:
         _print_json(run)
     else:
@@ -369,7 +374,7 @@ def _print_job(job: "Job", json: bool) -> None:
 
 
 def _print_pages(pages: "list[JobPage]", json: bool) -> None:
-    from web.table import counts_line, jobs_table, write
+    from web.table import counts_line, is_narrow, jobs_table, write
 
     jobs = [job for page in pages for job in page.jobs]
     last = pages[-1]
@@ -377,8 +382,8 @@ def _print_pages(pages: "list[JobPage]", json: bool) -> None:
         _print_json({"jobs": jobs, "next_cursor": last.next_cursor, "counts": last.counts})
         return
     if jobs:
-        write(jobs_table(jobs))
-    say(f"{len(jobs)} shown; in all {counts_line(last.counts)}.")
+        write(jobs_table(jobs, narrow=is_narrow(sys.stdout)))
+    say(f"{len(jobs)} shown. All Jobs: {counts_line(last.counts)}.")
     if last.next_cursor:
         say(f"There are more: --limit {len(jobs) * 10}.")
 

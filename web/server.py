@@ -169,9 +169,10 @@ def listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
         listening.bind((host, port))
         listening.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listening.close()
-        raise
+        reason = f"cannot listen on {host}:{port}: {error.strerror}; choose another --bind"
+        raise OSError(error.errno, reason) from error
     return [trio.SocketListener(trio.socket.from_stdlib_socket(listening))]
 
 

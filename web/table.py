@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import IO, Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +19,8 @@ from rich.text import Text
 from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
 from web.client import JobType
 
+WIDE_COLUMNS = 120
+"""What a list of Jobs takes with a name and a note."""
 PIPE_WIDTH_COLUMNS = 100_000
 """In a pipe nothing is wrapped or cut."""
 
@@ -58,28 +61,34 @@ def write(renderable: RenderableType, stream: IO[str] | None = None) -> None:
     stream.flush()
 
 
-def jobs_table(jobs: Iterable[Job]) -> Table:
-    """One Job a line, in the order given."""
-    table = _table("JOB", "TYPE", "STATUS", "PRIORITY", "NAME", "CREATED", "NOTE")
+def jobs_table(jobs: Iterable[Job], *, narrow: bool = False) -> Table:
+    """One Job a line, in the order given; `narrow` leaves out when it was created."""
+    times = () if narrow else ("CREATED",)
+    table = _table("JOB", "TYPE", "STATUS", "PRIORITY", *times, "NAME", "NOTE", fluid=2)
     for job in jobs:
         table.add_row(
             job.job_id,
             clean(job.type),
             status_text(job.status),
             str(job.priority),
+            *(moment(job.created_at) for _ in times),
             clean(job.name or ""),
-            moment(job.created_at),
             clean(_note(job)),
         )
     return table
 
 
+def is_narrow(stream: IO[str]) -> bool:
+    """A terminal on which a wide table would break every line."""
+    return stream.isatty() and get_terminal_size().columns < WIDE_COLUMNS
+
+
 def types_table(types: Iterable[JobType]) -> Table:
     """One job type a line, with its parameters."""
-    table = _table("TYPE", "PARAMETERS", "TIMEOUT", "DESCRIPTION")
+    table = _table("TYPE", "TIMEOUT", "PARAMETERS", "DESCRIPTION", fluid=2)
     for kind in types:
         limit = "" if kind.timeout_s is None else span(kind.timeout_s)
-        table.add_row(clean(kind.name), _params(kind.params_schema), limit, clean(kind.description))
+        table.add_row(clean(kind.name), limit, _params(kind.params_schema), clean(kind.description))
     return table
 
 
@@ -196,7 +205,9 @@ def moment(at: datetime) -> str:
 
 def span(seconds: float) -> str:
     """A duration in the two units that matter."""
-    if seconds < 60:
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -248,11 +259,11 @@ class JobBars:
         self._progress.update(task, total=total, completed=done, state=state)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, fluid: int) -> Table:
+    """Only the last `fluid` columns give way when the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        # The first column names the thing; it is what gets copied, so it is never cut.
-        table.add_column(column, no_wrap=index == 0, overflow="fold")
+        table.add_column(column, no_wrap=index < len(columns) - fluid, overflow="fold")
     return table
 
 

@@ -98,8 +98,16 @@ env.OPENAI_BASE_URL = true
 env.OPENAI_API_KEY = true
 env.PIPELINES_LIBRARY = "{data_dir}/library"
 required = ["topic"]
-# The short form: params.NAME = { type = "string", arg = "--name" }
-params.topic = { type = "string", pattern = '\\S', maxLength = 200, positional = true }
-params.sources = { type = "array", items = { type = "string", minLength = 1 }, arg = "--sources" }
-params.model = { type = "string", minLength = 1, maxLength = 200, arg = "--model" }
+
+[job_types.research.params.topic]
+description = "What to look for"
+type = "string"
+minLength = 1
+maxLength = 200
+pattern = '\\S'                                    # not only spaces
+positional = true
+
+[job_types.research.params]                       # the same in short form
+sources = { type = "array", items = { type = "string", minLength = 1 }, arg = "--sources" }
+model = { type = "string", minLength = 1, maxLength = 200, arg = "--model" }
 """

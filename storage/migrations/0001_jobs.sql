@@ -87,7 +87,7 @@ CREATE TABLE reservations (
     end_reason     TEXT
 ) STRICT;
 
-CREATE INDEX reservations_open ON reservations (state, position) WHERE state <> 'ENDED';
+CREATE INDEX reservations_state ON reservations (state, position);
 
 -- Every committed change, in order, without a gap: seq is the largest one plus one, and no row
 -- is ever taken away.

@@ -36,6 +36,7 @@ parser.add_argument("--fast", action="store_true")
 parser.add_argument("words", nargs="*")
 print(json.dumps(vars(parser.parse_args())))
 """
+UNHURRIED = settings(deadline=None)  # a loaded machine is slow, not wrong
 
 
 def job_type(**table: Any) -> JobType:
@@ -115,7 +116,7 @@ def test_a_required_parameter_must_be_there_unless_it_has_a_default() -> None:
 
 def test_an_unfit_value_is_not_also_called_missing() -> None:
     job = job_type(params={"a": {"arg": "-a"}}, required=["a"])
-    assert list(faults(job, {"a": "\ud800"})) == ["/params/a"]
+    assert faults(job, {"a": "\ud800"})["/params/a"].startswith("remove the lone surrogate")
 
 
 def test_a_whole_number_becomes_an_integer_where_integers_are_asked_for() -> None:
@@ -171,6 +172,7 @@ def test_a_pattern_cannot_hold_up_the_server() -> None:
     assert faults(job, {"a": "a" * 50_000 + "!"}) == {"/params/a": "give text that matches ^(a+)+$"}
 
 
+@UNHURRIED
 @given(st.dictionaries(st.text(), ANY_JSON, max_size=3), ANY_JSON, ANY_JSON, ANY_JSON)
 def test_whatever_is_sent_is_refused_or_can_be_spawned(
     more: dict[str, Any], one: Any, other: Any, last: Any
@@ -216,6 +218,7 @@ def test_without_a_positional_value_there_is_no_double_dash() -> None:
     assert story().argv({}) == ["prog"]
 
 
+@UNHURRIED
 @given(topic=TEXT | NASTY, model=TEXT | NASTY)
 def test_text_never_leaves_its_slot(topic: str, model: str) -> None:
     assume(len(topic) <= 200)
@@ -224,6 +227,7 @@ def test_text_never_leaves_its_slot(topic: str, model: str) -> None:
     assert slots == ["prog", "--max-stories=1", "--model=" + model, "--", topic]
 
 
+@UNHURRIED
 @given(st.lists(TEXT | NASTY, max_size=5))
 def test_an_array_repeats_the_flag_and_nothing_else(values: list[str]) -> None:
     job = job_type(params={"tag": {"type": "array", "arg": "--tag"}, "z": {"arg": "-z"}})
@@ -420,11 +424,31 @@ def test_a_definition_that_cannot_be_is_refused(table: dict[str, Any], place: st
     assert list(troubles(**table)) == [place]
 
 
-@pytest.mark.parametrize("first", [{}, {"type": "array"}, {"type": ["string", "null"]}])
-def test_a_positional_that_may_be_absent_stands_last(first: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("first", "required"),
+    [
+        ({}, ["a"]),
+        ({"type": "array"}, ["a"]),
+        ({"type": ["string", "null"]}, ["a"]),
+        ({"type": "string"}, []),
+    ],
+)
+def test_a_positional_that_may_be_absent_stands_last(
+    first: dict[str, Any], required: list[str]
+) -> None:
     params = {"a": {"positional": True, **first}, "b": {"positional": True}}
-    assert list(troubles(params=params, required=["a"])) == ["/params/a/positional"]
-    job_type(params={"a": {"positional": True, "type": "string"}, "b": params["a"]}, required=["a"])
+    assert list(troubles(params=params, required=required)) == ["/params/a/positional"]
+
+
+@pytest.mark.parametrize(
+    ("first", "required"), [({"type": "string"}, ["a"]), ({"type": "integer", "default": 1}, [])]
+)
+def test_a_positional_that_is_always_there_may_stand_first(
+    first: dict[str, Any], required: list[str]
+) -> None:
+    last = {"positional": True, "type": "array"}
+    job = job_type(params={"a": {"positional": True, **first}, "b": last}, required=required)
+    assert job.argv({"a": 1, "b": [2, 3]}) == ["prog", "--", "1", "2", "3"]
 
 
 def test_faults_within_and_between_the_fields_are_told_at_once() -> None:

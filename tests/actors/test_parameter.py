@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=10,
 )
+UNHURRIED = settings(deadline=None)  # a loaded machine is slow, not wrong
 
 
 def parameter(**table: Any) -> Parameter:
@@ -120,6 +121,7 @@ def test_the_slots_of_a_value(value: Any, options: list[str], texts: list[str]) 
     assert made.texts(value) == texts
 
 
+@UNHURRIED
 @given(TEXT)
 def test_text_is_one_slot_from_which_it_can_be_read_back(text: str) -> None:
     made = parameter(arg="--x")
@@ -127,6 +129,7 @@ def test_text_is_one_slot_from_which_it_can_be_read_back(text: str) -> None:
     assert made.texts(text) == [text]
 
 
+@UNHURRIED
 @given(JSON)
 def test_all_else_is_json_from_which_it_can_be_read_back(value: Any) -> None:
     slots = parameter(arg="--x").options([value])
@@ -136,6 +139,7 @@ def test_all_else_is_json_from_which_it_can_be_read_back(value: Any) -> None:
     assert text == value if isinstance(value, str) else json.loads(text) == value
 
 
+@UNHURRIED
 @given(JSON)
 def test_json_is_fit(value: Any) -> None:
     assert unfit(value) == []

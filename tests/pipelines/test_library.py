@@ -40,7 +40,9 @@ def test_a_slug_is_safe(text: str, name: str) -> None:
 
 def test_a_file_is_replaced_whole_and_leaves_no_draft(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.md", "old")
-    write_whole(tmp_path / "a.md", "새 글\n")
+    with (tmp_path / "a.md").open() as reader:
+        write_whole(tmp_path / "a.md", "새 글\n")
+        assert reader.read() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
     assert (tmp_path / "a.md").read_bytes() == "새 글\n".encode()
 

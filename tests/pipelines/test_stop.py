@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.stop import Stop, Stopped
 
-FOR_EVER_S = 3600.0
+TOO_LONG_S = 20.0
 
 
 def test_a_signal_during_work_only_asks() -> None:
@@ -31,7 +31,7 @@ def test_a_signal_before_a_wait_is_not_missed() -> None:
         signal.raise_signal(signal.SIGINT)
         stop.signum = None  # as if its handler had not had its turn yet
         with pytest.raises(Stopped):
-            stop.wait(FOR_EVER_S)
+            stop.wait(TOO_LONG_S)
         assert stop.exit_code == 130
 
 
@@ -40,7 +40,7 @@ def test_a_signal_ends_a_wait_for_an_answer() -> None:
     with Stop() as stop:
         threading.Timer(0.01, signal.raise_signal, [signal.SIGTERM]).start()
         with pytest.raises(Stopped):
-            stop.during(never.wait)
+            stop.during(lambda: never.wait(TOO_LONG_S))
     never.set()
 
 

@@ -64,6 +64,12 @@ def test_two_stories_of_one_topic_share_little() -> None:
     assert len(one & other) / len(one | other) < 0.5
 
 
+def test_no_sentence_is_told_twice_in_one_story() -> None:
+    for seed in range(100):
+        sentences = Counter(re.findall(r"[^.?!]{40,}[.?!]", compose(seed).body))
+        assert sentences.most_common(1)[0][1] == 1, sentences.most_common(1)
+
+
 def test_no_paragraph_is_in_too_many_stories() -> None:
     paragraphs = Counter(each for seed in range(200) for each in compose(seed).paragraphs)
     assert paragraphs.most_common(1)[0][1] <= 20

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web.toml_file import FILE_BYTES_MAX, UnusableFile, find_lines, line_of, parse, read_text
@@ -69,6 +69,7 @@ LINES = {
     ("rules", 1, "list", 0): 32,
     ("rules", 1, "list", 1, "y"): 34,
 }
+UNHURRIED = settings(deadline=None)  # a loaded machine is slow, not wrong
 
 
 def unusable(text: str) -> UnusableFile:
@@ -97,6 +98,7 @@ def test_the_paths_are_those_of_the_document_and_no_others() -> None:
     assert find_lines(DOCUMENT).keys() == paths(tomllib.loads(DOCUMENT)) - {()}
 
 
+@UNHURRIED
 @given(
     st.lists(
         st.sampled_from(
@@ -144,6 +146,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path.write_bytes("\ufeffa = '숲'\r\nb = 2\r\n".encode())
     assert parse(read_text(path)) == {"a": "숲", "b": 2}
     assert find_lines(read_text(path))["b",] == 2
+
+
+def test_only_a_newline_ends_a_line() -> None:
+    assert find_lines("a = '\u2028\x85' # \u2029\nb = 2")["b",] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Huey on SQLite with fsync, in processes of its own.
+
+python -m bench.huey_peer enqueue FILE COUNT   seconds to enqueue COUNT tasks
+python -m bench.huey_peer drain FILE COUNT     seconds in which 2 threads run COUNT × /bin/true
+python -m bench.huey_peer work FILE            a worker, until a signal
+python -m bench.huey_peer latency FILE COUNT   ns from a call to the program, idle worker
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from huey import SqliteHuey  # type: ignore[import-untyped]
+
+from bench.machine import ROOT
+from bench.pause import pauses
+
+TIMEOUT_S = 300.0
+WORKERS = 2
+STAMP = ["/bin/date", "+%s%N"]
+
+
+class Queue:
+    """One Huey with the task `run`: a program, whose exit status and output Huey keeps."""
+
+    def __init__(self, file: str) -> None:
+        self.huey = SqliteHuey("bench", filename=file, fsync=True)
+        self.finished = 0
+        self.last_at = 0.0
+        self._lock = threading.Lock()
+        self.run = self.huey.task(name="run")(self._run)
+
+    def _run(self, argv: list[str]) -> list[Any]:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        with self._lock:
+            self.finished += 1
+            self.last_at = time.perf_counter()
+        return [done.returncode, done.stdout.decode()]
+
+
+def enqueue_apart(file: Path, count: int) -> float:
+    """Seconds to enqueue `count` tasks."""
+    return float(_apart("enqueue", file, count))
+
+
+def drain_apart(file: Path, count: int) -> float:
+    """Seconds from the start of the workers to the end of the last of `count` programs."""
+    return float(_apart("drain", file, count))
+
+
+def latencies_apart(file: Path, count: int) -> list[float]:
+    """Milliseconds, one a task."""
+    return [ns / 1e6 for ns in _apart("latency", file, count)]
+
+
+def _apart(mode: str, file: Path, count: int) -> Any:
+    command = [sys.executable, "-m", "bench.huey_peer", mode, str(file), str(count)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def enqueue(queue: Queue, count: int) -> float:
+    """Seconds."""
+    begin = time.perf_counter()
+    for _ in range(count):
+        queue.run(["/bin/true"])
+    return time.perf_counter() - begin
+
+
+def drain(queue: Queue, count: int) -> float:
+    """Seconds. The queue is full before the workers start."""
+    enqueue(queue, count)
+    consumer = queue.huey.create_consumer(workers=WORKERS, periodic=False)
+    begin = time.perf_counter()
+    consumer.start()
+    while queue.finished < count:
+        if time.perf_counter() - begin > TIMEOUT_S:
+            raise TimeoutError(f"{queue.finished} of {count}")
+        time.sleep(0.01)
+    consumer.stop()
+    return queue.last_at - begin
+
+
+def latency(queue: Queue, file: str, count: int) -> list[int]:
+    """Nanoseconds from the call to the program's clock; the worker is another process."""
+    worker = subprocess.Popen([sys.executable, "-m", "bench.huey_peer", "work", file], cwd=ROOT)
+    try:
+        queue.run(STAMP).get(blocking=True, timeout=30)
+        found = []
+        for pause_s in pauses(count):
+            time.sleep(pause_s)
+            begin = time.time_ns()
+            _, output = queue.run(STAMP).get(
+                blocking=True, timeout=30, backoff=1.0, max_delay=0.01, initial_delay=0.01
+            )
+            found.append(int(output) - begin)
+    finally:
+        worker.terminate()
+        worker.wait(10)
+    return found
+
+
+def main() -> None:
+    """The process."""
+    mode, file, *rest = sys.argv[1:]
+    queue = Queue(file)
+    if mode == "work":
+        queue.huey.create_consumer(workers=1, periodic=False).run()
+        return
+    count = int(rest[0])
+    if mode == "latency":
+        print(json.dumps(latency(queue, file, count)))
+    else:
+        print((enqueue if mode == "enqueue" else drain)(queue, count))
+
+
+if __name__ == "__main__":
+    main()

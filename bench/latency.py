@@ -1,0 +1,90 @@
+"""latency: from a client's request at an idle server to the first instructions of the program.
+
+The program is `/bin/date +%s%N`: what it prints minus the client's clock before the request. Its
+own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows how much that is.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench import celery_peer
+from bench.huey_peer import STAMP, latencies_apart
+from bench.pause import pauses
+from bench.result import Figure, Report, at_most, percentile, ratio
+from bench.server import Program, headway
+
+SUMMARY = "idle server: HTTP submit to the program's first instructions, beside Huey and Celery"
+PERCENTILES = (50, 99)
+OURS, HUEY, CELERY, SPAWN = "headway, over HTTP", "Huey", "Celery, Redis", "bare spawn"
+
+
+def run(directory: Path, quick: bool) -> Report:
+    """Rounds in turn."""
+    rounds, count = (2, 30) if quick else (5, 200)
+    with headway(directory / "headway") as server:
+        sides: dict[str, Callable[[int], list[float]]] = {
+            OURS: lambda _: latencies(server, count),
+            HUEY: lambda number: latencies_apart(directory / f"huey-{number}.db", count),
+            SPAWN: lambda _: spawn_latencies(count),
+        }
+        if find_spec("celery") and find_spec("redis") and shutil.which("redis-server"):
+            sides[CELERY] = lambda number: celery_peer.latencies_apart(
+                directory / f"celery-{number}", count
+            )
+        found: dict[str, list[list[float]]] = {name: [] for name in sides}
+        for number in range(rounds):
+            for name, measure in sides.items():
+                found[name].append(measure(number))
+    return _report(found)
+
+
+def latencies(server: Program, count: int) -> list[float]:
+    """Milliseconds, one a Job."""
+    found = []
+    with server.connect() as connection:
+        for pause_s in pauses(count):
+            time.sleep(pause_s)
+            begin = time.time_ns()
+            wait = {"Prefer": "wait=10"}
+            job = connection.json("POST", "/jobs", {"type": "stamp"}, status=201, extra=wait)
+            output = connection.exchange("GET", f"/jobs/{job['job_id']}/log")
+            found.append((int(output) - begin) / 1e6)
+    return found
+
+
+def spawn_latencies(count: int) -> list[float]:
+    """Milliseconds of `subprocess` alone."""
+    found = []
+    for pause_s in pauses(count):
+        time.sleep(pause_s)
+        begin = time.time_ns()
+        output = subprocess.run(STAMP, stdout=subprocess.PIPE, check=True).stdout
+        found.append((int(output) - begin) / 1e6)
+    return found
+
+
+def _report(found: dict[str, list[list[float]]]) -> Report:
+    figures = {
+        (name, p): Figure(
+            f"{name}: p{p}", "ms", tuple(percentile(values, p) for values in found[name])
+        )
+        for name in found
+        for p in PERCENTILES
+    }
+    ratios = [
+        ratio(
+            f"{OURS} / {name}: p{p}",
+            figures[OURS, p],
+            figures[name, p],
+            None if name == SPAWN else at_most(1),
+        )
+        for name in found
+        if name != OURS
+        for p in PERCENTILES
+    ]
+    notes = () if CELERY in found else ("celery, redis or redis-server is missing: not judged",)
+    return Report((*ratios, *figures.values()), notes)

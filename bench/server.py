@@ -1,0 +1,189 @@
+"""Processes that a bench starts: headway itself and the stock no-op server.
+
+Each is started by this module, ended by its process id, and never outlives its `with` block.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench.machine import ROOT
+from bench.wire import Connection
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+LOOK_S = 0.001
+BATCH_JOBS = 10_000
+
+CONFIG = """\
+[server]
+shutdown_grace_s = 0
+[scheduler]
+concurrency = {concurrency}
+max_queued = 2_000_000
+[job_types.true]
+command = ["/bin/true"]
+params.n = {{ type = "integer", default = 0, arg = "--n" }}
+[job_types.bare]
+command = ["/bin/true"]
+adopt = false
+[job_types.stamp]
+command = ["/bin/date", "+%s%N"]
+[job_types.sleep]
+command = ["/bin/sleep", "600"]
+kill_grace_s = 0
+"""
+"""`true`, `bare` (not adopted after a crash), `stamp` (the time of its first instructions)."""
+
+
+class NotReady(Exception):
+    """A process did not come up; the message ends with what it said."""
+
+
+class Program:
+    """A server process that says `… listening on URL` when it is ready. A context manager."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self._arguments = arguments
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> float:
+        """Start, and return after how many seconds it said that it is ready."""
+        with self._log.open("wb") as log:
+            begin = time.perf_counter()
+            self._process = subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log)
+        while time.perf_counter() - begin < READY_TIMEOUT_S:
+            for line in self.said().splitlines(keepends=True):
+                if " listening on http" in line and line.endswith("\n"):
+                    self.url = line.split()[-1]
+                    return time.perf_counter() - begin
+            if self._process.poll() is not None:
+                break
+            time.sleep(LOOK_S)
+        self.kill()
+        raise NotReady(f"{self._arguments}: {self.said()[-2000:]}")
+
+    def said(self) -> str:
+        """Its standard error so far."""
+        return self._log.read_text(errors="replace")
+
+    def connect(self) -> Connection:
+        """A new connection to it."""
+        return Connection(self.url)
+
+    def stop(self) -> None:
+        """TERM, then KILL if that is not enough."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """KILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> "Program":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def headway(directory: Path, *, concurrency: int = 1) -> Program:
+    """A headway on `directory`, with the job types of `CONFIG`. Not yet started."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = directory / "headway.toml"
+    config.write_text(CONFIG.format(concurrency=concurrency))
+    arguments = [sys.executable, "-m", "headway", "serve", "--bind", "127.0.0.1:0"]
+    arguments += ["--config", str(config), "--data-dir", str(directory / "data")]
+    return Program(arguments, directory / "stderr")
+
+
+def noop(directory: Path) -> Program:
+    """The same stack's own no-op JSON route. Not yet started."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Program([sys.executable, "-m", "bench.noop"], directory / "stderr")
+
+
+@contextmanager
+def stopped_headway(directory: Path, *, concurrency: int = 1) -> Iterator[Program]:
+    """A headway that runs nothing until its scheduler is started."""
+    with headway(directory, concurrency=concurrency) as server:
+        with server.connect() as connection:
+            connection.json("POST", "/scheduler/stop", {})
+        yield server
+
+
+def fill(server: Program, count: int, job_type: str = "true") -> None:
+    """Queue `count` Jobs, 10,000 in a batch."""
+    with server.connect() as connection:
+        for begin in range(0, count, BATCH_JOBS):
+            jobs = [{"type": job_type}] * min(BATCH_JOBS, count - begin)
+            connection.json("POST", "/jobs/batch", {"jobs": jobs}, status=201)
+
+
+def status(connection: Connection) -> dict[str, Any]:
+    """GET /scheduler/status."""
+    found: dict[str, Any] = connection.json("GET", "/scheduler/status")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used since it began."""
+
+    cpu_ns: int
+    voluntary_switches: int
+    rss_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    """Summed over its threads: proc_pid_schedstat and proc_pid_status(5)."""
+    cpu_ns = switches = 0
+    tasks = Path(f"/proc/{pid}/task")
+    for task in tasks.iterdir():
+        cpu_ns += int((task / "schedstat").read_text().split()[0])
+        switches += int(_field((task / "status").read_text(), "voluntary_ctxt_switches"))
+    rss = int(_field(Path(f"/proc/{pid}/status").read_text(), "VmRSS").split()[0]) * 1024
+    return Usage(cpu_ns, switches, rss)
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _field(text: str, name: str) -> str:
+    for line in text.splitlines():
+        if line.startswith(f"{name}:"):
+            return line.partition(":")[2].strip()
+    raise KeyError(name)

@@ -1,0 +1,154 @@
+"""JobRuns in SQL: the intent first, one run a Job, finished once."""
+
+from typing import Any
+
+import apsw
+import pytest
+
+from storage import runs
+from storage.errors import Refusal
+from storage.job import Artifact, LogSummary, RunError, RunStatus, from_us
+from storage.runs import Outcome, find_run, finish_run, request_stop, run_of_job, running_intents
+
+S = 1_000_000
+DONE = Outcome(status=RunStatus.COMPLETED, exit_code=0)
+
+
+def test_the_intent_is_a_running_run(
+    connection: apsw.Connection, write: Any, put: Any, intend: Any, now: int
+) -> None:
+    with write() as tx:
+        put(tx, "job-1")
+        intent = intend(
+            tx, "run-1", job_id="job-1", params={"a": 1}, argv=["x", "***"], eligible_at=now - 2 * S
+        )
+    run = find_run(connection, "run-1")
+    assert (run.status, run.job_id, run.argv) == (RunStatus.RUNNING, "job-1", ["x", "***"])
+    assert (run.pid, run.finished_at, run.duration_s, run.error) == (None, None, None, None)
+    assert run.params_snapshot == {"a": 1}
+    assert run.started_at == from_us(now)
+    assert running_intents(connection) == [(intent, "srv-1")]
+    assert tx.facts[-1].kind == "run.started"
+    assert '"waited_s":2.0' in tx.facts[-1].data
+
+
+def test_a_job_has_one_run_for_ever(write: Any, put: Any, intend: Any) -> None:
+    with write() as tx:
+        put(tx, "job-1")
+        intend(tx, "run-1", job_id="job-1")
+        finish_run(tx, "run-1", DONE)
+    with pytest.raises(apsw.ConstraintError), write() as tx:
+        intend(tx, "run-2", job_id="job-1")
+
+
+def test_how_it_ended_comes_back(
+    connection: apsw.Connection, write: Any, intend: Any, now: int
+) -> None:
+    ended = Outcome(
+        status=RunStatus.FAILED,
+        pid=7,
+        exit_code=3,
+        error=RunError(code="exit_status", message="it said 3"),
+        result='{"n":[1,null]}',
+        artifacts=(Artifact(name="a/b.txt", size_bytes=3, sha256="00"),),
+        log=LogSummary(bytes=9, truncated=True),
+    )
+    with write() as tx:
+        intend(tx, "run-1")
+    with write(now + 3 * S // 2) as tx:
+        assert finish_run(tx, "run-1", ended)
+    run = find_run(connection, "run-1")
+    assert (run.status, run.pid, run.exit_code, run.signal) == (RunStatus.FAILED, 7, 3, None)
+    assert (run.error, run.result) == (ended.error, {"n": [1, None]})
+    assert (run.artifacts, run.log) == (list(ended.artifacts), ended.log)
+    assert run.duration_s == 1.5
+    assert tx.facts[0].kind == "run.finished"
+    assert running_intents(connection) == []
+
+
+def test_a_run_is_finished_once(connection: apsw.Connection, write: Any, intend: Any) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+        assert finish_run(tx, "run-1", DONE)
+        was = find_run(connection, "run-1")
+        facts = len(tx.facts)
+        assert not finish_run(tx, "run-1", Outcome(status=RunStatus.FAILED, exit_code=9))
+        assert len(tx.facts) == facts
+    assert find_run(connection, "run-1") == was
+
+
+def test_the_first_reason_to_stop_stands(connection: apsw.Connection, write: Any, intend: Any) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+        assert request_stop(tx, "run-1", "timeout")
+        assert not request_stop(tx, "run-1", "cancel")
+        assert [fact.kind for fact in tx.facts] == ["run.started", "run.stopping"]
+    assert running_intents(connection)[0][0].stop_reason == "timeout"
+
+
+def test_what_has_ended_is_not_stopped(write: Any, intend: Any) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+        finish_run(tx, "run-1", DONE)
+        assert not request_stop(tx, "run-1", "cancel")
+        assert not request_stop(tx, "run-none", "cancel")
+
+
+def test_a_process_is_noted_once_and_while_it_runs(
+    connection: apsw.Connection, write: Any, intend: Any
+) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+        runs.note_process(tx, "run-1", 7)
+        runs.note_process(tx, "run-1", 7)
+        assert [fact.kind for fact in tx.facts] == ["run.started", "run.process"]
+        finish_run(tx, "run-1", DONE)
+        runs.note_process(tx, "run-1", 8)
+    assert find_run(connection, "run-1").pid == 7
+
+
+def test_what_runs_is_told_in_the_order_of_starting(
+    connection: apsw.Connection, write: Any, intend: Any, now: int
+) -> None:
+    for run_id, at in (("run-c", now), ("run-a", now + 2), ("run-b", now + 1)):
+        with write(at) as tx:
+            intend(tx, run_id, server_id=f"srv-of-{run_id}")
+    assert [(intent.run_id, server) for intent, server in running_intents(connection)] == [
+        ("run-c", "srv-of-run-c"),
+        ("run-b", "srv-of-run-b"),
+        ("run-a", "srv-of-run-a"),
+    ]
+
+
+def test_legacy_runs_fill_no_slot(connection: apsw.Connection, write: Any, intend: Any) -> None:
+    with write() as tx:
+        intend(tx, "run-1", type="a")
+        intend(tx, "run-2", type="a", lane="direct")
+        intend(tx, "run-3", type="a", lane="legacy")
+        intend(tx, "run-4", type="b")
+        finish_run(tx, "run-4", DONE)
+    assert runs.busy_by_type(connection) == {"a": 2}
+
+
+def test_slots_are_counted_from_an_index(
+    connection: apsw.Connection, spied: Any, plan: Any
+) -> None:
+    seen = spied(connection)
+    runs.busy_by_type(connection)
+    assert "USING COVERING INDEX job_runs_running" in plan(connection, *seen[-1])
+
+
+def test_a_run_that_is_not_there(connection: apsw.Connection) -> None:
+    with pytest.raises(Refusal) as caught:
+        find_run(connection, "run-none")
+    assert caught.value.code == "not_found"
+    assert run_of_job(connection, "job-none") is None
+
+
+def test_the_run_of_a_job(connection: apsw.Connection, write: Any, put: Any, intend: Any) -> None:
+    with write() as tx:
+        put(tx, "job-1")
+        intend(tx, "run-1", job_id="job-1")
+    run = run_of_job(connection, "job-1")
+    assert run is not None
+    assert run.run_id == "run-1"
