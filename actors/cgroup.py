@@ -1,8 +1,8 @@
 """Control groups (v2), where the host lets us make them: a fence that no process can leave.
 
-A tree in a cgroup is killed by one write, also those of its processes that made a session of their
-own and cleaned their environment. Without a writable subtree `process.py` does without. See the
-kernel's Documentation/admin-guide/cgroup-v2.rst.
+Also a process that made a session of its own, cleaned its environment and lost its parents is still
+listed in its cgroup, whichever server looks. Without a writable subtree `process.py` does without.
+See the kernel's Documentation/admin-guide/cgroup-v2.rst.
 """
 
 import os
@@ -17,29 +17,21 @@ class Cgroup:
 
     path: Path
 
-    @property
-    def procs(self) -> Path:
-        """Writing 0 here moves the writer in."""
-        return self.path / "cgroup.procs"
-
     def members(self) -> list[int]:
         """Process ids in it, without those of another pid namespace (0)."""
         try:
-            return [int(line) for line in self.procs.read_text().split() if line != "0"]
+            return [
+                int(line)
+                for line in (self.path / "cgroup.procs").read_text().split()
+                if line != "0"
+            ]
         except OSError:
             return []
 
-    def populated(self) -> bool:
-        """Whether a living process is in it."""
-        try:
-            return "populated 1" in (self.path / "cgroup.events").read_text()
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        """KILL to every process in it, at once (Linux 5.14)."""
-        with suppress(FileNotFoundError):
-            (self.path / "cgroup.kill").write_text("1")
+    def enter(self, pid: int) -> None:
+        """Move a process in; what it forks from then on is born inside."""
+        with suppress(OSError):
+            (self.path / "cgroup.procs").write_text(str(pid))
 
     def remove(self) -> None:
         """Remove it if it is empty."""
@@ -95,7 +87,7 @@ def find_cgroup_root(name: str) -> CgroupRoot | None:
         path.mkdir(exist_ok=True)
         probe = path / "probe"
         probe.mkdir(exist_ok=True)
-        usable = (probe / "cgroup.kill").exists() and os.access(probe / "cgroup.procs", os.W_OK)
+        usable = os.access(probe / "cgroup.procs", os.W_OK)
         probe.rmdir()
     except OSError:
         return None

@@ -33,6 +33,7 @@ from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
 SHOW_AFTER_S = 0.05
 """A run that is over sooner brings everything with its end, and saves a commit and a watch."""
 
+FENCE_AFTER_S = 1.0
 FILE_CHANGE_PAUSE_S = 0.1
 """How often, at most, progress is read and the size of a log is looked at."""
 
@@ -84,6 +85,7 @@ class Executor(Actor):
         """Nothing to recover here: the scheduler says which runs to ensure."""
         self._nursery = nursery
         nursery.start_soon(self._follow_files)
+        nursery.start_soon(self._host.reap)
 
     async def handle(self, batch: list[Envelope]) -> None:
         """Begin to care for a run, or begin to end it."""
@@ -206,6 +208,8 @@ class Executor(Actor):
             # What was written before the directory was watched.
             await self._look_at(run)
             await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
+            await trio.sleep(FENCE_AFTER_S)
+            await self._runner.run(process.fence)
             await trio.sleep_forever()
         finally:
             del self._watched[watch]

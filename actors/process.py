@@ -4,16 +4,21 @@ The shim is a few lines of /bin/sh that lead each run in a session of its own. I
 exit file that it has started (with its process id and start time), runs the program, and says how
 that ended. So the file tells what happened while no server was there to see it.
 
-Invariant: a signal is sent only to a process whose start time, or whose run id in its environment,
-has been compared after a pidfd was opened on it. When to start and end is decided in `executor.py`.
+The server is a subreaper (prctl(2)): what a program leaves behind, also in a session of its own,
+becomes the server's child. So after a run one look at one's own children tells whether all of it is
+gone. A run that lasts is fenced by a cgroup as well, for the day on which another server ends it.
+
+Invariant: a signal is sent only to a process whose start time was compared after a pidfd was opened
+on it. When to start and end is decided in `executor.py`, how trees are read in `tree.py`.
 """
 
+import ctypes
 import errno
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,22 +26,22 @@ from typing import Protocol
 
 import trio
 
-from actors.cgroup import Cgroup, CgroupRoot
+from actors import tree
+from actors.cgroup import CgroupRoot
 
 SHIM_NAME = "headway-shim"
-# $1 the exit file, $2 the run's cgroup.procs or nothing, $3 the working directory, then the argv.
+# $1 the exit file, $2 the working directory, then the argv.
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
 # words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
 SHIM = """\
 exec 2>>"$1"
 trap : TERM INT HUP QUIT USR1 USR2
-[ -z "$2" ] || echo 0 >"$2"
 read -r s </proc/$$/stat
 s=${s##*) }
 i=0
 while [ $i -lt 19 ]; do s=${s#* } i=$((i+1)); done
-cd "$3" || exit 1
-shift 3
+cd "$2" || exit 1
+shift 2
 echo "started $$ ${s%% *}" >&2
 (exec "$@" 2>&1)
 echo "exit $?" >&2
@@ -45,6 +50,9 @@ SHELL = "/bin/sh"
 
 KILL_WAIT_S = 5.0
 KILL_POLL_S = 0.005
+REAP_PAUSE_S = 1.0
+FENCE_PASSES_MAX = 10
+PR_SET_CHILD_SUBREAPER = 36
 SILENT_SIGNALS = (signal.SIGINT, signal.SIGPIPE)
 """Deaths of which no shell says a word; 128 + these is taken for the signal by convention."""
 
@@ -100,6 +108,10 @@ class Process(Protocol):
         """Return when its leader has ended."""
         ...
 
+    def fence(self) -> None:
+        """Make sure that a later server can end the whole tree, too. Blocks for milliseconds."""
+        ...
+
     def terminate(self) -> None:
         """Send TERM to the whole tree."""
         ...
@@ -130,6 +142,10 @@ class Host(Protocol):
         """End every process that carries one of these run ids, and return when they are gone."""
         ...
 
+    async def reap(self) -> None:
+        """Bury dead orphans. Runs until cancelled."""
+        ...
+
 
 def parse_exit_file(text: str) -> ExitRecord:
     """Read the shim's lines; what it did not finish writing did not happen."""
@@ -156,16 +172,15 @@ class LinuxHost:
 
     def __init__(self, cgroups: CgroupRoot | None) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        self._cgroups = cgroups
+        self.cgroups = cgroups
+        self.leaders: dict[int, str] = {}
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def launch(self, launch: Launch) -> Process:
         """Spawn the shim. Raises `SpawnFailed`."""
         _check_executable(launch)
-        cgroup = self._cgroups.create(launch.run_id) if self._cgroups else None
         arguments = [
-            SHELL, "-c", SHIM, SHIM_NAME,
-            str(launch.exit_file), str(cgroup.procs) if cgroup else "", str(launch.work_dir),
-            *launch.argv,
+            SHELL, "-c", SHIM, SHIM_NAME, str(launch.exit_file), str(launch.work_dir), *launch.argv,
         ]  # fmt: skip
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         stdin = os.devnull if launch.stdin is None else str(launch.stdin)
@@ -185,52 +200,60 @@ class LinuxHost:
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
             )
         except OSError as error:
-            if cgroup:
-                cgroup.remove()
             hint = ": its arguments are too long" if error.errno == errno.E2BIG else ""
             raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}{hint}") from error
-        return LinuxProcess(pid, os.pidfd_open(pid), launch.run_id, cgroup, child=True)
+        return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
 
     def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
         """Open the pidfd first, then compare: so it cannot be another process by then."""
-        candidates = [record.pid] if record.pid is not None else list(carriers(run_id))
-        for pid in sorted(candidates):
+        if record.pid is not None:
+            candidates = [record.pid]
+        else:
+            candidates = sorted(seen.pid for seen in tree.carriers(frozenset({run_id})))
+        for pid in candidates:
             try:
                 pidfd = os.pidfd_open(pid)
             except OSError:
                 continue
-            if _state_and_start(pid) == (True, record.start_ticks) or (
-                record.start_ticks is None and _carries(pid, run_id)
-            ):
-                cgroup = self._cgroups.of_process(pid, run_id) if self._cgroups else None
-                return LinuxProcess(pid, pidfd, run_id, cgroup, child=False)
+            seen = tree.look(pid)
+            if seen is not None and seen.lives and _is_run(seen, run_id, record):
+                return LinuxProcess(self, run_id, pid, pidfd, child=seen.parent == os.getpid())
             os.close(pidfd)
         return None
 
     async def sweep(self, run_ids: frozenset[str]) -> None:
         """KILL what carries one of the ids until a pass finds nothing more."""
-        with trio.move_on_after(KILL_WAIT_S):
-            while True:
-                found = [pid for pid, run_id in all_carriers() if run_id in run_ids]
-                if not found:
-                    return
-                for pid in found:
-                    _signal_carrier(pid, run_ids, signal.SIGKILL)
-                await trio.sleep(KILL_POLL_S)
+        await _kill_all(lambda: list(tree.carriers(run_ids)))
+
+    async def reap(self) -> None:
+        """Bury what programs left behind and what has died since. Runs until cancelled."""
+        with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
+            async for _ in deaths:
+                self.strays()
+                await trio.sleep(REAP_PAUSE_S)
+
+    def strays(self) -> list[int]:
+        """Living children of ours that lead no run: orphans of a program. The dead are buried."""
+        living = []
+        for pid in tree.children(os.getpid()):
+            if pid not in self.leaders:
+                with suppress(ChildProcessError):
+                    if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                        living.append(pid)
+        return living
 
 
 class LinuxProcess:
-    """A run's shim and all that descends from it."""
+    """A run's shim and all that descends from it, or did."""
 
-    def __init__(
-        self, pid: int, pidfd: int, run_id: str, cgroup: Cgroup | None, *, child: bool
-    ) -> None:
+    def __init__(self, host: LinuxHost, run_id: str, pid: int, pidfd: int, *, child: bool) -> None:
+        self._host = host
+        self._run_id = run_id
         self._pid = pid
         self._pidfd = pidfd
-        self._run_id = run_id
-        self._cgroup = cgroup
         self._child = child
-        self._ended = False
+        self._cgroup = host.cgroups.of_process(pid, run_id) if host.cgroups and not child else None
+        host.leaders[pid] = run_id
 
     @property
     def pid(self) -> int:
@@ -238,124 +261,91 @@ class LinuxProcess:
         return self._pid
 
     def age_s(self) -> float:
-        """Seconds since the shim started; the start time counts from boot in clock ticks."""
-        ticks = _state_and_start(self._pid)[1]
-        if ticks is None:
+        """Seconds since the shim started."""
+        if (seen := tree.look(self._pid)) is None:
             return 0.0
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+        started_s = seen.start_ticks / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     async def wait(self) -> None:
         """Return when the shim has ended. It is reaped later, so that its id stays taken."""
         await trio.lowlevel.wait_readable(self._pidfd)
-        self._ended = True
+
+    def fence(self) -> None:
+        """Move the tree into a cgroup, until a look finds nobody outside. Takes milliseconds.
+
+        Not done for every run at its start: the kernel waits for all processors when a process
+        changes its cgroup (10 to 16 ms measured), and nothing can fork meanwhile.
+        """
+        if self._cgroup is not None or self._host.cgroups is None:
+            return
+        cgroup = self._host.cgroups.create(self._run_id)
+        if cgroup is None:
+            return
+        self._cgroup = cgroup
+        for _ in range(FENCE_PASSES_MAX):
+            inside = set(cgroup.members())
+            outside = [seen for seen in self._members() if seen.pid not in inside]
+            if not outside:
+                return
+            for seen in outside:
+                cgroup.enter(seen.pid)
 
     def terminate(self) -> None:
-        """TERM to all: the cgroup's members, or the group and whoever left it."""
-        if self._cgroup:
-            for pid in self._cgroup.members():
-                _signal_pid(pid, signal.SIGTERM)
-        else:
-            self._signal_group(signal.SIGTERM)
-            for pid in carriers(self._run_id):
-                if _process_group(pid) != self._pid:
-                    _signal_carrier(pid, frozenset({self._run_id}), signal.SIGTERM)
+        """TERM to every process of the run."""
+        for seen in self._members():
+            tree.send(seen, signal.SIGTERM)
 
     async def kill(self) -> None:
         """KILL to all, again and again until nothing is left (a fork may race one pass)."""
-        with trio.move_on_after(KILL_WAIT_S):
-            while True:
-                if self._cgroup and not self._cgroup.populated():
-                    break
-                left = self._kill_once()
-                if not left:
-                    break
-                await trio.sleep(KILL_POLL_S)
+        await _kill_all(self._members)
 
     def close(self) -> None:
         """Reap the shim if it is ours and has ended, close the pidfd, remove the cgroup."""
         if self._child:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)
+        self._host.leaders.pop(self._pid, None)
         os.close(self._pidfd)
         if self._cgroup:
             self._cgroup.remove()
 
-    def _kill_once(self) -> bool:
+    def _members(self) -> list[tree.Seen]:
+        """The living processes of the run: the shim's descendants, its orphans, its cgroup's."""
+        found = {seen.pid: seen for seen in tree.with_descendants([self._pid, *self._orphans()])}
         if self._cgroup:
-            self._cgroup.kill()
-            return True
-        self._signal_group(signal.SIGKILL)
-        found = list(carriers(self._run_id))
-        for pid in found:
-            _signal_carrier(pid, frozenset({self._run_id}), signal.SIGKILL)
-        return bool(found)
+            inside = (tree.look(pid) for pid in self._cgroup.members())
+            found |= {seen.pid: seen for seen in inside if seen is not None and seen.lives}
+        elif not self._child:
+            # Orphans of a former server's run went to init: only their environment tells.
+            found |= {seen.pid: seen for seen in tree.carriers(frozenset({self._run_id}))}
+        return list(found.values())
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        # The id is still the group's while the shim lives, or is our child and not yet reaped.
-        # Of a shim that was adopted and has ended, `carriers` finds what is left.
-        if self._child or not self._ended:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, number)
-
-
-def carriers(run_id: str) -> Iterator[int]:
-    """Processes whose environment names this run."""
-    return (pid for pid, found in all_carriers() if found == run_id)
+    def _orphans(self) -> list[int]:
+        """Our strays that are this run's: by session, by environment, or since no other runs."""
+        alone = len(self._host.leaders) == 1
+        return [
+            pid
+            for pid in self._host.strays()
+            if alone
+            or ((seen := tree.look(pid)) is not None and seen.session == self._pid)
+            or tree.run_id_of(pid) == self._run_id
+        ]
 
 
-def all_carriers() -> Iterator[tuple[int, str]]:
-    """(pid, run id) of every living process that headway started, or that such a one started."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (run_id := _run_id_of(int(entry))):
-            yield int(entry), run_id
+def _is_run(seen: tree.Seen, run_id: str, record: ExitRecord) -> bool:
+    if record.start_ticks is not None:
+        return seen.start_ticks == record.start_ticks
+    return tree.run_id_of(seen.pid) == run_id
 
 
-def _run_id_of(pid: int) -> str | None:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = file.read()
-    except OSError:
-        return None
-    for entry in environment.split(b"\0"):
-        if entry.startswith(b"HEADWAY_RUN_ID="):
-            return entry[15:].decode(errors="replace")
-    return None
-
-
-def _carries(pid: int, run_id: str) -> bool:
-    return _run_id_of(pid) == run_id
-
-
-def _signal_carrier(pid: int, run_ids: frozenset[str], number: signal.Signals) -> None:
-    with suppress(OSError):
-        pidfd = os.pidfd_open(pid)
-        try:
-            if _run_id_of(pid) in run_ids:
-                signal.pidfd_send_signal(pidfd, number)
-        finally:
-            os.close(pidfd)
-
-
-def _signal_pid(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _state_and_start(pid: int) -> tuple[bool, int | None]:
-    """(lives and is no zombie, start time in clock ticks since boot): proc_pid_stat(5)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b") ")[2].split()
-    except OSError:
-        return False, None
-    return fields[0] not in (b"Z", b"X"), int(fields[19])
-
-
-def _process_group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return None
+async def _kill_all(find: Callable[[], list[tree.Seen]]) -> None:
+    """KILL what `find` finds, until it finds nothing; gives up on what the kernel cannot end."""
+    with trio.move_on_after(KILL_WAIT_S):
+        while found := find():
+            for seen in found:
+                tree.send(seen, signal.SIGKILL)
+            await trio.sleep(KILL_POLL_S)
 
 
 def _check_executable(launch: Launch) -> None:

@@ -1,7 +1,6 @@
 """Job types: what they accept can be spawned, and no value changes what is run."""
 
 import json
-import subprocess
 import sys
 from typing import Any
 
@@ -10,12 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from actors.job_type import ARGUMENT_BYTES_MAX, ARGV_BYTES_MAX, STDIN_BYTES_MAX, JobType
+from actors.job_type import STDIN_BYTES_MAX, JobType
 from actors.parameter import FAULTS_MAX, pointer
 from storage.errors import Fault, Refusal
 from storage.job import MAX_INT
 
-DEADLINE_S = 30
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 # What a careless program or shell would take for something else.
 NASTY = st.sampled_from(
@@ -26,16 +24,6 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-# Options by argparse, the way most programs read them; the answer is JSON on standard output.
-ECHO = """
-import argparse, json
-parser = argparse.ArgumentParser(allow_abbrev=False)
-parser.add_argument("--topic")
-parser.add_argument("--tag", action="append")
-parser.add_argument("--fast", action="store_true")
-parser.add_argument("words", nargs="*")
-print(json.dumps(vars(parser.parse_args())))
-"""
 UNHURRIED = settings(deadline=None)  # a loaded machine is slow, not wrong
 
 
@@ -71,14 +59,6 @@ def troubles(**table: Any) -> dict[str, str]:
         job_type(**table)
     assert isinstance(caught.value, ValidationError)
     return {pointer(one["loc"]): one["msg"] for one in caught.value.errors()}
-
-
-def run(job: JobType, params: dict[str, Any]) -> str:
-    argv, environment = job.argv(params), job.environment({})
-    done = subprocess.run(
-        argv, env=environment, capture_output=True, timeout=DEADLINE_S, check=True
-    )
-    return done.stdout.decode()
 
 
 # What is accepted
@@ -233,57 +213,6 @@ def test_an_array_repeats_the_flag_and_nothing_else(values: list[str]) -> None:
     job = job_type(params={"tag": {"type": "array", "arg": "--tag"}, "z": {"arg": "-z"}})
     slots = job.argv(job.accept({"tag": values, "z": "end"}))
     assert slots == ["prog", *("--tag=" + value for value in values), "-z=end"]
-
-
-@settings(max_examples=25, deadline=None)  # each one starts an interpreter
-@given(topic=TEXT | NASTY, tags=st.lists(TEXT | NASTY, max_size=3), words=st.lists(TEXT | NASTY))
-def test_a_real_program_reads_back_what_was_given(
-    topic: str, tags: list[str], words: list[str]
-) -> None:
-    job = job_type(
-        command=["{python}", "-c", ECHO],
-        params={
-            "topic": {"type": "string", "arg": "--topic"},
-            "tag": {"type": "array", "arg": "--tag"},
-            "fast": {"type": "boolean", "arg": "--fast"},
-            "words": {"type": "array", "positional": True},
-        },
-    )
-    assume("--" not in [topic, *tags, *words])  # argparse of Python 3.11 drops any other "--"
-    read = json.loads(run(job, job.accept({"topic": topic, "tag": tags, "words": words})))
-    assert read == {"topic": topic, "tag": tags or None, "fast": False, "words": words}
-
-
-def test_a_real_program_sees_every_slot_whatever_is_in_it() -> None:
-    job = job_type(
-        command=["{python}", "-c", "import json, sys; print(json.dumps(sys.argv[1:]))"],
-        params={"x": {"arg": "-x"}, "words": {"type": "array", "positional": True}},
-    )
-    words = ["--", "--help", "", "a b", "*", "$HOME", "숲\n🌲"]
-    read = json.loads(run(job, job.accept({"x": {"a": [1, None]}, "words": words})))
-    assert read == ['-x={"a":[1,null]}', "--", *words]
-
-
-# Limits of the system, found by spawning for real
-
-
-@pytest.mark.parametrize("letter", ["a", "숲"])
-def test_the_longest_argument_that_is_accepted_can_be_spawned(letter: str) -> None:
-    job = job_type(command=["true"], params={"x": {"arg": "-x"}, "y": {"arg": "-y"}})
-    room = ARGUMENT_BYTES_MAX - 1 - len("-x=\0")
-    text = letter * (room // len(letter.encode())) + "a" * (room % len(letter.encode()))
-    assert run(job, job.accept({"x": text})) == ""
-    found = faults(job, {"x": text + "a", "y": text})
-    assert found == {"/params/x": "shorten it: an argument must stay below 131072 bytes"}
-
-
-@pytest.mark.parametrize("size", [0, 100, 60_000])
-def test_the_longest_command_line_that_is_accepted_can_be_spawned(size: int) -> None:
-    job = job_type(command=["true"], params={"x": {"arg": "-x"}})
-    head_bytes, slot_bytes = len("true\0") + 8, len("-x=\0") + size + 8
-    count = (ARGV_BYTES_MAX - 1 - head_bytes) // slot_bytes
-    assert run(job, job.accept({"x": ["a" * size] * count})) == ""
-    assert list(faults(job, {"x": ["a" * size] * (count + 1)})) == ["/params"]
 
 
 def test_an_argument_that_is_too_long_is_told_beside_the_other_faults() -> None:
