@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -222,9 +223,10 @@ async def shut_down(
         hurried = await wait_for_runs(services, signals, grace_s)
         if running_intents(services.reader):
             await services.ask(m.StopRuns(immediately=hurried))
-            if not hurried and await wait_for_runs(services, signals, trio_forever()):
+            # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
+            if not hurried and await wait_for_runs(services, signals, inf):
                 await services.ask(m.StopRuns(immediately=True))
-            await wait_for_runs(services, None, trio_forever())
+            await wait_for_runs(services, None, inf)
     server.finish()
 
 
@@ -250,11 +252,6 @@ async def wait_for_runs(
                 seq = services.feed.last_seq
             nursery.cancel_scope.cancel()
     return hurried
-
-
-def trio_forever() -> float:
-    """No time limit: TERM and KILL are under way, and KILL cannot be refused."""
-    return float("inf")
 
 
 # ---- command line ------------------------------------------------------------------------------

@@ -4,8 +4,7 @@
 then whatever may start now is claimed, then one commit. What must happen outside (start a program,
 end one) comes back as messages for the executor and is sent after the commit: intent before act.
 
-The order: among the eligible the higher priority, then the earlier position; ahead of them all the
-reservations in the order in which they came; and never more at once than the limits allow.
+What may start, and in which order, is in `dispatch.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ import outcome
 
 from actors import messages as m
 from actors.actor import Message
+from actors.dispatch import Dispatch
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.public import batch_body, job_body
@@ -27,20 +27,15 @@ from storage.job import (
     TERMINAL,
     Job,
     JobStatus,
-    Lane,
     NewJob,
     Reservation,
     RunError,
     RunStatus,
     SchedulerConfig,
     StopReason,
-    to_us,
 )
-from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
+from storage.runs import TOO_MUCH_OUTPUT, Outcome
 from storage.transaction import Fact, Transaction
-
-DUE_PER_BATCH_MAX = 500
-"""Jobs that become due or expire in one transaction; the rest follows in the next."""
 
 STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
     "cancel": (RunStatus.CANCELLED, None),
@@ -84,7 +79,9 @@ class Core:
         self._max_queued = max_queued
         self._identity = identity
         self._new_id = new_id
-        self._draining = False
+        self._dispatch = Dispatch(
+            job_types=job_types, concurrency=concurrency, identity=identity, new_id=new_id
+        )
 
     def recover(self, connection: apsw.Connection, now: int) -> Decision:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
@@ -99,8 +96,8 @@ class Core:
                 if intent.lane == "direct" and server_id != self._identity.server_id:
                     runs.request_stop(tx, intent.run_id, "cancel")
             effects += [m.EnsureRun(intent=it) for it, _ in runs.running_intents(connection)]
-            self._dispatch(tx, effects)
-            next_due = self._next_due(tx)
+            self._dispatch.dispatch(tx, effects)
+            next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
 
     def decide(self, connection: apsw.Connection, now: int, batch: list[Message]) -> Decision:
@@ -122,8 +119,8 @@ class Core:
                 except Refusal as refusal:
                     del effects[mark:]
                     answers.append(outcome.Error(refusal))
-            self._dispatch(tx, effects)
-            next_due = self._next_due(tx)
+            self._dispatch.dispatch(tx, effects)
+            next_due = self._dispatch.next_due(tx)
         return Decision(answers=answers, effects=effects, facts=tx.facts, next_due=next_due)
 
     # ---- messages ----------------------------------------------------------------------------
@@ -169,7 +166,7 @@ class Core:
             case m.ConfigureScheduler():
                 return self._configure(tx, message)
             case m.Drain():
-                self._draining = True
+                self._dispatch.draining = True
                 return reservations.end_direct(tx, "the server is shutting down")
             case m.StopRuns(immediately=immediately):
                 return self._stop_all(tx, immediately, effects)
@@ -273,15 +270,15 @@ class Core:
         return jobs.insert_job(tx, self._new_id("job"), again, origin="retry", retry_of=job_id)
 
     def _trigger(self, tx: Transaction, message: m.TriggerJob, effects: list[Message]) -> Job:
-        if self._draining:
+        if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
         new = NewJob.model_construct(type=message.type, params=message.params)
         job = jobs.insert_job(tx, self._new_id("job"), new, origin="legacy")
-        self._claim(tx, job, "legacy", effects)
+        self._dispatch.claim(tx, job, "legacy", effects)
         return jobs.find_job(tx.connection, job.job_id)
 
     def _start_direct(self, tx: Transaction, message: m.StartDirect) -> m.DirectTicket:
-        if self._draining:
+        if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
         ticket = m.DirectTicket(reservation_id=self._new_id("rsv"), run_id=self._new_id("run"))
         reservations.insert_direct(
@@ -300,7 +297,7 @@ class Core:
             tx, reservation_id, ttl_s=ttl_s, server_id=self._identity.server_id
         )
         # So that the answer says HELD if the slot is free already.
-        self._dispatch(tx, effects)
+        self._dispatch.dispatch(tx, effects)
         return reservations.find_reservation(tx.connection, reservation_id)
 
     def _release(self, tx: Transaction, reservation_id: str) -> Reservation:
@@ -348,99 +345,6 @@ class Core:
             return False
         effects.append(m.StopRun(run_id=run_id, reason=reason))
         return True
-
-    # ---- dispatch ----------------------------------------------------------------------------
-
-    def _dispatch(self, tx: Transaction, effects: list[Message]) -> None:
-        """Promote, expire, then fill the free slots: reservations first, then the queue."""
-        jobs.promote_due(tx, DUE_PER_BATCH_MAX)
-        jobs.skip_expired(tx, DUE_PER_BATCH_MAX)
-        reservations.end_expired(tx)
-        if self._draining:
-            return
-        concurrency, limits = scheduler.overrides(tx.connection)
-        busy = runs.busy_by_type(tx.connection)
-        free = (concurrency or self._concurrency) - sum(busy.values())
-        free -= reservations.count_held(tx.connection)
-        queue_moves = scheduler.is_running(tx.connection)
-
-        def below_limit(type_name: str) -> bool:
-            limit = limits.get(type_name, self._types[type_name].concurrency)
-            return limit is None or busy.get(type_name, 0) < limit
-
-        while free > 0:
-            claim = reservations.first_waiting(tx)
-            started: str | None
-            if claim is not None:
-                started = self._serve_claim(tx, claim, below_limit, effects)
-            elif queue_moves:
-                job = jobs.next_eligible(tx, [name for name in self._types if below_limit(name)])
-                started = None if job is None else self._claim(tx, job, "queue", effects)
-            else:
-                return
-            if started is None:
-                return
-            busy[started] = busy.get(started, 0) + 1
-            free -= 1
-
-    def _serve_claim(
-        self,
-        tx: Transaction,
-        claim: reservations.Claim,
-        below_limit: Callable[[str], bool],
-        effects: list[Message],
-    ) -> str | None:
-        """Give the slot to a reservation; None if its type is at its limit, and all must wait."""
-        if claim.direct is None:
-            reservations.hold(tx, claim.reservation_id)
-            return ""
-        if not below_limit(claim.direct.type):
-            return None
-        reservations.end(tx, claim.reservation_id, "started")
-        job_type = self._types[claim.direct.type]
-        intent = RunIntent(
-            run_id=claim.direct.run_id,
-            job_id=None,
-            type=claim.direct.type,
-            lane="direct",
-            params=claim.direct.params,
-            timeout_s=job_type.timeout_s,
-            boot_id=self._identity.boot_id,
-        )
-        self._intend(tx, intent, claim.created_at, effects)
-        return intent.type
-
-    def _claim(self, tx: Transaction, job: Job, lane: Lane, effects: list[Message]) -> str:
-        """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
-        jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
-        intent = RunIntent(
-            run_id=self._new_id("run"),
-            job_id=job.job_id,
-            type=job.type,
-            lane=lane,
-            params=job.params,
-            timeout_s=job.timeout_s or self._types[job.type].timeout_s,
-            boot_id=self._identity.boot_id,
-        )
-        self._intend(tx, intent, to_us(max(job.created_at, job.run_at or job.created_at)), effects)
-        return job.type
-
-    def _intend(
-        self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]
-    ) -> None:
-        argv = self._types[intent.type].display_argv(intent.params)
-        runs.insert_run(
-            tx,
-            intent,
-            server_id=self._identity.server_id,
-            argv=argv,
-            eligible_at=min(eligible_at, tx.now),
-        )
-        effects.append(m.EnsureRun(intent=intent))
-
-    def _next_due(self, tx: Transaction) -> int | None:
-        moments = (jobs.next_due(tx), reservations.next_expiry(tx))
-        return min((moment for moment in moments if moment is not None), default=None)
 
 
 def judge(seen: Outcome, stop_reason: StopReason | None) -> Outcome:

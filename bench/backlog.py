@@ -41,7 +41,7 @@ class Side:
 
 def run(directory: Path, quick: bool) -> Report:
     """Fill, start anew, then rounds in turn."""
-    rounds, long = (3, 100_000) if quick else (11, 1_000_000)
+    rounds, long = (3, 100_000) if quick else (9, 1_000_000)
     for name, count in (("short", SHORT), ("long", long)):
         with stopped_headway(directory / name) as server:
             fill(server, count)

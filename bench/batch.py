@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from bench.huey_peer import enqueue_apart
+from bench.peer import huey_enqueue
 from bench.result import Figure, Report, at_least, ratio
 from bench.server import Program, stopped_headway
 from storage.database import DATABASE_NAME, open_reader, open_writer
@@ -38,7 +38,7 @@ def run(directory: Path, quick: bool) -> Report:
             rows = _rows_after(reader, seen)
             seen = _newest(reader)
             inserted = _insert(bare, rows)
-            queued = enqueue_apart(directory / f"huey-{number}.db", JOBS)
+            queued = huey_enqueue(directory / f"huey-{number}.db", JOBS)
             if number:  # the first round warms up
                 headway_s.append(submitted)
                 bare_s.append(inserted)

@@ -1,28 +1,23 @@
-"""Celery on a Redis of its own, in processes of their own.
+"""Celery: the inside of the processes that `peer.py` starts beside a Redis.
 
-python -m bench.celery_peer DIRECTORY COUNT   ns from a call to the program, idle warm worker
+python -m bench.celery_peer COUNT   ns from a call to the program, idle warm worker
 """
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from celery import Celery  # type: ignore[import-untyped]
+# Measured only where it is installed.
+from celery import Celery  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-from bench.huey_peer import STAMP
 from bench.machine import ROOT
 from bench.pause import pauses
+from bench.peer import REDIS_URL_VARIABLE, STAMP, START_TIMEOUT_S
 
-URL_VARIABLE = "BENCH_REDIS_URL"
-TIMEOUT_S = 300.0
-START_TIMEOUT_S = 30.0
-
-app = Celery("bench.celery_peer", broker=os.environ.get(URL_VARIABLE))
-app.conf.result_backend = os.environ.get(URL_VARIABLE)
+app = Celery("bench.celery_peer", broker=os.environ.get(REDIS_URL_VARIABLE))
+app.conf.result_backend = os.environ.get(REDIS_URL_VARIABLE)
 
 
 @app.task(name="run")  # type: ignore[untyped-decorator]
@@ -31,53 +26,14 @@ def run(argv: list[str]) -> str:
     return subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
-def latencies_apart(directory: Path, count: int) -> list[float]:
-    """Milliseconds, one a task."""
-    directory.mkdir(parents=True)
-    port = free_port()
-    redis = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        environment = {**os.environ, URL_VARIABLE: f"redis://127.0.0.1:{port}/0"}
-        until_listening(port)
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.celery_peer", str(count)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=TIMEOUT_S,
-        )
-    finally:
-        redis.terminate()
-        redis.wait(10)
-    return [ns / 1e6 for ns in json.loads(done.stdout)]
-
-
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-def until_listening(port: int) -> None:
-    """Return when something accepts connections there."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on {port}")
-
-
 def latency(count: int) -> list[int]:
     """Nanoseconds, with one worker process that is warm."""
     command = [sys.executable, "-m", "celery", "-A", "bench.celery_peer", "worker"]
     command += ["--concurrency=1", "--loglevel=ERROR", "--without-gossip", "--without-mingle"]
-    worker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    # Its warnings (that it runs as root in a container) would stand between the results.
+    worker = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         run.delay(STAMP).get(timeout=START_TIMEOUT_S)
         found = []

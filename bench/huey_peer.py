@@ -1,4 +1,4 @@
-"""Huey on SQLite with fsync, in processes of its own.
+"""Huey on SQLite with fsync: the inside of the processes that `peer.py` starts.
 
 python -m bench.huey_peer enqueue FILE COUNT   seconds to enqueue COUNT tasks
 python -m bench.huey_peer drain FILE COUNT     seconds in which 2 threads run COUNT × /bin/true
@@ -11,17 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-from huey import SqliteHuey  # type: ignore[import-untyped]
+# Installed by the extra `bench` only.
+from huey import SqliteHuey  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from bench.machine import ROOT
 from bench.pause import pauses
+from bench.peer import STAMP
 
 TIMEOUT_S = 300.0
 WORKERS = 2
-STAMP = ["/bin/date", "+%s%N"]
 
 
 class Queue:
@@ -42,29 +42,6 @@ class Queue:
             self.finished += 1
             self.last_at = time.perf_counter()
         return [done.returncode, done.stdout.decode()]
-
-
-def enqueue_apart(file: Path, count: int) -> float:
-    """Seconds to enqueue `count` tasks."""
-    return float(_apart("enqueue", file, count))
-
-
-def drain_apart(file: Path, count: int) -> float:
-    """Seconds from the start of the workers to the end of the last of `count` programs."""
-    return float(_apart("drain", file, count))
-
-
-def latencies_apart(file: Path, count: int) -> list[float]:
-    """Milliseconds, one a task."""
-    return [ns / 1e6 for ns in _apart("latency", file, count)]
-
-
-def _apart(mode: str, file: Path, count: int) -> Any:
-    command = [sys.executable, "-m", "bench.huey_peer", mode, str(file), str(count)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-    )
-    return json.loads(done.stdout)
 
 
 def enqueue(queue: Queue, count: int) -> float:

@@ -4,16 +4,13 @@ The program is `/bin/date +%s%N`: what it prints minus the client's clock before
 own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows how much that is.
 """
 
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
-from bench import celery_peer
-from bench.huey_peer import STAMP, latencies_apart
 from bench.pause import pauses
+from bench.peer import STAMP, celery_is_here, celery_latencies, huey_latencies
 from bench.result import Figure, Report, at_most, percentile, ratio
 from bench.server import Program, headway
 
@@ -24,17 +21,15 @@ OURS, HUEY, CELERY, SPAWN = "headway, over HTTP", "Huey", "Celery, Redis", "bare
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn."""
-    rounds, count = (2, 30) if quick else (5, 200)
+    rounds, count = (2, 30) if quick else (3, 150)
     with headway(directory / "headway") as server:
         sides: dict[str, Callable[[int], list[float]]] = {
             OURS: lambda _: latencies(server, count),
-            HUEY: lambda number: latencies_apart(directory / f"huey-{number}.db", count),
+            HUEY: lambda number: huey_latencies(directory / f"huey-{number}.db", count),
             SPAWN: lambda _: spawn_latencies(count),
         }
-        if find_spec("celery") and find_spec("redis") and shutil.which("redis-server"):
-            sides[CELERY] = lambda number: celery_peer.latencies_apart(
-                directory / f"celery-{number}", count
-            )
+        if celery_is_here():
+            sides[CELERY] = lambda number: celery_latencies(directory / f"celery-{number}", count)
         found: dict[str, list[list[float]]] = {name: [] for name in sides}
         for number in range(rounds):
             for name, measure in sides.items():

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench import tsp_peer
-from bench.huey_peer import drain_apart
+from bench.peer import huey_drain
 from bench.result import Figure, Report, at_least, ratio
 from bench.server import Program, fill, status, stopped_headway
 from bench.wire import Connection, Unexpected
@@ -29,12 +29,12 @@ TSP, XARGS = "task-spooler", "xargs -P2 (keeps nothing)"
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn; the order turns round in every other one."""
-    rounds, count = (2, 300) if quick else (5, 2_000)
+    rounds, count = (2, 300) if quick else (3, 2_000)
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
             ADOPTED: lambda _: drain(server, "true", count),
             BARE: lambda _: drain(server, "bare", count),
-            HUEY: lambda number: drain_apart(directory / f"huey-{number}.db", count),
+            HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
         if shutil.which("tsp"):
             sides[TSP] = lambda number: tsp_peer.drain(directory / f"tsp-{number}", count)

@@ -44,7 +44,7 @@ class Side:
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn, each server first in every other one."""
-    rounds, count = (3, 1_500) if quick else (11, 6_000)
+    rounds, count = (3, 1_500) if quick else (9, 3_000)
     with stopped_headway(directory / "headway") as server, noop(directory / "noop") as stock:
         ours, bare = Side(server, 201), Side(stock, 200)
         for side in (ours, bare):

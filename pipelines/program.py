@@ -15,7 +15,7 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_SKIPPED = 77
 EXIT_INTERRUPTED = 130
-TOPIC_LIMIT_CHARS = 200
+TEXT_LIMIT_CHARS = 200
 SEED_LIMIT = 2**63 - 1
 SECONDS_LIMIT = 366 * 24 * 3600
 ENVIRONMENT_HELP = """\
@@ -57,6 +57,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
+        type=lambda text: clean(text, "name of the model"),
         help="ask this model at $OPENAI_BASE_URL instead of working offline",
     )
 
@@ -79,22 +80,22 @@ def read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argp
     if len(given) > 1:
         parser.error(f"one topic, please, not {len(given)}: {given}")
     try:
-        arguments.topic = clean_topic(given[0]) if given else ""
+        arguments.topic = clean(given[0], "topic") if given else ""
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
     return arguments
 
 
-def clean_topic(text: str) -> str:
-    """The topic in NFC on one line, without control characters and within the limit."""
-    topic = " ".join(unicodedata.normalize("NFC", text).split())
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in topic):
-        raise argparse.ArgumentTypeError(f"the topic must be printable text in UTF-8: {topic!a}")
-    if len(topic) > TOPIC_LIMIT_CHARS:
+def clean(text: str, what: str) -> str:
+    """`text` in NFC on one line, if it has no control characters and is within TEXT_LIMIT_CHARS."""
+    line = " ".join(unicodedata.normalize("NFC", text).split())
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in line):
+        raise argparse.ArgumentTypeError(f"the {what} must be printable text in UTF-8: {line!a}")
+    if len(line) > TEXT_LIMIT_CHARS:
         raise argparse.ArgumentTypeError(
-            f"the topic has {len(topic)} characters; at most {TOPIC_LIMIT_CHARS} are allowed"
+            f"the {what} has {len(line)} characters; at most {TEXT_LIMIT_CHARS} are allowed"
         )
-    return topic
+    return line
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--sources",
         metavar="PATH",
+        type=source_path,
         action="append",
         default=[],
         help="a text file or a directory of them; may be repeated"
@@ -44,6 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_common_options(run)
     return parser
+
+
+def source_path(text: str) -> str:
+    if not text:  # which a Path takes for the current directory
+        raise argparse.ArgumentTypeError("a path is needed")
+    return text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         topic=arguments.topic,
         sources=tuple(Path(path) for path in arguments.sources),
         max_passages=arguments.max_passages,
-        model=arguments.model,
+        model=arguments.model or None,
     )
     return conclude("research", lambda: researcher.run(settings))
 

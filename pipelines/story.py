@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dedup=arguments.enable_dedup,
         topic=arguments.topic,
         seed=arguments.seed,
-        model=arguments.model,
+        model=arguments.model or None,
     )
     return conclude("story", lambda: teller.run(settings))
 

@@ -16,8 +16,8 @@ from web.arguments import UsageError, parse_labels, parse_moment, parse_params, 
 from web.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
 
 if TYPE_CHECKING:
-    from storage.job import Job, JobRun, SchedulerStatus
-    from web.client import Client, JobPage
+    from storage.job import Job, JobRun, SchedulerConfig, SchedulerStatus
+    from web.client import Client, JobPage, JobType
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -219,13 +219,7 @@ def direct(
 def types(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """List what may be run, with its parameters."""
     with _connect(url) as client:
-        found = client.job_types()
-    if json:
-        _print_json(found)
-    else:
-        from web.table import types_table, write
-
-        write(types_table(found))
+        _print(client.job_types(), json)
     return EXIT_DONE
 
 
@@ -233,7 +227,7 @@ def types(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
 def scheduler_start(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """Let queued Jobs start."""
     with _connect(url) as client:
-        _print_scheduler(client.scheduler_start(), json)
+        _print(client.scheduler_start(), json)
     return EXIT_DONE
 
 
@@ -246,7 +240,7 @@ def scheduler_stop(
 ) -> int:
     """Start nothing new; what runs goes on to its end."""
     with _connect(url) as client:
-        _print_scheduler(client.scheduler_stop(wait_s), json)
+        _print(client.scheduler_stop(wait_s), json)
     return EXIT_DONE
 
 
@@ -254,7 +248,7 @@ def scheduler_stop(
 def scheduler_status(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """Show what the scheduler does."""
     with _connect(url) as client:
-        _print_scheduler(client.scheduler_status(), json)
+        _print(client.scheduler_status(), json)
     return EXIT_DONE
 
 
@@ -268,13 +262,7 @@ def scheduler_concurrency(
 ) -> int:
     """Change how many Jobs may run at once; remembered across restarts."""
     with _connect(url) as client:
-        config = client.scheduler_config(concurrency=number)
-    if json:
-        _print_json(config)
-    else:
-        from web.table import config_view, write
-
-        write(config_view(config))
+        _print(client.scheduler_config(concurrency=number), json)
     return EXIT_DONE
 
 
@@ -388,13 +376,13 @@ def _print_pages(pages: "list[JobPage]", json: bool) -> None:
         say(f"There are more: --limit {len(jobs) * 10}.")
 
 
-def _print_scheduler(status: "SchedulerStatus", json: bool) -> None:
+def _print(value: "list[JobType] | SchedulerStatus | SchedulerConfig", json: bool) -> None:
     if json:
-        _print_json(status)
+        _print_json(value)
     else:
-        from web.table import scheduler_view, write
+        from web.table import view, write
 
-        write(scheduler_view(status))
+        write(view(value))
 
 
 def _print_json(value: object) -> None:

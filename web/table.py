@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from shutil import get_terminal_size
-from typing import IO, Any
+from typing import IO, Any, assert_never
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -59,6 +59,19 @@ def write(renderable: RenderableType, stream: IO[str] | None = None) -> None:
         console.print(renderable)
     stream.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     stream.flush()
+
+
+def view(value: list[JobType] | SchedulerStatus | SchedulerConfig) -> Table:
+    """How an answer looks that looks the same wherever it is shown."""
+    match value:
+        case SchedulerStatus():
+            return scheduler_view(value)
+        case SchedulerConfig():
+            return config_view(value)
+        case list():
+            return types_table(value)
+        case _:
+            assert_never(value)
 
 
 def jobs_table(jobs: Iterable[Job], *, narrow: bool = False) -> Table:

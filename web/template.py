@@ -40,7 +40,6 @@ skip_exit_codes = [77]                            # "nothing to do": the run is 
 # concurrency = 1                                 # at most so many of this type at once
 # output_limit_bytes = 67_108_864
 # on_output_limit = "drop"                        # drop the middle of the output, or "fail" the run
-# adopt = true                                    # it may outlive a crash of the server
 env.OPENAI_BASE_URL = true
 env.OPENAI_API_KEY = true
 env.PIPELINES_LIBRARY = "{data_dir}/library"

@@ -429,7 +429,7 @@ class Server:
         """End everything that was started here; see that what it leaves is whole."""
         try:
             if self.process is not None and check:
-                self.reset()
+                self.settle()
                 self.client.close()
                 self.stop()
                 assert not self.processes(), "the server left processes behind"
@@ -599,6 +599,15 @@ class Server:
         connection = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
         connection.settimeout(DEADLINE_S)
         return connection
+
+    def settle(self) -> None:
+        """Nothing running; what is queued stays so."""
+        sql = "SELECT 1 FROM job_runs WHERE status = 'RUNNING'"
+        if self.rows(sql):
+            self.post("/scheduler/stop")
+            for (job_id,) in self.rows("SELECT job_id FROM jobs WHERE status = 'RUNNING'"):
+                self.client.post(f"/jobs/{job_id}/cancel")
+            eventually(lambda: not self.rows(sql), "every run has ended")
 
     def reset(self) -> None:
         """Nothing queued, nothing running, the limits as configured, the scheduler running."""

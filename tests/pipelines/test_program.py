@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines.program import BadInput, Fault, clean_topic, conclude, seconds, whole_number
+from pipelines.program import BadInput, Fault, clean, conclude, seconds, whole_number
 
 from .conftest import DEADLINE_S, ROOT
 
@@ -51,13 +51,13 @@ def test_the_standard_library_is_enough(program: list[str], tmp_path: os.PathLik
 
 
 def test_a_topic_is_put_on_one_line_and_composed() -> None:
-    assert clean_topic("  the\n old \t cafe\u0301 ") == "the old café"
+    assert clean("  the\n old \t cafe\u0301 ", "topic") == "the old café"
 
 
 def test_a_topic_may_have_200_characters_and_no_more() -> None:
-    assert clean_topic("등" * 200)
-    with pytest.raises(argparse.ArgumentTypeError, match="201"):
-        clean_topic("등" * 201)
+    assert clean("등" * 200, "topic")
+    with pytest.raises(argparse.ArgumentTypeError, match="the topic has 201"):
+        clean("등" * 201, "topic")
 
 
 @pytest.mark.parametrize("text", ["0", "11", "2.5", "", "ten"])

@@ -173,7 +173,15 @@ def test_a_source_that_does_not_exist_is_bad_input(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["run", "--", ""], ["run", "a", "--", "b"], ["walk", "bell"]]
+    "arguments",
+    [
+        [],
+        ["run"],
+        ["run", "--", ""],
+        ["run", "a", "--", "b"],
+        ["walk", "bell"],
+        ["run", "--sources=", "bell"],
+    ],
 )
 def test_a_command_and_one_topic_are_needed(
     library: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]

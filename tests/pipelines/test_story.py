@@ -5,7 +5,6 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 from pipelines import story
 from pipelines.card import Card, Passage
-from pipelines.fingerprint import NEAR_BITS, distance_bits
 
 from .conftest import DEADLINE_S, Endpoint
 
@@ -59,13 +57,10 @@ def test_another_seed_tells_another_story(library: Path) -> None:
     assert len(set(stories(library).values())) == 2
 
 
-def test_200_stories_differ(library: Path) -> None:
-    assert story.main(["--max-stories=200", "--seed=0", "--enable-dedup"]) == 0
-    written = stories(library)
-    assert len(written) == 200
-    fingerprints = [int(name.removesuffix(".md")[-16:], 16) for name in written]
-    closest = min(distance_bits(one, other) for one, other in combinations(fingerprints, 2))
-    assert closest > NEAR_BITS
+def test_many_stories_in_one_run_are_all_written(library: Path) -> None:
+    # That 200 of them differ is shown in test_tale.py, without 200 times three fsyncs.
+    assert story.main(["--max-stories=30", "--seed=0", "--enable-dedup"]) == 0
+    assert len(set(stories(library).values())) == 30
 
 
 def test_exit_77_when_all_would_be_duplicates(library: Path, report: Records) -> None:
@@ -180,6 +175,7 @@ def test_markup_in_a_topic_stays_text(library: Path) -> None:
         (["--", "x" * 201], "201 characters; at most 200"),
         (["--", "bell\x07"], "printable"),
         (["--", "\udcff"], "printable"),
+        (["--model=\udcff"], "the name of the model must be printable"),
         (["--max=3"], "unrecognized arguments"),
     ],
 )

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
+from itertools import combinations
 
 from pipelines.card import Card, Passage
-from pipelines.fingerprint import shingles
+from pipelines.fingerprint import NEAR_BITS, distance_bits, shingles
 from pipelines.tale import Story, compose, escape
 
 ROPE = "The rope came up wet and nobody had let it down that day at all."
@@ -62,6 +63,13 @@ def test_a_card_without_passages_is_no_trouble() -> None:
 def test_two_stories_of_one_topic_share_little() -> None:
     one, other = (shingles(compose(seed, "wells").body) for seed in (1, 2))
     assert len(one & other) / len(one | other) < 0.5
+
+
+def test_200_stories_differ() -> None:
+    stories = [compose(seed) for seed in range(200)]
+    pairs = combinations([story.fingerprint for story in stories], 2)
+    assert min(distance_bits(one, other) for one, other in pairs) > NEAR_BITS
+    assert len({story.stem for story in stories}) == 200
 
 
 def test_no_sentence_is_told_twice_in_one_story() -> None:

@@ -167,7 +167,7 @@ def test_the_head_of_the_queue_is_one_step_down_an_index(
         seen = spied(connection)
         next_eligible(tx, ["story"])
     head, whole = (plan(connection, *statement) for statement in seen)
-    assert head == "SEARCH jobs USING INDEX jobs_eligible (type=?)"
+    assert head == "SEARCH jobs USING COVERING INDEX jobs_eligible (type=?)"
     assert whole == "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
 
 

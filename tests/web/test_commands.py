@@ -178,7 +178,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that goes away in the middle of an answer is part of the tests."""
+
+    with Quiet(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
         monkeypatch.setenv("HEADWAY_URL", f"http://127.0.0.1:{http.server_port}")
         thread = threading.Thread(target=http.serve_forever, args=(0.001,))

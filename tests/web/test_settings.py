@@ -62,7 +62,7 @@ def test_the_template_says_what_the_defaults_are(tmp_path: Path) -> None:
 
 def test_every_line_that_the_template_leaves_out_could_be_put_in(tmp_path: Path) -> None:
     told = template().replace("# sunset", "sunset").replace("# concurrency", "concurrency")
-    told = told.replace("# output_limit_bytes", "output_limit_bytes").replace("# adopt", "adopt")
+    told = told.replace("# output_limit_bytes", "output_limit_bytes")
     told = told.replace("# on_output_limit", "on_output_limit")
     settings = load(write(tmp_path, told), {})
     assert settings.server.sunset == date(2030, 1, 1)

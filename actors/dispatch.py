@@ -1,0 +1,129 @@
+"""What may start now: order and limits. Part of the core, so plain synchronous code.
+
+The order: reservations in the order in which they came, each ahead of the whole queue; then, among
+the eligible Jobs, the higher priority, then the earlier position. Never more at once than there are
+slots, nor more of a type than its limit.
+"""
+
+from collections.abc import Callable, Mapping
+
+from actors import messages as m
+from actors.actor import Message
+from actors.identity import Identity
+from actors.job_type import JobType
+from storage import jobs, reservations, runs, scheduler
+from storage.job import Job, JobStatus, Lane, to_us
+from storage.runs import RunIntent
+from storage.transaction import Transaction
+
+DUE_PER_BATCH_MAX = 500
+"""Jobs that become due or expire in one transaction; the rest follows in the next."""
+
+
+class Dispatch:
+    """Turns QUEUED Jobs and reservations into runs. `draining`: nothing starts any more."""
+
+    def __init__(
+        self,
+        *,
+        job_types: Mapping[str, JobType],
+        concurrency: int,
+        identity: Identity,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._types = job_types
+        self._concurrency = concurrency
+        self._identity = identity
+        self._new_id = new_id
+        self.draining = False
+
+    def dispatch(self, tx: Transaction, effects: list[Message]) -> None:
+        """Promote, expire, then fill the free slots: reservations first, then the queue."""
+        jobs.promote_due(tx, DUE_PER_BATCH_MAX)
+        jobs.skip_expired(tx, DUE_PER_BATCH_MAX)
+        reservations.end_expired(tx)
+        if self.draining:
+            return
+        concurrency, limits = scheduler.overrides(tx.connection)
+        busy = runs.busy_by_type(tx.connection)
+        free = (concurrency or self._concurrency) - sum(busy.values())
+        free -= reservations.count_held(tx.connection)
+        queue_moves = scheduler.is_running(tx.connection)
+
+        def below_limit(type_name: str) -> bool:
+            limit = limits.get(type_name, self._types[type_name].concurrency)
+            return limit is None or busy.get(type_name, 0) < limit
+
+        while free > 0:
+            claim = reservations.first_waiting(tx)
+            started: str | None
+            if claim is not None:
+                started = self._serve_claim(tx, claim, below_limit, effects)
+            elif queue_moves:
+                job = jobs.next_eligible(tx, [name for name in self._types if below_limit(name)])
+                started = None if job is None else self.claim(tx, job, "queue", effects)
+            else:
+                return
+            if started is None:
+                return
+            busy[started] = busy.get(started, 0) + 1
+            free -= 1
+
+    def _serve_claim(
+        self,
+        tx: Transaction,
+        claim: reservations.Claim,
+        below_limit: Callable[[str], bool],
+        effects: list[Message],
+    ) -> str | None:
+        """Give the slot to a reservation; None if its type is at its limit, and all must wait."""
+        if claim.direct is None:
+            reservations.hold(tx, claim.reservation_id)
+            return ""
+        if not below_limit(claim.direct.type):
+            return None
+        reservations.end(tx, claim.reservation_id, "started")
+        job_type = self._types[claim.direct.type]
+        intent = RunIntent(
+            run_id=claim.direct.run_id,
+            job_id=None,
+            type=claim.direct.type,
+            lane="direct",
+            params=claim.direct.params,
+            timeout_s=job_type.timeout_s,
+            boot_id=self._identity.boot_id,
+        )
+        self._intend(tx, intent, claim.created_at, effects)
+        return intent.type
+
+    def claim(self, tx: Transaction, job: Job, lane: Lane, effects: list[Message]) -> str:
+        """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
+        jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
+        intent = RunIntent(
+            run_id=self._new_id("run"),
+            job_id=job.job_id,
+            type=job.type,
+            lane=lane,
+            params=job.params,
+            timeout_s=job.timeout_s or self._types[job.type].timeout_s,
+            boot_id=self._identity.boot_id,
+        )
+        self._intend(tx, intent, to_us(max(job.created_at, job.run_at or job.created_at)), effects)
+        return job.type
+
+    def _intend(
+        self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]
+    ) -> None:
+        argv = self._types[intent.type].display_argv(intent.params)
+        runs.insert_run(
+            tx,
+            intent,
+            server_id=self._identity.server_id,
+            argv=argv,
+            eligible_at=min(eligible_at, tx.now),
+        )
+        effects.append(m.EnsureRun(intent=intent))
+
+    def next_due(self, tx: Transaction) -> int | None:
+        moments = (jobs.next_due(tx), reservations.next_expiry(tx))
+        return min((moment for moment in moments if moment is not None), default=None)

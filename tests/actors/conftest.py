@@ -1,0 +1,444 @@
+"""What the tests of the actors share: imagined processes, virtual time, and the real rest.
+
+`house` starts the same `Headway` that production starts, on a real SQLite file and real run
+directories below `tmp_path`; only time, randomness, threads and processes are imagined.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import apsw
+import outcome
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors import messages as m
+from actors.clock import VirtualClock
+from actors.core import Core, Decision
+from actors.identity import Identity
+from actors.job_type import JobType
+from actors.process import ExitRecord, Launch, SpawnFailed
+from actors.runner import InlineRunner
+from headway import Headway, Seams
+from storage.database import DATABASE_NAME, open_reader, open_writer
+from storage.errors import Refusal
+from storage.job import Job, JobRun, NewJob
+from storage.jobs import find_job
+from storage.runs import find_run, run_of_job
+from web.services import Services
+from web.settings import SchedulerSettings, ServerSettings, Settings
+
+TYPES: dict[str, dict[str, Any]] = {
+    "a": {"kill_grace_s": 5.0, "timeout_s": 3600.0},
+    "b": {"kill_grace_s": 5.0},
+    "one": {"concurrency": 1},  # at most one at once
+    "small": {"output_limit_bytes": 4096, "on_output_limit": "fail"},
+    "secret": {"params": {"key": {"type": "string", "arg": "--key", "secret": True}}},
+}
+
+
+def make_types(**more: dict[str, Any]) -> dict[str, JobType]:
+    return {
+        name: JobType.model_validate({"name": name, "command": [name], **table})
+        for name, table in {**TYPES, **more}.items()
+    }
+
+
+# ---- processes that are only imagined ----------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Program:
+    """What a program does. `lasts_s` None: until it is signalled."""
+
+    lasts_s: float | None = 1.0
+    exit_code: int = 0
+    heeds_term: bool = True
+    shim_speaks: bool = True  # False: the shim dies without its last word
+    output: bytes = b""
+    report: bytes = b""
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    spawn_error: str | None = None
+
+
+class ImaginedProcess:
+    """A process in the imagination of a `FakeHost`; it lives on when nobody watches it."""
+
+    def __init__(self, host: "FakeHost", launch: Launch, program: Program, pid: int) -> None:
+        self.pid = pid
+        self.launch = launch
+        self.program = program
+        self.started_at = trio.current_time()
+        self.signals: list[tuple[str, float]] = []
+        self.closed = 0
+        self.ended = trio.Event()
+        self._host = host
+
+    @property
+    def lives(self) -> bool:
+        return not self.ended.is_set()
+
+    def age_s(self) -> float:
+        return trio.current_time() - self.started_at
+
+    async def wait(self) -> None:
+        await self.ended.wait()
+
+    def terminate(self) -> None:
+        self.signals.append(("TERM", trio.current_time() - self._host.born))
+        if self.program.heeds_term:
+            self.end(143, by_signal=True)
+
+    async def kill(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.lives:
+            self.signals.append(("KILL", trio.current_time() - self._host.born))
+            self.end(None)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def say(self, words: str) -> None:
+        with self.launch.exit_file.open("a") as file:
+            file.write(words)
+
+    def end(self, code: int | None, *, by_signal: bool = False) -> None:
+        """The program ends; with the shim's word about it, unless KILL took the shim too."""
+        if not self.lives:
+            return
+        if code is not None and self.program.shim_speaks:
+            self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
+        self.ended.set()
+
+
+class FakeHost:
+    """Imagines processes: `programs` says by the first word of the command line what each does."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.boot_id = "boot-1"
+        self.programs: dict[str, Program] = {}
+        self.processes: list[ImaginedProcess] = []
+        self.launches: list[Launch] = []
+        self.swept: list[frozenset[str]] = []
+        self.born = trio.current_time()
+        self.on_launch: Callable[[Launch], None] = lambda _: None
+        self._pids = count(1001)
+        self._nursery = nursery
+
+    @property
+    def order(self) -> list[str]:
+        """Run ids in the order in which they were launched."""
+        return [launch.run_id for launch in self.launches]
+
+    @property
+    def living(self) -> list[ImaginedProcess]:
+        return [process for process in self.processes if process.lives]
+
+    def launch(self, launch: Launch) -> ImaginedProcess:
+        self.launches.append(launch)
+        self.on_launch(launch)
+        program = self.programs.get(launch.argv[0], Program())
+        if program.spawn_error is not None:
+            raise SpawnFailed(program.spawn_error)
+        process = ImaginedProcess(self, launch, program, next(self._pids))
+        process.say(f"started {process.pid} {process.pid * 10}\n")
+        self.processes.append(process)
+        self._nursery.start_soon(self._live, process)
+        return process
+
+    async def _live(self, process: ImaginedProcess) -> None:
+        program, launch = process.program, process.launch
+        for path, data in ((launch.log, program.output), (report_of(launch), program.report)):
+            if data:
+                with path.open("ab") as file:
+                    file.write(data)
+        for name, data in program.artifacts.items():
+            Path(launch.environment["HEADWAY_ARTIFACTS"], name).write_bytes(data)
+        if program.lasts_s is not None:
+            await trio.sleep(program.lasts_s)
+            process.end(program.exit_code)
+
+    def adopt(self, run_id: str, record: ExitRecord) -> ImaginedProcess | None:
+        for process in self.living:
+            if process.launch.run_id == run_id and record.pid in (None, process.pid):
+                return process
+        return None
+
+    async def sweep(self, run_ids: frozenset[str]) -> None:
+        self.swept.append(run_ids)
+        for process in self.living:
+            if process.launch.run_id in run_ids:
+                await process.kill()
+
+    def reboot(self) -> None:
+        """The host goes down under everything: no process, no last word, another boot."""
+        for process in self.living:
+            process.ended.set()
+        self.boot_id = "boot-2"
+
+
+def report_of(launch: Launch) -> Path:
+    return Path(launch.environment["HEADWAY_REPORT"])
+
+
+# ---- the whole server on virtual time ----------------------------------------------------------
+
+
+class House:
+    """One data directory, and the server lives in it, one after another."""
+
+    def __init__(self, path: Path, host: FakeHost) -> None:
+        self.path = path
+        self.host = host
+        self.clock: Any = VirtualClock()
+        self.types = make_types()
+        self.writer: Any = InlineRunner()
+        self.vfs: str | None = None
+        self.concurrency = 1
+        self.services: Services
+        self.headway: Headway
+        self._random = random.Random(7)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Services]:
+        """One life of the server, ended in order."""
+        headway = self._make()
+        async with headway.running() as services:
+            yield services
+
+    @asynccontextmanager
+    async def crashing(self) -> AsyncIterator[Services]:
+        """One life of the server, ended without a word: nothing is written, nothing signalled."""
+        headway = self._make()
+        with trio.CancelScope() as scope:
+            async with headway.running() as services:
+                yield services
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+
+    def _make(self) -> Headway:
+        settings = Settings(
+            server=ServerSettings(data_dir=self.path),
+            scheduler=SchedulerSettings(concurrency=self.concurrency, max_queued=50),
+            job_types=self.types,
+        )
+        seams = Seams(
+            clock=self.clock,
+            random_bytes=self._random.randbytes,
+            writer=self.writer,
+            walker=InlineRunner(),
+            files=InlineRunner(),
+            host=self.host,
+            vfs=self.vfs,
+        )
+        self.headway = Headway(settings, seams, {"PATH": "/bin"})
+        self.services = self.headway.services
+        return self.headway
+
+    async def submit(self, *jobs: dict[str, Any] | str) -> list[Job]:
+        """Queue Jobs; a word is a type."""
+        new = tuple(NewJob(**(job if isinstance(job, dict) else {"type": job})) for job in jobs)
+        return list((await self.services.ask(m.SubmitJobs(jobs=new))).jobs)
+
+    def job(self, job: Job | str) -> Job:
+        return find_job(self.services.reader, job if isinstance(job, str) else job.job_id)
+
+    def run(self, job: Job | str) -> JobRun:
+        """The run of a Job, or the run with this id."""
+        key = job if isinstance(job, str) else job.job_id
+        if key.startswith("run-"):
+            return find_run(self.services.reader, key)
+        run = run_of_job(self.services.reader, key)
+        assert run is not None
+        return run
+
+    async def ended(self, job: Job, timeout_s: float = 100_000) -> Job:
+        """Wait for the Job's end."""
+        return await self.services.until_ended(job.job_id, timeout_s)
+
+    async def settled(self) -> None:
+        """Until nothing more happens at this moment."""
+        await trio.testing.wait_all_tasks_blocked()
+
+    def seqs(self) -> list[int]:
+        rows = self.services.reader.execute("SELECT seq FROM events ORDER BY seq")
+        return [seq for (seq,) in rows]
+
+    def kinds(self, job: Job) -> list[str]:
+        """What the facts say of a Job."""
+        rows = self.services.reader.execute(
+            "SELECT kind FROM events WHERE job_id = ? ORDER BY seq", (job.job_id,)
+        )
+        return [kind for (kind,) in rows]
+
+
+@pytest.fixture(scope="session")
+def blank() -> bytes:
+    """A migrated database, as the bytes of its file."""
+    connection = open_writer(Path(":memory:"))
+    made = connection.serialize("main")
+    connection.close()
+    return made
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, blank: bytes) -> Path:
+    """A data directory in which a server has been once."""
+    (tmp_path / DATABASE_NAME).write_bytes(blank)
+    return tmp_path
+
+
+@pytest.fixture
+def program() -> type[Program]:
+    """What an imagined program does: `house.host.programs["a"] = program(lasts_s=5)`."""
+    return Program
+
+
+@pytest.fixture
+async def host(autojump_clock: MockClock) -> AsyncIterator[FakeHost]:
+    """Imagined processes. Whatever still runs goes with the test."""
+    async with trio.open_nursery() as nursery:
+        yield FakeHost(nursery)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def house(host: FakeHost, data_dir: Path) -> House:
+    """The whole server without its port, on virtual time."""
+    return House(data_dir, host)
+
+
+# ---- the core by hand --------------------------------------------------------------------------
+
+
+class Desk:
+    """The rules alone: messages in, decisions out, time as it is told."""
+
+    def __init__(self, connection: apsw.Connection, concurrency: int = 1, **types: Any) -> None:
+        self.connection = connection
+        self.now = 1_800_000_000_000_000
+        self.types = make_types(**types)
+        self._ids = count(1)
+        self.server_id = "srv-1"
+        self.concurrency = concurrency
+        self.core = self.make_core()
+
+    def make_core(self, server_id: str = "srv-1", max_queued: int = 1000) -> Core:
+        return Core(
+            job_types=self.types,
+            concurrency=self.concurrency,
+            max_queued=max_queued,
+            identity=Identity(boot_id="boot-1", server_id=server_id),
+            new_id=lambda prefix: f"{prefix}-{next(self._ids):04d}",
+        )
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += round(seconds * 1_000_000)
+
+    def decide(self, *messages: Any) -> Decision:
+        return self.core.decide(self.connection, self.now, list(messages))
+
+    def ask(self, message: Any) -> Any:
+        """The answer to a message alone in its batch; raises what was refused."""
+        (answer,) = self.decide(message).answers
+        return answer.unwrap()
+
+    def refusal(self, message: Any) -> str:
+        (answer,) = self.decide(message).answers
+        assert isinstance(answer, outcome.Error)
+        assert isinstance(answer.error, Refusal)
+        return answer.error.code
+
+    def submit(self, *jobs: dict[str, Any] | str) -> list[Job]:
+        new = tuple(NewJob(**(job if isinstance(job, dict) else {"type": job})) for job in jobs)
+        return list(self.ask(m.SubmitJobs(jobs=new)).jobs)
+
+    def job(self, job: Job | str) -> Job:
+        return find_job(self.connection, job if isinstance(job, str) else job.job_id)
+
+    def running(self) -> list[JobRun]:
+        """What runs, in the order of starting."""
+        rows = self.connection.execute(
+            "SELECT run_id FROM job_runs WHERE status = 'RUNNING' ORDER BY started_at, run_id"
+        )
+        return [find_run(self.connection, run_id) for (run_id,) in rows.fetchall()]
+
+    def dump(self) -> list[Any]:
+        """Everything that the database holds."""
+        tables = self.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return [
+            (name, self.connection.execute(f"SELECT * FROM {name}").fetchall())
+            for (name,) in tables.fetchall()
+        ]
+
+
+@pytest.fixture(scope="session")
+def make_desk(blank: bytes) -> Callable[..., Desk]:
+    """A desk with a database in memory: as many as a property has examples."""
+
+    def make_desk(**options: Any) -> Desk:
+        connection = apsw.Connection(":memory:")
+        connection.deserialize("main", blank)
+        connection.execute("PRAGMA foreign_keys = ON")
+        return Desk(connection, **options)
+
+    return make_desk
+
+
+@pytest.fixture
+def desk(data_dir: Path) -> Iterator[Desk]:
+    """A desk with one slot and a database file."""
+    connection = open_writer(data_dir / DATABASE_NAME)
+    yield Desk(connection)
+    connection.close()
+
+
+@pytest.fixture
+def reader(data_dir: Path) -> Iterator[apsw.Connection]:
+    """A reading connection to the same file."""
+    connection = open_reader(data_dir / DATABASE_NAME)
+    yield connection
+    connection.close()
+
+
+# ---- a disk that fails -------------------------------------------------------------------------
+
+
+class FailingFile(apsw.VFSFile):
+    """Writes to it fail with the error that its disk has been given."""
+
+    def __init__(self, disk: "FailingDisk", name: Any, flags: list[int]) -> None:
+        super().__init__("", name, flags)
+        self._disk = disk
+
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
+        if self._disk.error is not None:
+            raise self._disk.error("as the test wants it")
+        super().xWrite(data, offset)
+
+
+class FailingDisk(apsw.VFS):
+    """A disk that works until `error` is set (apsw.FullError, apsw.IOError)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "")
+        self.name = name
+        self.error: type[apsw.Error] | None = None
+
+    def xOpen(self, name: Any, flags: list[int]) -> FailingFile:  # noqa: N802 - SQLite's name
+        return FailingFile(self, name, flags)
+
+
+@pytest.fixture
+def disk() -> Iterator[FailingDisk]:
+    """A disk to put a database on: `house.vfs = disk.name`."""
+    disk = FailingDisk("failing")
+    yield disk
+    with suppress(apsw.Error):
+        disk.unregister()

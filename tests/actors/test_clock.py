@@ -1,0 +1,193 @@
+"""Wall-clock time, and an alarm that rings when the clock says so, however it got there."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.clock import Alarm, SystemClock, VirtualClock
+
+S = 1_000_000
+DEADLINE_S = 10
+
+
+class SettableClock(VirtualClock):
+    """As the system's clock does, it wakes its waiter when somebody sets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._was_set = trio.Event()
+
+    def set_by_s(self, seconds: float) -> None:
+        self.start += round(seconds * S)
+        self._was_set.set()
+        self._was_set = trio.Event()
+
+    async def wait_until(self, moment: int) -> None:
+        with trio.move_on_after(max(0.0, (moment - self.now()) / S)):
+            await self._was_set.wait()
+
+
+class Desk:
+    """An alarm, and the moments at which it rang (seconds from the beginning)."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.alarm = Alarm(clock)
+        self.began = clock.now()
+        self.rang_s: list[float] = []
+
+    async def ring(self) -> None:
+        self.rang_s.append((self.clock.now() - self.began) / S)
+
+    def in_s(self, seconds: float) -> int:
+        return self.clock.now() + round(seconds * S)
+
+
+@pytest.fixture
+async def desk(autojump_clock: MockClock) -> AsyncIterator[Desk]:
+    desk = Desk(SettableClock())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.alarm.run, desk.ring)
+        yield desk
+        nursery.cancel_scope.cancel()
+
+
+async def test_virtual_time_follows_trios(autojump_clock: MockClock) -> None:
+    clock = VirtualClock(start=5 * S)
+    assert clock.now() == 5 * S
+    await clock.wait_until(7 * S)
+    assert clock.now() == 7 * S
+    await clock.wait_until(6 * S)
+    assert clock.now() == 7 * S
+
+
+async def test_it_rings_when_due_and_once(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(3))
+    await trio.sleep(100)
+    assert desk.rang_s == [3.0]
+
+
+async def test_no_moment_no_ring(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(3))
+    await trio.sleep(1)
+    desk.alarm.set(None)
+    await trio.sleep(100)
+    assert desk.rang_s == []
+
+
+@pytest.mark.parametrize(("first_s", "then_s"), [(3, 5), (5, 3)])
+async def test_only_the_last_moment_counts(desk: Desk, first_s: int, then_s: int) -> None:
+    desk.alarm.set(desk.in_s(first_s))
+    await wait_all_tasks_blocked()
+    desk.alarm.set(desk.in_s(then_s))
+    await trio.sleep(100)
+    assert desk.rang_s == [then_s]
+
+
+async def test_a_moment_that_is_past_rings_at_once(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(-3))
+    await wait_all_tasks_blocked()
+    assert desk.rang_s == [0.0]
+
+
+async def test_it_rings_again_for_the_same_moment_when_set_again(desk: Desk) -> None:
+    moment = desk.in_s(1)
+    desk.alarm.set(moment)
+    await trio.sleep(2)
+    desk.alarm.set(moment)
+    await wait_all_tasks_blocked()
+    assert desk.rang_s == [1.0, 2.0]
+
+
+async def test_a_moment_that_is_set_while_it_rings_counts(autojump_clock: MockClock) -> None:
+    desk = Desk(VirtualClock())
+
+    async def ring() -> None:
+        await desk.ring()
+        if len(desk.rang_s) < 3:
+            desk.alarm.set(desk.in_s(2))
+        await trio.sleep(0.5)
+
+    with trio.move_on_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.alarm.run, ring)
+            desk.alarm.set(desk.in_s(1))
+    assert desk.rang_s == [1.0, 3.0, 5.0]
+
+
+async def test_a_clock_that_is_set_forward_brings_the_moment_nearer(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(3600))
+    await trio.sleep(1)
+    desk.clock.set_by_s(3500)  # type: ignore[attr-defined]
+    await trio.sleep(98)
+    assert desk.rang_s == []
+    await trio.sleep(2)
+    assert desk.rang_s == [3600.0]
+
+
+async def test_a_clock_that_is_set_past_the_moment_rings_at_once(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(3600))
+    await trio.sleep(1)
+    desk.clock.set_by_s(9000)  # type: ignore[attr-defined]
+    await wait_all_tasks_blocked()
+    assert desk.rang_s == [9001.0]
+
+
+async def test_a_clock_that_is_set_back_puts_the_moment_off(desk: Desk) -> None:
+    desk.alarm.set(desk.in_s(10))
+    await trio.sleep(9)
+    desk.clock.set_by_s(-100)  # type: ignore[attr-defined]
+    await trio.sleep(50)
+    assert desk.rang_s == []
+    await trio.sleep(60)
+    assert desk.rang_s == [10.0]
+
+
+# ---- the host's clock --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def system_clock() -> Iterator[SystemClock]:
+    clock = SystemClock()
+    yield clock
+    clock.close()
+
+
+def test_the_system_clock_counts_microseconds_since_1970(system_clock: SystemClock) -> None:
+    before = time.time_ns() // 1000
+    assert before <= system_clock.now() <= time.time_ns() // 1000
+
+
+async def test_the_system_clock_waits_until_the_moment(system_clock: SystemClock) -> None:
+    with trio.fail_after(DEADLINE_S):
+        moment = system_clock.now() + 10_000
+        await system_clock.wait_until(moment)
+    assert system_clock.now() >= moment
+
+
+@pytest.mark.parametrize("moment", [-5, 0, 1])
+async def test_the_system_clock_does_not_wait_for_the_past(
+    system_clock: SystemClock, moment: int
+) -> None:
+    with trio.fail_after(DEADLINE_S):
+        await system_clock.wait_until(moment)
+
+
+async def test_a_wait_that_was_given_up_does_not_ring_into_the_next(
+    system_clock: SystemClock,
+) -> None:
+    with trio.fail_after(DEADLINE_S):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await system_clock.wait_until(system_clock.now() + 1000 * S)
+        moment = system_clock.now() + 5_000
+        await system_clock.wait_until(moment)
+        assert system_clock.now() >= moment
+
+
+async def test_closing_it_twice_does_no_harm(system_clock: Any) -> None:
+    SystemClock().close()

@@ -1,0 +1,91 @@
+"""What a program leaves in HEADWAY_ARTIFACTS, and nothing else."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+
+@pytest.fixture
+def job_id(server: Any) -> str:
+    """A Job that left artifacts."""
+    job = server.run("artifacts")
+    assert job["status"] == "COMPLETED", server.output(job["job_id"])
+    return str(job["job_id"])
+
+
+def test_files_are_listed_with_size_and_digest(server: Any, job_id: str) -> None:
+    content = {"deep/er/odd name é.json": b'{"a":1}', "empty": b"", "plain.txt": b"hello"}
+    found = server.get(f"/jobs/{job_id}/artifacts")["artifacts"]
+    assert [entry["name"] for entry in found] == sorted(content)
+    for entry in found:
+        data = content[entry["name"]]
+        assert entry["size_bytes"] == len(data)
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        answer = server.client.get(f"/jobs/{job_id}/artifacts/{quote(entry['name'])}")
+        assert (answer.status_code, answer.content) == (200, data)
+    assert server.run_of(job_id)["artifacts"] == found
+
+
+def test_what_was_left_does_not_run_in_a_browser(server: Any, job_id: str) -> None:
+    answer = server.client.get(f"/jobs/{job_id}/artifacts/plain.txt")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert not answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_range_of_an_artifact(server: Any, job_id: str) -> None:
+    path = f"/jobs/{job_id}/artifacts/plain.txt"
+    answer = server.client.get(path, headers={"Range": "bytes=1-3"})
+    assert (answer.status_code, answer.content) == (206, b"ell")
+    assert answer.headers["content-range"] == "bytes 1-3/5"
+    assert server.client.get(path, headers={"Range": "bytes=5-"}).status_code == 416
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../log", "..%2flog", "%2e%2e/log", "%2e%2e%2flog", "deep/../../log", "..%5clog", "../beside",
+        "..%2f..%2f..%2fheadway.db", "%2fetc%2fpasswd", "/etc/passwd", "link", "linked/passwd",
+        "linked", "pipe", "deep", "deep/er", "", ".", "..", "plain.txt/", "plain.txt%00", "%ff",
+        "plain.txt%00.json", "no-such",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_served(server: Any, job_id: str, name: str) -> None:
+    with server.connect() as connection:  # no library that tidies the path
+        request = f"GET /jobs/{job_id}/artifacts/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] in (b"404", b"400"), head
+    assert b"root:" not in body
+    assert b"outside" not in body
+
+
+def test_a_job_without_artifacts_has_none(server: Any) -> None:
+    job = server.run("ok")
+    assert server.get(f"/jobs/{job['job_id']}/artifacts") == {"artifacts": []}
+    queued = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    assert server.get(f"/jobs/{queued}/artifacts") == {"artifacts": []}
+
+
+def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key").write_text("outside")
+    script = f'rmdir "$HEADWAY_ARTIFACTS"; ln -s {tmp_path}/private "$HEADWAY_ARTIFACTS"'
+    job = server.run("shell", {"script": script})
+    assert job["status"] == "COMPLETED"
+    assert server.get(f"/jobs/{job['job_id']}/artifacts") == {"artifacts": []}
+    assert server.client.get(f"/jobs/{job['job_id']}/artifacts/key").status_code == 404
+
+
+def test_a_name_that_is_no_unicode_harms_nobody(launch: Any) -> None:
+    server = launch()
+    script = "cd \"$HEADWAY_ARTIFACTS\"; echo > fine; echo > \"$(printf 'bad\\377')\""
+    job = server.run("shell", {"script": script})
+    assert job["status"] == "COMPLETED"
+    names = [entry["name"] for entry in server.get(f"/jobs/{job['job_id']}/artifacts")["artifacts"]]
+    assert "fine" in names
+    assert "actor crashed" not in server.log()

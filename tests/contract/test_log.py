@@ -1,0 +1,192 @@
+"""/jobs/{id}/log: byte for byte, from anywhere, live, and without its middle if it is too long."""
+
+import re
+from typing import Any
+
+import pytest
+
+
+def follow(server: Any, job_id: str, **headers: str) -> list[tuple[str, str | None, Any]]:
+    """Every event of the live log to its end."""
+    headers = {"Accept": "text/event-stream", **headers}
+    with server.client.stream("GET", f"/jobs/{job_id}/log", headers=headers) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        return list(server.read_events(stream.iter_lines()))
+
+
+def text_of(events: list[tuple[str, str | None, Any]]) -> str:
+    return "".join(data["text"] for name, _, data in events if name == "log")
+
+
+def test_the_output_is_kept_byte_for_byte(server: Any) -> None:
+    job = server.run("raw")
+    answer = server.client.get(f"/jobs/{job['job_id']}/log")
+    assert answer.content == bytes(range(256)) + b"\xff"
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert server.run_of(job["job_id"])["log"] == {"bytes": 257, "truncated": False}
+
+
+def test_both_streams_go_to_one_file_in_their_order(server: Any) -> None:
+    job = server.run("bytes", {"count": 200_000})
+    output = server.output(job["job_id"])
+    assert len(output) == 200_000
+    assert output == b"".join(b"%015d\n" % n for n in range(12_500))
+
+
+def test_an_offset_begins_later(server: Any) -> None:
+    job_id = server.run("bytes", {"count": 1000})["job_id"]
+    whole = server.output(job_id)
+
+    def at(offset: object) -> Any:
+        return server.client.get(f"/jobs/{job_id}/log", params={"offset": offset})
+
+    for offset in (0, 1, 999, 1000, 5000, 2**63 - 1):
+        answer = at(offset)
+        assert (answer.status_code, answer.content) == (200, whole[offset:])
+    for offset in (-1, "x", "1.5", ""):
+        assert at(offset).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-9", 0, 9), ("bytes=10-", 10, 999), ("bytes=-5", 995, 999), ("bytes=0-0", 0, 0),
+        ("bytes=990-5000", 990, 999), ("bytes=-5000", 0, 999), ("bytes=999-999", 999, 999),
+    ],
+)  # fmt: skip
+def test_a_range_is_honoured(server: Any, header: str, first: int, last: int) -> None:
+    job_id = server.run("bytes", {"count": 1000})["job_id"]
+    answer = server.client.get(f"/jobs/{job_id}/log", headers={"Range": header})
+    assert answer.status_code == 206
+    assert answer.content == server.output(job_id)[first : last + 1]
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/1000"
+
+
+def test_a_range_outside_is_refused_and_an_odd_one_ignored(server: Any) -> None:
+    job_id = server.run("bytes", {"count": 1000})["job_id"]
+    for header in ("bytes=1000-", "bytes=5000-6000", "bytes=-0"):
+        answer = server.client.get(f"/jobs/{job_id}/log", headers={"Range": header})
+        assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
+    for header in ("bytes=5-2", "lines=1-2", "bytes=x", "bytes=-", "bytes=" + "9" * 30 + "-"):
+        answer = server.client.get(f"/jobs/{job_id}/log", headers={"Range": header})
+        assert (answer.status_code, len(answer.content)) == (200, 1000), header
+
+
+def test_a_job_that_has_not_run_has_an_empty_log(server: Any) -> None:
+    job_id = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    answer = server.client.get(f"/jobs/{job_id}/log")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_it_is_followed_live_to_its_end(server: Any, gate: Any) -> None:
+    job_id = server.hold(gate)["job_id"]
+    headers = {"Accept": "text/event-stream"}
+    text = ""
+    with server.client.stream("GET", f"/jobs/{job_id}/log", headers=headers) as stream:
+        events = server.read_events(stream.iter_lines())
+        for piece in ("", "one\n", "two\n", "이야기\n"):
+            gate.write(piece.encode())
+            expected = text[: len("opened\n")] and text + piece or "opened\n"
+            while text != expected:
+                name, _, data = next(events)
+                assert name == "log"
+                text += data["text"]
+        gate.open()
+        rest = list(events)
+    assert text + text_of(rest) == "opened\none\ntwo\n이야기\nclosed\n"
+    assert rest[-1][0] == "end"
+    assert rest[-1][2] == {"status": "COMPLETED"}
+
+
+def test_a_character_that_is_written_in_pieces_is_not_torn(server: Any, gate: Any) -> None:
+    job_id = server.hold(gate)["job_id"]
+    call = server.background(follow, server, job_id)
+    for byte in "é€🪨".encode():
+        size = len(server.output(job_id))
+        gate.write(bytes([byte]))
+        server.eventually(lambda s=size: len(server.output(job_id)) > s, "the byte is there")
+    gate.open()
+    assert text_of(call.result()) == "opened\né€🪨closed\n"
+
+
+def test_following_resumes_where_it_was(server: Any) -> None:
+    job_id = server.run("bytes", {"count": 300_000})["job_id"]
+    events = follow(server, job_id)
+    whole = server.output(job_id).decode()
+    assert text_of(events) == whole
+    numbers = [int(number) for name, number, _ in events if name == "log" and number]
+    assert numbers == sorted(numbers)
+    assert len(numbers) > 1
+    again = follow(server, job_id, **{"Last-Event-ID": str(numbers[0])})
+    assert text_of(again) == whole[numbers[0] :]
+
+
+def test_following_a_job_that_waits_and_is_cancelled_ends(server: Any) -> None:
+    job_id = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    call = server.background(follow, server, job_id)
+    server.client.delete(f"/jobs/{job_id}")
+    assert call.result()[-1][0] == "end"
+    assert call.result()[-1][2] == {"status": "CANCELLED"}
+
+
+def test_following_begins_before_the_run_does(server: Any, gate: Any) -> None:
+    server.hold(gate)
+    job_id = server.submit("echo", {"name": "later"})["job_id"]
+    call = server.background(follow, server, job_id)
+    gate.open()
+    assert "later" in text_of(call.result())
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 25, str(2**63), "-1", "x", "²"])
+def test_an_odd_place_to_resume_is_no_accident(server: Any, number: str) -> None:
+    """A stream that has begun cannot say 500 any more: it must end well."""
+    job_id = server.run("raw")["job_id"]
+    for path in (f"/jobs/{job_id}/log", "/events"):
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": number.encode()}
+        if path == "/events":
+            server.submit("ok")
+        with server.client.stream("GET", path, headers=headers) as stream:
+            assert stream.status_code in (200, 422), path
+            if path != "/events":
+                assert list(stream.iter_bytes())
+    assert "request failed" not in server.log()
+
+
+@pytest.mark.parametrize("offset", ["9" * 25, str(2**63)])
+def test_an_offset_beyond_every_file_is_no_accident(server: Any, offset: str) -> None:
+    job_id = server.run("raw")["job_id"]
+    path = f"/jobs/{job_id}/log?offset={offset}"
+    assert server.client.get(path).status_code in (200, 422)
+    with server.client.stream("GET", path, headers={"Accept": "text/event-stream"}) as stream:
+        assert stream.status_code in (200, 422)
+        list(stream.iter_bytes())
+    assert "request failed" not in server.log()
+
+
+def test_a_long_output_loses_its_middle_only(server: Any) -> None:
+    job_id = server.run("dropping", {"count": 500_000})["job_id"]
+    run = server.run_of(job_id)
+    assert run["status"] == "COMPLETED"
+    assert run["log"]["truncated"] is True
+    output = server.output(job_id)
+    assert len(output) < 65_536 + 2 * 4096 + 100
+    assert output.startswith(b"begin\nxxxx")
+    assert output.endswith(b"xxxx\nend\n")
+    (marker,) = re.findall(rb"\n\[headway: (\d+) bytes dropped here\]\n", output)
+    shown = len(output) - len(b"\n[headway:  bytes dropped here]\n") - len(marker)
+    assert shown + int(marker) == len(b"begin\nend\n\n") + 500_000
+    blocks = (server.data_dir / "runs" / run["run_id"] / "log").stat().st_blocks * 512
+    assert blocks <= 65_536 + 2 * 4096, "what was dropped has left the disk"
+    part = server.client.get(f"/jobs/{job_id}/log", headers={"Range": "bytes=-10"})
+    assert part.content == output[-10:]
+    assert text_of(follow(server, job_id)) == output.decode()
+    middle = server.client.get(f"/jobs/{job_id}/log", params={"offset": 30_000}).content
+    assert middle == output[30_000:]
+
+
+def test_an_output_at_the_limit_is_whole(server: Any) -> None:
+    count = 65_536 - len(b"begin\n\nend\n")
+    job_id = server.run("dropping", {"count": count})["job_id"]
+    assert server.run_of(job_id)["log"] == {"bytes": 65_536, "truncated": False}
+    assert len(server.output(job_id)) == 65_536

@@ -1,0 +1,268 @@
+"""/scheduler: start, stop, status, limits, reservations; the figures."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+STATUS_FIELDS = {
+    *("scheduler_running", "current_job_id", "running_job_ids", "queue_length", "eligible"),
+    *("deferred", "cumulative_stats", "has_active_reservation", "concurrency", "started_at"),
+    "durability",
+}
+
+
+def recount(server: Any) -> dict[str, int]:
+    """cumulative_stats, counted anew from the rows."""
+    sql = "SELECT status, count(*) FROM job_runs WHERE status <> 'RUNNING' GROUP BY status"
+    runs = dict(server.rows(sql))
+    (cancelled,) = server.rows("SELECT count(*) FROM jobs WHERE status = 'CANCELLED'")[0]
+    return {
+        "total_executed": sum(runs.values()),
+        "succeeded": runs.get("COMPLETED", 0),
+        "failed": runs.get("FAILED", 0),
+        "skipped": runs.get("SKIPPED", 0),
+        "cancelled": cancelled,
+    }
+
+
+def test_a_new_database_starts_running(server: Any) -> None:
+    status = server.status()
+    assert set(status) == STATUS_FIELDS
+    assert status["scheduler_running"] is True
+    assert status["current_job_id"] is None
+    assert status["running_job_ids"] == []
+    assert status["concurrency"] == 1
+    assert status["durability"] == "full"
+    assert status["has_active_reservation"] is False
+    assert status["started_at"].endswith("Z")
+
+
+def test_stop_lets_the_running_job_finish_and_starts_no_other(server: Any, gate: Any) -> None:
+    running = server.hold(gate)["job_id"]
+    waiting = server.submit("ok")["job_id"]
+    status = server.post("/scheduler/stop", {"wait_s": 0})
+    assert (status["scheduler_running"], status["running_job_ids"]) == (False, [running])
+    call = server.background(server.post, "/scheduler/stop", {"wait_s": 14})
+    gate.open()
+    status = call.result()
+    assert status["running_job_ids"] == []
+    assert status["queue_length"] == 1
+    assert server.job(running)["status"] == "COMPLETED"
+    assert server.job(waiting)["status"] == "QUEUED"
+    seq = server.last_seq()
+    assert server.post("/scheduler/stop")["scheduler_running"] is False
+    assert server.last_seq() == seq, "stopping twice is one fact"
+    assert server.post("/scheduler/start")["scheduler_running"] is True
+    assert server.until(waiting)["status"] == "COMPLETED"
+    seq = server.last_seq()
+    assert server.post("/scheduler/start")["scheduler_running"] is True
+    assert server.last_seq() == seq
+
+
+def test_stop_waits_no_longer_than_it_was_told(server: Any, gate: Any) -> None:
+    running = server.hold(gate)["job_id"]
+    begun = time.monotonic()
+    status = server.post("/scheduler/stop", {"wait_s": 0.4})
+    assert 0.4 <= time.monotonic() - begun < 3
+    assert status["running_job_ids"] == [running]
+
+
+def test_stop_waits_for_a_direct_run_too(server: Any, gate: Any) -> None:
+    body = {"params": {"path": gate.path}}
+    direct = server.background(server.post, "/direct/gate", body)
+    sql = "SELECT 1 FROM job_runs WHERE status = 'RUNNING'"
+    server.eventually(lambda: server.rows(sql), "the direct run runs")
+    begun = time.monotonic()
+    server.post("/scheduler/stop", {"wait_s": 0.5})
+    waited_s = time.monotonic() - begun
+    gate.open()
+    assert direct.result()["status"] == "COMPLETED"
+    assert waited_s >= 0.5, "it is not idle while a program runs"
+
+
+@pytest.mark.parametrize(
+    "body", [{"wait_s": -1}, {"wait_s": 301}, {"wait_s": "1"}, {"wait_s": None}, {"w": 1}, [], 5]
+)
+def test_stop_refuses_what_it_does_not_understand(server: Any, body: Any) -> None:
+    assert server.client.post("/scheduler/stop", json=body).status_code == 422
+    assert server.status()["scheduler_running"] is True
+
+
+def test_the_status_counts_the_queue(server: Any, gate: Any) -> None:
+    running = server.hold(gate)["job_id"]
+    server.submit("ok")
+    server.submit("ok")
+    server.submit("ok", run_at="2126-01-01T00:00:00Z")
+    status = server.status()
+    assert status["current_job_id"] == running
+    assert (status["queue_length"], status["eligible"], status["deferred"]) == (3, 2, 1)
+
+
+def test_the_figures_count_runs_by_status_and_cancelled_jobs(server: Any, gate: Any) -> None:
+    before = server.status()["cumulative_stats"]
+    assert before == recount(server)
+    server.run("ok")
+    server.run("ok")
+    server.run("exit", {"code": 1})
+    server.run("exit", {"code": 77})
+    server.run("ok", expires_at="2020-01-01T00:00:00Z")
+    server.post("/direct/exit", {"params": {"code": 2}})
+    running = server.hold(gate)["job_id"]
+    server.client.delete(f"/jobs/{server.submit('ok')['job_id']}")
+    server.client.post(f"/jobs/{running}/cancel")
+    server.until(running, "CANCELLED")
+    after = server.status()["cumulative_stats"]
+    change = {key: after[key] - before[key] for key in after}
+    assert change == {
+        "total_executed": 6,  # with the direct one and the cancelled one
+        "succeeded": 2,
+        "failed": 2,
+        "skipped": 1,
+        "cancelled": 2,
+    }
+    assert after == recount(server)
+
+
+# ---- configuration -----------------------------------------------------------------------------
+
+
+def test_the_configuration_shows_the_limits_in_force(server: Any) -> None:
+    config = server.get("/scheduler/config")
+    assert config["concurrency"] == 1
+    assert config["types"]["single"] == 1
+    assert config["types"]["ok"] is None
+    assert config["overridden"] == []
+    server.client.patch("/scheduler/config", json={"types": {"ok": 4}})
+    config = server.client.patch("/scheduler/config", json={"concurrency": 2}).json()
+    assert (config["concurrency"], config["types"]["ok"]) == (2, 4)
+    assert sorted(config["overridden"]) == ["concurrency", "types.ok"]
+    assert server.get("/scheduler/config") == config
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"concurrency": 0}, {"concurrency": -1}, {"concurrency": 1.5}, {"concurrency": "2"},
+        {"concurrency": True}, {"concurrency": 2**70}, {"types": {"ok": 0}}, {"types": ["ok"]},
+        {"types": {"no-such": 1}}, {"surprise": 1}, [],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_unfit_configuration_is_refused(server: Any, body: Any) -> None:
+    before = server.get("/scheduler/config"), server.last_seq()
+    answer = server.client.patch("/scheduler/config", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert (server.get("/scheduler/config"), server.last_seq()) == before
+
+
+# ---- reservations ------------------------------------------------------------------------------
+
+
+def reserve(server: Any, ttl_s: float) -> Any:
+    return server.post("/scheduler/reservations", {"ttl_s": ttl_s}, status=201)
+
+
+def test_a_reservation_keeps_the_next_slot_empty_until_it_is_released(server: Any) -> None:
+    answer = server.client.post("/scheduler/reservations", json={"ttl_s": 60})
+    assert answer.status_code == 201
+    held = answer.json()
+    path = f"/scheduler/reservations/{held['reservation_id']}"
+    assert answer.headers["location"] == path
+    assert (held["state"], held["kind"]) == ("HELD", "hold")
+    assert server.status()["has_active_reservation"] is True
+    assert server.get(path) == held
+    assert server.get("/scheduler/reservations")["reservations"] == [held]
+    job_id = server.submit("ok", priority=100)["job_id"]
+    status = server.status()
+    assert (status["eligible"], status["running_job_ids"]) == (1, [])
+    released = server.client.delete(path)
+    assert (released.status_code, released.json()["state"]) == (200, "ENDED")
+    assert server.until(job_id)["status"] == "COMPLETED"
+    assert server.status()["has_active_reservation"] is False
+    assert server.client.delete(path).json() == released.json()
+
+
+def test_a_reservation_ends_by_itself(server: Any) -> None:
+    held = reserve(server, 0.4)
+    job = server.submit("ok")
+    ended = server.until(job["job_id"], "COMPLETED")
+    lasted = datetime.fromisoformat(ended["started_at"]) - datetime.fromisoformat(held["held_at"])
+    assert lasted.total_seconds() >= 0.4
+    found = server.get(f"/scheduler/reservations/{held['reservation_id']}")
+    assert (found["state"], found["end_reason"]) == ("ENDED", "expired")
+
+
+def test_a_reservation_waits_for_the_running_job_and_its_time_counts_from_then(
+    server: Any, gate: Any
+) -> None:
+    server.hold(gate)
+    waiting = reserve(server, 0.3)
+    assert waiting["state"] == "WAITING"
+    assert waiting["expires_at"] is None
+    job_id = server.submit("ok")["job_id"]
+    path = f"/scheduler/reservations/{waiting['reservation_id']}"
+    time.sleep(0.4)  # longer than it may be held: time is what this is about
+    assert server.get(path)["state"] == "WAITING"
+    gate.open()
+    server.until(job_id, "COMPLETED")
+    held = server.get(path)
+    assert held["held_at"] <= held["ended_at"]
+    assert server.job(job_id)["started_at"] >= held["ended_at"]
+    span = datetime.fromisoformat(held["ended_at"]) - datetime.fromisoformat(held["held_at"])
+    assert span.total_seconds() >= 0.3
+
+
+def test_a_waiting_reservation_can_be_given_back(server: Any, gate: Any) -> None:
+    seq = server.last_seq()
+    running = server.hold(gate)["job_id"]
+    waiting = reserve(server, 60)
+    job_id = server.submit("ok")["job_id"]
+    server.client.delete(f"/scheduler/reservations/{waiting['reservation_id']}")
+    gate.open()
+    assert server.start_order(2, seq) == [running, job_id]
+
+
+def test_one_reservation_takes_one_slot_only(server: Any, new_gate: Callable[[], Any]) -> None:
+    server.client.patch("/scheduler/config", json={"concurrency": 2})
+    reserve(server, 60)
+    gates = new_gate(), new_gate()
+    ids = [server.submit("gate", {"path": gate.path})["job_id"] for gate in gates]
+    server.until(ids[0], "RUNNING")
+    assert server.status()["running_job_ids"] == ids[:1]
+    assert server.job(ids[1])["status"] == "QUEUED"
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"ttl_s": 0}, {"ttl_s": -1}, {"ttl_s": "9"}, {"ttl_s": 1e9}, {"ttl_s": 1, "x": 1}]
+)
+def test_an_unfit_reservation_is_refused(server: Any, body: Any) -> None:
+    answer = server.client.post("/scheduler/reservations", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert server.status()["has_active_reservation"] is False
+
+
+def test_an_unknown_reservation_is_not_found(server: Any) -> None:
+    for method in ("GET", "DELETE"):
+        answer = server.client.request(method, "/scheduler/reservations/rsv-nonsense")
+        assert answer.status_code == 404
+
+
+# ---- measured times ----------------------------------------------------------------------------
+
+
+def test_the_metrics_of_a_type_follow_its_runs(server: Any) -> None:
+    def measured() -> Any:
+        return next(t for t in server.get("/scheduler/metrics")["types"] if t["type"] == "skips")
+
+    before = measured()["runs"]
+    server.run("skips", {"code": 0})
+    server.run("skips", {"code": 3})
+    after = server.eventually(
+        lambda: (m := measured())["runs"] == before + 2 and m, "both are measured"
+    )
+    assert after["by_status"]["SKIPPED"] >= 1
+    assert set(after["run_s"]) == {"p50", "p95", "p99"}
+    assert 0 < after["run_s"]["p50"] <= after["run_s"]["p99"]
