@@ -318,7 +318,7 @@ def _locate(settings: Settings) -> Settings:
 
 def _split_bind(bind: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[([^\[\]]*:[^\[\]]*)\]|([^:\[\]]+)):([0-9]{1,5})", bind)
-    if found is None or False:
+    if found is None or int(found[3]) > 65_535:
         raise PydanticCustomError(
             "headway", "write it as HOST:PORT, such as 127.0.0.1:8787, the port from 0 to 65535"
         )
