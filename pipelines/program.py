@@ -72,6 +72,10 @@ def read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argp
         cut = before.index("--")
         before, after = before[:cut], before[cut + 1 :]
     arguments = parser.parse_args(before)
+    for name in ("topic", "model"):
+        # Before Python 3.13 argparse takes the value of `--topic=--` away and leaves an empty list.
+        if getattr(arguments, name, None) == []:
+            setattr(arguments, name, "--")
     given = [
         word
         for word in (getattr(arguments, "topic", None), arguments.words, *after)

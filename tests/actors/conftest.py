@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 import outcome
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -34,6 +35,8 @@ from storage.runs import find_run, run_of_job
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
 
+US = 1_000_000
+
 TYPES: dict[str, dict[str, Any]] = {
     "a": {"kill_grace_s": 5.0, "timeout_s": 3600.0},
     "b": {"kill_grace_s": 5.0},
@@ -43,11 +46,51 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:
+    return trio.run(
+        main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments
+    )
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """pytest-trio looks for a clock among a test's own arguments; here a fixture may want one."""
+    for item in items:
+        if "autojump_clock" in item.fixturenames:
+            item.add_marker(pytest.mark.trio(run=on_virtual_time), append=False)
+
+
 def make_types(**more: dict[str, Any]) -> dict[str, JobType]:
     return {
         name: JobType.model_validate({"name": name, "command": [name], **table})
         for name, table in {**TYPES, **more}.items()
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silent_log() -> None:
+    """A crash on purpose is nobody's news, and rendering its traceback costs 200 ms."""
+
+    def drop(*_: Any) -> Any:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop])
+
+
+class SettableClock(VirtualClock):
+    """Virtual time that can be set, and wakes its waiter then, as the system's clock does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._was_set = trio.Event()
+
+    def set_by_s(self, seconds: float) -> None:
+        self.start += round(seconds * US)
+        self._was_set.set()
+        self._was_set = trio.Event()
+
+    async def wait_until(self, moment: int) -> None:
+        with trio.move_on_after(max(0.0, (moment - self.now()) / US)):
+            await self._was_set.wait()
 
 
 # ---- processes that are only imagined ----------------------------------------------------------
@@ -196,7 +239,7 @@ class House:
     def __init__(self, path: Path, host: FakeHost) -> None:
         self.path = path
         self.host = host
-        self.clock: Any = VirtualClock()
+        self.clock = SettableClock()
         self.types = make_types()
         self.writer: Any = InlineRunner()
         self.vfs: str | None = None
@@ -276,6 +319,12 @@ class House:
             "SELECT kind FROM events WHERE job_id = ? ORDER BY seq", (job.job_id,)
         )
         return [kind for (kind,) in rows]
+
+
+@pytest.fixture
+def settable_clock() -> SettableClock:
+    """Virtual time that can be set."""
+    return SettableClock()
 
 
 @pytest.fixture(scope="session")

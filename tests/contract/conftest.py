@@ -5,6 +5,7 @@ no problem document where it should be one, or shows a secret, fails it. When a 
 invariants are checked on its database, its log is searched for crashes, and no process may be left.
 """
 
+import http.client
 import json
 import os
 import re
@@ -170,7 +171,7 @@ kill_grace_s = 0.3
 params.path = { type = "string", positional = true }
 
 [job_types.reporting]
-command = ["/bin/sh", "-c", 'cat >> "$HEADWAY_REPORT"']
+command = ["/bin/sh", "-c", '{ cat; echo; } >> "$HEADWAY_REPORT"']
 input = "json"
 params.progress = { }
 params.message = { }
@@ -599,6 +600,21 @@ class Server:
         connection = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
         connection.settimeout(DEADLINE_S)
         return connection
+
+    def speak(self, request: bytes) -> tuple[int, bytes]:
+        """Send these bytes on a connection of their own; (status, body) of the answer."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return self.hear(connection)
+
+    def hear(self, connection: socket.socket) -> tuple[int, bytes]:
+        """The next answer on a bare connection."""
+        answer = http.client.HTTPResponse(connection)
+        try:
+            answer.begin()
+            return answer.status, answer.read()
+        finally:
+            answer.close()
 
     def settle(self) -> None:
         """Nothing running; what is queued stays so."""

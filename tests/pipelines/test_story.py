@@ -133,6 +133,11 @@ def test_a_topic_may_look_like_an_option(library: Path, arguments: list[str]) ->
     assert "Topic: -x." in only_story(library)
 
 
+def test_a_topic_may_be_two_dashes(library: Path) -> None:
+    assert story.main(["--topic=--"]) == 0
+    assert "Topic: --." in only_story(library)
+
+
 @pytest.mark.parametrize("topic", ["--", "--help", "--max-stories=0"])
 def test_nothing_after_the_dashes_is_an_option(library: Path, topic: str) -> None:
     assert story.main(["--", topic]) == 0

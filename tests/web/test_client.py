@@ -540,6 +540,12 @@ def test_a_watch_outlives_a_restart_of_the_server() -> None:
         assert [each.status for each in client.watch("job-1")] == ["QUEUED", "COMPLETED"]
 
 
+def test_a_look_that_failed_is_made_up_for_at_the_next_heartbeat() -> None:
+    server = Server(stream(FACT, HEARTBEAT), job("QUEUED"), problem(503, "x"), job("COMPLETED"))
+    with server.client() as client:
+        assert [each.status for each in client.watch("job-1")] == ["QUEUED", "COMPLETED"]
+
+
 def test_a_job_that_ended_while_the_stream_was_cut_is_seen() -> None:
     server = Server(stream(), job("RUNNING"), stream(), job("FAILED"))
     with server.client() as client:

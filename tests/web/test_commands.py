@@ -466,6 +466,15 @@ def test_direct_prints_the_output(
     assert server.sent("POST /direct/story").body == {"params": {"max_stories": 2}}
 
 
+def test_an_interrupted_direct_run_is_given_up(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt = Reply({}, before=lambda: os.kill(os.getpid(), signal.SIGINT))
+    server["POST /direct/story"] = interrupt
+    assert headway("direct", "story") == 130
+    assert "is given up" in capsys.readouterr().err
+
+
 def test_the_scheduler_is_started_stopped_and_seen(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -525,15 +534,20 @@ def test_no_server_exits_with_three(
     assert "headway serve" in err
 
 
+@pytest.mark.parametrize("argv", [["log", "job-1"], ["list"]])
 def test_a_reader_that_went_away_is_no_error(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    argv: list[str],
 ) -> None:
     server["GET /jobs/job-1/log"] = Reply(b"x" * 1_000_000, content_type="text/plain")
+    server["GET /jobs"] = {"jobs": [JOB], "next_cursor": None, "counts": {}}
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert headway("log", "job-1") == 141
+        assert headway(*argv) == 141
     assert capsys.readouterr().err == ""
 
 

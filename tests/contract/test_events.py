@@ -1,0 +1,100 @@
+"""/events: every committed fact, in order, without loss or repeat."""
+
+from typing import Any
+
+
+def numbers(facts: list[Any]) -> list[int]:
+    return [fact["seq"] for fact in facts]
+
+
+def test_every_fact_of_a_job_comes_once_and_in_order(server: Any) -> None:
+    seq = server.last_seq()
+    job = server.run("exit", {"code": 4})
+    facts = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
+    assert numbers(facts) == list(range(seq + 1, seq + 1 + len(facts)))
+    assert {fact["job_id"] for fact in facts} == {job["job_id"]}
+    kinds = [fact["kind"] for fact in facts if fact["kind"] != "run.process"]
+    assert kinds == ["job.submitted", "run.started", "run.finished"]
+    assert facts[-1]["data"]["status"] == "FAILED"
+    assert all(fact["at"].endswith("Z") for fact in facts)
+
+
+def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Any) -> None:
+    seq = server.last_seq()
+    for _ in range(5):
+        server.run("ok")
+    last = server.last_seq()
+    whole = server.facts(lambda fact: fact["seq"] == last, seq)
+    for resume in (whole[0]["seq"], whole[4]["seq"]):
+        headers = {"Last-Event-ID": str(resume)}
+        rest = []
+        with server.client.stream("GET", "/events", headers=headers) as stream:
+            for name, number, fact in server.read_events(stream.iter_lines()):
+                assert (name, number) == (fact["kind"], str(fact["seq"]))
+                rest.append(fact)
+                if fact["seq"] == last:
+                    break
+        assert rest == [fact for fact in whole if fact["seq"] > resume]
+
+
+def test_a_stream_begins_now_and_is_live(server: Any) -> None:
+    server.run("ok")
+    with server.client.stream("GET", "/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)  # it greets when it listens
+        job = server.submit("ok", run_at="2126-01-01T00:00:00Z")
+        _, _, fact = next(server.read_events(lines))
+    assert (fact["kind"], fact["job_id"]) == ("job.submitted", job["job_id"])
+
+
+def test_a_stream_of_one_job_has_no_other(server: Any) -> None:
+    server.post("/scheduler/stop")
+    ids = [server.submit("ok")["job_id"] for _ in range(3)]
+    for job_id in ids:
+        server.client.delete(f"/jobs/{job_id}")
+    seen = []
+    query = {"job_id": ids[1], "after": 0}
+    with server.client.stream("GET", "/events", params=query) as stream:
+        for _, _, fact in server.read_events(stream.iter_lines()):
+            seen.append((fact["kind"], fact["job_id"]))
+            if len(seen) == 2:
+                break
+    assert seen == [("job.submitted", ids[1]), ("job.cancelled", ids[1])]
+
+
+def test_many_streams_see_the_same(server: Any) -> None:
+    seq = server.last_seq()
+    mark = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+
+    def is_last(fact: Any) -> bool:
+        return fact["kind"] == "job.cancelled" and fact["job_id"] == mark
+
+    calls = [server.background(server.facts, is_last, seq) for _ in range(8)]
+    for _ in range(10):
+        server.submit("ok")
+    server.client.delete(f"/jobs/{mark}")
+    found = [call.result() for call in calls]
+    assert all(facts == found[0] for facts in found)
+    assert numbers(found[0]) == list(range(seq + 1, found[0][-1]["seq"] + 1))
+
+
+def test_facts_tell_a_legal_story_of_every_job(server: Any) -> None:
+    """At the end of the module: what its Jobs went through, folded from the stream."""
+    after = {
+        "QUEUED": {"RUNNING", "SKIPPED", "CANCELLED"},
+        "RUNNING": {"COMPLETED", "FAILED", "SKIPPED", "CANCELLED"},
+    }
+    last = server.last_seq()
+    state: dict[str, str] = {}
+    for fact in server.facts(lambda fact: fact["seq"] == last, 0):
+        job_id, kind = fact["job_id"], fact["kind"]
+        if kind == "job.submitted":
+            assert job_id not in state
+            state[job_id] = "QUEUED"
+            continue
+        new = {"run.started": "RUNNING", "job.cancelled": "CANCELLED", "job.skipped": "SKIPPED"}
+        status = fact["data"]["status"] if kind == "run.finished" else new.get(kind)
+        if job_id is not None and status is not None:
+            assert status in after[state[job_id]]
+            state[job_id] = status
+    assert state == dict(server.rows("SELECT job_id, status FROM jobs"))

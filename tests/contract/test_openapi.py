@@ -1,0 +1,189 @@
+"""What the server says of itself: OpenAPI, /docs, /metrics, /health, /ready, /job-types."""
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from prometheus_client.parser import text_string_to_metric_families
+
+# api.md, section 2: every request, and each status that it names for it.
+CONTRACT = {
+    "POST /jobs": {201, 400, 413, 415, 422, 429, 507},
+    "POST /jobs/batch": {201, 400, 413, 415, 422, 429, 507},
+    "GET /jobs": {200, 422},
+    "GET /jobs/{job_id}": {200, 404},
+    "PATCH /jobs/{job_id}": {200, 400, 404, 409, 412, 415, 422, 507},
+    "DELETE /jobs/{job_id}": {200, 404, 409, 412, 507},
+    "POST /jobs/{job_id}/cancel": {202, 404, 409, 507},
+    "POST /jobs/{job_id}/retry": {201, 404, 409, 422, 429, 507},
+    "GET /jobs/{job_id}/runs": {200, 404},
+    "GET /jobs/{job_id}/log": {200, 206, 404, 416, 422},
+    "GET /jobs/{job_id}/artifacts": {200, 404},
+    "GET /jobs/{job_id}/artifacts/{name}": {200, 206, 404, 416},
+    "POST /scheduler/start": {200, 507},
+    "POST /scheduler/stop": {200, 422, 507},
+    "GET /scheduler/status": {200},
+    "GET /scheduler/config": {200},
+    "PATCH /scheduler/config": {200, 422, 507},
+    "POST /scheduler/reservations": {201, 422, 507},
+    "DELETE /scheduler/reservations/{reservation_id}": {200, 404, 507},
+    "POST /direct/{type}": {200, 422, 503, 507},
+    "POST /jobs/{type}/trigger": {202, 410, 422, 507},
+    "GET /health": {200},
+    "GET /ready": {200, 503},
+    "GET /metrics": {200},
+    "GET /openapi.json": {200},
+    "GET /docs": {200},
+    "GET /job-types": {200},
+    "GET /job-types/{type}": {200, 404},
+    "GET /events": {200, 422},
+}
+
+
+@pytest.fixture
+def document(server: Any) -> Any:
+    return server.get("/openapi.json")
+
+
+def operations(document: Any) -> dict[str, Any]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+@pytest.mark.parametrize("operation", CONTRACT)
+def test_every_row_of_the_contract_is_in_it(document: Any, operation: str) -> None:
+    found = operations(document)[operation]
+    statuses = {int(status) for status in found["responses"]}
+    assert statuses >= CONTRACT[operation] | {403, 421}, operation
+    for status, response in found["responses"].items():
+        if int(status) >= 400:
+            assert "application/problem+json" in response["content"], (operation, status)
+            (reference,) = response["content"]["application/problem+json"]["schema"].values()
+            assert reference.endswith("/Problem")
+
+
+def test_operation_ids_are_unique(document: Any) -> None:
+    ids = [operation["operationId"] for operation in operations(document).values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_old_endpoint_and_nothing_else_is_deprecated(document: Any) -> None:
+    found = operations(document)
+    old = [name for name, operation in found.items() if operation.get("deprecated")]
+    assert old == ["POST /jobs/{type}/trigger"]
+    headers = found[old[0]]["responses"]["202"]["headers"]
+    assert {"Deprecation", "Sunset", "Link"} <= set(headers)
+
+
+def test_headers_of_requests_are_in_it(document: Any) -> None:
+    def names(operation: str) -> set[str]:
+        return {p["name"] for p in operations(document)[operation].get("parameters", [])}
+
+    assert {"Idempotency-Key", "Prefer"} <= names("POST /jobs")
+    assert "Idempotency-Key" in names("POST /jobs/batch")
+    assert {"If-Match", "job_id"} <= names("PATCH /jobs/{job_id}")
+    assert {"offset", "Range", "Last-Event-ID"} <= names("GET /jobs/{job_id}/log")
+    assert "Last-Event-ID" in names("GET /events")
+    query = {"status", "type", "label", "q", "limit", "cursor", "order"}
+    assert query <= names("GET /jobs")
+
+
+def test_a_body_is_closed_also_in_the_document(document: Any) -> None:
+    schema = operations(document)["POST /jobs"]["requestBody"]["content"]["application/json"]
+    name = schema["schema"]["$ref"].rpartition("/")[2]
+    assert document["components"]["schemas"][name]["additionalProperties"] is False
+
+
+def test_the_docs_load_nothing_from_elsewhere(server: Any) -> None:
+    answer = server.client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    links = re.findall(r"""(?:src|href|action|data)\s*=\s*["']?([^"'\s>]+)""", answer.text)
+    assert links
+    for link in links:
+        assert link.startswith(("/", "#")), link
+        assert not link.startswith("//"), link
+        if link.startswith("/"):
+            found = server.client.get(link)
+            assert found.status_code == 200, link
+            assert "url(" not in found.text or link == "/openapi.json"
+            assert "@import" not in found.text
+    assert "<script" not in answer.text
+    for path in server.get("/openapi.json")["paths"]:
+        assert path in answer.text
+
+
+def metrics(server: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = server.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_the_metrics_are_prometheus(server: Any) -> None:
+    before = metrics(server)
+    completed, failed = (("status", "COMPLETED"),), (("status", "FAILED"),)
+    server.run("ok")
+    server.run("exit", {"code": 1})
+    after = metrics(server)
+    for status in (completed, failed):
+        assert after["headway_runs_total", status] == before["headway_runs_total", status] + 1
+    assert after["headway_scheduler_running", ()] == 1
+    assert after["headway_slots", ()] == 1
+    counts = server.get("/jobs")["counts"]
+    assert {s: after["headway_jobs", (("status", s),)] for s in counts} == counts
+    server.post("/scheduler/stop")
+    assert metrics(server)["headway_scheduler_running", ()] == 0
+
+
+def test_the_sums_of_the_metrics_are_true(server: Any) -> None:
+    """rate(sum) / rate(count) is what a dashboard shows as the mean."""
+    server.run("sleeper", {"time": 0.1})
+    labels = (("type", "sleeper"),)
+
+    def measured() -> Any:
+        found = metrics(server)
+        return found if found["headway_run_seconds_count", labels] else None
+
+    found = server.eventually(measured, "the run is measured")
+    assert found["headway_run_seconds_sum", labels] >= 0.1
+
+
+def test_health_and_readiness(server: Any) -> None:
+    health = server.get("/health")
+    assert health["status"] == "ok"
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", health["version"])
+    assert server.get("/ready") == {"status": "ready"}
+
+
+def test_job_types_show_their_parameters_and_not_their_commands(server: Any) -> None:
+    found = {entry["name"]: entry for entry in server.get("/job-types")["job_types"]}
+    assert {"ok", "gate", "secretive"} <= set(found)
+    echo = server.get("/job-types/echo")
+    assert echo == found["echo"]
+    schema = echo["params_schema"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["count"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100,
+        "default": 1,
+    }
+    assert server.get("/job-types/gate")["params_schema"]["required"] == ["path"]
+    assert server.get("/job-types/skips")["skip_exit_codes"] == [3, 4]
+    assert server.get("/job-types/hasty")["timeout_s"] == 0.3
+    assert server.get("/job-types/single")["concurrency"] == 1
+    assert "/bin/sh" not in server.client.get("/job-types").text
+    assert server.client.get("/job-types/no-such").status_code == 404

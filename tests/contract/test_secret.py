@@ -1,0 +1,96 @@
+"""Secret parameters reach the program, and nobody else. Every answer is searched by the fixture."""
+
+import json
+from typing import Any
+
+import pytest
+
+
+def test_a_secret_is_masked_wherever_a_job_is_shown(server: Any) -> None:
+    params = {"token": server.secret, "more": {"deep": [server.secret]}}
+    job = server.run("secretive", params, name="with a secret")
+    masked = {"token": "***", "more": "***"}
+    assert job["params"] == masked
+    assert server.job(job["job_id"])["params"] == masked
+    (listed,) = server.get("/jobs", q=job["job_id"])["jobs"]
+    assert listed["params"] == masked
+    assert server.run_of(job["job_id"])["params_snapshot"] == masked
+    again = server.post(f"/jobs/{job['job_id']}/retry", status=201)
+    assert again["params"] == masked
+    server.until(again["job_id"])
+    assert server.get("/jobs", q=server.secret)["jobs"] == []
+
+
+def test_a_secret_argument_is_masked_in_the_command_line(server: Any) -> None:
+    job = server.run("whisper", {"token": server.secret, "code": server.secret})
+    argv = server.run_of(job["job_id"])["argv"]
+    assert argv == ["/bin/true", "--token=***", "--", "***"]
+
+
+def test_the_program_itself_is_given_the_secret(server: Any, tmp_path: Any) -> None:
+    """A retry too runs with the secret, not with its mask."""
+    pipe = 'cat > "$HEADWAY_ARTIFACTS/given"'
+    config = server.config.read_text()
+    assert "secretive" in config
+    job = server.run("secretive", {"token": server.secret})
+    run_dir = server.data_dir / "runs" / server.run_of(job["job_id"])["run_id"]
+    assert json.loads((run_dir / "stdin").read_text()) == {"token": server.secret}, pipe
+    again = server.post(f"/jobs/{job['job_id']}/retry", status=201)
+    server.until(again["job_id"])
+    run_dir = server.data_dir / "runs" / server.run_of(again["job_id"])["run_id"]
+    assert json.loads((run_dir / "stdin").read_text()) == {"token": server.secret}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"token": "{secret}" * 3},
+        {"token": ["{secret}"]},
+        {"token": {"{secret}": 1}},
+        {"token": "{secret}\0"},
+        {"more": "{secret}"},
+    ],
+    ids=str,
+)
+def test_a_refusal_does_not_repeat_the_secret(server: Any, params: Any) -> None:
+    body = json.dumps({"type": "secretive", "params": params}).replace("{secret}", server.secret)
+    headers = {"Content-Type": "application/json"}
+    for path, content in (
+        ("/jobs", body),
+        ("/jobs/batch", f'{{"jobs": [{body}]}}'),
+        ("/direct/secretive", json.dumps({"params": json.loads(body)["params"]})),
+        ("/jobs/secretive/trigger", json.dumps(json.loads(body)["params"])),
+    ):
+        answer = server.client.post(path, content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), path
+
+
+def test_direct_runs_triggers_and_replays_keep_the_secret(server: Any) -> None:
+    params = {"token": server.secret}
+    run = server.post("/direct/secretive", {"params": params})
+    assert run["params_snapshot"] == {"token": "***"}
+    told = server.post("/jobs/secretive/trigger", params, status=202)
+    assert server.until(told["job_id"])["params"] == {"token": "***"}
+    headers = {"Idempotency-Key": "secret-1"}
+    body = {"type": "secretive", "params": params}
+    first = server.client.post("/jobs", json=body, headers=headers)
+    second = server.client.post("/jobs", json=body, headers=headers)
+    assert first.content == second.content
+    server.until(first.json()["job_id"])
+
+
+def test_neither_the_facts_nor_the_logs_tell(server: Any) -> None:
+    server.run("secretive", {"token": server.secret})
+    server.run("whisper", {"token": server.secret})
+    last = server.last_seq()
+    facts = server.facts(lambda fact: fact["seq"] == last, 0)
+    assert server.secret not in json.dumps(facts)
+    assert server.secret not in server.log()
+    assert server.secret not in server.stdout.read_text()
+    assert server.secret not in server.client.get("/metrics").text
+
+
+def test_the_data_directory_is_for_its_owner_only(server: Any) -> None:
+    """The database must hold secrets, since a queued Job needs them."""
+    for path in (server.data_dir, server.data_dir / "runs"):
+        assert path.stat().st_mode & 0o077 == 0, path
