@@ -302,16 +302,21 @@ def demo(*, data_dir: DataDirOption = None) -> int:
     """Start a server on a free port, run a research Job and stories, show what came of them."""
     directory = (data_dir or Path("headway-demo")).absolute()
     command = [sys.executable, __file__, "serve", "--bind", "127.0.0.1:0"]
-    environ = {**os.environ, "HEADWAY_SERVER__LOG_LEVEL": "warning"}
+    environ = {**os.environ, "HEADWAY_SERVER__LOG_LEVEL": "error"}
+    directory.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen(
-        [*command, "--data-dir", str(directory)], stderr=subprocess.PIPE, text=True, env=environ
+        [*command, "--data-dir", str(directory)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        cwd=directory,  # not where a headway.toml with other job types may lie
     ) as server:
         assert server.stderr is not None
         try:
             line = server.stderr.readline()
             if not line.startswith("headway listening on "):
                 fail(f"the server did not start: {line}{server.stderr.read()}")
-            return run_demo(line.split()[-1], rich.console.Console())
+            return run_demo(line.split()[-1], rich.console.Console(), directory)
         finally:
             server.terminate()
 

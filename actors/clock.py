@@ -42,7 +42,7 @@ class VirtualClock:
 
     async def wait_until(self, moment: int) -> None:
         """Sleep on Trio's clock."""
-        await trio.sleep((moment - self.now()) / 1_000_000)
+        await trio.sleep(max(0, moment - self.now()) / 1_000_000)
 
 
 class SystemClock:

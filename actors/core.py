@@ -229,7 +229,7 @@ class Core:
         return jobs.patch_job(tx, job, message.patch)
 
     def _delete(self, tx: Transaction, job_id: str, if_match: frozenset[str] | None) -> Job:
-        self._queued_job(tx, job_id, if_match, "deleted: POST its /cancel instead")
+        self._queued_job(tx, job_id, if_match, "deleted; POST …/cancel ends a running one")
         jobs.cancel_queued(tx, job_id)
         return jobs.find_job(tx.connection, job_id)
 

@@ -16,9 +16,6 @@ from storage.job import Job, JobStatus, Lane, to_us
 from storage.runs import RunIntent
 from storage.transaction import Transaction
 
-DUE_PER_BATCH_MAX = 500
-"""Jobs that become due or expire in one transaction; the rest follows in the next."""
-
 
 class Dispatch:
     """Turns QUEUED Jobs and reservations into runs. `draining`: nothing starts any more."""
@@ -39,8 +36,8 @@ class Dispatch:
 
     def dispatch(self, tx: Transaction, effects: list[Message]) -> None:
         """Promote, expire, then fill the free slots: reservations first, then the queue."""
-        jobs.promote_due(tx, DUE_PER_BATCH_MAX)
-        jobs.skip_expired(tx, DUE_PER_BATCH_MAX)
+        jobs.promote_due(tx)
+        jobs.skip_expired(tx)
         reservations.end_expired(tx)
         if self.draining:
             return

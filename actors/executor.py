@@ -6,7 +6,8 @@ directory and the processes that live. So being told twice, after any crash, doe
 Invariant: when `RunExited` is told, no process of the run is left.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -202,18 +203,13 @@ class Executor(Actor):
     async def _show(self, run: _Run, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
         await trio.sleep(SHOW_AFTER_S)
-        watch = self._inotify.watch(run.files.root)
-        self._watched[watch] = run
-        try:
+        with self._watching(run):
             # What was written before the directory was watched.
             await self._look_at(run)
             await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
             await trio.sleep(FENCE_AFTER_S)
             await self._runner.run(process.fence)
             await trio.sleep_forever()
-        finally:
-            del self._watched[watch]
-            self._inotify.unwatch(watch)
 
     async def _end_when_late(self, run: _Run, process: Process) -> None:
         await trio.sleep(max(0.0, run.intent.timeout_s - process.age_s()))
@@ -266,6 +262,22 @@ class Executor(Actor):
 
     # ---- files -------------------------------------------------------------------------------
 
+    @contextmanager
+    def _watching(self, run: _Run) -> Iterator[None]:
+        try:
+            watch = self._inotify.watch(run.files.root)
+        except OSError as error:
+            # The host's limit of watches: the report is read at the end, the log cut at the end.
+            log.warning("run not watched", run_id=run.intent.run_id, why=str(error))
+            yield
+            return
+        self._watched[watch] = run
+        try:
+            yield
+        finally:
+            del self._watched[watch]
+            self._inotify.unwatch(watch)
+
     async def _follow_files(self) -> None:
         with self._inotify:
             while True:
@@ -294,7 +306,12 @@ class Executor(Actor):
         limit_bytes = self._output_limit_bytes(run)
         if run.files.log_bytes() <= limit_bytes:
             return False
-        run.files.drop_middle(limit_bytes)
+        try:
+            run.files.drop_middle(limit_bytes)
+        except OSError as error:
+            # A file system without holes: the limit is kept by ending the run.
+            log.warning("log cannot be cut", run_id=run.intent.run_id, why=str(error))
+            return True
         job_type = self._types.get(run.intent.type)
         return job_type is not None and job_type.on_output_limit == "fail"
 

@@ -33,6 +33,7 @@ SHIM_NAME = "headway-shim"
 # $1 the exit file, $2 the working directory, then the argv.
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
 # words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
+# Only of SIGINT and SIGPIPE no shell says a word: these two are told as exit status 130 and 141.
 SHIM = """\
 exec 2>>"$1"
 trap : TERM INT HUP QUIT USR1 USR2
@@ -41,6 +42,7 @@ s=${s##*) }
 i=0
 while [ $i -lt 19 ]; do s=${s#* } i=$((i+1)); done
 cd "$2" || exit 1
+unset PWD OLDPWD
 shift 2
 echo "started $$ ${s%% *}" >&2
 (exec "$@" 2>&1)
@@ -53,8 +55,6 @@ KILL_POLL_S = 0.005
 REAP_PAUSE_S = 1.0
 FENCE_PASSES_MAX = 10
 PR_SET_CHILD_SUBREAPER = 36
-SILENT_SIGNALS = (signal.SIGINT, signal.SIGPIPE)
-"""Deaths of which no shell says a word; 128 + these is taken for the signal by convention."""
 
 
 class SpawnFailed(Exception):
@@ -159,7 +159,7 @@ def parse_exit_file(text: str) -> ExitRecord:
             spoke = False
         elif (match := re.fullmatch(r"exit (\d+)\n", line)) and pid is not None:
             code = int(match[1])
-            if code > 128 and (spoke or code - 128 in SILENT_SIGNALS):
+            if code > 128 and spoke:
                 return ExitRecord(pid=pid, start_ticks=start_ticks, signal=code - 128)
             return ExitRecord(pid=pid, start_ticks=start_ticks, exit_code=code)
         else:

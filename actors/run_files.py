@@ -12,12 +12,15 @@ that the run may have been started before.
 """
 
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from actors.process import ExitRecord, parse_exit_file
 from storage.job import Artifact, Progress
 
 REPORT_LINE_BYTES_MAX = 1024 * 1024
+EXIT_BYTES_MAX = 64 * 1024
 REPORT_READ_BYTES = 4 * 1024 * 1024
 MESSAGE_CHARACTERS_MAX = 1_000
 ARTIFACTS_MAX = 10_000
@@ -90,21 +94,21 @@ class RunFiles:
         return True
 
     def fill(self) -> None:
-        """Make what is in it; also where a crash came between the two. Files come when needed."""
+        """Make what is in it; also where a crash came between the two."""
         for directory in (self.work, self.artifacts):
             with suppress(FileExistsError):
                 os.mkdir(directory, 0o700)
+        os.close(os.open(self.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def exit_record(self) -> ExitRecord:
         """What the shim has said."""
-        try:
-            return parse_exit_file(self.exit.read_text(errors="replace"))
-        except FileNotFoundError:
-            return ExitRecord()
+        with suppress(OSError), open_regular(self.exit) as file:
+            return parse_exit_file(file.read(EXIT_BYTES_MAX).decode(errors="replace"))
+        return ExitRecord()
 
     def last_log_line(self) -> str:
         """The end of the output, where the shim's shell says why it could not start a program."""
-        with suppress(FileNotFoundError), self.log.open("rb") as file:
+        with suppress(OSError), open_regular(self.log) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 500))
             if lines := file.read().decode(errors="replace").splitlines():
                 return lines[-1]
@@ -112,8 +116,8 @@ class RunFiles:
 
     def log_bytes(self) -> int:
         """How much the program has written so far."""
-        with suppress(FileNotFoundError):
-            return os.stat(self.log).st_size
+        with suppress(OSError):
+            return os.lstat(self.log).st_size
         return 0
 
     def log_is_cut(self) -> bool:
@@ -121,23 +125,24 @@ class RunFiles:
         return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
 
     def read_report(self) -> bool:
-        """Take in the lines that were added; whether one of them changed the progress."""
-        state = self.report_state
-        before = state.progress
-        try:
-            with self.report.open("rb") as file:
-                file.seek(state.offset)
-                data = file.read(REPORT_READ_BYTES)
-        except FileNotFoundError:
-            return False
+        """Take in the lines that were added; whether they changed the progress."""
+        before = self.report_state.progress
+        with suppress(OSError), open_regular(self.report) as file:
+            file.seek(self.report_state.offset)
+            while self._take_lines(file.read(REPORT_READ_BYTES)):
+                file.seek(self.report_state.offset)
+        return self.report_state.progress != before
+
+    def _take_lines(self, data: bytes) -> bool:
+        """Take in whole lines; whether there may be more of them."""
         complete = data.rfind(b"\n") + 1
         if complete == 0 and len(data) > REPORT_LINE_BYTES_MAX:
             log.warning("report line too long", run_id=self.root.name)
             complete = len(data)
-        state.offset += complete
+        self.report_state.offset += complete
         for line in data[:complete].splitlines():
             self._take(line)
-        return state.progress != before
+        return complete > 0 and len(data) == REPORT_READ_BYTES
 
     def _take(self, line: bytes) -> None:
         try:
@@ -150,7 +155,7 @@ class RunFiles:
                 self.report_state.progress = _progress(entry)
             if "result" in entry:
                 self.report_state.result = to_json(entry["result"]).decode()
-        except ValueError as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             log.warning("report line ignored", run_id=self.root.name, why=str(error))
 
     def list_artifacts(self) -> tuple[Artifact, ...]:
@@ -160,12 +165,27 @@ class RunFiles:
             if len(found) == ARTIFACTS_MAX:
                 log.warning("artifacts cut", run_id=self.root.name, kept=ARTIFACTS_MAX)
                 break
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = os.fstat(file.fileno()).st_size
-            name = path.relative_to(self.artifacts).as_posix()
-            found.append(Artifact(name=name, size_bytes=size, sha256=digest))
+            name = self._artifact_name(path)
+            try:
+                with open_regular(path) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    size = os.fstat(file.fileno()).st_size
+            except OSError as error:
+                log.warning("artifact left out", run_id=self.root.name, name=name, why=str(error))
+            else:
+                found.append(Artifact(name=name, size_bytes=size, sha256=digest))
         return tuple(sorted(found, key=lambda artifact: artifact.name))
+
+    def find_artifact(self, name: str) -> Path | None:
+        """The file that `list_artifacts` calls so; only one that lies where it seems to lie."""
+        path = self.artifacts / name
+        if path.is_file() and os.path.realpath(path) == os.path.join(
+            os.path.realpath(self.root), "artifacts", name
+        ):
+            return path
+        return next(
+            (p for p in _files_below(self.artifacts) if self._artifact_name(p) == name), None
+        )
 
     def has_artifacts(self) -> bool:
         """Whether there is anything to list."""
@@ -173,13 +193,18 @@ class RunFiles:
             return any(True for _ in entries)
         return False
 
+    def _artifact_name(self, path: Path) -> str:
+        """Its path below artifacts/; bytes that are not UTF-8 are shown as in `\\xff`."""
+        name = os.fsencode(path.relative_to(self.artifacts))
+        return name.decode(errors="backslashreplace")
+
     def drop_middle(self, limit_bytes: int) -> None:
         """Keep the first and the last half of `limit_bytes`; what lies between leaves the disk.
 
         The file keeps its length (fallocate(2), FALLOC_FL_PUNCH_HOLE), so the program goes on
         writing at its end and offsets stay true.
         """
-        with self.log.open("r+b") as file:
+        with open_regular(self.log, os.O_RDWR) as file:
             size = os.fstat(file.fileno()).st_size
             begin = -(-(limit_bytes // 2) // BLOCK_BYTES) * BLOCK_BYTES
             end = (size - limit_bytes // 2) // BLOCK_BYTES * BLOCK_BYTES
@@ -198,9 +223,22 @@ class RunFiles:
             shutil.rmtree(self.work, ignore_errors=True)
 
 
+def open_regular(path: Path, access: int = os.O_RDONLY) -> BufferedReader:
+    """Open a file that a program may have swapped for something else.
+
+    Raises:
+        OSError: it is not there, or a link, or no regular file (a FIFO would block us).
+    """
+    descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return open(descriptor, "rb")
+
+
 def log_hole(path: Path) -> tuple[int, int] | None:
     """(begin, end) of the dropped middle of a log, or None (lseek(2), SEEK_HOLE)."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             return None
@@ -214,6 +252,8 @@ def log_hole(path: Path) -> tuple[int, int] | None:
 
 
 def _files_below(directory: Path) -> Iterator[Path]:
+    if directory.is_symlink():
+        return
     for root, _directories, names in os.walk(directory):
         for name in names:
             path = Path(root, name)
@@ -230,5 +270,11 @@ def _progress(entry: dict[str, Any]) -> Progress:
         fraction = min(1.0, max(0.0, float(fraction)))
     return Progress(
         fraction=fraction,
-        message=None if message is None else str(message)[:MESSAGE_CHARACTERS_MAX],
+        message=None if message is None else _text(message),
     )
+
+
+def _text(message: object) -> str:
+    """Something that can be stored and shown, whatever the program wrote."""
+    text = message if isinstance(message, str) else to_json(message).decode()
+    return text[:MESSAGE_CHARACTERS_MAX].encode(errors="replace").decode()

@@ -121,6 +121,8 @@ def summary(type_name: str, samples: Sequence[_Sample], now: int) -> TypeMetrics
         wait_s=percentiles([sample.wait_s for sample in samples]),
         run_s=percentiles([sample.run_s for sample in samples]),
         runs_per_minute=len(samples) / span_s * 60 if span_s > 0 else 0.0,
+        wait_sum_s=sum(sample.wait_s for sample in samples),
+        run_sum_s=sum(sample.run_s for sample in samples),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -70,9 +70,16 @@ def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     refuse_newer(connection)
     connection.set_busy_timeout(10_000)
+    # SQLite's own lower() knows ASCII only.
+    connection.create_scalar_function("casefold", _casefold, 1, deterministic=True)
     for pragma in ("query_only = ON", "cache_size = -4000", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def _casefold(*texts: Any) -> Any:
+    (text,) = texts
+    return None if text is None else text.casefold()
 
 
 def migrations() -> list[tuple[int, str]]:

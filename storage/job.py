@@ -5,11 +5,12 @@ not allow; the SQL beside it repeats the old status in its WHERE clause. How a r
 `jobs.py` and `runs.py`.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -23,6 +24,9 @@ from pydantic_core import PydanticCustomError
 
 MAX_INT = 2**63 - 1
 """SQLite's largest integer; no number of the API may exceed it."""
+
+TIME_MAX_US = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, which is the last that a datetime can show."""
 
 PRIORITY_MAX = 100
 NAME_LENGTH_MAX = 200
@@ -85,17 +89,25 @@ def _json_time(value: object) -> object:
     return value
 
 
+def _storable(moment: datetime) -> datetime:
+    """The same moment in UTC, if it can be stored and shown again."""
+    us = to_us(moment)
+    if not 0 <= us <= TIME_MAX_US:
+        raise PydanticCustomError("time_range", "Input should be from 1970 to 9999 in UTC")
+    return from_us(us)
+
+
 # Text that people give: no control characters, since it ends up in terminals, headers and logs.
 Label = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 Labels = Annotated[dict[LabelKey, Label], Field(max_length=LABELS_MAX)]
 Name = Annotated[str, StringConstraints(max_length=NAME_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Priority = Annotated[int, BeforeValidator(_json_number), Field(ge=0, le=PRIORITY_MAX)]
-Slots = Annotated[int, BeforeValidator(_json_number), Field(ge=1, le=1024)]
+Priority = Annotated[int, Field(ge=0, le=PRIORITY_MAX), BeforeValidator(_json_number)]
+Slots = Annotated[int, Field(ge=1, le=1024), BeforeValidator(_json_number)]
 Seconds = Annotated[
-    float, BeforeValidator(_json_number), Field(gt=0, le=10 * 366 * 86_400), AllowInfNan(False)
+    float, Field(gt=0, le=10 * 366 * 86_400), AllowInfNan(False), BeforeValidator(_json_number)
 ]
-Time = Annotated[AwareDatetime, BeforeValidator(_json_time)]
+Time = Annotated[AwareDatetime, AfterValidator(_storable), BeforeValidator(_json_time)]
 
 
 class Model(BaseModel):
@@ -268,7 +280,7 @@ def to_us(moment: datetime) -> int:
 
 def from_us(us: int) -> datetime:
     """The aware UTC datetime of `us` microseconds since 1970-01-01."""
-    return datetime.fromtimestamp(us / 1_000_000, UTC)
+    return _EPOCH + timedelta(microseconds=us)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

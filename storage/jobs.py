@@ -247,26 +247,26 @@ def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
         tx.fact("job.progress", job_id=job_id, **progress.model_dump())
 
 
-def promote_due(tx: Transaction, limit: int) -> None:
-    """Make Jobs eligible whose `run_at` has come, earliest first, at most `limit` of them."""
+def promote_due(tx: Transaction) -> None:
+    """Make Jobs eligible whose `run_at` has come: all, since the last may be the most urgent."""
     due = tx.execute(
         "SELECT position, job_id FROM jobs INDEXED BY jobs_run_at"
         " WHERE status = 'QUEUED' AND deferred = 1"
-        " AND run_at <= ? ORDER BY run_at LIMIT ?",
-        (tx.now, limit),
+        " AND run_at <= ? ORDER BY run_at",
+        (tx.now,),
     ).fetchall()
     for position, job_id in due:
         tx.execute("UPDATE jobs SET deferred = 0 WHERE position = ?", (position,))
         tx.fact("job.due", job_id=job_id)
 
 
-def skip_expired(tx: Transaction, limit: int) -> None:
-    """Skip Jobs whose `expires_at` has come before a slot did, at most `limit` of them."""
+def skip_expired(tx: Transaction) -> None:
+    """Skip Jobs whose `expires_at` has come before a slot did: all, so that none can start."""
     expired = tx.execute(
         "SELECT job_id FROM jobs INDEXED BY jobs_expires_at"
         " WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
-        " AND expires_at <= ? ORDER BY expires_at LIMIT ?",
-        (tx.now, limit),
+        " AND expires_at <= ? ORDER BY expires_at",
+        (tx.now,),
     ).fetchall()
     for (job_id,) in expired:
         skip_queued(tx, job_id, "it expired before it could start")
@@ -342,8 +342,8 @@ def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
         where.append("position IN (SELECT position FROM job_labels WHERE label = ?)")
         bindings.append(label)
     if wanted.text:
-        where.append("(instr(lower(coalesce(name, '')), ?) OR instr(job_id, ?) OR instr(type, ?))")
-        bindings.extend([wanted.text.lower()] * 3)
+        where.append("(instr(casefold(name), ?) OR instr(job_id, ?) OR instr(type, ?))")
+        bindings.extend([wanted.text.casefold()] * 3)
     return where, bindings
 
 

@@ -240,7 +240,8 @@ def _read(parameter: Parameter, source: Request) -> Any:
             raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
         return parameter.default
     try:
-        return parameter.adapter.validate_strings(raw)
+        # Not `validate_strings`: pydantic takes no list there.
+        return parameter.adapter.validate_python(raw)
     except ValidationError as error:
         raise refusal_of(error, at=f"/{name}") from None
 

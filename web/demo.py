@@ -1,9 +1,10 @@
 """`headway demo`: research and stories on a running server, through the `Client` and nothing else.
 
-It doubles as an example of how the client is used. Whoever calls it starts and stops the server,
-and says what an `ApiError` or a `ServerUnreachable` means.
+It doubles as an example of how the client is used. Whoever calls it starts and stops the server.
 """
 
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic_core import from_json
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from storage.job import Job, JobRun, JobStatus
 from web.client import Client
+from web.exit_status import EXIT_DONE, EXIT_FAILED, exit_with
 from web.table import JobBars, clean, span
 
 TOPIC = "lighthouse"
@@ -21,8 +23,13 @@ ARTIFACT_BYTES_MAX = 1024 * 1024
 """What the demo prints of a file at most; a story has a few thousand."""
 
 
-def demo(url: str, console: Console) -> int:
-    """Run the demo against the server at `url`; 0 if both Jobs ended COMPLETED or SKIPPED."""
+@exit_with
+def demo(url: str, console: Console, data_dir: Path | None = None) -> int:
+    """Run the demo against the server at `url`; 0 if both Jobs ended COMPLETED or SKIPPED.
+
+    `data_dir` is the server's, if it is known and on this machine: files are then named by their
+    place on disk, and the commands at the end start a server on it first.
+    """
     with Client(url) as client:
         _say(console, f"First a Job that researches “{TOPIC}”, then one that tells stories.")
         # One after the other, whatever the server's concurrency: the stories want the card.
@@ -31,12 +38,12 @@ def demo(url: str, console: Console) -> int:
         params = {"max_stories": STORIES, "topic": TOPIC, "enable_dedup": True}
         story = _run_job(client, client.submit("story", params, name="stories"), console)
         if research.status == JobStatus.COMPLETED:
-            _show_card(client, research, console)
+            _show_card(client, research, console, data_dir)
         if story.status == JobStatus.COMPLETED:
-            _show_story(client, story, console)
-        _show_next_steps(url, research, story, console)
+            _show_story(client, story, console, data_dir)
+    _show_next_steps(url, research, story, console, data_dir)
     good = (JobStatus.COMPLETED, JobStatus.SKIPPED)
-    return 0 if research.status in good and story.status in good else 1
+    return EXIT_DONE if research.status in good and story.status in good else EXIT_FAILED
 
 
 def _run_job(client: Client, job: Job, console: Console) -> Job:
@@ -71,7 +78,7 @@ def _tell_end(client: Client, job: Job, console: Console) -> None:
     _say(console, line)
 
 
-def _show_card(client: Client, job: Job, console: Console) -> None:
+def _show_card(client: Client, job: Job, console: Console, data_dir: Path | None) -> None:
     for artifact in client.artifacts(job.job_id):
         if not artifact.name.endswith(".json"):
             continue
@@ -80,10 +87,10 @@ def _show_card(client: Client, job: Job, console: Console) -> None:
         _say(console, f"\nThe card “{card.get('topic')}”, tags: {tags}")
         for passage in card.get("passages", [])[:1]:
             _say(console, f"  {passage['text']}\n  ({passage['source']})")
-        _say(console, f"Its file: {client.url}/jobs/{job.job_id}/artifacts/{artifact.name}")
+        _say(console, f"Its file: {_place(client, job, artifact.name, data_dir)}")
 
 
-def _show_story(client: Client, job: Job, console: Console) -> None:
+def _show_story(client: Client, job: Job, console: Console, data_dir: Path | None) -> None:
     names = [each.name for each in client.artifacts(job.job_id) if each.name.endswith(".md")]
     if not names:
         _say(console, "The Job left no story among its artifacts.")
@@ -92,32 +99,32 @@ def _show_story(client: Client, job: Job, console: Console) -> None:
     console.print()
     console.print(Markdown("\n".join(map(clean, text.splitlines()))))
     _say(console, f"{len(names)} of {STORIES} are new. Where they lie:")
-    places = _places(_run(client, job))
     for name in names:
-        place = places.get(name, f"{client.url}/jobs/{job.job_id}/artifacts/{name}")
-        _say(console, f"  {place}")
+        _say(console, f"  {_place(client, job, name, data_dir)}")
 
 
-def _show_next_steps(url: str, research: Job, story: Job, console: Console) -> None:
-    _say(console, "\nGo on with (while a server runs; `headway serve` starts one):")
+def _show_next_steps(
+    url: str, research: Job, story: Job, console: Console, data_dir: Path | None
+) -> None:
+    at = f" --url {url}" if data_dir is None else ""
+    serve = [] if data_dir is None else [f"headway serve --data-dir {quote(str(data_dir))} &"]
+    _say(console, "\nGo on with:")
     for command in (
-        f"headway show {story.job_id} --url {url}",
-        f"headway log {research.job_id} --url {url}",
-        f'headway submit story --param topic="{TOPIC}" --wait --url {url}',
-        f"headway list --url {url}",
+        *serve,
+        f"headway show {story.job_id}{at}",
+        f"headway log {research.job_id}{at}",
+        f"headway submit story --param topic={TOPIC} --wait{at}",
+        f"headway list{at}",
     ):
         _say(console, f"  {command}")
 
 
-def _places(run: JobRun | None) -> dict[str, str]:
-    """Where on disk each story lies, as far as the run's result says so."""
-    result: Any = run.result if run else None
-    stories = result.get("stories", []) if isinstance(result, dict) else []
-    return {
-        each["file"]: each["path"]
-        for each in stories
-        if isinstance(each, dict) and "path" in each and "file" in each
-    }
+def _place(client: Client, job: Job, name: str, data_dir: Path | None) -> str:
+    """Where an artifact is: on disk if that is known, and always over HTTP."""
+    run = _run(client, job)
+    if data_dir is not None and run is not None:
+        return str(data_dir / "runs" / run.run_id / "artifacts" / name)
+    return f"{client.url}/jobs/{job.job_id}/artifacts/{name}"
 
 
 def _run(client: Client, job: Job) -> JobRun | None:

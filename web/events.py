@@ -8,10 +8,10 @@ from pydantic_core import from_json
 from quart import Response
 
 from storage.events import facts_after
-from storage.job import from_us
+from storage.job import MAX_INT, from_us
 from storage.transaction import Fact
 from web.api import Api, Header, Query
-from web.log import HEARTBEAT_S, SSE, SSE_HEADERS, event
+from web.log import HEARTBEAT_S, SSE, SSE_HEADERS, event, event_number
 from web.services import Services
 
 FACTS_PER_READ_MAX = 1_000
@@ -31,15 +31,16 @@ def register(api: Api, services: Services) -> None:
     async def events(
         job_id: Annotated[str | None, Query("Only facts about this Job.")] = None,
         after: Annotated[
-            Annotated[int, Field(ge=0)] | None, Query("Begin behind this number; else: from now.")
+            Annotated[int, Field(ge=0, le=MAX_INT)] | None,
+            Query("Begin behind this number; else: from now."),
         ] = None,
         last_event_id: Annotated[
             str | None, Header("Last-Event-ID", "Go on behind this number.")
         ] = None,
     ) -> Response:
-        begin = services.feed.last_seq if after is None else after
-        if last_event_id is not None and last_event_id.isdecimal():
-            begin = int(last_event_id)
+        begin = event_number(last_event_id)
+        if begin is None:
+            begin = services.feed.last_seq if after is None else after
         stream = Stream(services, min(begin, services.feed.last_seq), job_id)
         response = Response(stream, headers=SSE_HEADERS)
         response.timeout = None

@@ -106,11 +106,14 @@ def register_submit(api: Api, services: Services) -> None:
         headers = {"Location": done.location or ""}
         if done.replayed:
             headers["Idempotent-Replayed"] = "true"
-        if done.response is not None and (done.replayed or wait_s is None):
+        if wait_s is None and done.response is not None:
             return Answer(body=done.response, headers=headers)
-        (job,) = done.jobs
-        if wait_s is not None:
-            job = await services.until_ended(job.job_id, wait_s)
+        job_id = headers["Location"].rpartition("/")[2]
+        if wait_s is None:
+            (job,) = done.jobs
+        else:
+            # Also of a replay: who asks again after a lost connection still wants to know.
+            job = await services.until_ended(job_id, wait_s)
             headers["Preference-Applied"] = f"wait={wait_s}"
         headers["ETag"] = f'"{job.version}"'
         return Answer(body=job_body(job, services.job_types), headers=headers)
@@ -262,7 +265,14 @@ def register_change(api: Api, services: Services) -> None:
         status=201,
         tag="jobs",
         summary="Queue a new Job like one that has ended",
-        refusals=("not_found", "wrong_state", "unknown_type", "invalid", "queue_full"),
+        refusals=(
+            "not_found",
+            "wrong_state",
+            "unknown_type",
+            "invalid",
+            "queue_full",
+            "storage_full",
+        ),
         headers={"Location": "the new Job", "ETag": "its version"},
     )
     async def retry_job(job_id: str) -> Answer[Job]:

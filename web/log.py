@@ -17,9 +17,9 @@ from pydantic import Field
 from pydantic_core import to_json
 from quart import Response
 
-from actors.run_files import log_hole
+from actors.run_files import RunFiles, log_hole, open_regular
 from storage.errors import Refusal
-from storage.job import TERMINAL
+from storage.job import MAX_INT, TERMINAL
 from storage.jobs import find_job
 from storage.runs import run_of_job
 from web.api import Api, Header, Query
@@ -51,9 +51,9 @@ class LogView:
     def open(cls, path: Path) -> "LogView":
         """Look at the file now; one that is not there is empty."""
         try:
-            size = path.stat().st_size
+            size = path.lstat().st_size
             hole = log_hole(path)
-        except FileNotFoundError:
+        except OSError:
             return cls(path, 0, b"", 0, 0)
         if hole is None:
             return cls(path, size, b"", size, 0)
@@ -81,7 +81,7 @@ class LogView:
         return out
 
     def _pread(self, offset: int, length: int) -> bytes:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             return os.pread(file.fileno(), length, offset)
 
 
@@ -101,7 +101,8 @@ def register(api: Api, services: Services) -> None:
     async def get_log(
         job_id: str,
         offset: Annotated[
-            Annotated[int, Field(ge=0)] | None, Query("Begin at this byte; past the end is empty.")
+            Annotated[int, Field(ge=0, le=MAX_INT)] | None,
+            Query("Begin at this byte; past the end is empty."),
         ] = None,
         accept: Annotated[str | None, Header("Accept", "`text/event-stream` follows.")] = None,
         last_event_id: Annotated[
@@ -111,9 +112,8 @@ def register(api: Api, services: Services) -> None:
     ) -> Response:
         find_job(services.reader, job_id)
         if accept is not None and SSE in accept:
-            begin = offset or 0
-            if last_event_id is not None and last_event_id.isdecimal():
-                begin = int(last_event_id)
+            begin = event_number(last_event_id)
+            begin = offset or 0 if begin is None else begin
             response = Response(Follow(services, job_id, begin), headers=SSE_HEADERS)
             response.timeout = None
             return response
@@ -137,8 +137,8 @@ def register(api: Api, services: Services) -> None:
         found = [] if run is None else [one for one in run.artifacts if one.name == name]
         path = None
         if run is not None and found:
-            path = services.runs_dir / run.run_id / "artifacts" / name
-        if path is None or not path.is_file():
+            path = RunFiles(services.runs_dir / run.run_id).find_artifact(name)
+        if path is None:
             raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
         size = path.stat().st_size
         response = ranged(LogView(path, size, b"", size, 0), range, None, guess_type(name))
@@ -242,7 +242,7 @@ class Follow:
 
     def _read(self) -> bytes | None:
         path = self._log_path()
-        if path is None or not path.exists():
+        if path is None or not path.is_file():
             return None
         text = ""
         if (hole := log_hole(path)) is not None and hole[0] <= self._offset < hole[1]:
@@ -251,7 +251,7 @@ class Follow:
         until = CHUNK_BYTES
         if hole is not None and self._offset < hole[0]:
             until = min(until, hole[0] - self._offset)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = os.pread(file.fileno(), until, self._offset)
         data = data[: len(data) - incomplete_utf8(data)] or data
         if not data and not text:
@@ -288,6 +288,13 @@ class Follow:
                 nursery.start_soon(heard)
                 await changed.wait()
                 nursery.cancel_scope.cancel()
+
+
+def event_number(last_event_id: str | None) -> int | None:
+    """The number in a Last-Event-ID header; None if there is none of ours."""
+    if last_event_id is None or not re.fullmatch(r"[0-9]{1,18}", last_event_id):
+        return None
+    return int(last_event_id)
 
 
 def incomplete_utf8(data: bytes) -> int:

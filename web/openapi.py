@@ -51,8 +51,7 @@ def _schemas(api: Api) -> tuple[dict[tuple[int, JsonSchemaMode], Any], dict[str,
     for route in api.routes:
         if route.result is not None:
             inputs.append((id(route.result), "serialization", route.result))
-        if route.body is not None:
-            inputs.append((id(route.body.adapter), "validation", route.body.adapter))
+        inputs += [(id(p.adapter), "validation", p.adapter) for p in route.parameters]
     found, rest = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
     return found, rest.get("$defs", {})
 
@@ -66,8 +65,11 @@ def _operation(route: Route, schemas: dict[tuple[int, JsonSchemaMode], Any]) -> 
     }
     if route.deprecated:
         operation["deprecated"] = True
-    if parameters := [_parameter(p) for p in route.parameters if not isinstance(p.source, Body)]:
-        operation["parameters"] = parameters
+    others = [p for p in route.parameters if not isinstance(p.source, Body)]
+    if others:
+        operation["parameters"] = [
+            _parameter(p, schemas[id(p.adapter), "validation"]) for p in others
+        ]
     if (body := route.body) is not None:
         assert isinstance(body.source, Body)
         operation["requestBody"] = {
@@ -77,14 +79,14 @@ def _operation(route: Route, schemas: dict[tuple[int, JsonSchemaMode], Any]) -> 
     return operation
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter, schema: dict[str, Any]) -> dict[str, Any]:
     source = parameter.source
     place = "path" if source is None else "header" if isinstance(source, Header) else "query"
     made: dict[str, Any] = {
         "name": parameter.wire_name,
         "in": place,
         "required": parameter.required,
-        "schema": parameter.adapter.json_schema(),
+        "schema": schema,
     }
     if source is not None and not isinstance(source, Body):
         made["description"] = source.description

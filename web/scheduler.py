@@ -15,6 +15,7 @@ from storage.job import (
     Seconds,
     Slots,
 )
+from storage.runs import running_intents
 from web.api import Answer, Api, Body
 from web.services import Services
 
@@ -81,11 +82,11 @@ def status_now(services: Services) -> SchedulerStatus:
 
 
 async def until_idle(services: Services, timeout_s: float) -> None:
-    """Return when no Job runs, or the time is over, or the server drains."""
+    """Return when nothing runs, or the time is over, or the server drains."""
     with trio.move_on_after(timeout_s):
         async with services.unless_draining():
             seq = services.feed.last_seq
-            while scheduler.running_job_ids(services.reader):
+            while running_intents(services.reader):
                 await services.feed.beyond(seq)
                 seq = services.feed.last_seq
 
@@ -93,7 +94,13 @@ async def until_idle(services: Services, timeout_s: float) -> None:
 def register_control(api: Api, services: Services) -> None:
     """Start, stop, status, metrics."""
 
-    @api.route("POST", "/scheduler/start", tag="scheduler", summary="Let Jobs start; idempotent")
+    @api.route(
+        "POST",
+        "/scheduler/start",
+        tag="scheduler",
+        summary="Let Jobs start; idempotent",
+        refusals=("storage_full",),
+    )
     async def start() -> SchedulerStatus:
         await services.ask(m.StartScheduler())
         return status_now(services)
@@ -103,7 +110,7 @@ def register_control(api: Api, services: Services) -> None:
         "/scheduler/stop",
         tag="scheduler",
         summary="Start no more Jobs; what runs goes on to its end; idempotent",
-        refusals=("invalid",),
+        refusals=("invalid", "storage_full"),
     )
     async def stop(body: Annotated[StopRequest, Body(optional=True)]) -> SchedulerStatus:
         await services.ask(m.StopScheduler())

@@ -211,7 +211,8 @@ class Figures:
             )
             for entry in self._measured:
                 values = entry.wait_s if name == "wait" else entry.run_s
-                family.add_metric([entry.type], count_value=entry.runs, sum_value=0)
+                total_s = entry.wait_sum_s if name == "wait" else entry.run_sum_s
+                family.add_metric([entry.type], count_value=entry.runs, sum_value=total_s)
                 for quantile, value in values.items():
                     family.add_sample(
                         f"headway_{name}_seconds",

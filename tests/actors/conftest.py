@@ -20,6 +20,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import messages as m
+from actors.actor import Mailbox
 from actors.clock import VirtualClock
 from actors.core import Core, Decision
 from actors.identity import Identity
@@ -29,6 +30,7 @@ from actors.runner import InlineRunner
 from headway import Headway, Seams
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
+from storage.invariants import Finding, verify
 from storage.job import Job, JobRun, NewJob
 from storage.jobs import find_job
 from storage.runs import find_run, run_of_job
@@ -120,6 +122,7 @@ class ImaginedProcess:
         self.started_at = trio.current_time()
         self.signals: list[tuple[str, float]] = []
         self.closed = 0
+        self.fenced = False
         self.ended = trio.Event()
         self._host = host
 
@@ -132,6 +135,9 @@ class ImaginedProcess:
 
     async def wait(self) -> None:
         await self.ended.wait()
+
+    def fence(self) -> None:
+        self.fenced = True
 
     def terminate(self) -> None:
         self.signals.append(("TERM", trio.current_time() - self._host.born))
@@ -190,6 +196,7 @@ class FakeHost:
         if program.spawn_error is not None:
             raise SpawnFailed(program.spawn_error)
         process = ImaginedProcess(self, launch, program, next(self._pids))
+        launch.log.touch()
         process.say(f"started {process.pid} {process.pid * 10}\n")
         self.processes.append(process)
         self._nursery.start_soon(self._live, process)
@@ -219,6 +226,9 @@ class FakeHost:
             if process.launch.run_id in run_ids:
                 await process.kill()
 
+    async def reap(self) -> None:
+        await trio.sleep_forever()
+
     def reboot(self) -> None:
         """The host goes down under everything: no process, no last word, another boot."""
         for process in self.living:
@@ -247,6 +257,28 @@ class House:
         self.services: Services
         self.headway: Headway
         self._random = random.Random(7)
+        self._reader: apsw.Connection | None = None
+
+    @property
+    def reader(self) -> apsw.Connection:
+        """A connection of the test's own, so that it may look also when no server lives."""
+        if self._reader is None:
+            self._reader = open_reader(self.path / DATABASE_NAME)
+        return self._reader
+
+    def mailbox(self, name: str) -> Mailbox:
+        """The mailbox of one of the actors, whichever."""
+        children = self.headway._supervisor._children
+        return next(child.mailbox for child in children if child.name == name)
+
+    async def lose(self, name: str) -> None:
+        """One of the actors falls silent, and nobody notices."""
+        self.headway._supervisor._lives[name].scope.cancel()
+        await self.settled()
+
+    def broken(self) -> list[Finding]:
+        """The invariants that do not hold."""
+        return [finding for finding in verify(self.reader) if finding.breaches]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Services]:
@@ -290,14 +322,14 @@ class House:
         return list((await self.services.ask(m.SubmitJobs(jobs=new))).jobs)
 
     def job(self, job: Job | str) -> Job:
-        return find_job(self.services.reader, job if isinstance(job, str) else job.job_id)
+        return find_job(self.reader, job if isinstance(job, str) else job.job_id)
 
     def run(self, job: Job | str) -> JobRun:
         """The run of a Job, or the run with this id."""
         key = job if isinstance(job, str) else job.job_id
         if key.startswith("run-"):
-            return find_run(self.services.reader, key)
-        run = run_of_job(self.services.reader, key)
+            return find_run(self.reader, key)
+        run = run_of_job(self.reader, key)
         assert run is not None
         return run
 
@@ -310,12 +342,12 @@ class House:
         await trio.testing.wait_all_tasks_blocked()
 
     def seqs(self) -> list[int]:
-        rows = self.services.reader.execute("SELECT seq FROM events ORDER BY seq")
+        rows = self.reader.execute("SELECT seq FROM events ORDER BY seq")
         return [seq for (seq,) in rows]
 
     def kinds(self, job: Job) -> list[str]:
         """What the facts say of a Job."""
-        rows = self.services.reader.execute(
+        rows = self.reader.execute(
             "SELECT kind FROM events WHERE job_id = ? ORDER BY seq", (job.job_id,)
         )
         return [kind for (kind,) in rows]
@@ -358,9 +390,11 @@ async def host(autojump_clock: MockClock) -> AsyncIterator[FakeHost]:
 
 
 @pytest.fixture
-async def house(host: FakeHost, data_dir: Path) -> House:
+async def house(host: FakeHost, data_dir: Path) -> AsyncIterator[House]:
     """The whole server without its port, on virtual time."""
-    return House(data_dir, host)
+    house = House(data_dir, host)
+    yield house
+    house.reader.close()
 
 
 # ---- the core by hand --------------------------------------------------------------------------

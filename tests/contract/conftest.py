@@ -327,6 +327,7 @@ class Server:
     eventually = staticmethod(eventually)
     is_alive = staticmethod(is_alive)
     read_events = staticmethod(read_events)
+    command = HEADWAY
     terminal = TERMINAL
     secret = SECRET
     grace_s = GRACE_S
@@ -355,8 +356,9 @@ class Server:
         self._log_from = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stderr.open("ab") as stderr, self.stdout.open("ab") as stdout:
             self.process = subprocess.Popen(
-                [HEADWAY, "serve", "--bind", "127.0.0.1:0", "--data-dir", self.data_dir]
-                + ["--config", self.config, *arguments],
+                [HEADWAY, "serve", "--data-dir", self.data_dir, "--config", self.config]
+                + (["--bind", "127.0.0.1:0"] if "--bind" not in arguments else [])
+                + [*arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

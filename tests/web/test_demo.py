@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +62,6 @@ class Fake:
     def __init__(self) -> None:
         self.status = {"research": "COMPLETED", "story": "COMPLETED"}
         self.runs = True
-        self.result: Any = None
         self.submitted: list[tuple[str, Any]] = []
 
     def answer(self, path: str, body: Any) -> bytes | dict[str, Any] | None:
@@ -93,7 +93,7 @@ class Fake:
         error = {"code": "timeout", "message": "it took longer than 900 s"}
         failed = self.status[kind] == "FAILED"
         status = {"status": self.status[kind], "error": error if failed else None}
-        return RUN | ids | status | {"result": self.result}
+        return RUN | ids | status
 
 
 @pytest.fixture
@@ -123,9 +123,9 @@ def fake() -> Iterator[tuple[Fake, str]]:
         thread.join()
 
 
-def play(url: str) -> tuple[int, str]:
+def play(url: str, data_dir: Path | None = None) -> tuple[int, str]:
     text = io.StringIO()
-    status = demo(url, Console(file=text, width=60))
+    status = demo(url, Console(file=text, width=60), data_dir)
     return status, text.getvalue()
 
 
@@ -147,10 +147,21 @@ def test_the_demo_shows_a_card_and_a_story(fake: tuple[Fake, str]) -> None:
     assert f"headway show job-story --url {url}" in text
 
 
-def test_the_demo_names_the_place_on_disk_if_the_result_does(fake: tuple[Fake, str]) -> None:
-    state, url = fake
-    state.result = {"stories": [{"file": "one.md", "path": "/data/library/stories/one.md"}]}
-    assert "  /data/library/stories/one.md\n" in play(url)[1]
+def test_the_demo_names_places_on_disk_if_it_knows_where(fake: tuple[Fake, str]) -> None:
+    _, url = fake
+    text = play(url, Path("/data dir"))[1]
+    assert "  /data dir/runs/run-1/artifacts/one.md\n" in text
+    assert "Its file: /data dir/runs/run-1/artifacts/card.json\n" in text
+    assert "  headway serve --data-dir '/data dir' &\n  headway show job-story\n" in text
+    assert url not in text
+
+
+def test_the_demo_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("web.connection.RETRY_DELAYS_S", ())
+    assert play("http://127.0.0.1:9")[0] == 3
+    assert "headway: no headway server answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
