@@ -111,6 +111,10 @@ class Program:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            code = None if self._process is None else self._process.poll()
+            end = "it was running" if code is None else f"it had ended with {code}"
+            error.add_note(f"{self.url}: {end}; it said: {self.said()[-2000:]}")
         self.stop()
 
 

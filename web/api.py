@@ -201,9 +201,17 @@ def _view(route: Route) -> Callable[..., Awaitable[Response]]:
     body_parameter = route.body
     others = tuple(p for p in route.parameters if p.source is not None and p is not body_parameter)
 
+    queries = {p.wire_name for p in others if isinstance(p.source, Query)}
+
     async def view(**path: str) -> Response:
         arguments: dict[str, Any] = dict(path)
         try:
+            if queries and (unknown := sorted(set(request.args) - queries)):
+                faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
+                raise Refusal("invalid", f"it takes {', '.join(sorted(queries))}", faults)
+            if body_parameter is None and "Content-Length" in request.headers:
+                # Not wanted, but read: what stays on the line would end the connection.
+                await request.get_data()
             for parameter in others:
                 arguments[parameter.name] = _read(parameter, request)
             if body_parameter is not None:

@@ -88,15 +88,18 @@ class Guard:
             return
         self.requests += 1
         try:
-            if (refusal := self._check(scope["headers"])) is not None:
+            if (refusal := self._check(scope["raw_path"], scope["headers"])) is not None:
                 await _send_problem(send, refusal)
             else:
                 await self.app(scope, receive, self._closing(send))
         finally:
             self.requests -= 1
 
-    def _check(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    def _check(self, target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         hosts = [value for name, value in headers if name == b"host"]
+        if b"://" in target and not target.startswith(b"/"):
+            # An absolute target's authority counts, not the Host header (RFC 9112, 3.2.2).
+            hosts = [target.partition(b"://")[2].partition(b"/")[0]]
         origins = [value for name, value in headers if name == b"origin"]
         host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
         if _hostname(host) not in self._names:

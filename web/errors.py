@@ -12,6 +12,7 @@ from storage.errors import Code, Fault, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
 FAULTS_MAX = 100
+TEXT_MAX = 1_000
 
 STATUS: dict[Code, tuple[int, str]] = {
     "malformed_json": (400, "The body is not acceptable JSON"),
@@ -95,13 +96,20 @@ def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, 
         "type": f"urn:headway:problem:{code}",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": shortened(detail),
         "code": code,
     }
     if faults:
-        problem["errors"] = [{"pointer": f.pointer, "message": f.message} for f in faults]
+        problem["errors"] = [
+            {"pointer": shortened(f.pointer), "message": shortened(f.message)} for f in faults
+        ]
     # A refused request may have held anything, and the answer must be UTF-8 all the same.
     return to_json(problem, inf_nan_mode="strings")
+
+
+def shortened(text: str) -> str:
+    """What a client sent may be repeated to it, but not at length."""
+    return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
 
 
 def _pointer(detail: ErrorDetails) -> str:

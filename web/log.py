@@ -224,9 +224,10 @@ class Follow:
         await trio.lowlevel.checkpoint()
         # The status is read first: what was written before the end is read after it.
         job = find_job(self._services.reader, self._job_id)
-        if (data := self._read()) is not None:
+        is_over = job.status in TERMINAL
+        if (data := self._read(to_the_end=is_over)) is not None:
             return data
-        if job.status in TERMINAL:
+        if is_over:
             self._over = True
             return event("end", {"status": job.status.value})
         if self._services.draining.is_set():
@@ -240,7 +241,7 @@ class Follow:
         run = run_of_job(self._services.reader, self._job_id)
         return None if run is None else self._services.runs_dir / run.run_id / "log"
 
-    def _read(self) -> bytes | None:
+    def _read(self, *, to_the_end: bool) -> bytes | None:
         path = self._log_path()
         if path is None or not path.is_file():
             return None
@@ -253,7 +254,9 @@ class Follow:
             until = min(until, hole[0] - self._offset)
         with open_regular(path) as file:
             data = os.pread(file.fileno(), until, self._offset)
-        data = data[: len(data) - incomplete_utf8(data)] or data
+        if not to_the_end or len(data) == until:
+            # The rest of a character that is written in pieces comes with the next event.
+            data = data[: len(data) - incomplete_utf8(data)]
         if not data and not text:
             return None
         self._offset += len(data)

@@ -12,7 +12,6 @@ from storage.job import (
     Reservation,
     SchedulerConfig,
     SchedulerStatus,
-    Seconds,
     Slots,
 )
 from storage.runs import running_intents
@@ -39,7 +38,7 @@ class ReservationRequest(BaseModel):
     """How long the slot is held, counted from when it is free."""
 
     model_config = ConfigDict(extra="forbid")
-    ttl_s: Annotated[Seconds, Field(le=86_400)]
+    ttl_s: Annotated[float, Field(gt=0, le=86_400, strict=True, allow_inf_nan=False)]
 
 
 class ReservationList(BaseModel):

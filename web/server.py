@@ -61,7 +61,10 @@ class Connection(TCPServer):
         elif isinstance(event, Updated):
             self.set_idle(event.idle)
         elif isinstance(event, Closed):
-            await super().protocol_send(event)
+            # Quart cancels the task that brings this: the end of the stream tells it that the
+            # client has gone. The socket must be closed all the same.
+            with trio.CancelScope(shield=True):
+                await super().protocol_send(event)
 
     def set_idle(self, idle: bool) -> None:
         """Arm or disarm the idle deadline."""
@@ -86,10 +89,15 @@ class Connection(TCPServer):
                 await self.protocol.handle(Closed())
 
     async def _read_data(self) -> None:
+        self.protocol.protocol._check_protocol = _stay_http1  # type: ignore[method-assign,union-attr]
         with self._idle_scope:
             await super()._read_data()
         if self._idle_scope.cancelled_caught:
             await self.protocol.handle(Closed())
+
+
+async def _stay_http1(_: Any) -> None:
+    """In place of a switch to HTTP/2 in clear text: an Upgrade is ignored (RFC 9110, 7.8)."""
 
 
 class Server:

@@ -501,7 +501,8 @@ class FailingFile(apsw.VFSFile):
         self._disk = disk
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
-        if self._disk.error is not None:
+        if self._disk.error is not None and self._disk.left > 0:
+            self._disk.left -= 1
             raise self._disk.error("as the test wants it")
         super().xWrite(data, offset)
 
@@ -513,6 +514,7 @@ class FailingDisk(apsw.VFS):
         super().__init__(name, "")
         self.name = name
         self.error: type[apsw.Error] | None = None
+        self.left = 1_000_000  # writes that will fail
 
     def xOpen(self, name: Any, flags: list[int]) -> FailingFile:  # noqa: N802 - SQLite's name
         return FailingFile(self, name, flags)

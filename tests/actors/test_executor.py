@@ -224,9 +224,6 @@ async def test_too_much_output_is_dropped_for_the_others(house: Any, program: An
         assert house.run(job).log.truncated
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the last report is read once, 4 MiB of it: a late result is lost"
-)
 async def test_a_late_result_behind_much_progress_is_kept(house: Any, program: Any) -> None:
     line = json.dumps({"message": "x" * 10_000}).encode() + b"\n"
     house.host.programs["a"] = program(lasts_s=0.01, report=line * 500 + b'{"result": 7}\n')
@@ -235,9 +232,6 @@ async def test_a_late_result_behind_much_progress_is_kept(house: Any, program: A
         assert house.run(await house.ended(job)).result == 7
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an artifact's name that is not UTF-8 crashes the scheduler, for ever"
-)
 async def test_no_artifact_can_end_the_server(house: Any, program: Any) -> None:
     house.host.programs["a"] = program(artifacts={"\udcff": b"x", "good": b"y"})
     async with house.running():

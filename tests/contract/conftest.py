@@ -343,7 +343,7 @@ class Server:
         self.stderr = directory / "stderr"
         self.stdout = directory / "stdout"
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client()
+        self.client = httpx.Client(verify=False)
         self.url = ""
         self.threads = ThreadPoolExecutor(max_workers=16)
 
@@ -371,7 +371,10 @@ class Server:
         self.spawn(*arguments, environ=environ)
         self.url = eventually(self._announced, "the server says where it listens")
         self.client = httpx.Client(
-            base_url=self.url, timeout=DEADLINE_S, event_hooks={"response": [self._inspect]}
+            base_url=self.url,
+            timeout=DEADLINE_S,
+            event_hooks={"response": [self._inspect]},
+            verify=False,  # loading certificates takes longer than most tests
         )
         if not Server.documented:
             Server.documented = documented(self.client.get("/openapi.json").json())

@@ -1,12 +1,8 @@
 """Cancelling what runs: the whole tree goes, in time."""
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 KILL_GRACE_S = 0.5  # of the type `stubborn`
 
@@ -59,16 +55,12 @@ def test_nothing_is_left_of_a_tree_that_ignores_term_and_forks_daemons(server: A
     assert server.run("ok")["status"] == "COMPLETED"
 
 
-def test_a_daemon_that_hides_its_environment_is_found_where_there_are_cgroups(server: Any) -> None:
+def test_a_daemon_that_hides_its_environment_is_found_too(server: Any) -> None:
     job_id = server.submit("hidden")["job_id"]
-    output = server.eventually(lambda: server.output(job_id), "the daemon is there")
-    daemon = int(output.split()[0])
-    held = server.run_of(job_id)["run_id"] in Path(f"/proc/{daemon}/cgroup").read_text()
+    daemon = int(server.until_printed(job_id, b"\n").split()[0])
+    assert server.is_alive(daemon)
     server.client.post(f"/jobs/{job_id}/cancel")
     assert server.until(job_id)["status"] == "CANCELLED"
-    if not held:
-        os.kill(daemon, signal.SIGKILL)
-        pytest.skip("this host has no writable control groups")
     assert not server.is_alive(daemon)
 
 

@@ -147,7 +147,7 @@ class Life(RuleBasedStateMachine):
     @rule(seconds=st.integers(0, 2))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds * S
-        jobs.promote_due(self.tx(), 2)
+        jobs.promote_due(self.tx())
 
     @invariant()
     def kept_equals_counted(self) -> None:
