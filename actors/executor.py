@@ -155,7 +155,7 @@ class Executor(Actor):
                 await self._host.sweep(frozenset({run.intent.run_id}))
             return None
         # Neither a word of the shim nor a process: never started. Now, under the same id.
-        run.files.fill()
+        run.files.begin_anew()
         return None if run.stop.is_set() else self._launch(run)
 
     def _launch(self, run: _Run) -> Process:

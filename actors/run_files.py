@@ -100,6 +100,11 @@ class RunFiles:
                 os.mkdir(directory, 0o700)
         os.close(os.open(self.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
+    def begin_anew(self) -> None:
+        """Ready for a first start that an earlier server only intended."""
+        self.exit.unlink(missing_ok=True)  # a line that was torn off would swallow the next
+        self.fill()
+
     def exit_record(self) -> ExitRecord:
         """What the shim has said."""
         with suppress(OSError), open_regular(self.exit) as file:
@@ -178,11 +183,9 @@ class RunFiles:
 
     def find_artifact(self, name: str) -> Path | None:
         """The file that `list_artifacts` calls so; only one that lies where it seems to lie."""
-        path = self.artifacts / name
-        if path.is_file() and os.path.realpath(path) == os.path.join(
-            os.path.realpath(self.root), "artifacts", name
-        ):
-            return path
+        seeming = f"{os.path.realpath(self.root)}/artifacts/{name}"
+        if os.path.isfile(seeming) and os.path.realpath(seeming) == seeming:
+            return Path(seeming)
         return next(
             (p for p in _files_below(self.artifacts) if self._artifact_name(p) == name), None
         )

@@ -53,16 +53,20 @@ class Connection:
     """One keep-alive connection to a server on this machine. A context manager."""
 
     def __init__(self, url: str) -> None:
-        address = address_of(url)
-        self._host = f"{address[0]}:{address[1]}"
-        self._socket = socket.create_connection(address, timeout=TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = address_of(url)
+        self._host = f"{self._address[0]}:{self._address[1]}"
+        self._socket = self._open()
 
     def __enter__(self) -> "Connection":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def _open(self) -> socket.socket:
+        made = socket.create_connection(self._address, timeout=TIMEOUT_S)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
 
     def send(self, method: str, path: str, extra: dict[str, str] | None = None) -> None:
         """Send a request whose answer is read elsewhere, or never."""
@@ -93,6 +97,10 @@ class Connection:
             if not piece:
                 raise Unexpected(f"{method} {path}: the server closed the connection")
             data += piece
+        if b"\r\nconnection: close" in data[: head[1]].lower():
+            # Hypercorn closes a connection after its thousandth request.
+            self._socket.close()
+            self._socket = self._open()
         if head[0] != status:
             raise Unexpected(f"{method} {path}: {head[0]} {data[head[1] :][:500]!r}")
         return data[head[1] :]

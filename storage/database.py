@@ -56,6 +56,7 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
         apsw.Error: SQLite cannot open or read it.
     """
     connection = apsw.Connection(str(path), vfs=vfs)
+    add_functions(connection)
     refuse_newer(connection)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -68,13 +69,17 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     """A connection that cannot write, whatever is asked of it."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    add_functions(connection)
     refuse_newer(connection)
     connection.set_busy_timeout(10_000)
-    # SQLite's own lower() knows ASCII only.
-    connection.create_scalar_function("casefold", _casefold, 1, deterministic=True)
     for pragma in ("query_only = ON", "cache_size = -4000", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def add_functions(connection: apsw.Connection) -> None:
+    """Add `casefold`, since SQLite's own lower() knows ASCII only."""
+    connection.create_scalar_function("casefold", _casefold, 1, deterministic=True)
 
 
 def _casefold(*texts: Any) -> Any:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +369,10 @@ class Server:
     def start(self, *arguments: str, environ: dict[str, str] | None = None) -> "Server":
         """Start it, and return when it is ready."""
         self.spawn(*arguments, environ=environ)
+        return self.await_ready()
+
+    def await_ready(self) -> "Server":
+        """Return when it listens."""
         self.url = eventually(self._announced, "the server says where it listens")
         self.client = httpx.Client(
             base_url=self.url,
@@ -446,7 +450,7 @@ class Server:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.threads.shutdown()
-        if check:
+        if check and self.stderr.exists():
             self.check()
 
     def check(self) -> None:
@@ -731,11 +735,33 @@ def _deadline() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture(scope="session")
+def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+    """Gives a server that is up already: while a test runs, the next one's server starts.
+
+    A start takes a second of one processor, and a test leaves the other one idle.
+    """
+    spares: list[Server] = []
+
+    def spare() -> None:
+        spares.append(Server(tmp_path_factory.mktemp("server")))
+        spares[-1].spawn()
+
+    def take() -> Server:
+        taken = spares.pop()
+        spare()
+        return taken.await_ready()
+
+    spare()
+    yield take
+    for unused in spares:
+        unused.kill()
+
+
 @pytest.fixture(scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
-    with lives(server, lambda: True):
-        yield server.start()
+def _shared(_next_server: Callable[[], Server]) -> Iterator[Server]:
+    with lives(_next_server(), lambda: True) as server:
+        yield server
 
 
 @pytest.fixture
@@ -746,29 +772,31 @@ def server(_shared: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def launch(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
-    """Servers of the test's own: `launch()`; `launch(server_settings, types, …)` for others.
+def launch(
+    tmp_path: Path, request: pytest.FixtureRequest, _next_server: Callable[[], Server]
+) -> Iterator[Callable[..., Server]]:
+    """Servers of the test's own: `launch()`, or with settings, tables or arguments.
 
     What they leave is checked, except after a test that is known to fail.
     """
-    known = request.node.get_closest_marker("xfail") is not None
-    open_servers: list[Any] = []
+    is_known = request.node.get_closest_marker("xfail") is not None
+    with ExitStack() as stack:
 
-    def make(settings: str = "", more: str = "", *arguments: str, start: bool = True) -> Server:
-        config = CONFIG.replace("[server]\n", f"[server]\n{settings}\n") + more
-        manager = lives(Server(tmp_path / f"server-{len(open_servers)}", config), lambda: not known)
-        made = manager.__enter__()
-        open_servers.append(manager)
-        return made.start(*arguments) if start else made
+        def make(
+            settings: str = "", tables: str = "", *arguments: str, start: bool = True
+        ) -> Server:
+            if start and not (settings or tables or arguments):
+                return stack.enter_context(lives(_next_server(), lambda: not is_known))
+            config = CONFIG
+            for line in settings.splitlines():
+                key = re.escape(line.partition(" = ")[0])
+                config = re.sub(rf"^{key} = .*\n", "", config, count=1, flags=re.M)
+            config = config.replace("[server]\n", f"[server]\n{settings}\n") + tables
+            made = Server(tmp_path / f"server-{len(living)}", config)
+            stack.enter_context(lives(made, lambda: not is_known))
+            return made.start(*arguments) if start else made
 
-    yield make
-    errors = []
-    for manager in open_servers:
-        try:
-            manager.__exit__(None, None, None)
-        except AssertionError as error:
-            errors.append(error)
-    assert not errors, errors
+        yield make
 
 
 @pytest.fixture

@@ -14,6 +14,10 @@ import pytest
 PROMPT_S = 2.9
 """An end with nothing to wait for: well below the grace of 3 s, however busy the machine."""
 
+ENDS = """
+SELECT j.job_id, j.status, r.error_code FROM jobs AS j JOIN job_runs AS r ON r.job_id = j.job_id
+"""
+
 
 def terminate(server: Any, timeout_s: float) -> float:
     """SIGTERM; how long it took to end with 0."""
@@ -27,7 +31,7 @@ def terminate(server: Any, timeout_s: float) -> float:
 def test_a_running_job_finishes_within_the_grace(
     launch: Callable[..., Any], gate: Any, number: int
 ) -> None:
-    server = launch("", "", *(["--bind", "localhost:0"] if number == signal.SIGINT else []))
+    server = launch()
     running = server.hold(gate)["job_id"]
     waiting = server.submit("ok", priority=100)["job_id"]
     server.signal(number)
@@ -35,39 +39,25 @@ def test_a_running_job_finishes_within_the_grace(
     gate.open()
     assert server.wait(server.grace_s) == 0
     assert not server.processes()
-    server.start()
-    assert server.job(running)["status"] == "COMPLETED"
-    assert server.output(running) == b"opened\nclosed\n"
-    run = server.run_of(running)
-    assert run["finished_at"] < server.status()["started_at"]
-    assert server.until(waiting)["started_at"] > server.status()["started_at"]
+    rows = server.rows("SELECT job_id, status FROM jobs ORDER BY position")
+    assert rows == [(running, "COMPLETED"), (waiting, "QUEUED")]
+    (log,) = server.data_dir.glob("runs/*/log")
+    assert log.read_bytes() == b"opened\nclosed\n"
 
 
 def test_a_program_that_is_longer_than_the_grace_is_interrupted(
     launch: Callable[..., Any], gate: Any
 ) -> None:
-    server = launch(start=False)
-    server.config.write_text(
-        server.config.read_text().replace("shutdown_grace_s = 3", "shutdown_grace_s = 0.5")
-    )
-    server.start()
+    server = launch("shutdown_grace_s = 0.5")
     running = server.hold(gate)["job_id"]
     took_s = terminate(server, 0.5 + 0.3 + 2)  # the grace, the type's kill_grace_s, and some
     assert took_s >= 0.5
     assert not server.processes()
-    server.start()
-    job = server.job(running)
-    assert job["status"] == "FAILED"
-    assert server.run_of(running)["error"]["code"] == "interrupted"
-    assert server.output(running) == b"opened\n"
+    assert server.rows(ENDS) == [(running, "FAILED", "interrupted")]
 
 
 def test_a_second_signal_ends_the_patience(launch: Callable[..., Any]) -> None:
-    server = launch("", "", start=False)
-    server.config.write_text(
-        server.config.read_text().replace("shutdown_grace_s = 3", "shutdown_grace_s = 60")
-    )
-    server.start()
+    server = launch("shutdown_grace_s = 60")
     running = server.submit("stubborn")["job_id"]
     server.eventually(lambda: server.output(running).count(b"\n") == 4, "all have forked")
     server.signal(signal.SIGTERM)
@@ -77,8 +67,7 @@ def test_a_second_signal_ends_the_patience(launch: Callable[..., Any]) -> None:
     assert server.wait(3) == 0
     assert time.monotonic() - begun < 3
     assert not server.processes()
-    server.start()
-    assert server.run_of(running)["error"]["code"] == "interrupted"
+    assert server.rows(ENDS) == [(running, "FAILED", "interrupted")]
 
 
 def test_detach_leaves_the_program_to_the_next_server(
@@ -187,10 +176,9 @@ def test_while_it_drains_it_says_so_and_starts_nothing(
             connection.close()
     gate.open()
     assert server.wait(server.grace_s) == 0
-    server.start()
-    assert server.job(running)["status"] == "COMPLETED"
-    if asked[2][0] == 201:
-        assert server.until(json.loads(asked[2][1])["job_id"])["status"] == "COMPLETED"
+    jobs = dict(server.rows("SELECT job_id, status FROM jobs"))
+    assert jobs.pop(running) == "COMPLETED"
+    assert jobs == ({json.loads(asked[2][1])["job_id"]: "QUEUED"} if asked[2][0] == 201 else {})
 
 
 def test_under_load_no_request_is_reset_and_no_answer_is_a_lie(

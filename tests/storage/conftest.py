@@ -51,6 +51,8 @@ def fresh(blank: bytes) -> Callable[[], apsw.Connection]:
         connection = apsw.Connection(":memory:")
         connection.deserialize("main", blank)
         connection.execute("PRAGMA foreign_keys = ON")
+        # As `open_reader` gives it to its connections.
+        connection.create_scalar_function("casefold", lambda text: text and text.casefold(), 1)
         return connection
 
     return fresh

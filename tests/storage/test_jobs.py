@@ -313,7 +313,7 @@ LISTED = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),
         st.sampled_from(list(JobStatus)),
-        st.sampled_from([None, "Blue Sea", "red"]),
+        st.sampled_from([None, "Blue Sea", "ÉTÉ 바다"]),
         st.dictionaries(st.sampled_from(["k", "m"]), st.sampled_from(["1", "2"])),
     ),
     max_size=10,
@@ -325,7 +325,7 @@ LISTED = st.lists(
     st.sets(st.sampled_from(list(JobStatus)), max_size=2),
     st.sets(st.sampled_from(["a", "b"]), max_size=1),
     st.sampled_from([(), ("k=1",), ("k=1", "m=2")]),
-    st.sampled_from([None, "SEA", "job-", "a", "%"]),
+    st.sampled_from([None, "SEA", "été", "바", "job-", "a", "%"]),
     st.sampled_from(["asc", "desc"]),
     st.integers(1, 4),
 )
@@ -348,7 +348,7 @@ def test_a_walk_meets_what_the_filter_names_once_and_in_order(
             job = put(Transaction(connection, now), type=type_, name=name, labels=given_labels)
         force(connection, job.job_id, status)
         found = any(
-            text is None or text.lower() in field.lower() for field in (name or "", job.job_id, type_)
+            text is None or text.casefold() in field.casefold() for field in (name or "", job.job_id, type_)
         )
         if (
             (not statuses or status in statuses)

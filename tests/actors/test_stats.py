@@ -1,0 +1,146 @@
+"""Figures from facts: percentiles, rates, and the same again after a restart."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import messages as m
+from actors.stats import RUNS_PER_TYPE_MAX, _Sample, percentiles, summary
+
+S = 1_000_000
+VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
+
+
+@given(VALUES)
+def test_percentiles_are_by_nearest_rank(values: list[float]) -> None:
+    found = percentiles(values)
+    for p in (50, 95, 99):
+        smallest = min(
+            value
+            for value in values
+            if sum(other <= value for other in values) * 100 >= p * len(values)
+        )
+        assert found[f"p{p}"] == smallest
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], {}),
+        ([7.0], {"p50": 7.0, "p95": 7.0, "p99": 7.0}),
+        ([float(n) for n in range(1, 101)], {"p50": 50.0, "p95": 95.0, "p99": 99.0}),
+        ([2.0, 1.0], {"p50": 1.0, "p95": 2.0, "p99": 2.0}),
+    ],
+)
+def test_percentiles_by_hand(values: list[float], expected: dict[str, float]) -> None:
+    assert percentiles(values) == expected
+
+
+def test_a_summary_counts_by_status_and_by_time() -> None:
+    samples = [
+        _Sample(finished_at=n * 10 * S, status=status, wait_s=n, run_s=2.0)
+        for n, status in enumerate(["COMPLETED", "FAILED", "COMPLETED"])
+    ]
+    made = summary("a", samples, now=60 * S)
+    assert (made.type, made.runs, made.by_status) == ("a", 3, {"COMPLETED": 2, "FAILED": 1})
+    assert made.runs_per_minute == pytest.approx(3)
+    assert (made.wait_sum_s, made.run_sum_s) == (3, 6)
+
+
+@pytest.mark.parametrize("now", [0, -5])
+def test_no_time_no_rate(now: int) -> None:
+    assert summary("a", [], now).runs_per_minute == 0
+    assert summary("a", [_Sample(0, "COMPLETED", 0, 0)], now).runs_per_minute == 0
+
+
+# ---- in the server -----------------------------------------------------------------------------
+
+
+async def measured(services: Any) -> dict[str, Any]:
+    return {entry.type: entry for entry in await services.stats.ask(m.GetMetrics())}
+
+
+async def some_history(house: Any, program: Any) -> None:
+    house.host.programs["a"] = program(lasts_s=4)
+    house.host.programs["b"] = program(lasts_s=2, exit_code=1)
+    for job in await house.submit("a", "a", "b"):
+        await house.ended(job)
+
+
+async def test_waiting_and_running_are_measured(house: Any, program: Any) -> None:
+    async with house.running() as services:
+        await some_history(house, program)
+        await house.settled()
+        found = await measured(services)
+        assert (found["a"].runs, found["b"].runs, found["one"].runs) == (2, 1, 0)
+        assert found["a"].wait_s == {"p50": 0.0, "p95": 4.0, "p99": 4.0}
+        assert found["a"].run_s == {"p50": 4.0, "p95": 4.0, "p99": 4.0}
+        assert (found["b"].wait_s["p50"], found["b"].by_status) == (8.0, {"FAILED": 1})
+        assert all(not math.isnan(entry.runs_per_minute) for entry in found.values())
+
+
+async def test_a_restart_rebuilds_what_was_measured(house: Any, program: Any) -> None:
+    async with house.running() as services:
+        await some_history(house, program)
+        await house.settled()
+        before = await measured(services)
+    async with house.running() as services:
+        after = await measured(services)
+    assert after == before
+
+
+async def test_a_crash_of_its_own_counts_nothing_twice(house: Any, program: Any) -> None:
+    async with house.running() as services:
+        await some_history(house, program)
+        await house.settled()
+        before = await measured(services)
+        await services.stats.tell(m.MomentCame())  # a bug: not for him
+        await house.settled()
+        assert await measured(services) == before
+        (job,) = await house.submit("b")
+        await house.ended(job)
+        await house.settled()
+        assert (await measured(services))["b"].runs == before["b"].runs + 1
+
+
+async def test_the_window_is_bounded(house: Any) -> None:
+    rows = RUNS_PER_TYPE_MAX + 50
+    async with house.running():
+        pass
+    from storage.database import open_writer, transaction
+
+    connection = open_writer(house.path / "headway.db")
+    with transaction(connection):
+        connection.executemany(
+            "INSERT INTO job_runs (run_id, type, lane, status, params_snapshot, argv, timeout_s,"
+            " boot_id, server_id, eligible_at, started_at, finished_at)"
+            " VALUES (?, 'a', 'direct', 'COMPLETED', '{}', '[]', 1, 'b', 's', 0, ?, ?)",
+            [(f"run-{n}", n * S, 2 * n * S) for n in range(rows)],
+        )
+    connection.close()
+    async with house.running() as services:
+        found = (await measured(services))["a"]
+    assert found.runs == RUNS_PER_TYPE_MAX
+    assert found.wait_s["p99"] == found.run_s["p99"]
+    assert min(found.wait_s.values()) >= 50  # the oldest have left
+
+
+async def test_the_last_runs_are_read_from_an_index(house: Any) -> None:
+    from actors.stats import last_runs
+
+    seen: list[str] = []
+
+    def trace(_: Any, sql: str, bindings: Any) -> bool:
+        seen.extend(
+            str(row[3]) for row in house.headway._writing.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)
+        )
+        return True
+
+    async with house.running() as services:
+        services.walker.exec_trace = trace
+        last_runs(services.walker, "a")
+        services.walker.exec_trace = None
+    assert any("USING INDEX job_runs_finished (type=?" in step for step in seen), seen
