@@ -20,7 +20,6 @@ from typing import Annotated
 
 import apsw
 import cyclopts
-import rich.console
 import structlog
 import trio
 
@@ -43,7 +42,6 @@ from storage.errors import DataDirectoryInUse, NewerDatabase, StorageFailed
 from storage.runs import running_intents
 from web.app import make_app
 from web.commands import register as register_client_verbs
-from web.demo import demo as run_demo
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
 from web.server import Server, listen, url_of
@@ -300,6 +298,11 @@ def serve_command(
 @app.command
 def demo(*, data_dir: DataDirOption = None) -> int:
     """Start a server on a free port, run a research Job and stories, show what came of them."""
+    # Here, since they cost `serve` a tenth of a second at its start and 10 MB.
+    import rich.console
+
+    from web.demo import demo as run_demo
+
     directory = (data_dir or Path("headway-demo")).absolute()
     command = [sys.executable, __file__, "serve", "--bind", "127.0.0.1:0"]
     environ = {**os.environ, "HEADWAY_SERVER__LOG_LEVEL": "error"}

@@ -151,6 +151,17 @@ def shop(host: LinuxHost, tmp_path: Path) -> Iterator[Workshop]:
         time.sleep(0.001)
 
 
+def open_descriptors() -> list[int]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            os.fstat(int(name))
+        except OSError:  # that of the listing itself
+            continue
+        found.append(int(name))
+    return found
+
+
 def lives(pid: int) -> bool:
     seen = tree.look(pid)
     return seen is not None and seen.lives
@@ -204,12 +215,26 @@ async def test_it_starts_in_its_own_directory_with_nothing_but_its_environment(
 
 
 async def test_it_inherits_no_descriptor_and_an_empty_input(shop: Workshop, tmp_path: Path) -> None:
-    leaky = os.open(tmp_path, os.O_RDONLY)
-    os.set_inheritable(leaky, False)
+    inherited = {fd for fd in open_descriptors() if fd > 2 and os.get_inheritable(fd)}
+    ours = os.open(tmp_path, os.O_RDONLY)
     await shop.end(shop.shell("cat; ls /proc/self/fd"))
-    os.close(leaky)
-    # 3 is the directory that `ls` itself reads.
-    assert shop.files("run-1").log.read_text().split() == ["0", "1", "2", "3"]
+    os.close(ours)
+    found = set(map(int, shop.files("run-1").log.read_text().split()))
+    # What this very process got from its parent is the next test's; one is the directory itself.
+    assert len(found - inherited - {0, 1, 2}) == 1
+
+
+@pytest.mark.xfail(
+    strict=True, reason="what the server itself inherited (a lock of its launcher's) is handed on"
+)
+async def test_it_inherits_nothing_of_the_servers_parent_either(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    from_parent = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(from_parent, True)
+    await shop.end(shop.shell("ls -l /proc/self/fd"))
+    os.close(from_parent)
+    assert f"-> {tmp_path}\n" not in shop.files("run-1").log.read_text()
 
 
 async def test_its_input_may_be_a_file(shop: Workshop, tmp_path: Path) -> None:
@@ -231,11 +256,27 @@ async def test_arguments_arrive_as_they_are(shop: Workshop) -> None:
     assert shop.files("run-1").log.read_text() == "|".join(words) + "|"
 
 
+async def disposition(shop: Workshop) -> dict[str, int]:
+    """Which signals a program blocks and ignores; 32 and 33 are the C library's own."""
+    await shop.end(shop.shell("grep -E '^Sig(Ign|Blk)' /proc/self/status"))
+    lines = shop.files("run-1").log.read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1], 16) & 0x7FFFFFFF for line in lines}
+
+
 async def test_signals_that_python_ignores_have_their_defaults(shop: Workshop) -> None:
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
-    await shop.end(shop.shell("grep -E '^Sig(Ign|Blk)' /proc/$$/status"))
-    for line in shop.files("run-1").log.read_text().splitlines():
-        assert int(line.split()[1], 16) == 0, line
+    assert await disposition(shop) == {"SigBlk": 0, "SigIgn": 0}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a server under nohup hands its ignored SIGHUP (in background SIGINT) on"
+)
+async def test_signals_that_the_servers_parent_ignores_have_their_defaults(shop: Workshop) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert await disposition(shop) == {"SigBlk": 0, "SigIgn": 0}
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +339,7 @@ async def test_kill_leaves_nothing(shop: Workshop, escape: str) -> None:
 @pytest.mark.parametrize("escape", list(ESCAPES))
 async def test_what_is_left_behind_ends_with_its_run(shop: Workshop, escape: str) -> None:
     script = ESCAPES[escape].replace("; wait", "").replace("; exec sleep 60", "")
-    process = shop.shell(script + "; exit 5")
+    process = shop.shell(script + "; while ! [ -s ../log ]; do sleep 0.002; done; exit 5")
     await shop.end(process)
     child = int(shop.files("run-1").log.read_text().split()[0])
     assert not lives(child)

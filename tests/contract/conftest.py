@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ HEADWAY = Path(sys.executable).with_name("headway")
 DEADLINE_S = 15.0
 """No single wait of a test takes longer, on the slowest machine that runs them."""
 TEST_DEADLINE_S = 60
-POLL_S = 0.01
+POLL_S = 0.005
 GRACE_S = 3.0
 SECRET = "hush-93c1f7d2-do-not-tell"
 SERVER_VARIABLE = "only-the-server-may-know-this"
@@ -61,6 +61,7 @@ CODES = {
     "unavailable": 503,
     "storage_full": 507,
 }
+ACCIDENTS = ("actor crashed", "request failed", "Traceback", "told in vain")
 RETRY_AFTER = {"queue_full", "rate_limited", "shutting_down", "unavailable"}
 
 CONFIG = r"""
@@ -322,7 +323,7 @@ class Gate:
 class Server:
     """One data directory, and the `headway serve` that lives on it now."""
 
-    documented: list[tuple[str, re.Pattern[str], set[str]]] = []
+    documented: ClassVar[list[tuple[str, re.Pattern[str], set[str]]]] = []
     # Test modules have fixtures only, so what they need stands here too.
     eventually = staticmethod(eventually)
     is_alive = staticmethod(is_alive)
@@ -456,10 +457,13 @@ class Server:
     def check(self) -> None:
         """The invariants of the database, and a log without crashes and secrets."""
         assert not self.breaches()
-        log = self.log() + self.stdout.read_text()
-        for word in ("actor crashed", "request failed", "Traceback", "told in vain"):
-            assert word not in log, log
-        assert SECRET not in log
+        assert self.is_sound(), self.log()
+        assert SECRET not in self.log() + self.stdout.read_text()
+
+    def is_sound(self) -> bool:
+        """Whether the log tells of no accident."""
+        log = self.log()
+        return not any(word in log for word in ACCIDENTS)
 
     def breaches(self) -> list[str]:
         """What `headway verify` would complain about."""
@@ -642,9 +646,7 @@ class Server:
         for claim in self.get("/scheduler/reservations")["reservations"]:
             if claim["kind"] == "hold":
                 self.client.delete(f"/scheduler/reservations/{claim['reservation_id']}")
-        for (job_id,) in self.rows(
-            "SELECT job_id FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"
-        ):
+        for (job_id,) in self.rows("SELECT job_id FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"):
             self.client.post(f"/jobs/{job_id}/cancel")
         types = dict.fromkeys(name for (name,) in self.rows("SELECT type FROM type_limits"))
         self.client.patch("/scheduler/config", json={"concurrency": None, "types": types})
@@ -695,12 +697,15 @@ def documented(document: Json) -> list[tuple[str, re.Pattern[str], set[str]]]:
 # ---- fixtures ----------------------------------------------------------------------------------
 
 living: list[Server] = []
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Print the log of every server that lives when a test fails."""
     report = yield
+    if call.excinfo is not None:  # also where that was expected
+        item.stash[FAILED] = True
     if report.failed:
         for server in living:
             if server.stderr.exists():
@@ -758,17 +763,47 @@ def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         unused.kill()
 
 
-@pytest.fixture(scope="module")
-def _shared(_next_server: Callable[[], Server]) -> Iterator[Server]:
-    with lives(_next_server(), lambda: True) as server:
-        yield server
+class Shared:
+    """The server that tests share. One that has seen a test fail is not trusted any longer."""
+
+    def __init__(self, take: Callable[[], Server]) -> None:
+        self._take = take
+        self._stack = ExitStack()
+        self._server: Server | None = None
+        self.is_sound = True
+
+    def get(self) -> Server:
+        if self._server is None:
+            self.is_sound = True
+            self._server = self._stack.enter_context(lives(self._take(), lambda: self.is_sound))
+        return self._server
+
+    def close(self) -> None:
+        self._server = None
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def _shared(_next_server: Callable[[], Server]) -> Iterator[Shared]:
+    shared = Shared(_next_server)
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def server(_shared: Server) -> Iterator[Server]:
-    """The module's server, idle, with its scheduler running. For tests that leave it alive."""
-    yield _shared
-    _shared.reset()
+def server(_shared: Shared, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that is idle, with its scheduler running, for tests that leave it alive."""
+    server = _shared.get()
+    yield server
+    try:
+        assert not request.node.stash.get(FAILED, False)
+        server.reset()
+        assert server.is_sound(), server.log()
+    except BaseException:
+        _shared.is_sound = False
+        _shared.close()
+        if not request.node.stash.get(FAILED, False):
+            raise
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def test_a_range_of_an_artifact(server: Any, job_id: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "../log", "..%2flog", "%2e%2e/log", "%2e%2e%2flog", "deep/../../log", "..%5clog", "../beside",
+        "../log", "..%2flog", "%2e%2e/log", "%2e%2e%2flog", "deep/../../log", "..%5clog",
+        "../beside",
         "..%2f..%2f..%2fheadway.db", "%2fetc%2fpasswd", "/etc/passwd", "link", "linked/passwd",
         "linked", "pipe", "deep", "deep/er", "", ".", "..", "plain.txt/", "plain.txt%00", "%ff",
         "plain.txt%00.json", "no-such",
@@ -78,11 +79,9 @@ def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_p
     assert server.client.get(f"/jobs/{job['job_id']}/artifacts/key").status_code == 404
 
 
-def test_a_name_that_is_no_unicode_harms_nobody(launch: Any) -> None:
-    server = launch()
-    script = "cd \"$HEADWAY_ARTIFACTS\"; echo > fine; echo > \"$(printf 'bad\\377')\""
+def test_a_name_that_is_no_unicode_harms_nobody(server: Any) -> None:
+    script = 'cd "$HEADWAY_ARTIFACTS"; echo > fine; echo > "$(printf \'bad\\377\')"'
     job = server.run("shell", {"script": script})
     assert job["status"] == "COMPLETED"
     names = [entry["name"] for entry in server.get(f"/jobs/{job['job_id']}/artifacts")["artifacts"]]
     assert "fine" in names
-    assert "actor crashed" not in server.log()

@@ -17,7 +17,8 @@ def send(server: Any, type: str, params: dict[str, Any]) -> Any:
     connection = server.connect()
     connection.sendall(
         f"POST /direct/{type} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
     )
     return closing(connection)
 

@@ -115,6 +115,7 @@ def test_both_old_endpoints_are_there_without_a_configuration(
     server = launch(start=False)
     server.config.write_text('[server]\ndata_dir = "unused"\n')
     server.start()
+    assert server.status()["scheduler_running"] is True, "a new database starts running"
     names = [entry["name"] for entry in server.get("/job-types")["job_types"]]
     assert sorted(names) == ["research", "story"]
     research = server.client.post("/jobs/research/trigger", json={"topic": "lighthouse"})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 
@@ -39,7 +40,7 @@ def test_one_runs_after_the_other(server: Any) -> None:
     ids = queue(server, [0] * 6)
     server.post("/scheduler/start")
     runs = [server.run_of(server.until(job_id)["job_id"]) for job_id in ids]
-    for before, after in zip(runs, runs[1:], strict=False):
+    for before, after in pairwise(runs):
         assert before["finished_at"] <= after["started_at"]
 
 

@@ -35,9 +35,7 @@ def kill_tree(server: Any, run_id: str) -> None:
     server.eventually(lambda: not server.processes(), "the tree is gone")
 
 
-def test_a_kill_in_the_middle_of_a_job_loses_nothing(
-    launch: Callable[..., Any], gate: Any
-) -> None:
+def test_a_kill_in_the_middle_of_a_job_loses_nothing(launch: Callable[..., Any], gate: Any) -> None:
     server = launch()
     server.run("ok")
     server.run("exit", {"code": 9})
@@ -150,7 +148,8 @@ def test_a_direct_run_ends_with_the_life_of_its_client(
     launch: Callable[..., Any], gate: Any
 ) -> None:
     server = launch()
-    call = server.background(server.client.post, "/direct/gate", json={"params": {"path": gate.path}})
+    body = {"params": {"path": gate.path}}
+    call = server.background(server.client.post, "/direct/gate", json=body)
     sql = "SELECT run_id FROM job_runs WHERE status = 'RUNNING'"
     ((run_id,),) = server.eventually(lambda: server.rows(sql), "it runs")
     server.eventually(server.processes, "its program is there")

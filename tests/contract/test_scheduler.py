@@ -28,7 +28,7 @@ def recount(server: Any) -> dict[str, int]:
     }
 
 
-def test_a_new_database_starts_running(server: Any) -> None:
+def test_the_status_of_an_idle_server(server: Any) -> None:
     status = server.status()
     assert set(status) == STATUS_FIELDS
     assert status["scheduler_running"] is True

@@ -234,7 +234,10 @@ def test_a_kill_under_load_loses_no_answer(launch: Callable[..., Any]) -> None:
     begun = threading.Event()
 
     def submit() -> None:
-        with httpx.Client(base_url=server.url, verify=False) as client, suppress(httpx.TransportError):
+        with (
+            httpx.Client(base_url=server.url, verify=False) as client,
+            suppress(httpx.TransportError),
+        ):
             while True:
                 accepted.append(client.post("/jobs", json={"type": "ok"}).json()["job_id"])
                 if len(accepted) > 150:

@@ -1,0 +1,150 @@
+"""What the tests of the web layer share: the actors without a port, and programs that wait."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors import messages as m
+from actors.clock import VirtualClock
+from actors.job_type import JobType
+from actors.process import ExitRecord, Launch
+from actors.runner import InlineRunner
+from headway import Headway, Seams
+from storage.job import Job, NewJob
+from web.services import Services
+from web.settings import ServerSettings, Settings
+
+
+def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """pytest-trio looks for a clock among a test's own arguments; here a fixture may want one."""
+    for item in items:
+        if "autojump_clock" in item.fixturenames:
+            item.add_marker(pytest.mark.trio(run=on_virtual_time), append=False)
+
+
+@pytest.fixture(scope="session")
+def silent_log() -> None:
+    """What is logged on purpose is nobody's news."""
+
+    def drop(*_: Any) -> Any:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop])
+
+
+class WaitingProcess:
+    """An imagined program that runs until the test ends it."""
+
+    pid = 1001
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self._ended = trio.Event()
+
+    def write(self, data: bytes) -> None:
+        with self.launch.log.open("ab") as file:
+            file.write(data)
+
+    def end(self, code: int = 0) -> None:
+        with self.launch.exit_file.open("a") as file:
+            file.write(f"exit {code}\n")
+        self._ended.set()
+
+    def age_s(self) -> float:
+        return 0.0
+
+    async def wait(self) -> None:
+        await self._ended.wait()
+
+    def fence(self) -> None: ...
+
+    def terminate(self) -> None:
+        self.end(143)
+
+    async def kill(self) -> None:
+        self._ended.set()
+
+    def close(self) -> None: ...
+
+
+class WaitingHost:
+    """Imagines programs that wait."""
+
+    boot_id = "boot-1"
+
+    def __init__(self) -> None:
+        self.processes: list[WaitingProcess] = []
+
+    def launch(self, launch: Launch) -> WaitingProcess:
+        launch.log.touch()
+        launch.exit_file.write_text("started 1001 1\n")
+        self.processes.append(WaitingProcess(launch))
+        return self.processes[-1]
+
+    def adopt(self, run_id: str, record: ExitRecord) -> None: ...
+
+    async def sweep(self, run_ids: frozenset[str]) -> None: ...
+
+    async def reap(self) -> None:
+        await trio.sleep_forever()
+
+
+@pytest.fixture
+def programs() -> WaitingHost:
+    """The programs that run, in `.processes`."""
+    return WaitingHost()
+
+
+@pytest.fixture
+def server_settings() -> dict[str, Any]:
+    """What a test wants in [server]: override this fixture."""
+    return {}
+
+
+@pytest.fixture
+async def services(
+    tmp_path: Path,
+    programs: WaitingHost,
+    server_settings: dict[str, Any],
+    silent_log: None,
+    autojump_clock: MockClock,
+) -> AsyncIterator[Services]:
+    """What handlers ask, with the real actors behind it, on virtual time."""
+    settings = Settings(
+        server=ServerSettings(data_dir=tmp_path, **server_settings),
+        job_types={"a": JobType.model_validate({"name": "a", "command": ["a"]})},
+    )
+    seams = Seams(
+        clock=VirtualClock(),
+        random_bytes=random.Random(7).randbytes,
+        writer=InlineRunner(),
+        walker=InlineRunner(),
+        files=InlineRunner(),
+        host=programs,  # type: ignore[arg-type]
+    )
+    async with Headway(settings, seams, {}).running() as services:
+        yield services
+
+
+@pytest.fixture
+def submit(services: Any) -> Callable[..., Awaitable[Job]]:
+    """Queue a Job of type a."""
+
+    async def submit(**fields: Any) -> Job:
+        new = NewJob(**{"type": "a", **fields})
+        (job,) = (await services.ask(m.SubmitJobs(jobs=(new,)))).jobs
+        await trio.testing.wait_all_tasks_blocked()
+        made: Job = job
+        return made
+
+    return submit

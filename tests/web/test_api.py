@@ -1,0 +1,203 @@
+"""The typed layer: annotations say where an argument comes from, and refusals become problems."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+from quart import Response
+from quart_trio import QuartTrio
+
+from storage.errors import Fault, Refusal
+from web.api import Answer, Api, Body, Header, Query
+from web.errors import STATUS
+
+
+class Thing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    size: Annotated[int, Field(ge=0)] = 0
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    common: dict[str, Any] = {"tag": "test", "summary": "for the test"}
+
+    @api.route("POST", "/things", status=201, **common)
+    async def make(body: Annotated[Thing, Body()]) -> Answer[Thing]:
+        return Answer(body, headers={"Location": f"/things/{body.name}"})
+
+    @api.route("POST", "/maybe", **common)
+    async def maybe(body: Annotated[dict[str, int], Body(optional=True)]) -> dict[str, int]:
+        return body
+
+    @api.route("GET", "/things/{thing_id}", **common)
+    async def get(
+        thing_id: str,
+        limit: Annotated[Annotated[int, Field(ge=1, le=9)], Query("how many")] = 5,
+        tag: Annotated[list[Literal["a", "b"]], Query("which")] = [],  # noqa: B006
+        word: Annotated[str | None, Header("X-Word", "a word")] = None,
+    ) -> dict[str, Any]:
+        return {"id": thing_id, "limit": limit, "tag": tag, "word": word}
+
+    @api.route("GET", "/needs", **common)
+    async def needs(q: Annotated[str, Query("needed")]) -> str:
+        return q
+
+    @api.route("GET", "/files/{name}", media=("text/plain",), **common)
+    async def file(name: str) -> Response:
+        return Response(name, headers={"Content-Type": "text/plain"})
+
+    @api.route("DELETE", "/things/{thing_id}", **common)
+    async def refuse(thing_id: str) -> Thing:
+        raise Refusal("wrong_state", "not now", (Fault("/a~b", "\udc80"),))
+
+    @api.route("GET", "/ready", **common)
+    async def ready() -> Answer[Thing]:
+        return Answer(body=b'{"ready": 1}', status=202)
+
+    return api
+
+
+@pytest.fixture
+def client(api: Api) -> Any:
+    app = QuartTrio("test", static_folder=None)
+    api.mount(app)
+    return app.test_client()
+
+
+async def ask(client: Any, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+    response = await client.open(path, method=method, **options)
+    body = await response.get_data()
+    is_json = "json" in response.headers.get("Content-Type", "")
+    return response.status_code, json.loads(body) if is_json else body, response.headers
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def test_a_body_is_validated_and_the_answer_written(client: Any) -> None:
+    status, body, headers = await ask(
+        client, "POST", "/things", data=b'{"name": "x", "size": 2}', headers=JSON
+    )
+    assert (status, body) == (201, {"name": "x", "size": 2})
+    assert headers["Location"] == "/things/x"
+    assert headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("data", "media", "status", "code"),
+    [
+        (b'{"name": "x"}', "text/plain", 415, "unsupported_media_type"),
+        (b'{"name": "x"}', "", 415, "unsupported_media_type"),
+        (b"{", "application/json", 400, "malformed_json"),
+        (b"", "application/json", 400, "malformed_json"),
+        (b"[]", "application/json", 422, "invalid"),
+        (b"{}", "application/json", 422, "invalid"),
+        (b'{"name": 1}', "application/json", 422, "invalid"),
+        (b'{"name": "x", "size": -1}', "application/json", 422, "invalid"),
+        (b'{"name": "x", "more": 1}', "application/json", 422, "invalid"),
+    ],
+)
+async def test_a_wrong_body_is_a_problem(
+    client: Any, data: bytes, media: str, status: int, code: str
+) -> None:
+    got, problem, headers = await ask(
+        client, "POST", "/things", data=data, headers={"Content-Type": media} if media else {}
+    )
+    assert (got, problem["status"], problem["code"]) == (status, status, code)
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+async def test_every_fault_has_its_place(client: Any) -> None:
+    data = b'{"size": "x", "a/b~c": 1}'
+    _, problem, _ = await ask(client, "POST", "/things", data=data, headers=JSON)
+    assert {fault["pointer"] for fault in problem["errors"]} == {"/name", "/size", "/a~1b~0c"}
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_the_media_type_may_have_parameters(client: Any, media: str) -> None:
+    headers = {"Content-Type": media}
+    status, _, _ = await ask(client, "POST", "/things", data=b'{"name": "x"}', headers=headers)
+    assert status == 201
+
+
+async def test_an_optional_body_may_be_missing_but_not_wrong(client: Any) -> None:
+    assert (await ask(client, "POST", "/maybe"))[:2] == (200, {})
+    assert (await ask(client, "POST", "/maybe", data=b'{"a": 1}', headers=JSON))[1] == {"a": 1}
+    assert (await ask(client, "POST", "/maybe", data=b'{"a": "x"}', headers=JSON))[0] == 422
+    assert (await ask(client, "POST", "/maybe", data=b"{}"))[0] == 415
+
+
+async def test_arguments_come_from_path_query_and_headers(client: Any) -> None:
+    status, body, _ = await ask(
+        client, "GET", "/things/x-1?limit=7&tag=a&tag=b", headers={"X-Word": "hello"}
+    )
+    assert (status, body) == (
+        200,
+        {"id": "x-1", "limit": 7, "tag": ["a", "b"], "word": "hello"},
+    )
+    _, body, _ = await ask(client, "GET", "/things/x-1")
+    assert body == {"id": "x-1", "limit": 5, "tag": [], "word": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/limit"),
+        ("limit=10", "/limit"),
+        ("limit=x", "/limit"),
+        ("limit=", "/limit"),
+        ("tag=a&tag=c", "/tag/1"),
+    ],
+)
+async def test_a_wrong_argument_names_its_place(client: Any, query: str, pointer: str) -> None:
+    status, problem, _ = await ask(client, "GET", f"/things/x?{query}")
+    assert (status, problem["code"]) == (422, "invalid")
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=1&limit=1"])
+async def test_what_is_one_may_be_given_once(client: Any, query: str) -> None:
+    assert (await ask(client, "GET", f"/things/x?{query}"))[0] == 422
+
+
+async def test_what_is_required_is_asked_for(client: Any) -> None:
+    status, problem, _ = await ask(client, "GET", "/needs")
+    assert status == 422
+    assert problem["errors"] == [{"pointer": "/q", "message": "is required"}]
+    assert (await ask(client, "GET", "/needs?q=1"))[1] == "1"
+
+
+async def test_a_refusal_becomes_a_problem_whatever_it_holds(client: Any) -> None:
+    status, problem, _ = await ask(client, "DELETE", "/things/x")
+    assert status == STATUS["wrong_state"][0] == 409
+    assert problem["type"] == "urn:headway:problem:wrong_state"
+    assert problem["detail"] == "not now"
+    assert problem["errors"][0]["pointer"] == "/a~b"
+
+
+async def test_a_ready_body_goes_out_as_it_is(client: Any) -> None:
+    assert (await ask(client, "GET", "/ready"))[:2] == (202, {"ready": 1})
+
+
+async def test_a_name_may_have_directories(client: Any) -> None:
+    assert (await ask(client, "GET", "/files/a/b.txt"))[:2] == (200, b"a/b.txt")
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE"])
+async def test_other_methods_are_not_there(client: Any, method: str) -> None:
+    assert (await ask(client, method, "/things"))[0] == 405
+
+
+def test_a_route_knows_its_parameters(api: Api) -> None:
+    route = next(r for r in api.routes if r.method == "GET" and r.path == "/things/{thing_id}")
+    assert [(p.wire_name, p.required, p.many) for p in route.parameters] == [
+        ("thing_id", True, False),
+        ("limit", False, False),
+        ("tag", False, True),
+        ("X-Word", False, False),
+    ]
+    assert route.body is None
+    assert next(r for r in api.routes if r.path == "/things").body is not None
