@@ -83,7 +83,6 @@ class JobType(BaseModel):
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
     output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
     on_output_limit: Literal["drop", "fail"] = "drop"
-    adopt: bool = True
     params: dict[ParameterName, Parameter] = {}
     required: list[str] = []
 

@@ -23,7 +23,7 @@ SUMMARY = "2,000 × /bin/true at concurrency 2, beside Huey, task-spooler and xa
 CONCURRENCY = 2
 TIMEOUT_S = 300.0
 LOOK_S = 0.1
-ADOPTED, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
+HEADWAY, HUEY = "headway", "Huey, 2 threads"
 TSP, XARGS = "task-spooler", "xargs -P2 (keeps nothing)"
 
 
@@ -32,8 +32,7 @@ def run(directory: Path, quick: bool) -> Report:
     rounds, count = (2, 300) if quick else (3, 2_000)
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
-            ADOPTED: lambda _: drain(server, "true", count),
-            BARE: lambda _: drain(server, "bare", count),
+            HEADWAY: lambda _: drain(server, "true", count),
             HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
         if shutil.which("tsp"):
@@ -92,8 +91,8 @@ def _until_drained(connection: Connection) -> None:
 
 
 def _report(figures: dict[str, Figure]) -> Report:
-    ours, bare, huey = figures[ADOPTED], figures[BARE], figures[HUEY]
-    ratios = [ratio(f"{BARE} / Huey", bare, huey, at_least(1)), ratio("headway / Huey", ours, huey)]
+    ours = figures[HEADWAY]
+    ratios = [ratio("headway / Huey", ours, figures[HUEY])]
     notes = []
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))

@@ -31,16 +31,13 @@ max_queued = 2_000_000
 [job_types.true]
 command = ["/bin/true"]
 params.n = {{ type = "integer", default = 0, arg = "--n" }}
-[job_types.bare]
-command = ["/bin/true"]
-adopt = false
 [job_types.stamp]
 command = ["/bin/date", "+%s%N"]
 [job_types.sleep]
 command = ["/bin/sleep", "600"]
 kill_grace_s = 0
 """
-"""`true`, `bare` (not adopted after a crash), `stamp` (the time of its first instructions)."""
+"""`true`, `stamp` (the time of its first instructions) and `sleep`."""
 
 
 class NotReady(Exception):

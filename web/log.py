@@ -26,7 +26,8 @@ from web.api import Api, Header, Query
 from web.services import Services
 
 CHUNK_BYTES = 64 * 1024
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 45.0
+"""Proxies and clients commonly give a silent stream up after 60 seconds."""
 NOT_YET_S = 0.05
 TEXT = "text/plain; charset=utf-8"
 SSE = "text/event-stream"

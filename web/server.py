@@ -108,6 +108,7 @@ class Server:
         self.config.include_server_header = False
         self.config.h11_max_incomplete_size = 64 * 1024
         self.config.read_timeout = None
+        self.config.keep_alive_max_requests = 2**63
         self.app = ASGIWrapper(app)
         self.context = WorkerContext(None)
         self.connections: set[Connection] = set()

@@ -5,6 +5,8 @@ That none of it is an accident is seen by the fixture `server`, in the log after
 
 import json
 import socket
+import struct
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -518,6 +520,30 @@ def test_a_client_of_http_1_0_gets_its_answer_and_its_end(server: Any) -> None:
         connection.sendall(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b" 200 " in answer.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("how", ["half", "closed", "reset"])
+def test_a_client_that_hangs_up_is_no_accident(server: Any, how: str) -> None:
+    requests = [
+        b"GET /jobs HTTP/1.1\r\n\r\n",  # refused before the app sees it
+        b"GET /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ]
+    for request in requests * 20:
+        with server.connect() as connection:
+            connection.sendall(request)
+            if how == "half":
+                connection.shutdown(socket.SHUT_WR)
+                with suppress(ConnectionResetError):
+                    while connection.recv(65536):
+                        pass
+            elif how == "reset":
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    assert server.get("/health")["status"] == "ok"
+    assert server.is_sound()
 
 
 def test_pipelined_requests_are_answered_in_order(server: Any) -> None:
