@@ -104,7 +104,9 @@ class Executor(Actor):
                     raise AssertionError(f"the executor does not understand {other!r}")
 
     def _ensure(self, intent: RunIntent) -> None:
-        if intent.run_id in self._runs:
+        if known := self._runs.get(intent.run_id):
+            if intent.stop_reason is not None:
+                known.stop.set()
             return
         run = _Run(intent=intent, files=RunFiles(self._runs_dir / intent.run_id))
         if intent.stop_reason is not None:
@@ -138,12 +140,13 @@ class Executor(Actor):
 
     async def _begin(self, run: _Run) -> Process | None:
         """The run's process: started now, or found. None: it has ended, or shall never begin."""
+        if run.intent.boot_id != self._host.boot_id:
+            # Power may have gone: what the disk does not show may have happened all the same.
+            return None
         if run.files.create():
             return None if run.stop.is_set() else self._launch(run)
         record = run.files.exit_record()
         if record.ended:
-            return None
-        if run.intent.boot_id != self._host.boot_id:
             return None
         if process := self._host.adopt(run.intent.run_id, record):
             log.info("run adopted", run_id=run.intent.run_id, pid=process.pid)

@@ -17,6 +17,7 @@ import errno
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -55,6 +56,7 @@ KILL_POLL_S = 0.005
 REAP_PAUSE_S = 1.0
 FENCE_PASSES_MAX = 10
 PR_SET_CHILD_SUBREAPER = 36
+CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class SpawnFailed(Exception):
@@ -174,6 +176,12 @@ class LinuxHost:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self.cgroups = cgroups
         self.leaders: dict[int, str] = {}
+        # Held while a process is there that is not yet in `leaders`: another thread may look.
+        self.lock = threading.Lock()
+        for descriptor in map(int, os.listdir("/proc/self/fd")):
+            # What our own launcher left open is not for programs either.
+            with suppress(OSError):
+                os.set_inheritable(descriptor, descriptor <= 2)
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def launch(self, launch: Launch) -> Process:
@@ -182,10 +190,16 @@ class LinuxHost:
         arguments = [
             SHELL, "-c", SHIM, SHIM_NAME, str(launch.exit_file), str(launch.work_dir), *launch.argv,
         ]  # fmt: skip
-        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         stdin = os.devnull if launch.stdin is None else str(launch.stdin)
+        with self.lock:
+            pid = self._spawn(launch, arguments, stdin)
+            self.leaders[pid] = launch.run_id
+        return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
+
+    def _spawn(self, launch: Launch, arguments: list[str], stdin: str) -> int:
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
-            pid = os.posix_spawn(
+            return os.posix_spawn(
                 SHELL,
                 arguments,
                 dict(launch.environment),
@@ -196,13 +210,12 @@ class LinuxHost:
                 ],
                 setsid=True,
                 setsigmask=[],
-                # Python ignores these two, and an ignored signal would be inherited.
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+                # Python ignores two, nohup a third, and an ignored signal would be inherited.
+                setsigdef=CATCHABLE,
             )
         except OSError as error:
             hint = ": its arguments are too long" if error.errno == errno.E2BIG else ""
             raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}{hint}") from error
-        return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
 
     def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
         """Open the pidfd first, then compare: so it cannot be another process by then."""
@@ -235,11 +248,12 @@ class LinuxHost:
     def strays(self) -> list[int]:
         """Living children of ours that lead no run: orphans of a program. The dead are buried."""
         living = []
-        for pid in tree.children(os.getpid()):
-            if pid not in self.leaders:
-                with suppress(ChildProcessError):
-                    if os.waitpid(pid, os.WNOHANG) == (0, 0):
-                        living.append(pid)
+        with self.lock:
+            for pid in tree.children(os.getpid()):
+                if pid not in self.leaders:
+                    with suppress(ChildProcessError):
+                        if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                            living.append(pid)
         return living
 
 

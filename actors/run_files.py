@@ -260,7 +260,7 @@ def _files_below(directory: Path) -> Iterator[Path]:
     for root, _directories, names in os.walk(directory):
         for name in names:
             path = Path(root, name)
-            if path.is_file() and not path.is_symlink():
+            if os.path.isfile(path) and not os.path.islink(path):
                 yield path
 
 

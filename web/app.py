@@ -79,7 +79,9 @@ class Guard:
     def __init__(self, app: QuartTrio, services: Services) -> None:
         self.app = app
         self._services = services
-        self._names = LOOPBACK_NAMES | frozenset(services.settings.server.allowed_hosts)
+        self._names = LOOPBACK_NAMES | frozenset(
+            _hostname(name.lower()) for name in services.settings.server.allowed_hosts
+        )
         self.requests = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -108,7 +108,8 @@ def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, 
 
 
 def shortened(text: str) -> str:
-    """What a client sent may be repeated to it, but not at length."""
+    """What a client sent may be repeated to it, in valid Unicode and not at length."""
+    text = text.encode(errors="replace").decode()
     return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
 
 

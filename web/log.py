@@ -5,6 +5,7 @@ and its end; `offset` and `Range` count in what is shown. Following counts in th
 only grows.
 """
 
+import codecs
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -215,6 +216,7 @@ class Follow:
         self._job_id = job_id
         self._offset = offset
         self._over = False
+        self._seen = 0
 
     def __aiter__(self) -> "Follow":
         return self
@@ -255,14 +257,16 @@ class Follow:
             until = min(until, hole[0] - self._offset)
         with open_regular(path) as file:
             data = os.pread(file.fileno(), until, self._offset)
-        if not to_the_end or len(data) == until:
-            # The rest of a character that is written in pieces comes with the next event.
-            data = data[: len(data) - incomplete_utf8(data)]
-        if not data and not text:
-            return None
-        self._offset += len(data)
-        text += data.decode(errors="replace")
-        return event("log", {"text": text}, self._offset)
+            self._seen = os.fstat(file.fileno()).st_size
+        if log_hole(path) != hole:
+            # The middle was dropped while we read: look again, or zeros would be shown.
+            return self._read(to_the_end=to_the_end)
+        at_hole = hole is not None and self._offset + len(data) == hole[0]
+        at_end = to_the_end and self._offset + len(data) == self._seen
+        more, length = whole_characters(data, final=at_hole or at_end)
+        text += more
+        self._offset += length
+        return event("log", {"text": text}, self._offset) if text else None
 
     async def _wait(self) -> bool:
         """Until there may be more; False when only the time for a heartbeat has come."""
@@ -281,7 +285,7 @@ class Follow:
     async def _wait_for_file(self, path: Path, hear: Callable[[], Awaitable[None]]) -> None:
         with self._services.files.watching(path) as changed:
             # Written between our last read and the watch.
-            if path.stat().st_size > self._offset:  # noqa: ASYNC240 - a stat does not wait
+            if path.stat().st_size > self._seen:  # noqa: ASYNC240 - a stat does not wait
                 return
             async with trio.open_nursery() as nursery:
 
@@ -301,15 +305,11 @@ def event_number(last_event_id: str | None) -> int | None:
     return int(last_event_id)
 
 
-def incomplete_utf8(data: bytes) -> int:
-    """How many bytes at the end begin a UTF-8 character whose rest is still to come."""
-    for back in range(1, min(3, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return back if length > back else 0
-    return 0
+def whole_characters(data: bytes, *, final: bool) -> tuple[str, int]:
+    """The text, and how many bytes it takes: without `final` the begun last character waits."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final)
+    return text, len(data) - len(decoder.getstate()[0])
 
 
 def event(name: str, data: object, number: int | None = None) -> bytes:

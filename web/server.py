@@ -82,7 +82,11 @@ class Connection(TCPServer):
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
                 try:
                     await self.stream.send_all(data)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                except (
+                    trio.BrokenResourceError,
+                    trio.ClosedResourceError,
+                    trio.BusyResourceError,  # it is being closed at this moment
+                ):
                     await self.protocol.handle(Closed())
             if scope.cancelled_caught:
                 self.abort()

@@ -49,9 +49,7 @@ TYPES: dict[str, dict[str, Any]] = {
 
 
 def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:
-    return trio.run(
-        main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments
-    )
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
@@ -209,7 +207,8 @@ class FakeHost:
                 with path.open("ab") as file:
                     file.write(data)
         for name, data in program.artifacts.items():
-            Path(launch.environment["HEADWAY_ARTIFACTS"], name).write_bytes(data)
+            path = Path(launch.environment["HEADWAY_ARTIFACTS"], name)
+            path.write_bytes(data)
         if program.lasts_s is not None:
             await trio.sleep(program.lasts_s)
             process.end(program.exit_code)
@@ -500,7 +499,7 @@ class FailingFile(apsw.VFSFile):
         super().__init__("", name, flags)
         self._disk = disk
 
-    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
+    def xWrite(self, data: Any, offset: int) -> None:
         if self._disk.error is not None and self._disk.left > 0:
             self._disk.left -= 1
             raise self._disk.error("as the test wants it")
@@ -516,7 +515,7 @@ class FailingDisk(apsw.VFS):
         self.error: type[apsw.Error] | None = None
         self.left = 1_000_000  # writes that will fail
 
-    def xOpen(self, name: Any, flags: list[int]) -> FailingFile:  # noqa: N802 - SQLite's name
+    def xOpen(self, name: Any, flags: list[int]) -> FailingFile:
         return FailingFile(self, name, flags)
 
 

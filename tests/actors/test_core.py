@@ -216,7 +216,9 @@ def test_dispatch_is_what_the_specification_says(
 def test_order_holds_however_many_become_due_at_once(desk: Any) -> None:
     soon = from_us(desk.now + S)
     desk.submit(*[{"type": "a", "run_at": soon} for _ in range(800)])
-    (urgent,) = desk.submit({"type": "a", "run_at": soon + timedelta(microseconds=1), "priority": 9})
+    (urgent,) = desk.submit(
+        {"type": "a", "run_at": soon + timedelta(microseconds=1), "priority": 9}
+    )
     desk.pass_s(60)
     decision = desk.decide(m.MomentCame())
     assert [run.job_id for run in desk.running()] == [urgent.job_id]
@@ -271,7 +273,9 @@ def test_a_type_at_its_limit_lets_the_others_pass(make_desk: Any) -> None:
     desk.submit("one", {"type": "one", "priority": 9}, "a", "b")
     assert [run.type for run in desk.running()] == ["one", "a", "b"]
     assert desk.core.config(desk.connection).types["one"] == 1
-    config = desk.ask(m.ConfigureScheduler(set_concurrency=False, concurrency=None, types={"one": 2}))
+    config = desk.ask(
+        m.ConfigureScheduler(set_concurrency=False, concurrency=None, types={"one": 2})
+    )
     assert (config.types["one"], config.overridden) == (2, ["types.one"])
     finish(desk)
     assert [run.type for run in desk.running()].count("one") == 1
@@ -681,16 +685,12 @@ def test_a_refused_submission_keeps_its_key_free(desk: Any) -> None:
 
 # ---- whatever comes ----------------------------------------------------------------------------
 
-ACTIONS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            "submit submit later cancel patch delete exit exit exit fail overstep direct abandon "
-            "reserve release start stop limit trigger wait restart".split()
-        ),
-        st.integers(0, 5),
-    ),
-    max_size=30,
+NAMES = (
+    *("submit", "submit", "later", "cancel", "patch", "delete", "exit", "exit", "exit", "fail"),
+    *("overstep", "direct", "abandon", "reserve", "release", "start", "stop", "limit", "trigger"),
+    *("wait", "restart"),
 )
+ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5)), max_size=30)
 
 
 def message_of(desk: Any, action: str, n: int, tickets: list[m.DirectTicket]) -> Any:

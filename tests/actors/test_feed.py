@@ -98,9 +98,7 @@ async def test_behind_a_gap_everybody_looks_again(feed: Feed, autojump_clock: An
         await news.wait()
 
 
-async def test_a_subscription_hears_of_its_job_or_run_only(
-    feed: Feed, autojump_clock: Any
-) -> None:
+async def test_a_subscription_hears_of_its_job_or_run_only(feed: Feed, autojump_clock: Any) -> None:
     with feed.subscribe("job-1") as by_job, feed.subscribe("run-1") as by_run:
         feed.publish([fact(1, "job-2", "run-2")])
         with trio.move_on_after(1) as scope:

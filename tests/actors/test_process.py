@@ -224,14 +224,12 @@ async def test_it_inherits_no_descriptor_and_an_empty_input(shop: Workshop, tmp_
     assert len(found - inherited - {0, 1, 2}) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the server itself inherited (a lock of its launcher's) is handed on"
-)
 async def test_it_inherits_nothing_of_the_servers_parent_either(
     shop: Workshop, tmp_path: Path
 ) -> None:
     from_parent = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(from_parent, True)
+    LinuxHost(None)  # as at the start of a server
     await shop.end(shop.shell("ls -l /proc/self/fd"))
     os.close(from_parent)
     assert f"-> {tmp_path}\n" not in shop.files("run-1").log.read_text()
@@ -268,9 +266,6 @@ async def test_signals_that_python_ignores_have_their_defaults(shop: Workshop) -
     assert await disposition(shop) == {"SigBlk": 0, "SigIgn": 0}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a server under nohup hands its ignored SIGHUP (in background SIGINT) on"
-)
 async def test_signals_that_the_servers_parent_ignores_have_their_defaults(shop: Workshop) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -440,11 +435,6 @@ async def test_a_fenced_tree_is_in_its_cgroup(shop: Workshop) -> None:
     assert not cgroup.path.exists()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="between its spawn and its entry into `leaders` a shim is taken for a stray: the thread "
-    "that fences another run may bury it, or move it into the other's cgroup",
-)
 async def test_a_run_that_is_just_starting_is_nobodys_orphan(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,7 +531,8 @@ LinuxHost(None).launch(Launch(run_id="run-1", argv=["sh", "-c", {ESCAPES["sessio
     environment={{"PATH": {PATH!r}, "HEADWAY_RUN_ID": "run-1"}}, work_dir=root / "work",
     log=root / "log", exit_file=root / "exit", stdin=None))
 """
-    subprocess.run([sys.executable, "-c", server], check=True, timeout=DEADLINE_S)
+    with trio.fail_after(DEADLINE_S):
+        await trio.run_process([sys.executable, "-c", server])
     child = int((await shop.said())[0])
     found = shop.host.adopt("run-1", shop.record())
     assert found is not None

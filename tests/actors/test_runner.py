@@ -36,9 +36,7 @@ async def test_calls_run_one_at_a_time_in_order() -> None:
     with ThreadRunner("test") as runner:
         async with trio.open_nursery() as nursery:
             for n in range(20):
-                nursery.start_soon(
-                    runner.run, lambda n=n: seen.append((n, threading.get_ident()))
-                )
+                nursery.start_soon(runner.run, lambda n=n: seen.append((n, threading.get_ident())))
                 await trio.testing.wait_all_tasks_blocked()
     assert [n for n, _ in seen] == list(range(20))
     assert len({thread for _, thread in seen} - {threading.get_ident()}) == 1
@@ -71,7 +69,7 @@ async def test_a_call_that_has_begun_is_never_abandoned() -> None:
 
             nursery.start_soon(wait)
             await trio.lowlevel.checkpoint()
-            while not begun.is_set():  # noqa: ASYNC110 - a thread's event
+            while not begun.is_set():
                 await trio.lowlevel.checkpoint()
             scope.cancel()
             go.set()

@@ -214,14 +214,16 @@ async def test_a_full_disk_is_no_crash(house: Any, disk: Any) -> None:
         await trio.sleep(2 * FULL_DISK_RETRY_S)
         (job,) = await house.submit("b")
         assert (await house.ended(job)).status is JobStatus.COMPLETED
-        kinds = house.services.reader.execute("SELECT count(*) FROM events WHERE kind = ?", ("server.started",))
+        kinds = house.services.reader.execute(
+            "SELECT count(*) FROM events WHERE kind = ?", ("server.started",)
+        )
         assert kinds.get == 1
 
 
 async def test_an_io_error_ends_the_server_at_once(house: Any, disk: Any) -> None:
     house.vfs = disk.name
     codes: list[str] = []
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group, looked into below
+    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - a group
         async with house.running():
             disk.error, disk.left = apsw.IOError, 1
             try:

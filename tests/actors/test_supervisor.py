@@ -137,7 +137,7 @@ async def test_more_crashes_than_it_can_mend_end_it_with_the_reason(autojump_clo
             stage.crash("b", ZeroDivisionError(f"crash {n}"))
             await trio.sleep(1)
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group, looked into below
+    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - a group
         async with trio.open_nursery() as nursery:
             await nursery.start(stage.supervisor.run)
             nursery.start_soon(crash_again_and_again)
@@ -182,7 +182,7 @@ async def test_a_start_that_never_succeeds_ends_it(autojump_clock: Any) -> None:
     def fail_start(name: str) -> None:
         raise OSError("never")
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group, looked into below
+    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - a group
         async with trio.open_nursery() as nursery:
             await nursery.start(stage.supervisor.run)
             stage.fail_start = fail_start
@@ -198,7 +198,7 @@ async def test_the_first_start_that_fails_ends_it_at_once() -> None:
             raise OSError("no")
 
     stage.fail_start = fail_start
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group, looked into below
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group
         await stage.supervisor.run()
     assert contains(caught.value, (OSError,))
     assert stage.diary == ["+a", "-b", "-a"]
@@ -208,7 +208,7 @@ async def test_the_first_start_that_fails_ends_it_at_once() -> None:
 async def test_a_fatal_error_ends_it_at_once(nested: bool, autojump_clock: Any) -> None:
     stage = Stage(fatal=(Fatal,))
     error = ExceptionGroup("", [ValueError(), Fatal("the disk")]) if nested else Fatal("the disk")
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a group, looked into below
+    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - a group
         async with trio.open_nursery() as nursery:
             await nursery.start(stage.supervisor.run)
             stage.crash("c", error)

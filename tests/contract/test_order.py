@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
+
+# Each type has a queue of its own inside; the order is that of all of them together.
+QUICK: list[tuple[str, dict[str, Any]]] = [("ok", {}), ("skips", {"code": 0}), ("echo", {})]
 
 
 def queue(server: Any, priorities: list[int], **fields: Any) -> list[str]:
-    """Queue one Job for each priority; their ids."""
-    return [server.submit("ok", priority=p, **fields)["job_id"] for p in priorities]
+    """Queue one Job for each priority, of three types in turn; their ids."""
+    return [
+        server.submit(type, params, priority=p, **fields)["job_id"]
+        for p, (type, params) in zip(priorities, cycle(QUICK), strict=False)
+    ]
 
 
 def test_the_higher_priority_runs_first(server: Any) -> None:

@@ -61,7 +61,8 @@ def test_a_kill_in_the_middle_of_a_job_loses_nothing(launch: Callable[..., Any],
     gate.write(b"while it was down\n")
 
     server.start()
-    assert server.is_alive(server.run_of(running)["pid"])
+    pid = server.eventually(lambda: server.run_of(running)["pid"], "its process is shown")
+    assert server.is_alive(pid)
     assert server.job(running)["status"] == "RUNNING"
     assert server.status()["running_job_ids"] == [running]
     assert server.job(deferred)["status"] == "QUEUED"

@@ -1,4 +1,4 @@
-"""What the tests of the storage layer share: a database that costs 2 ms, and Jobs to put into it."""
+"""What the tests of the storage layer share: a database that costs 2 ms, and Jobs for it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -129,7 +129,7 @@ def test_what_is_no_database_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_transaction_is_all_or_nothing(connection: apsw.Connection) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(connection):
+    with pytest.raises(ZeroDivisionError), transaction(connection):  # noqa: PT012 - what comes before the error is taken back
         connection.execute("UPDATE scheduler SET running = 0")
         _ = 1 / 0
     assert connection.execute("SELECT running FROM scheduler").get == 1
@@ -138,7 +138,7 @@ def test_a_transaction_is_all_or_nothing(connection: apsw.Connection) -> None:
 
 def test_a_transaction_that_sqlite_has_ended_itself_says_why(connection: apsw.Connection) -> None:
     # A full disk may take the whole transaction with it; then there is nothing to roll back.
-    with pytest.raises(apsw.FullError), transaction(connection):
+    with pytest.raises(apsw.FullError), transaction(connection):  # noqa: PT012 - what comes before the error is taken back
         connection.execute("ROLLBACK")
         raise apsw.FullError("database or disk is full")
     assert not connection.in_transaction
@@ -182,7 +182,8 @@ def test_a_program_does_not_keep_the_lock(tmp_path: Path) -> None:
 def test_a_killed_server_lets_go_of_the_directory(tmp_path: Path) -> None:
     held = (
         "import sys, time; from pathlib import Path; from storage.database import directory_lock\n"
-        f"with directory_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep({DEADLINE_S})"
+        "with directory_lock(Path(sys.argv[1])):\n"
+        f"    print('held', flush=True)\n    time.sleep({DEADLINE_S})"
     )
     server = subprocess.Popen(
         [sys.executable, "-c", held, str(tmp_path)],

@@ -43,9 +43,7 @@ def test_after_24_hours_the_key_is_free(write: Any, now: int) -> None:
         assert replay(tx, other) == (b"[]", None)
 
 
-def test_old_answers_go_a_few_at_a_time(
-    connection: apsw.Connection, write: Any, now: int
-) -> None:
+def test_old_answers_go_a_few_at_a_time(connection: apsw.Connection, write: Any, now: int) -> None:
     with write() as tx:
         for n in range(PRUNED_PER_WRITE_MAX + 5):
             keep(tx, Key(key=f"old-{n}", request=b""), b"{}", None)

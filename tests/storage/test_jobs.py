@@ -72,9 +72,7 @@ def test_a_job_that_is_not_there(connection: apsw.Connection) -> None:
     assert caught.value.code == "not_found"
 
 
-def test_a_position_is_never_used_again(
-    connection: apsw.Connection, write: Any, put: Any
-) -> None:
+def test_a_position_is_never_used_again(connection: apsw.Connection, write: Any, put: Any) -> None:
     with write() as tx:
         last = put(tx)
     connection.execute("DELETE FROM jobs")
@@ -348,7 +346,8 @@ def test_a_walk_meets_what_the_filter_names_once_and_in_order(
             job = put(Transaction(connection, now), type=type_, name=name, labels=given_labels)
         force(connection, job.job_id, status)
         found = any(
-            text is None or text.casefold() in field.casefold() for field in (name or "", job.job_id, type_)
+            text is None or text.casefold() in field.casefold()
+            for field in (name or "", job.job_id, type_)
         )
         if (
             (not statuses or status in statuses)

@@ -77,7 +77,9 @@ def test_a_run_is_finished_once(connection: apsw.Connection, write: Any, intend:
     assert find_run(connection, "run-1") == was
 
 
-def test_the_first_reason_to_stop_stands(connection: apsw.Connection, write: Any, intend: Any) -> None:
+def test_the_first_reason_to_stop_stands(
+    connection: apsw.Connection, write: Any, intend: Any
+) -> None:
     with write() as tx:
         intend(tx, "run-1")
         assert request_stop(tx, "run-1", "timeout")

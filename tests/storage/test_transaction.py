@@ -19,7 +19,12 @@ def test_facts_number_from_one(connection: apsw.Connection, write: Any, now: int
         tx.fact("job.submitted", job_id="job-1", run_id="run-1", type="story")
     assert [fact.seq for fact in tx.facts] == numbers(connection) == [1, 2]
     last = tx.facts[1]
-    assert (last.at, last.kind, last.job_id, last.run_id) == (now, "job.submitted", "job-1", "run-1")
+    assert (last.at, last.kind, last.job_id, last.run_id) == (
+        now,
+        "job.submitted",
+        "job-1",
+        "run-1",
+    )
     assert json.loads(last.data) == {"type": "story"}
 
 
@@ -35,7 +40,7 @@ def test_the_next_transaction_goes_on_where_the_last_one_ended(
 def test_a_savepoint_takes_its_facts_along(connection: apsw.Connection, write: Any) -> None:
     with write() as tx:
         tx.fact("scheduler.started")
-        with pytest.raises(ZeroDivisionError), tx.savepoint():
+        with pytest.raises(ZeroDivisionError), tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
             tx.fact("job.due", job_id="job-1")
             tx.execute("UPDATE scheduler SET running = 0")
             _ = 1 / 0
@@ -52,7 +57,7 @@ def test_a_savepoint_takes_its_facts_along(connection: apsw.Connection, write: A
 def test_a_savepoint_in_a_transaction_that_sqlite_has_ended(connection: apsw.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     tx = Transaction(connection, 1)
-    with pytest.raises(apsw.FullError), tx.savepoint():
+    with pytest.raises(apsw.FullError), tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
         tx.fact("job.due", job_id="job-1")
         connection.execute("ROLLBACK")
         raise apsw.FullError("database or disk is full")
@@ -63,7 +68,7 @@ def test_a_savepoint_in_a_transaction_that_sqlite_has_ended(connection: apsw.Con
 def test_a_full_disk_in_a_savepoint_leaves_nothing(connection: apsw.Connection, write: Any) -> None:
     pages = connection.pragma("page_count")
     connection.pragma("max_page_count", pages)
-    with pytest.raises(apsw.FullError), write() as tx, tx.savepoint():
+    with pytest.raises(apsw.FullError), write() as tx, tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
         for _ in range(100):
             tx.fact("job.due", job_id="job-1", text="x" * 10_000)
     assert numbers(connection) == []

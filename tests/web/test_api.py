@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 
 from storage.errors import Fault, Refusal
 from web.api import Answer, Api, Body, Header, Query
-from web.errors import STATUS
+from web.errors import STATUS, problem_of
 
 
 class Thing(BaseModel):
@@ -51,7 +51,7 @@ def api() -> Api:
 
     @api.route("DELETE", "/things/{thing_id}", **common)
     async def refuse(thing_id: str) -> Thing:
-        raise Refusal("wrong_state", "not now", (Fault("/a~b", "\udc80"),))
+        raise Refusal("wrong_state", "not now", (Fault("/a~b", "because"),))
 
     @api.route("GET", "/ready", **common)
     async def ready() -> Answer[Thing]:
@@ -170,12 +170,18 @@ async def test_what_is_required_is_asked_for(client: Any) -> None:
     assert (await ask(client, "GET", "/needs?q=1"))[1] == "1"
 
 
-async def test_a_refusal_becomes_a_problem_whatever_it_holds(client: Any) -> None:
+async def test_a_refusal_becomes_a_problem(client: Any) -> None:
     status, problem, _ = await ask(client, "DELETE", "/things/x")
     assert status == STATUS["wrong_state"][0] == 409
     assert problem["type"] == "urn:headway:problem:wrong_state"
     assert problem["detail"] == "not now"
-    assert problem["errors"][0]["pointer"] == "/a~b"
+    assert problem["errors"] == [{"pointer": "/a~b", "message": "because"}]
+
+
+def test_a_problem_can_be_sent_whatever_it_holds() -> None:
+    status, body, _ = problem_of(Refusal("not_found", "no \udc80", (Fault("/\ud800", "x"),)))
+    assert status == 404
+    assert json.loads(body)["code"] == "not_found"
 
 
 async def test_a_ready_body_goes_out_as_it_is(client: Any) -> None:

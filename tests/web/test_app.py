@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import trio
 from quart import Quart
 
 from storage.errors import CODES
@@ -18,7 +19,11 @@ class Wire:
         self.guard = guard
 
     async def ask(
-        self, method: str, path: str, headers: dict[str, str] | list[tuple[str, str]], body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | list[tuple[str, str]],
+        body: bytes = b"",
     ) -> tuple[int, dict[str, str], bytes]:
         pairs = headers.items() if isinstance(headers, dict) else headers
         raw_path, _, query = path.partition("?")
@@ -42,11 +47,9 @@ class Wire:
         given = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Any:
-            import trio
-
-            if given:
-                return given.pop()
-            await trio.sleep_forever()
+            if not given:
+                await trio.sleep_forever()
+            return given.pop()
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -134,9 +137,6 @@ class TestAllowedHosts:
         assert (await wire.ask("GET", "/health", {"Host": "box.lan:8787"}))[0] == 200
         assert (await wire.ask("GET", "/health", {"Host": "other.lan"}))[0] == 421
 
-    @pytest.mark.xfail(
-        strict=True, reason="allowed_hosts takes NAME:PORT, [IPv6] and capitals, and never finds them"
-    )
     @pytest.mark.parametrize("host", ["Upper.lan", "port.lan:8787", "[fd00::1]:8787"])
     async def test_whatever_the_settings_take_passes(self, wire: Any, host: str) -> None:
         assert (await wire.ask("GET", "/health", {"Host": host}))[0] == 200
@@ -146,7 +146,6 @@ class TestAllowedHosts:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "//health", 404, "not_found"),
         ("GET", "/health/", 404, "not_found"),
         ("PUT", "/jobs", 405, "method_not_allowed"),
         ("OPTIONS", "/jobs", 405, "method_not_allowed"),
