@@ -71,12 +71,14 @@ def production_seams(data_dir: Path) -> Iterator[Seams]:
     """The host's clock and randomness, real threads and real processes."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     cgroups = find_cgroup_root(f"headway-{name}")
-    clock = SystemClock()
-    with (
-        ThreadRunner("writer") as writer,
-        ThreadRunner("walker") as walker,
-        ThreadRunner("files") as files,
-    ):
+    with ExitStack() as stack:
+        if cgroups is not None:
+            stack.callback(cgroups.remove)
+        clock = SystemClock()
+        stack.callback(clock.close)
+        writer, walker, files = (
+            stack.enter_context(ThreadRunner(name)) for name in ("writer", "walker", "files")
+        )
         yield Seams(
             clock=clock,
             random_bytes=os.urandom,
@@ -85,9 +87,6 @@ def production_seams(data_dir: Path) -> Iterator[Seams]:
             files=files,
             host=LinuxHost(cgroups),
         )
-    clock.close()
-    if cgroups is not None:
-        cgroups.remove()
 
 
 class Headway:

@@ -247,7 +247,7 @@ class Executor(Actor):
         files = run.files
         if not files.root.exists():
             return outcome
-        if files.read_report():
+        if files.read_report(ended=True):
             await self._tell_progress(run)
         artifacts: tuple[Artifact, ...] = ()
         if files.has_artifacts():

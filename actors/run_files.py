@@ -129,13 +129,19 @@ class RunFiles:
         """Whether the middle of the output was dropped; a shorter log cannot have a hole."""
         return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
 
-    def read_report(self) -> bool:
-        """Take in the lines that were added; whether they changed the progress."""
+    def read_report(self, *, ended: bool = False) -> bool:
+        """Take in the lines that were added; whether they changed the progress.
+
+        When the program has `ended`, a last line counts without its newline, too.
+        """
         before = self.report_state.progress
         with suppress(OSError), open_regular(self.report) as file:
             file.seek(self.report_state.offset)
             while self._take_lines(file.read(REPORT_READ_BYTES)):
                 file.seek(self.report_state.offset)
+            if ended:
+                file.seek(self.report_state.offset)
+                self._take_lines(file.read(REPORT_READ_BYTES) + b"\n")
         return self.report_state.progress != before
 
     def _take_lines(self, data: bytes) -> bool:
@@ -145,8 +151,9 @@ class RunFiles:
             log.warning("report line too long", run_id=self.root.name)
             complete = len(data)
         self.report_state.offset += complete
-        for line in data[:complete].splitlines():
-            self._take(line)
+        for line in data[:complete].split(b"\n"):
+            if line.strip():
+                self._take(line)
         return complete > 0 and len(data) == REPORT_READ_BYTES
 
     def _take(self, line: bytes) -> None:

@@ -31,9 +31,9 @@ from headway import Headway, Seams
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
 from storage.invariants import Finding, verify
-from storage.job import Job, JobRun, NewJob
+from storage.job import Job, JobRun, NewJob, RunStatus
 from storage.jobs import find_job
-from storage.runs import find_run, run_of_job
+from storage.runs import Outcome, find_run, run_of_job
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
 
@@ -48,8 +48,17 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+VIRTUAL_DEADLINE_S = 1e7
+"""Four months, which pass in a moment where nobody has anything else to do."""
+
+
 def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:
-    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
+    async def bounded() -> Any:
+        with trio.fail_after(VIRTUAL_DEADLINE_S):
+            return await main()
+
+    clock = clock or MockClock(autojump_threshold=0)
+    return trio.run(bounded, clock=clock, instruments=instruments)
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
@@ -108,6 +117,7 @@ class Program:
     report: bytes = b""
     artifacts: dict[str, bytes] = field(default_factory=dict)
     spawn_error: str | None = None
+    leaves_behind: bool = False  # something that lives on when the program has ended
 
 
 class ImaginedProcess:
@@ -121,6 +131,7 @@ class ImaginedProcess:
         self.signals: list[tuple[str, float]] = []
         self.closed = 0
         self.fenced = False
+        self.left_behind = False
         self.ended = trio.Event()
         self._host = host
 
@@ -144,6 +155,7 @@ class ImaginedProcess:
 
     async def kill(self) -> None:
         await trio.lowlevel.checkpoint()
+        self.left_behind = False
         if self.lives:
             self.signals.append(("KILL", trio.current_time() - self._host.born))
             self.end(None)
@@ -161,6 +173,7 @@ class ImaginedProcess:
             return
         if code is not None and self.program.shim_speaks:
             self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
+        self.left_behind = self.program.leaves_behind
         self.ended.set()
 
 
@@ -443,6 +456,16 @@ class Desk:
 
     def job(self, job: Job | str) -> Job:
         return find_job(self.connection, job if isinstance(job, str) else job.job_id)
+
+    def finish(self, ended: Outcome | None = None) -> None:
+        """End whatever began to run first; well, unless `ended` says otherwise."""
+        ended = ended or Outcome(status=RunStatus.COMPLETED, exit_code=0)
+        self.decide(m.RunExited(run_id=self.running()[0].run_id, outcome=ended))
+
+    def direct(self, type_: str = "b") -> m.DirectTicket:
+        """Claim the next slot for a direct run."""
+        ticket: m.DirectTicket = self.ask(m.StartDirect(type=type_, params={}))
+        return ticket
 
     def running(self) -> list[JobRun]:
         """What runs, in the order of starting."""

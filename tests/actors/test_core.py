@@ -1,7 +1,5 @@
-"""The rules: batches in one transaction, order, limits, reservations, and what a run ends as."""
+"""The rules: batches in one transaction, what asks are answered, and what a run ends as."""
 
-from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 import apsw
@@ -18,7 +16,6 @@ from storage.idempotency import Key
 from storage.invariants import verify
 from storage.job import (
     TRANSITIONS,
-    Job,
     JobPatch,
     JobStatus,
     NewJob,
@@ -36,11 +33,6 @@ Q, R = JobStatus.QUEUED, JobStatus.RUNNING
 
 def exited(run_id: str, outcome: Outcome = OK) -> m.RunExited:
     return m.RunExited(run_id=run_id, outcome=outcome)
-
-
-def finish(desk: Any, ended: Outcome = OK) -> None:
-    """End whatever runs first."""
-    desk.decide(exited(desk.running()[0].run_id, ended))
 
 
 def started(decision: Any) -> list[str]:
@@ -122,6 +114,19 @@ def test_a_message_that_is_refused_half_way_is_taken_back(
     assert started(decision) == ["a"]
 
 
+def test_a_refused_message_starts_nothing(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = desk.core._dispatch.claim
+
+    def refuse_late(*arguments: Any) -> str:
+        real(*arguments)
+        raise Refusal("invalid", "after all")
+
+    monkeypatch.setattr(desk.core._dispatch, "claim", refuse_late)
+    decision = desk.decide(m.TriggerJob(type="a", params={}))
+    assert (decision.effects, decision.facts) == ([], [])
+    assert desk.running() == []
+
+
 def test_a_bug_takes_the_whole_batch_back(desk: Any) -> None:
     before = desk.dump()
     with pytest.raises(AssertionError, match="does not understand"):
@@ -140,260 +145,6 @@ def test_a_full_disk_takes_the_whole_batch_back(desk: Any) -> None:
     desk.submit("a")
 
 
-# ---- order -------------------------------------------------------------------------------------
-
-TYPES = ("a", "b", "one")
-JOBS = st.lists(
-    st.tuples(
-        st.sampled_from(TYPES),
-        st.integers(0, 2),
-        st.none() | st.integers(-2, 6),  # run_at, seconds from the beginning
-    ),
-    max_size=10,
-)
-
-
-def naive_order(
-    jobs: list[tuple[Job, int | None]], concurrency: int, limits: dict[str, int | None], now_s: int
-) -> list[str]:
-    """The specification in its own words: the best of those who may, again and again."""
-    begun: list[str] = []
-    waiting = list(jobs)
-    while len(begun) < concurrency:
-        running = Counter(job.type for job, _ in jobs if job.job_id in begun)
-        may = [
-            job
-            for job, run_at_s in waiting
-            if (run_at_s is None or run_at_s <= now_s)
-            and (limits[job.type] is None or running[job.type] < (limits[job.type] or 0))
-        ]
-        if not may:
-            break
-        best = sorted(may, key=lambda job: (-job.priority, job.position))[0]
-        begun.append(best.job_id)
-        waiting = [entry for entry in waiting if entry[0] is not best]
-    return begun
-
-
-@settings(max_examples=150)
-@given(
-    JOBS, st.integers(1, 4), st.dictionaries(st.sampled_from(TYPES), st.integers(1, 3)), st.data()
-)
-def test_dispatch_is_what_the_specification_says(
-    make_desk: Any,
-    given_jobs: list[tuple[str, int, int | None]],
-    concurrency: int,
-    overrides: dict[str, int],
-    data: st.DataObject,
-) -> None:
-    desk = make_desk()
-    desk.ask(m.StopScheduler())
-    desk.ask(m.ConfigureScheduler(set_concurrency=True, concurrency=concurrency, types=overrides))
-    begin = desk.now
-    known: list[tuple[Job, int | None]] = []
-    for type_, priority, at_s in given_jobs:
-        run_at = None if at_s is None else from_us(begin + at_s * S)
-        (job,) = desk.submit({"type": type_, "priority": priority, "run_at": run_at})
-        known.append((job, at_s))
-    limits = {"a": None, "b": None, "one": 1, **overrides}
-    for _ in range(20):
-        if not known:
-            break
-        desk.ask(m.StartScheduler())
-        now_s = (desk.now - begin) // S
-        expected = naive_order(known, concurrency, limits, now_s)
-        runs = sorted(desk.running(), key=lambda run: run.run_id)  # ids grow in dispatch order
-        assert [run.job_id for run in runs] == expected
-        # Everything that runs ends while nothing may start; then time goes on.
-        desk.ask(m.StopScheduler())
-        desk.decide(*[exited(run.run_id) for run in runs])
-        known = [entry for entry in known if entry[0].job_id not in expected]
-        desk.pass_s(data.draw(st.integers(0, 3)))
-    assert all(not finding.breaches for finding in verify(desk.connection))
-    desk.connection.close()
-
-
-def test_order_holds_however_many_become_due_at_once(desk: Any) -> None:
-    soon = from_us(desk.now + S)
-    desk.submit(*[{"type": "a", "run_at": soon} for _ in range(800)])
-    (urgent,) = desk.submit(
-        {"type": "a", "run_at": soon + timedelta(microseconds=1), "priority": 9}
-    )
-    desk.pass_s(60)
-    decision = desk.decide(m.MomentCame())
-    assert [run.job_id for run in desk.running()] == [urgent.job_id]
-    assert decision.next_due is None
-
-
-def test_what_has_expired_is_never_started_however_many_there_are(desk: Any) -> None:
-    desk.ask(m.StopScheduler())
-    soon = from_us(desk.now + S)
-    desk.submit(*[{"type": "a", "expires_at": soon} for _ in range(800)])
-    late = soon + timedelta(microseconds=1)
-    desk.submit({"type": "a", "expires_at": late, "priority": 9})
-    desk.pass_s(60)
-    desk.ask(m.StartScheduler())
-    assert desk.running() == []
-
-
-def test_what_must_be_waited_for(desk: Any) -> None:
-    desk.submit({"type": "a", "run_at": from_us(desk.now + 5 * S)})
-    decision = desk.decide(submission("a"))
-    assert decision.next_due == desk.now + 5 * S
-    assert desk.decide(m.Reserve(ttl_s=3)).next_due == desk.now + 5 * S
-    finish(desk)  # now the slot is held, for three seconds
-    assert desk.decide(m.MomentCame()).next_due == desk.now + 3 * S
-
-
-def test_an_expired_job_frees_no_slot_and_fills_none(desk: Any) -> None:
-    desk.submit("a")
-    (job,) = desk.submit({"type": "a", "expires_at": from_us(desk.now + S)})
-    desk.pass_s(1)
-    finish(desk)
-    assert desk.job(job).status is JobStatus.SKIPPED
-    assert desk.running() == []
-
-
-# ---- limits ------------------------------------------------------------------------------------
-
-
-def test_never_more_at_once_than_slots(desk: Any) -> None:
-    desk.submit("a", "a", "a")
-    assert len(desk.running()) == 1
-    desk.ask(m.ConfigureScheduler(set_concurrency=True, concurrency=2, types={}))
-    assert len(desk.running()) == 2
-    desk.ask(m.ConfigureScheduler(set_concurrency=True, concurrency=None, types={}))
-    assert len(desk.running()) == 2  # nothing that runs is ended
-    finish(desk)
-    assert len(desk.running()) == 1
-
-
-def test_a_type_at_its_limit_lets_the_others_pass(make_desk: Any) -> None:
-    desk = make_desk(concurrency=3)
-    desk.submit("one", {"type": "one", "priority": 9}, "a", "b")
-    assert [run.type for run in desk.running()] == ["one", "a", "b"]
-    assert desk.core.config(desk.connection).types["one"] == 1
-    config = desk.ask(
-        m.ConfigureScheduler(set_concurrency=False, concurrency=None, types={"one": 2})
-    )
-    assert (config.types["one"], config.overridden) == (2, ["types.one"])
-    finish(desk)
-    assert [run.type for run in desk.running()].count("one") == 1
-
-
-def test_a_type_that_is_no_longer_configured_waits(desk: Any) -> None:
-    desk.ask(m.StopScheduler())
-    (job,) = desk.submit("b")
-    del desk.types["b"]
-    desk.ask(m.StartScheduler())
-    assert desk.job(job).status is Q
-
-
-def test_stopped_means_nothing_starts_and_what_runs_goes_on(desk: Any) -> None:
-    desk.submit("a", "a")
-    desk.ask(m.StopScheduler())
-    assert len(desk.running()) == 1
-    finish(desk)
-    assert desk.running() == []
-    desk.ask(m.StartScheduler())
-    assert len(desk.running()) == 1
-
-
-# ---- reservations and direct runs --------------------------------------------------------------
-
-
-def direct(desk: Any, type_: str = "b") -> m.DirectTicket:
-    ticket: m.DirectTicket = desk.ask(m.StartDirect(type=type_, params={}))
-    return ticket
-
-
-def test_running_then_direct_then_the_rest(desk: Any) -> None:
-    desk.submit("a", {"type": "a", "priority": 100})
-    ticket = direct(desk)
-    assert [run.type for run in desk.running()] == ["a"]
-    finish(desk)
-    (run,) = desk.running()
-    assert (run.run_id, run.job_id, run.type) == (ticket.run_id, None, "b")
-    finish(desk)
-    assert [run.type for run in desk.running()] == ["a"]
-    jobs_made = desk.connection.execute("SELECT count(*) FROM jobs").get
-    assert jobs_made == 2  # a direct run makes none
-
-
-def test_a_direct_run_does_not_need_the_scheduler_to_run(desk: Any) -> None:
-    desk.ask(m.StopScheduler())
-    desk.submit("a")
-    ticket = direct(desk)
-    assert [run.run_id for run in desk.running()] == [ticket.run_id]
-
-
-def test_a_held_slot_stays_empty_for_its_time(desk: Any) -> None:
-    held = desk.ask(m.Reserve(ttl_s=10))
-    assert held.state == "HELD"
-    desk.submit("a")
-    desk.pass_s(9.999_999)
-    desk.decide(m.MomentCame())
-    assert desk.running() == []
-    desk.pass_s(0.000_001)
-    desk.decide(m.MomentCame())
-    assert len(desk.running()) == 1
-
-
-def test_a_released_slot_is_free_at_once(desk: Any) -> None:
-    held = desk.ask(m.Reserve(ttl_s=10))
-    desk.submit("a")
-    released = desk.ask(m.ReleaseReservation(reservation_id=held.reservation_id))
-    assert (released.state, released.end_reason) == ("ENDED", "released")
-    assert len(desk.running()) == 1
-    again = desk.ask(m.ReleaseReservation(reservation_id=held.reservation_id))
-    assert again == released
-
-
-def test_claims_are_served_first_come_first_served(desk: Any) -> None:
-    desk.submit("a", "a")
-    first, hold, last = direct(desk), desk.ask(m.Reserve(ttl_s=5)), direct(desk)
-    finish(desk)
-    assert [run.run_id for run in desk.running()] == [first.run_id]
-    finish(desk)
-    assert desk.running() == []  # held
-    desk.ask(m.ReleaseReservation(reservation_id=hold.reservation_id))
-    assert [run.run_id for run in desk.running()] == [last.run_id]
-
-
-def test_a_direct_run_whose_type_is_at_its_limit_makes_all_wait(make_desk: Any) -> None:
-    desk = make_desk(concurrency=2)
-    desk.submit("one")
-    ticket = direct(desk, "one")
-    desk.submit("a")
-    assert [run.type for run in desk.running()] == ["one"]
-    finish(desk)
-    assert {run.run_id for run in desk.running()} >= {ticket.run_id}
-    assert [run.type for run in desk.running()] == ["one", "a"]
-
-
-def test_who_goes_away_while_waiting_gives_the_claim_back(desk: Any) -> None:
-    desk.submit("a", "a")
-    ticket = direct(desk)
-    desk.decide(m.AbandonDirect(ticket=ticket))
-    finish(desk)
-    assert [run.type for run in desk.running()] == ["a"]
-
-
-def test_who_goes_away_while_it_runs_cancels_it(desk: Any) -> None:
-    ticket = direct(desk)
-    assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == [(ticket.run_id, "cancel")]
-    finish(desk)
-    assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == []
-
-
-def test_a_direct_claim_is_not_the_operators_to_release(desk: Any) -> None:
-    desk.submit("a")
-    ticket = direct(desk)
-    message = m.ReleaseReservation(reservation_id=ticket.reservation_id)
-    assert desk.refusal(message) == "wrong_state"
-    assert desk.refusal(m.ReleaseReservation(reservation_id="rsv-none")) == "not_found"
-
-
 # ---- cancel, patch, retry, trigger -------------------------------------------------------------
 
 
@@ -402,7 +153,7 @@ def test_cancelled_before_its_start_it_never_has_a_run(desk: Any) -> None:
     (job,) = desk.submit("a")
     decision = desk.decide(m.CancelJob(job_id=job.job_id))
     assert decision.effects == []
-    finish(desk)
+    desk.finish()
     assert desk.job(job).status is JobStatus.CANCELLED
     assert desk.connection.execute("SELECT count(*) FROM job_runs").get == 1
 
@@ -423,7 +174,7 @@ def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Any) -> None
     assert decision.answers[0].unwrap().status is R
     again = desk.decide(m.CancelJob(job_id=job.job_id))
     assert (again.effects, again.facts) == ([], [])
-    finish(desk, Outcome(status=RunStatus.COMPLETED, exit_code=0))
+    desk.finish(Outcome(status=RunStatus.COMPLETED, exit_code=0))
     assert desk.job(job).status is JobStatus.CANCELLED
     assert desk.ask(m.CancelJob(job_id=job.job_id)).status is JobStatus.CANCELLED
 
@@ -431,7 +182,7 @@ def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Any) -> None
 @pytest.mark.parametrize("ended", [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED])
 def test_what_has_ended_otherwise_is_not_cancelled(desk: Any, ended: RunStatus) -> None:
     (job,) = desk.submit("a")
-    finish(desk, Outcome(status=ended))
+    desk.finish(Outcome(status=ended))
     assert desk.refusal(m.CancelJob(job_id=job.job_id)) == "wrong_state"
 
 
@@ -460,7 +211,7 @@ def test_a_patched_priority_overtakes(desk: Any) -> None:
     desk.submit("a")
     _, later = desk.submit("a", "a")
     desk.ask(m.PatchJob(job_id=later.job_id, patch=JobPatch(priority=1)))
-    finish(desk)
+    desk.finish()
     assert desk.running()[0].job_id == later.job_id
 
 
@@ -469,7 +220,7 @@ def test_a_retry_is_a_new_job_like_the_old_one(desk: Any) -> None:
         {"type": "secret", "params": {"key": "k"}, "priority": 3, "name": "n", "labels": {"a": "1"}}
     )
     assert desk.refusal(m.RetryJob(job_id=old.job_id)) == "wrong_state"
-    finish(desk, Outcome(status=RunStatus.FAILED))
+    desk.finish(Outcome(status=RunStatus.FAILED))
     new = desk.ask(m.RetryJob(job_id=old.job_id))
     assert (new.retry_of, new.origin, new.params, new.priority, new.name, new.labels) == (
         old.job_id,
@@ -532,7 +283,7 @@ def test_what_ended_by_itself_is_what_was_seen(seen: Outcome) -> None:
 def test_a_job_ends_with_the_status_of_its_run(desk: Any) -> None:
     for ended in SEEN:
         (job,) = desk.submit("a")
-        finish(desk, ended)
+        desk.finish(ended)
         found = desk.job(job)
         assert found.status.value == ended.status.value
         assert found.reason == (ended.error and ended.error.message)
@@ -555,7 +306,7 @@ def test_an_overstepping_run_is_stopped_once(desk: Any, reason: Any) -> None:
     (run,) = desk.running()
     message = m.RunOverstepped(run_id=run.run_id, reason=reason)
     assert stopped(desk.decide(message, message)) == [(run.run_id, reason)]
-    finish(desk)
+    desk.finish()
     assert stopped(desk.decide(message)) == []
 
 
@@ -576,9 +327,9 @@ def test_progress_and_process_are_noted(desk: Any) -> None:
 
 def test_a_draining_server_starts_nothing_but_takes_jobs(desk: Any) -> None:
     desk.submit("a", "a")
-    ticket = direct(desk)
+    ticket = desk.direct()
     desk.ask(m.Drain())
-    finish(desk)
+    desk.finish()
     (job,) = desk.submit("a")
     assert desk.running() == []
     assert desk.job(job).status is Q
@@ -630,7 +381,7 @@ def test_the_operators_word_outlives_the_server(desk: Any) -> None:
 
 def test_the_direct_clients_of_an_earlier_life_are_gone(make_desk: Any) -> None:
     desk = make_desk(concurrency=1)
-    running, waiting = direct(desk), direct(desk)
+    running, waiting = desk.direct(), desk.direct()
     hold = desk.ask(m.Reserve(ttl_s=60))
     desk.core = desk.make_core("srv-2")
     (effect,) = desk.core.recover(desk.connection, desk.now).effects
@@ -644,7 +395,7 @@ def test_the_direct_clients_of_an_earlier_life_are_gone(make_desk: Any) -> None:
 
 def test_recovering_twice_is_recovering_once(desk: Any) -> None:
     desk.submit("a", "b")
-    direct(desk)
+    desk.direct()
     core = desk.core = desk.make_core("srv-2")
     first = core.recover(desk.connection, desk.now)
     second = core.recover(desk.connection, desk.now)
@@ -685,6 +436,7 @@ def test_a_refused_submission_keeps_its_key_free(desk: Any) -> None:
 
 # ---- whatever comes ----------------------------------------------------------------------------
 
+TYPES = ("a", "b", "one")
 NAMES = (
     *("submit", "submit", "later", "cancel", "patch", "delete", "exit", "exit", "exit", "fail"),
     *("overstep", "direct", "abandon", "reserve", "release", "start", "stop", "limit", "trigger"),

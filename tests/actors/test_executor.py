@@ -137,13 +137,16 @@ async def test_a_lost_shim_is_never_taken_for_success(house: Any, program: Any) 
         assert code_of(house.run(await house.ended(job))) == "interrupted"
 
 
-async def test_nothing_of_a_run_is_left_when_its_end_is_told(house: Any) -> None:
+async def test_nothing_of_a_run_is_left_when_its_end_is_told(house: Any, program: Any) -> None:
+    house.host.programs["a"] = program(leaves_behind=True)
     async with house.running():
         (job,) = await house.submit("a")
         await house.ended(job)
+        (process,) = house.host.processes
+        assert not process.left_behind
+        assert process.signals == []  # the program itself was left alone
         await house.settled()
-        assert house.host.living == []
-        assert [process.closed for process in house.host.processes] == [1]
+        assert process.closed == 1
         assert house.broken() == []
 
 

@@ -51,6 +51,7 @@ async def test_a_reader_waits_for_the_next(feed: Feed) -> None:
 async def test_what_is_here_already_is_passed_over(feed: Feed) -> None:
     feed.publish(facts(1, 2))
     feed.publish(facts(1, 2, 3))
+    feed.publish(facts(2))
     assert await feed.beyond(0) == facts(1, 2, 3)
     assert feed.last_seq == 3
 

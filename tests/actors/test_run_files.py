@@ -177,6 +177,16 @@ def test_all_that_was_added_is_taken_in(files: RunFiles) -> None:
     assert files.report_state.result == '"at last"'
 
 
+def test_a_last_line_counts_without_its_newline_when_the_program_has_ended(
+    files: RunFiles,
+) -> None:
+    files.report.write_bytes(b'{"progress": 0.5}\n{"result": 7}')
+    files.read_report()
+    assert files.report_state.result is None
+    assert not files.read_report(ended=True)
+    assert files.report_state.result == "7"
+
+
 def test_no_report_is_no_news(files: RunFiles) -> None:
     files.report.unlink()
     assert not files.read_report()

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import messages as m
-from actors.stats import RUNS_PER_TYPE_MAX, _Sample, percentiles, summary
+from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, summary
+from storage.database import open_writer, transaction
+from storage.events import facts_after
 
 S = 1_000_000
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
@@ -106,12 +108,23 @@ async def test_a_crash_of_its_own_counts_nothing_twice(house: Any, program: Any)
         assert (await measured(services))["b"].runs == before["b"].runs + 1
 
 
+async def test_what_it_is_told_twice_counts_once(house: Any, program: Any) -> None:
+    async with house.running() as services:
+        await some_history(house, program)
+        await house.settled()
+        before = await measured(services)
+        # As when it crashes: the windows are rebuilt, and the facts lie in the mailbox still.
+        facts = tuple(facts_after(services.reader, 0, limit=1000))
+        await services.stats.tell(m.MomentCame())
+        await services.stats.tell(m.FactsCommitted(facts=facts))
+        await house.settled()
+        assert await measured(services) == before
+
+
 async def test_the_window_is_bounded(house: Any) -> None:
     rows = RUNS_PER_TYPE_MAX + 50
     async with house.running():
         pass
-    from storage.database import open_writer, transaction
-
     connection = open_writer(house.path / "headway.db")
     with transaction(connection):
         connection.executemany(
@@ -129,8 +142,6 @@ async def test_the_window_is_bounded(house: Any) -> None:
 
 
 async def test_the_last_runs_are_read_from_an_index(house: Any) -> None:
-    from actors.stats import last_runs
-
     seen: list[str] = []
 
     def trace(_: Any, sql: str, bindings: Any) -> bool:

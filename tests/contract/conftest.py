@@ -323,7 +323,6 @@ class Gate:
 class Server:
     """One data directory, and the `headway serve` that lives on it now."""
 
-    pycache: ClassVar[Path]
     documented: ClassVar[list[tuple[str, re.Pattern[str], set[str]]]] = []
     # Test modules have fixtures only, so what they need stands here too.
     eventually = staticmethod(eventually)
@@ -354,9 +353,6 @@ class Server:
     def spawn(self, *arguments: str, environ: dict[str, str] | None = None) -> None:
         """Start the process, and return at once."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("HEADWAY_")}
-        # Half of a start is compiling, where PYTHONDONTWRITEBYTECODE is set or the tree is new.
-        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-        inherited["PYTHONPYCACHEPREFIX"] = str(Server.pycache)
         own = {"SERVER_VARIABLE": SERVER_VARIABLE, "PASSED_ON": "passed on", **(environ or {})}
         self._log_from = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stderr.open("ab") as stderr, self.stdout.open("ab") as stdout:
@@ -751,8 +747,6 @@ def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     A start takes a second of one processor, and a test leaves the other one idle.
     """
     spares: list[Server] = []
-    # Beside the directories of all sessions, so that the next one finds it warm.
-    Server.pycache = tmp_path_factory.getbasetemp().parent / "headway-pycache"
 
     def spare() -> None:
         spares.append(Server(tmp_path_factory.mktemp("server")))
@@ -766,7 +760,7 @@ def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     spare()
     yield take
     for unused in spares:
-        unused.kill()
+        unused.await_ready().close()
 
 
 class Shared:

@@ -1,0 +1,106 @@
+"""Process trees as /proc shows them, and signals to exactly the process that was seen."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from actors import tree
+
+DEADLINE_S = 10
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `sh -c SCRIPT`; nothing of it outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            ["sh", "-c", script],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={"PATH": os.environ["PATH"], **environment},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(DEADLINE_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def said(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_a_process_is_seen_with_its_parent_session_and_start() -> None:
+    seen = tree.look(os.getpid())
+    assert seen is not None
+    assert (seen.pid, seen.parent, seen.session) == (os.getpid(), os.getppid(), os.getsid(0))
+    assert seen.lives
+    assert seen == tree.look(os.getpid()) or seen.state != "R"
+
+
+def test_what_is_not_there_is_not_seen() -> None:
+    assert tree.look(2**22 + 1) is None
+    assert tree.children(2**22 + 1) == []
+    assert tree.run_id_of(2**22 + 1) is None
+
+
+def test_a_zombie_does_not_live(start: Start) -> None:
+    parent = start("sleep 0.01 & echo $!; exec sleep 60")
+    child = said(parent)
+    deadline = time.monotonic() + DEADLINE_S
+    while (seen := tree.look(child)) is not None and seen.lives:
+        assert time.monotonic() < deadline
+    assert seen is not None  # its parent has not buried it
+    assert child not in [found.pid for found in tree.with_descendants([parent.pid])]
+
+
+def test_descendants_are_children_of_children(start: Start) -> None:
+    parent = start("sh -c 'sleep 60 & echo $!; wait' & wait")
+    grandchild = said(parent)
+    found = {seen.pid for seen in tree.with_descendants([parent.pid])}
+    assert {parent.pid, grandchild} <= found
+    assert len(found) == 3
+    assert os.getpid() not in found
+    assert tree.children(parent.pid) == list(found - {parent.pid, grandchild})
+
+
+def test_a_run_id_is_read_from_the_environment(start: Start) -> None:
+    one = start("echo 1; exec sleep 60", HEADWAY_RUN_ID="run-tree-1", XHEADWAY_RUN_ID="run-x")
+    two = start("echo 2; exec sleep 60", HEADWAY_RUN_ID="run-tree-2")
+    none = start("echo 3; exec sleep 60", OTHER="HEADWAY_RUN_ID=run-tree-1")
+    for process in (one, two, none):
+        said(process)
+    assert tree.run_id_of(one.pid) == "run-tree-1"
+    assert tree.run_id_of(none.pid) is None
+    wanted = frozenset({"run-tree-1", "run-tree-9"})
+    assert [seen.pid for seen in tree.carriers(wanted)] == [one.pid]
+
+
+def test_a_signal_goes_to_the_process_that_was_seen_only(start: Start) -> None:
+    sleeper = start("exec sleep 60")
+    seen = tree.look(sleeper.pid)
+    assert seen is not None
+    other = tree.Seen(seen.pid, seen.state, seen.parent, seen.session, seen.start_ticks + 1)
+    tree.send(other, signal.SIGKILL)
+    with pytest.raises(subprocess.TimeoutExpired):
+        sleeper.wait(0.05)
+    tree.send(seen, signal.SIGKILL)
+    assert sleeper.wait(DEADLINE_S) == -signal.SIGKILL
+
+
+def test_a_signal_to_nobody_does_no_harm() -> None:
+    tree.send(tree.Seen(2**22 + 1, "S", 1, 1, 1), signal.SIGKILL)
