@@ -36,6 +36,7 @@ class Index:
                 "(title, body, content='', tokenize='porter unicode61 remove_diacritics 2')"
             )
         except sqlite3.OperationalError as error:
+            self._db.close()
             raise Fault(
                 f"research needs SQLite with FTS5, and SQLite {sqlite3.sqlite_version}"
                 f" of this Python says: {error}"

@@ -55,9 +55,13 @@ class Registry:
         self._path = path
         with self._faults():
             self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
-            self._db.create_function("distance_bits", 2, _distance_bits, deterministic=True)
-            with self._transaction():
-                self._db.execute(SCHEMA)
+            try:
+                self._db.create_function("distance_bits", 2, _distance_bits, deterministic=True)
+                with self._transaction():
+                    self._db.execute(SCHEMA)
+            except sqlite3.Error:
+                self._db.close()
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -472,7 +472,7 @@ def message_of(desk: Any, action: str, n: int, tickets: list[m.DirectTicket]) ->
     }[action]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(ACTIONS)
 def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[str, int]]) -> None:
     desk = make_desk()

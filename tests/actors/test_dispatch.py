@@ -67,7 +67,7 @@ def naive_order(
     return begun
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     JOBS, st.integers(1, 4), st.dictionaries(st.sampled_from(TYPES), st.integers(1, 3)), st.data()
 )

@@ -39,7 +39,7 @@ def test_what_is_json_is_read(value: Any, ascii_only: bool) -> None:
         (b" ", "Expecting value"),
         (b"{", "line 1 column 2"),
         (b"{}{}", "Extra data"),
-        (b"[1,]", "Expecting value"),
+        (b"[1,]", "line 1 column"),
         (b"{'a': 1}", "double quotes"),
         (b"// comment\n{}", "Expecting value"),
         (b"01", "Extra data"),
