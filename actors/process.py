@@ -194,7 +194,14 @@ class LinuxHost:
         with self.lock:
             pid = self._spawn(launch, arguments, stdin)
             self.leaders[pid] = launch.run_id
-        return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
+        try:
+            return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
+        except OSError as error:
+            # Out of descriptors: what cannot be watched must not run. Unreaped, its id is its own.
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            del self.leaders[pid]
+            raise SpawnFailed(f"cannot watch {launch.argv[0]}: {error.strerror}") from error
 
     def _spawn(self, launch: Launch, arguments: list[str], stdin: str) -> int:
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -319,7 +326,9 @@ class LinuxProcess:
         if self._child:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)
-        self._host.leaders.pop(self._pid, None)
+        if (seen := tree.look(self._pid)) is None or not seen.lives:
+            # One that lives on (its executor crashed) is still a leader, and no stray.
+            self._host.leaders.pop(self._pid, None)
         os.close(self._pidfd)
         if self._cgroup:
             self._cgroup.remove()

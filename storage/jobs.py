@@ -174,7 +174,8 @@ def move(
     assert after in TRANSITIONS[before], f"{before} -> {after} is not in the table of transitions"
     tx.execute(
         "UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),"
-        " started_at = iif(?, ?, started_at), finished_at = iif(?, ?, finished_at)"
+        " started_at = iif(?, ?, started_at),"
+        " finished_at = iif(?, max(?, coalesce(started_at, 0)), finished_at)"
         " WHERE job_id = ? AND status = ?",
         (
             after,

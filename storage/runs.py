@@ -146,12 +146,16 @@ def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
 
 
 def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
-    """RUNNING → its end. False, and nothing changes, if it had ended already: finish once."""
+    """RUNNING → its end. False, and nothing changes, if it had ended already: finish once.
+
+    A clock that was set back makes no run end before it began.
+    """
     row = tx.execute(
-        "UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = ?, exit_code = ?,"
+        "UPDATE job_runs SET status = ?, pid = coalesce(?, pid),"
+        " finished_at = max(?, started_at), exit_code = ?,"
         " signal = ?, error_code = ?, error_message = ?, result = ?, artifacts = ?, log_bytes = ?,"
         " log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'"
-        " RETURNING job_id, type, lane, started_at, eligible_at",
+        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at",
         (
             outcome.status,
             outcome.pid,
@@ -169,7 +173,7 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
     ).fetchone()
     if row is None:
         return False
-    job_id, type_, lane, started_at, eligible_at = row
+    job_id, type_, lane, started_at, eligible_at, finished_at = row
     tx.fact(
         "run.finished",
         job_id=job_id,
@@ -179,7 +183,7 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
         status=outcome.status.value,
         error=outcome.error and outcome.error.code,
         waited_s=(started_at - eligible_at) / 1e6,
-        duration_s=(tx.now - started_at) / 1e6,
+        duration_s=(finished_at - started_at) / 1e6,
     )
     return True
 

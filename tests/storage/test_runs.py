@@ -77,6 +77,17 @@ def test_a_run_is_finished_once(connection: apsw.Connection, write: Any, intend:
     assert find_run(connection, "run-1") == was
 
 
+def test_no_run_ends_before_it_began(
+    connection: apsw.Connection, write: Any, intend: Any, now: int
+) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+    with write(now - 3600 * S) as tx:  # somebody set the clock back
+        finish_run(tx, "run-1", DONE)
+    assert find_run(connection, "run-1").duration_s == 0
+    assert '"duration_s":0.0' in tx.facts[0].data
+
+
 def test_the_first_reason_to_stop_stands(
     connection: apsw.Connection, write: Any, intend: Any
 ) -> None:
