@@ -122,7 +122,8 @@ class Executor(Actor):
         finally:
             if run.process is not None:
                 run.process.close()
-        log.info("run ended", **ids, status=outcome.status.value)
+        # The status is the scheduler's to decide: it knows whether the run was cancelled.
+        log.info("run ended", **ids, exit_code=outcome.exit_code, signal=outcome.signal)
         await self._scheduler.tell(RunExited(run_id=run.intent.run_id, outcome=outcome))
         del self._runs[run.intent.run_id]
 

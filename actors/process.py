@@ -285,7 +285,8 @@ class LinuxProcess:
         """Seconds since the shim started."""
         if (seen := tree.look(self._pid)) is None:
             return 0.0
-        started_s = seen.start_ticks / os.sysconf("SC_CLK_TCK")
+        # The end of the tick in which it started: a time-out may come late by one, never early.
+        started_s = (seen.start_ticks + 1) / os.sysconf("SC_CLK_TCK")
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     async def wait(self) -> None:

@@ -133,10 +133,10 @@ def test_a_client_that_goes_away_while_it_runs_cancels_it(server: Any) -> None:
         queued = server.submit("ok")["job_id"]
         assert server.job(queued)["status"] == "QUEUED"
     server.eventually(lambda: not server.rows(RUNNING), "it has been ended", 0.5 + 1.0)
-    assert not server.processes()
     (status,) = server.rows(f"SELECT status FROM job_runs WHERE run_id = '{run_id}'")[0]
     assert status == "CANCELLED"
     assert server.until(queued)["status"] == "COMPLETED"
+    assert not server.processes(), "neither of the direct run nor of the Job that came after it"
     stats = server.status()["cumulative_stats"]
     (cancelled,) = server.rows("SELECT count(*) FROM jobs WHERE status = 'CANCELLED'")[0]
     assert stats["cancelled"] == cancelled, "cancelled counts Jobs, and it is none"
