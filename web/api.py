@@ -10,14 +10,14 @@ A handler raises `Refusal` or returns what it is annotated with; `Answer` adds s
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-from quart import Quart, Request, Response, request
+from pydantic import TypeAdapter
+from quart import Response
 
-from storage.errors import Code, Fault, Refusal
-from web.errors import problem_of, refusal_of
-from web.strict_json import parse
+from storage.errors import Code
+from web.call import Call
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
@@ -79,9 +79,9 @@ class Parameter:
         return self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Route:
-    """One operation of the API."""
+    """One operation of the API. `call`: the argument that wants the `Call` itself, if one does."""
 
     method: str
     path: str
@@ -95,16 +95,33 @@ class Route:
     deprecated: bool
     headers: dict[str, str]
     also: dict[int, str]
+    waits: bool
+    call: str | None
     handler: Handler
 
-    @property
+    @cached_property
     def body(self) -> Parameter | None:
         """The parameter that is the body, if there is one."""
         return next((p for p in self.parameters if isinstance(p.source, Body)), None)
 
+    @cached_property
+    def in_head(self) -> tuple[Parameter, ...]:
+        """Those from the query and the headers."""
+        return tuple(p for p in self.parameters if isinstance(p.source, Query | Header))
+
+    @cached_property
+    def queries(self) -> frozenset[str]:
+        """What the query string may name."""
+        return frozenset(p.wire_name for p in self.in_head if isinstance(p.source, Query))
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it answers JSON without waiting for anything but the disk."""
+        return self.result is not None and not self.waits
+
 
 class Api:
-    """Collects routes, and puts them on a Quart app."""
+    """Collects routes."""
 
     def __init__(self) -> None:
         self.routes: list[Route] = []
@@ -122,8 +139,12 @@ class Api:
         deprecated: bool = False,
         headers: dict[str, str] | None = None,
         also: dict[int, str] | None = None,
+        waits: bool = False,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler. `path` in OpenAPI's form; `headers`: of the answer, with meaning."""
+        """Register a handler. `path` in OpenAPI's form; `headers`: of the answer, with meaning.
+
+        `waits`: it may take long, and is cancelled when the client goes away.
+        """
 
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler, include_extras=True)
@@ -142,42 +163,21 @@ class Api:
                     parameters=tuple(
                         _parameter(name, hints[name], parameter.default)
                         for name, parameter in inspect.signature(handler).parameters.items()
+                        if hints[name] is not Call
                     ),
                     result=TypeAdapter(result) if is_json else None,
                     media=media,
                     deprecated=deprecated,
                     headers=headers or {},
                     also=also or {},
+                    waits=waits,
+                    call=next((name for name in hints if hints[name] is Call), None),
                     handler=handler,
                 )
             )
             return handler
 
         return register
-
-    def mount(self, app: Quart) -> None:
-        """Put every route on the app."""
-        for route in self.routes:
-            app.add_url_rule(
-                route.path.replace("{", "<").replace("}", ">").replace("<name>", "<path:name>"),
-                endpoint=f"{route.method} {route.path}",
-                view_func=_view(route),
-                methods=[route.method],
-                provide_automatic_options=False,
-            )
-
-
-def json_response(body: bytes, status: int, headers: dict[str, str]) -> Response:
-    """A JSON answer from ready bytes."""
-    response = Response(body, status=status, headers=headers)
-    response.headers["Content-Type"] = headers.get("Content-Type", JSON)
-    return response
-
-
-def refuse(refusal: Refusal) -> Response:
-    """The answer of a refusal."""
-    status, body, headers = problem_of(refusal)
-    return json_response(body, status, headers)
 
 
 def _parameter(name: str, hint: Any, default: Any) -> Parameter:
@@ -195,76 +195,3 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         default=None if required else default,
         many=get_origin(bare) in (list, tuple),
     )
-
-
-def _view(route: Route) -> Callable[..., Awaitable[Response]]:
-    body_parameter = route.body
-    others = tuple(p for p in route.parameters if p.source is not None and p is not body_parameter)
-
-    queries = {p.wire_name for p in others if isinstance(p.source, Query)}
-
-    async def view(**path: str) -> Response:
-        arguments: dict[str, Any] = dict(path)
-        try:
-            if queries and (unknown := sorted(set(request.args) - queries)):
-                faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
-                raise Refusal("invalid", f"it takes {', '.join(sorted(queries))}", faults)
-            if body_parameter is None and "Content-Length" in request.headers:
-                # Not wanted, but read: what stays on the line would end the connection.
-                await request.get_data()
-            for parameter in others:
-                arguments[parameter.name] = _read(parameter, request)
-            if body_parameter is not None:
-                arguments[body_parameter.name] = await _read_body(body_parameter)
-            result = await route.handler(**arguments)
-        except Refusal as refusal:
-            return refuse(refusal)
-        if isinstance(result, Response):
-            return result
-        if not isinstance(result, Answer):
-            result = Answer(result)
-        body = result.body
-        if body is None:
-            assert route.result is not None, f"{route.path} must answer with a body"
-            body = route.result.dump_json(result.value)
-        return json_response(body, result.status or route.status, result.headers)
-
-    return view
-
-
-def _read(parameter: Parameter, source: Request) -> Any:
-    name = parameter.wire_name
-    if isinstance(parameter.source, Header):
-        raw: Any = source.headers.get(name)
-    elif parameter.many:
-        raw = source.args.getlist(name) or None
-    else:
-        values = source.args.getlist(name)
-        if len(values) > 1:
-            raise Refusal("invalid", f"{name} may be given only once")
-        raw = values[0] if values else None
-    if raw is None:
-        if parameter.required:
-            raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
-        return parameter.default
-    try:
-        # Not `validate_strings`: pydantic takes no list there.
-        return parameter.adapter.validate_python(raw)
-    except ValidationError as error:
-        raise refusal_of(error, at=f"/{name}") from None
-
-
-async def _read_body(parameter: Parameter) -> Any:
-    assert isinstance(parameter.source, Body)
-    raw = await request.get_data()
-    assert isinstance(raw, bytes)
-    if parameter.source.optional and not raw:
-        return parameter.adapter.validate_python({})
-    media = (request.content_type or "").partition(";")[0].strip().lower()
-    if media != JSON:
-        raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
-    value = parse(raw)
-    try:
-        return parameter.adapter.validate_python(value)
-    except ValidationError as error:
-        raise refusal_of(error) from None

@@ -1,21 +1,24 @@
 """The Quart app, and the guard before it that every request passes."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from quart import Response
+from quart import Quart, Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from storage.errors import Code, Refusal
 from web import direct, events, jobs, legacy, log, scheduler, system
-from web.api import Api, json_response, refuse
+from web.answering import answer, refused
+from web.api import Answer, Api, Route
+from web.call import Call
 from web.errors import internal_problem, problem_of
+from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW, Express
 from web.services import Services
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-BODY_TIMEOUT_S = 30
 HTTP_CODES: dict[int, Code] = {
     400: "malformed_json",
     404: "not_found",
@@ -23,6 +26,15 @@ HTTP_CODES: dict[int, Code] = {
     408: "request_timeout",
     413: "too_large",
     415: "unsupported_media_type",
+}
+REFUSALS: dict[Code, Refusal] = {
+    refusal.code: refusal
+    for refusal in (
+        Refusal("not_found", "there is nothing at this path: GET /docs shows what there is"),
+        Refusal("method_not_allowed", "this path has other methods: GET /docs shows which"),
+        TOO_LARGE,
+        TOO_SLOW,
+    )
 }
 
 logger = structlog.get_logger()
@@ -38,26 +50,52 @@ def make_api(services: Services) -> Api:
 
 def make_app(services: Services) -> "Guard":
     """The ASGI app that Hypercorn serves."""
+    api, max_body_bytes = make_api(services), services.settings.server.max_body_bytes
     app = QuartTrio("web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = services.settings.server.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    make_api(services).mount(app)
+    mount(api, app)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
-    return Guard(app, services)
+    return Guard(Express(api, app, max_body_bytes=max_body_bytes), services)
+
+
+def mount(api: Api, app: Quart) -> None:
+    """Put every route on the app."""
+    for route in api.routes:
+        app.add_url_rule(
+            route.path.replace("{", "<").replace("}", ">").replace("<name>", "<path:name>"),
+            endpoint=f"{route.method} {route.path}",
+            view_func=_view(route),
+            methods=[route.method],
+            provide_automatic_options=False,
+        )
+
+
+def _view(route: Route) -> Callable[..., Awaitable[Response]]:
+    async def view(**path: str) -> Response:
+        result = await answer(route, Call(request.scope, _read_body), path)
+        return result if isinstance(result, Response) else _response(result)
+
+    return view
+
+
+async def _read_body() -> bytes:
+    body = await request.get_data()
+    assert isinstance(body, bytes)
+    return body
+
+
+def _response(done: Answer[Any]) -> Response:
+    return Response(done.body, status=done.status, headers=done.headers)
 
 
 async def _http_error(error: HTTPException) -> Response:
     code = HTTP_CODES.get(error.code or 500, "invalid")
-    details = {
-        "not_found": "there is nothing at this path: GET /docs shows what there is",
-        "method_not_allowed": "this path has other methods: GET /docs shows which",
-        "too_large": "send less, or in several requests",
-        "request_timeout": f"the body must arrive within {BODY_TIMEOUT_S} seconds",
-    }
-    response = refuse(Refusal(code, details.get(code, error.description or "")))
+    refusal = REFUSALS.get(code) or Refusal(code, error.description or "")
+    response = _response(refused(refusal))
     if error.code == 405 and (allowed := getattr(error, "valid_methods", None)):
         response.headers["Allow"] = ", ".join(sorted(set(allowed)))
     return response
@@ -66,7 +104,7 @@ async def _http_error(error: HTTPException) -> Response:
 async def _bug(error: Exception) -> Response:
     logger.error("request failed", exc_info=error)
     status, body, headers = internal_problem()
-    return json_response(body, status, headers)
+    return Response(body, status=status, headers=headers)
 
 
 class Guard:
@@ -76,7 +114,7 @@ class Guard:
     127.0.0.1 can make them look local (DNS rebinding). So both are compared on every method.
     """
 
-    def __init__(self, app: QuartTrio, services: Services) -> None:
+    def __init__(self, app: Any, services: Services) -> None:
         self.app = app
         self._services = services
         self._names = LOOPBACK_NAMES | frozenset(

@@ -40,6 +40,7 @@ def register(api: Api, services: Services) -> None:
         "/direct/{type}",
         tag="direct",
         summary="Run now, ahead of the queue, and answer when it has ended",
+        waits=True,
         refusals=("unknown_type", "invalid", "shutting_down", "unavailable", "storage_full"),
     )
     async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:

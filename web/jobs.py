@@ -5,7 +5,6 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from quart import request
 
 from actors import messages as m
 from actors.public import batch_body, job_body, public_job, public_run
@@ -16,6 +15,7 @@ from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
 from web.api import Answer, Api, Body, Header, Query
+from web.call import Call
 from web.services import Services
 
 BATCH_MAX = 10_000
@@ -92,6 +92,7 @@ def register_submit(api: Api, services: Services) -> None:
         headers={"Location": "the Job", "ETag": "its version"},
     )
     async def submit(
+        call: Call,
         body: Annotated[NewJob, Body()],
         idempotency_key: IdempotencyKey = None,
         prefer: Annotated[
@@ -101,7 +102,7 @@ def register_submit(api: Api, services: Services) -> None:
     ) -> Answer[Job]:
         wait_s = wait_preference(prefer)
         new = accepted(services, body, "")
-        key = await request_key(idempotency_key)
+        key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
         headers = {"Location": done.location or ""}
         if done.replayed:
@@ -127,10 +128,10 @@ def register_submit(api: Api, services: Services) -> None:
         refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
     )
     async def submit_batch(
-        body: Annotated[Batch, Body()], idempotency_key: IdempotencyKey = None
+        call: Call, body: Annotated[Batch, Body()], idempotency_key: IdempotencyKey = None
     ) -> Answer[BatchAnswer]:
         new = tuple(accepted(services, job, f"/jobs/{i}") for i, job in enumerate(body.jobs))
-        key = await request_key(idempotency_key)
+        key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
         headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
         return Answer(body=done.response or batch_body(done.jobs), headers=headers)
@@ -309,13 +310,11 @@ def accepted(services: Services, new: NewJob, at: str) -> NewJob:
     return new.model_copy(update={"params": params})
 
 
-async def request_key(key: str | None) -> Key | None:
+async def request_key(call: Call, key: str | None) -> Key | None:
     """The client's key, with what it stands for."""
     if key is None:
         return None
-    body = await request.get_data()
-    assert isinstance(body, bytes)
-    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + body)
+    digest = hashlib.sha256(f"{call.method} {call.path}\n".encode() + await call.body())
     return Key(key=key, request=digest.digest())
 
 

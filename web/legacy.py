@@ -5,17 +5,18 @@ an ordinary Job; "off" answers 410. Every answer says that the endpoint is depre
 until when it stays (RFC 8594), and what to call instead.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel
-from quart import Response
 
 from actors import messages as m
 from storage.errors import Refusal
 from storage.job import Job, NewJob
-from web.api import Answer, Api, Body, refuse
+from web.answering import refused
+from web.api import Answer, Api, Body
 from web.services import Services
 
 DEPRECATED_SINCE = datetime(2026, 1, 18, tzinfo=UTC)
@@ -55,7 +56,8 @@ def register(api: Api, services: Services) -> None:
         try:
             job = await run_trigger(services, type, body)
         except Refusal as refusal:
-            return with_headers(refuse(refusal), notices)  # type: ignore[return-value]
+            no: Answer[Triggered] = refused(refusal)
+            return replace(no, headers={**no.headers, **notices})
         done = Triggered(
             job_id=job.job_id,
             type=job.type,
@@ -87,9 +89,3 @@ def deprecation_headers(services: Services) -> dict[str, str]:
         at = datetime.combine(sunset, time(), UTC)
         headers["Sunset"] = format_datetime(at, usegmt=True)
     return headers
-
-
-def with_headers(response: Response, headers: dict[str, str]) -> Response:
-    """The same response with more headers."""
-    response.headers.update(headers)
-    return response

@@ -110,6 +110,7 @@ def register_control(api: Api, services: Services) -> None:
         tag="scheduler",
         summary="Start no more Jobs; what runs goes on to its end; idempotent",
         refusals=("invalid", "storage_full"),
+        waits=True,
     )
     async def stop(body: Annotated[StopRequest, Body(optional=True)]) -> SchedulerStatus:
         await services.ask(m.StopScheduler())

@@ -5,6 +5,7 @@ and its unbounded `send_all`, which a client that stops reading holds for ever. 
 streams and flow control are used as they are.
 """
 
+import os
 import socket
 from functools import partial
 from math import inf
@@ -52,11 +53,25 @@ class Connection(TCPServer):
         self._server = server
         self._idle_scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
         self.idle = True
+        self.state["connection"] = self
+        self._corked: list[bytes] | None = None
+
+    def cork(self) -> None:
+        """Hold what is sent back until `uncork`: one write, one packet, one wake of the client."""
+        self._corked = []
+
+    async def uncork(self) -> None:
+        """Send what was held back."""
+        held, self._corked = self._corked, None
+        if held:
+            await self._send(b"".join(held))
 
     async def protocol_send(self, event: Event) -> None:
         """Hypercorn hands over bytes, the end, or a change between idle and busy."""
         if isinstance(event, RawData):
-            if event.data:
+            if event.data and self._corked is not None:
+                self._corked.append(event.data)
+            elif event.data:
                 await self._send(event.data)
         elif isinstance(event, Updated):
             self.set_idle(event.idle)
@@ -64,6 +79,7 @@ class Connection(TCPServer):
             # Quart cancels the task that brings this: the end of the stream tells it that the
             # client has gone. The socket must be closed all the same.
             with trio.CancelScope(shield=True):
+                await self.uncork()
                 await super().protocol_send(event)
 
     def set_idle(self, idle: bool) -> None:
@@ -77,6 +93,8 @@ class Connection(TCPServer):
         self.stream.socket.close()
 
     async def _send(self, data: bytes) -> None:
+        if not self.send_lock.locked() and (data := self._send_at_once(data)) == b"":
+            return
         async with self.send_lock:
             # Shielded, since half an answer is worse than none; but not for ever.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
@@ -91,6 +109,13 @@ class Connection(TCPServer):
             if scope.cancelled_caught:
                 self.abort()
                 await self.protocol.handle(Closed())
+
+    def _send_at_once(self, data: bytes) -> bytes:
+        """What did not fit into the socket's buffer. A bad socket is `send_all`'s to find."""
+        try:
+            return data[os.write(self.stream.socket.fileno(), data) :]
+        except OSError:
+            return data
 
     async def _read_data(self) -> None:
         self.protocol.protocol._check_protocol = _stay_http1  # type: ignore[method-assign,union-attr]

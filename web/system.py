@@ -20,7 +20,7 @@ from actors.messages import TypeMetrics
 from storage.errors import Refusal
 from storage.job import RunStatus, SchedulerStatus
 from storage.jobs import count_by_status
-from web.api import Api, json_response
+from web.api import Answer, Api
 from web.openapi import STYLE, document, page
 from web.scheduler import status_now
 from web.services import Services
@@ -128,10 +128,10 @@ def register_docs(api: Api) -> None:
         return document(api, version("headway"))
 
     @api.route("GET", "/openapi.json", tag="system", summary="This document")
-    async def openapi() -> Response:
+    async def openapi() -> Answer[dict[str, Any]]:
         if "json" not in cache:
             cache["json"] = to_json(described())
-        return json_response(cache["json"], 200, {})
+        return Answer(body=cache["json"])
 
     @api.route("GET", "/docs", tag="system", summary="This document, to read", media=("text/html",))
     async def docs() -> Response:

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
+import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from quart import Response
@@ -10,7 +11,9 @@ from quart_trio import QuartTrio
 
 from storage.errors import Fault, Refusal
 from web.api import Answer, Api, Body, Header, Query
+from web.app import mount
 from web.errors import STATUS, problem_of
+from web.express import Express
 
 
 class Thing(BaseModel):
@@ -60,18 +63,27 @@ def api() -> Api:
     return api
 
 
-@pytest.fixture
-def client(api: Api) -> Any:
-    app = QuartTrio("test", static_folder=None)
-    api.mount(app)
-    return app.test_client()
+@pytest.fixture(params=["express", "quart"])
+def client(api: Api, request: pytest.FixtureRequest) -> httpx.AsyncClient:
+    """Both ways to a handler must say the same."""
+    app: Any = QuartTrio("test", static_folder=None)
+    mount(api, app)
+    if request.param == "express":
+        app = Express(api, app, max_body_bytes=1_000)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
-async def ask(client: Any, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
-    response = await client.open(path, method=method, **options)
-    body = await response.get_data()
+async def ask(
+    client: httpx.AsyncClient,
+    method: str,
+    path: str,
+    *,
+    data: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any, Any]:
+    response = await client.request(method, path, content=data, headers=headers)
     is_json = "json" in response.headers.get("Content-Type", "")
-    return response.status_code, json.loads(body) if is_json else body, response.headers
+    return response.status_code, response.json() if is_json else response.content, response.headers
 
 
 JSON = {"Content-Type": "application/json"}

@@ -8,7 +8,7 @@ import trio
 from quart import Quart
 
 from storage.errors import CODES
-from web.app import make_api, make_app
+from web.app import make_api, make_app, mount
 from web.errors import STATUS
 
 
@@ -203,5 +203,5 @@ def test_every_code_has_a_status() -> None:
 
 async def test_every_route_can_be_mounted(services: Any) -> None:
     api = make_api(services)
-    api.mount(Quart("test", static_folder=None))
+    mount(api, Quart("test", static_folder=None))
     assert len({(route.method, route.path) for route in api.routes}) == len(api.routes)

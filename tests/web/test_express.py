@@ -1,0 +1,175 @@
+"""The straight way to a handler: which requests take it, and what it does with their bodies."""
+
+from typing import Annotated, Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from web.answering import refused
+from web.api import Answer, Api, Body
+from web.express import BODY_TIMEOUT_S, TOO_SLOW, Express
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    common: dict[str, Any] = {"tag": "test", "summary": "for the test"}
+
+    @api.route("POST", "/things", **common)
+    async def make(body: Annotated[list[int], Body()]) -> int:
+        return sum(body)
+
+    @api.route("GET", "/things/{name}", **common)
+    async def get(name: str) -> str:
+        return name
+
+    @api.route("GET", "/things/first", **common)
+    async def first() -> str:
+        return "the first"
+
+    @api.route("POST", "/wait", waits=True, **common)
+    async def wait() -> str:
+        return "waited"
+
+    return api
+
+
+class Driver:
+    """Speaks ASGI to `Express`; what goes on to the other app is told as status 0."""
+
+    def __init__(self, api: Api) -> None:
+        self.express = Express(api, self._otherwise, max_body_bytes=10)
+        self.sent: list[Any] = []
+
+    async def _otherwise(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 0, "headers": []})
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *pieces: bytes | None,
+        headers: dict[str, str] | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> int | None:
+        """The status, or None without an answer. A piece None: the client goes away."""
+        left = list(pieces) or [b""]
+        wire = [(name.encode(), value.encode()) for name, value in (headers or JSON).items()]
+
+        async def receive() -> Any:
+            if not left:
+                await trio.sleep_forever()
+            if (piece := left.pop(0)) is None:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": piece, "more_body": piece != b""}
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": wire,
+            "state": state or {},
+        }
+        self.sent.clear()
+        await self.express(scope, receive, send)
+        return self.sent[0]["status"] if self.sent else None
+
+
+@pytest.fixture
+def driver(api: Api) -> Driver:
+    return Driver(api)
+
+
+async def test_a_body_in_pieces_is_put_together(driver: Driver) -> None:
+    assert await driver.ask("POST", "/things", b"[1,", b"2]", b"") == 200
+    assert driver.sent[1]["body"] == b"3"
+
+
+async def test_a_fixed_path_goes_before_one_with_a_name(driver: Driver) -> None:
+    assert await driver.ask("GET", "/things/first") == 200
+    assert driver.sent[1]["body"] == b'"the first"'
+    assert await driver.ask("GET", "/things/second") == 200
+    assert driver.sent[1]["body"] == b'"second"'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/wait", None),
+        ("POST", "/things", {**JSON, "prefer": "wait=1"}),
+        ("GET", "/things/a%2Fb", None),
+        ("GET", "/things/", None),
+        ("GET", "/nothing", None),
+        ("HEAD", "/things/first", None),
+        ("DELETE", "/things/first", None),
+    ],
+)
+async def test_all_else_goes_on(
+    driver: Driver, method: str, path: str, headers: dict[str, str] | None
+) -> None:
+    assert await driver.ask(method, path, b"[1]", b"", headers=headers) == 0
+
+
+async def test_a_body_that_says_its_size_is_refused_before_it_comes(driver: Driver) -> None:
+    headers = {**JSON, "content-length": "11"}
+    assert await driver.ask("POST", "/things", None, headers=headers) == 413
+
+
+async def test_a_body_that_grows_too_large_is_refused(driver: Driver) -> None:
+    assert await driver.ask("POST", "/things", b"[1,", b"2,3,4,5,6]", b"") == 413
+
+
+async def test_a_body_that_does_not_come_is_refused(
+    driver: Driver, autojump_clock: MockClock
+) -> None:
+    begin = trio.current_time()
+    assert await driver.ask("POST", "/things", b"[1,") == refused(TOO_SLOW).status == 408
+    assert trio.current_time() - begin == pytest.approx(BODY_TIMEOUT_S)
+
+
+async def test_a_client_that_went_away_gets_no_answer(driver: Driver) -> None:
+    assert await driver.ask("POST", "/things", b"[1,", None) is None
+
+
+async def test_a_body_that_nobody_wants_is_read(driver: Driver) -> None:
+    headers = {"content-length": "3"}
+    assert await driver.ask("GET", "/things/first", b"[1]", b"", headers=headers) == 200
+    assert await driver.ask("GET", "/things/first", b"[1]", None, headers=headers) is None
+
+
+class Cork:
+    """Stands in for a connection."""
+
+    def __init__(self, sent: list[Any]) -> None:
+        self.sent = sent
+        self.said: list[tuple[str, int]] = []
+
+    def cork(self) -> None:
+        self.said.append(("cork", len(self.sent)))
+
+    async def uncork(self) -> None:
+        self.said.append(("uncork", len(self.sent)))
+
+
+async def test_head_and_body_leave_together(driver: Driver) -> None:
+    cork = Cork(driver.sent)
+    await driver.ask("GET", "/things/first", state={"connection": cork})
+    assert cork.said == [("cork", 0), ("uncork", 2)]
+
+
+async def test_the_typed_answer_keeps_its_own_content_type(api: Api) -> None:
+    @api.route("GET", "/special", tag="test", summary="for the test")
+    async def special() -> Answer[str]:
+        return Answer(body=b"{}", headers={"Content-Type": "application/special+json"})
+
+    driver = Driver(api)
+    assert await driver.ask("GET", "/special") == 200
+    assert (b"content-type", b"application/special+json") in driver.sent[0]["headers"]

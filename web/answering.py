@@ -1,0 +1,90 @@
+"""What a route makes of a call: arguments checked, the handler asked, its word put into bytes."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from storage.errors import Fault, Refusal
+from web.api import JSON, Answer, Body, Parameter, Query, Route
+from web.call import Call
+from web.errors import problem_of, refusal_of
+from web.strict_json import parse
+
+
+async def answer(route: Route, call: Call, path: dict[str, str]) -> Any:
+    """What the route's handler says: an `Answer` with its body and status, or a response."""
+    try:
+        result = await route.handler(**await _arguments(route, call, path))
+    except Refusal as refusal:
+        return refused(refusal)
+    if not isinstance(result, Answer):
+        if route.result is None:
+            return result
+        result = Answer(result)
+    if result.body is None:
+        assert route.result is not None, f"{route.path} must answer with a body"
+        result.body = route.result.dump_json(result.value)
+    if result.status is None:
+        result.status = route.status
+    result.headers.setdefault("Content-Type", JSON)
+    return result
+
+
+def refused(refusal: Refusal) -> Answer[Any]:
+    """The answer of a refusal."""
+    status, body, headers = problem_of(refusal)
+    return Answer(status=status, body=body, headers=headers)
+
+
+async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = dict(path)
+    query = call.query()
+    if route.queries and not route.queries.issuperset(query):
+        unknown = sorted(set(query) - route.queries)
+        faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
+        raise Refusal("invalid", f"it takes {', '.join(sorted(route.queries))}", faults)
+    if route.body is None and call.header("Content-Length") is not None:
+        # Not wanted, but read: what stays on the line would end the connection.
+        await call.body()
+    for parameter in route.in_head:
+        arguments[parameter.name] = _read(parameter, call, query)
+    if route.body is not None:
+        arguments[route.body.name] = await _read_body(route.body, call)
+    if route.call is not None:
+        arguments[route.call] = call
+    return arguments
+
+
+def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
+    name = parameter.wire_name
+    if isinstance(parameter.source, Query):
+        values = query.get(name, [])
+        if len(values) > 1 and not parameter.many:
+            raise Refusal("invalid", f"{name} may be given only once")
+        raw: Any = values if parameter.many else values[0] if values else None
+    else:
+        raw = call.header(name)
+    if not raw and raw != "":
+        if parameter.required:
+            raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
+        return parameter.default
+    try:
+        # Not `validate_strings`: pydantic takes no list there.
+        return parameter.adapter.validate_python(raw)
+    except ValidationError as error:
+        raise refusal_of(error, at=f"/{name}") from None
+
+
+async def _read_body(parameter: Parameter, call: Call) -> Any:
+    raw = await call.body()
+    assert isinstance(parameter.source, Body)
+    if parameter.source.optional and not raw:
+        return parameter.adapter.validate_python({})
+    media = (call.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if media != JSON:
+        raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
+    value = parse(raw)
+    try:
+        return parameter.adapter.validate_python(value)
+    except ValidationError as error:
+        raise refusal_of(error) from None

@@ -1,0 +1,110 @@
+"""Answers JSON operations straight from ASGI; everything else goes to Quart.
+
+Quart's dispatch costs more than a whole `POST /jobs` without it (`python -m bench submit`). What it
+is good at stays with it: streams, handlers that wait and must end when the client goes, paths that
+do not exist, methods that a path has not.
+"""
+
+from typing import Any
+
+import structlog
+import trio
+
+from storage.errors import Refusal
+from web.answering import answer
+from web.api import Answer, Api, Route
+from web.call import Call
+from web.errors import internal_problem
+
+BODY_TIMEOUT_S = 30
+TOO_LARGE = Refusal("too_large", "send less, or in several requests")
+TOO_SLOW = Refusal("request_timeout", f"the body must arrive within {BODY_TIMEOUT_S} seconds")
+
+logger = structlog.get_logger()
+
+
+class Gone(Exception):
+    """The client went away before its request was whole."""
+
+
+class Express:
+    """ASGI app: the routes that answer at once, before another app."""
+
+    def __init__(self, api: Api, otherwise: Any, *, max_body_bytes: int) -> None:
+        self._otherwise = otherwise
+        self._max_body_bytes = max_body_bytes
+        self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
+        for route in api.routes:
+            if route.at_once:
+                parts = route.path.split("/")
+                self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
+        for candidates in self._routes.values():
+            candidates.sort(key=lambda candidate: candidate[1].path.count("{"))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (found := self._find(scope)) is None:
+            await self._otherwise(scope, receive, send)
+            return
+        route, path = found
+        call = Call(scope, lambda: self._read_body(call, receive))
+        try:
+            done = await answer(route, call, path)
+        except Gone:
+            return
+        except Exception as error:
+            logger.error("request failed", exc_info=error)
+            status, body, headers = internal_problem()
+            done = Answer(status=status, body=body, headers=headers)
+        await respond(send, done, scope.get("state", {}).get("connection"))
+
+    def _find(self, scope: Any) -> tuple[Route, dict[str, str]] | None:
+        if b"%" in scope["raw_path"] or any(name == b"prefer" for name, _ in scope["headers"]):
+            return None  # `Prefer: wait` is a handler that waits
+        parts = scope["path"].split("/")
+        for pattern, route in self._routes.get((scope["method"], len(parts)), ()):
+            if (path := _matched(pattern, parts)) is not None:
+                return route, path
+        return None
+
+    async def _read_body(self, call: Call, receive: Any) -> bytes:
+        if int(call.header("Content-Length") or 0) > self._max_body_bytes:
+            raise TOO_LARGE
+        pieces: list[bytes] = []
+        size = 0
+        with trio.move_on_after(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > self._max_body_bytes:
+                    raise TOO_LARGE
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+        raise TOO_SLOW
+
+
+async def respond(send: Any, done: Answer[Any], connection: Any) -> None:
+    """Send a finished answer; on a `Connection` of ours in one piece."""
+    assert done.body is not None
+    headers = [(b"content-length", b"%d" % len(done.body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in done.headers.items()]
+    if connection is not None:
+        connection.cork()
+    await send({"type": "http.response.start", "status": done.status, "headers": headers})
+    await send({"type": "http.response.body", "body": done.body})
+    if connection is not None:
+        await connection.uncork()
+
+
+def _matched(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    path: dict[str, str] = {}
+    for wanted, part in zip(pattern, parts, strict=True):
+        if wanted[:1] == "{":
+            if not part:
+                return None
+            path[wanted[1:-1]] = part
+        elif wanted != part:
+            return None
+    return path
