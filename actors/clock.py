@@ -1,8 +1,9 @@
 """Wall-clock time, and waiting for a moment of it.
 
-Nothing else reads the clock. Times are whole microseconds since 1970-01-01 UTC. `wait_until` also
-returns early when somebody sets the clock, so the caller looks again: a Job that is due at 09:00
-starts when the host's clock says 09:00, however it got there.
+Nothing else reads it; only the host, a seam of its own, counts the age of a process from boot.
+Times are whole microseconds since 1970-01-01 UTC. `wait_until` also returns early when somebody
+sets the clock, so the caller looks again: a Job that is due at 09:00 starts when the host's clock
+says 09:00, however it got there.
 """
 
 import ctypes

@@ -1,15 +1,20 @@
-"""submit: how many Jobs a second 32 clients can queue, each answered after its fsync."""
+"""submit: how many Jobs a second 32 clients can queue, each answered after its fsync.
+
+Huey's figure is that of a caller in the same process, without HTTP: a scale, not a rival.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.load import Load, drive_apart
+from bench.peer import huey_enqueue
 from bench.result import Figure, Report, at_least, ratio
 from bench.server import Program, noop, status, stopped_headway, usage
 from bench.wire import Unexpected
 
-SUMMARY = "POST /jobs over 32 connections, beside the stack's own no-op route"
+SUMMARY = "POST /jobs over 32 connections, beside the stack's own no-op route and Huey"
 CONNECTIONS = 32
+HUEY = "Huey: enqueued in its own process"
 BODY = b'{"type":"true","params":{"n":1}}'
 GOAL = at_least(0.8)
 """For now. The goal of the project is 1.5."""
@@ -45,6 +50,7 @@ class Side:
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn, each server first in every other one."""
     rounds, count = (3, 1_500) if quick else (9, 3_000)
+    huey: list[float] = []
     with stopped_headway(directory / "headway") as server, noop(directory / "noop") as stock:
         ours, bare = Side(server, 201), Side(stock, 200)
         for side in (ours, bare):
@@ -52,8 +58,9 @@ def run(directory: Path, quick: bool) -> Report:
         for number in range(rounds):
             for side in (ours, bare)[:: 1 if number % 2 else -1]:
                 side.measure(count)
+            huey.append(count / huey_enqueue(directory / f"huey-{number}.db", count))
         _check(server, rounds * count + count // 2)
-    return _report(ours, bare)
+    return _report(ours, bare, Figure(HUEY, "/s", tuple(huey)))
 
 
 def _check(server: Program, expected: int) -> None:
@@ -62,7 +69,7 @@ def _check(server: Program, expected: int) -> None:
             raise Unexpected(f"{expected} Jobs were answered with 201, {queued} are queued")
 
 
-def _report(ours: Side, bare: Side) -> Report:
+def _report(ours: Side, bare: Side, huey: Figure) -> Report:
     def figures(name: str, side: Side) -> tuple[Figure, Figure, Figure, Figure]:
         return (
             Figure(f"{name}: answers", "/s", tuple(load.per_s for load in side.loads)),
@@ -78,5 +85,6 @@ def _report(ours: Side, bare: Side) -> Report:
             ratio("CPU a request: headway / no-op route", headway[1], stock[1]),
             *headway,
             *stock,
+            huey,
         )
     )

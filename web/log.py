@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from pydantic_core import to_json
 from quart import Response
 
 from actors.run_files import RunFiles, log_hole, open_regular
+from storage.database import Runner
 from storage.errors import Refusal
 from storage.job import MAX_INT, TERMINAL
 from storage.jobs import find_job
@@ -121,7 +123,7 @@ def register(api: Api, services: Services) -> None:
             return response
         run = run_of_job(services.reader, job_id)
         path = services.runs_dir / (run.run_id if run else "none") / "log"
-        return ranged(LogView.open(path), range, offset, TEXT)
+        return ranged(LogView.open(path), range, offset, TEXT, services.walker_runner)
 
     @api.route(
         "GET",
@@ -143,7 +145,13 @@ def register(api: Api, services: Services) -> None:
         if path is None:
             raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
         size = path.stat().st_size
-        response = ranged(LogView(path, size, b"", size, 0), range, None, guess_type(name))
+        response = ranged(
+            LogView(path, size, b"", size, 0),
+            range,
+            None,
+            guess_type(name),
+            services.walker_runner,
+        )
         response.headers["ETag"] = f'"{found[0].sha256}"'
         # Whatever a program left must not run as a page of this origin.
         response.headers["Content-Security-Policy"] = "sandbox"
@@ -158,7 +166,9 @@ def guess_type(name: str) -> str:
     return known.get(Path(name).suffix.lower(), "application/octet-stream")
 
 
-def ranged(view: LogView, header: str | None, offset: int | None, media: str) -> Response:
+def ranged(
+    view: LogView, header: str | None, offset: int | None, media: str, reader: Runner
+) -> Response:
     """The whole, or from `offset`, or the range asked for.
 
     Raises:
@@ -173,7 +183,7 @@ def ranged(view: LogView, header: str | None, offset: int | None, media: str) ->
     headers["Content-Length"] = str(length)
     if length <= CHUNK_BYTES:
         return Response(view.read(first, length), status=status, headers=headers)
-    response = Response(chunks(view, first, length), status=status, headers=headers)
+    response = Response(chunks(view, first, length, reader), status=status, headers=headers)
     response.timeout = None
     return response
 
@@ -194,10 +204,10 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return first, last
 
 
-async def chunks(view: LogView, first: int, length: int) -> AsyncIterator[bytes]:
+async def chunks(view: LogView, first: int, length: int, reader: Runner) -> AsyncIterator[bytes]:
     """The bytes in pieces, so that a large file is never held in memory."""
     while length > 0:
-        data = await trio.to_thread.run_sync(view.read, first, min(length, CHUNK_BYTES))
+        data = await reader.run(partial(view.read, first, min(length, CHUNK_BYTES)))
         if not data:
             return
         yield data

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from trio.testing import wait_all_tasks_blocked
 
 from actors.run_files import BLOCK_BYTES, RunFiles
+from actors.runner import InlineRunner
 from storage.errors import Refusal
 from web.log import (
     CHUNK_BYTES,
@@ -86,7 +87,7 @@ async def test_a_large_log_goes_out_in_pieces(tmp_path: Path) -> None:
     data = os.urandom(2 * CHUNK_BYTES + 100)
     path.write_bytes(data)
     view = LogView.open(path)
-    pieces = [piece async for piece in chunks(view, 50, len(data) - 60)]
+    pieces = [piece async for piece in chunks(view, 50, len(data) - 60, InlineRunner())]
     assert b"".join(pieces) == data[50:-10]
     assert max(map(len, pieces)) <= CHUNK_BYTES
 
@@ -94,7 +95,9 @@ async def test_a_large_log_goes_out_in_pieces(tmp_path: Path) -> None:
 async def test_a_log_that_shrinks_meanwhile_ends(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x" * 10)
-    assert [piece async for piece in chunks(LogView.open(path), 0, 100)] == [b"x" * 10]
+    assert [piece async for piece in chunks(LogView.open(path), 0, 100, InlineRunner())] == [
+        b"x" * 10
+    ]
 
 
 # ---- ranges ------------------------------------------------------------------------------------
@@ -147,7 +150,7 @@ async def test_an_answer_with_or_without_a_range(
     tmp_path: Path, header: str | None, offset: int | None, status: int, body: bytes
 ) -> None:
     (tmp_path / "log").write_bytes(b"0123456789")
-    response = ranged(LogView.open(tmp_path / "log"), header, offset, "text/plain")
+    response = ranged(LogView.open(tmp_path / "log"), header, offset, "text/plain", InlineRunner())
     assert (response.status_code, await response.get_data()) == (status, body)
     assert response.headers["Content-Length"] == str(len(body))
     assert ("Content-Range" in response.headers) == (status == 206)
