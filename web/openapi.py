@@ -3,6 +3,7 @@
 Every route's refusals stand in it with their status, so what a client may meet is documented.
 """
 
+import re
 from html import escape
 from typing import Any
 
@@ -124,7 +125,7 @@ def _responses(route: Route, schemas: dict[tuple[int, JsonSchemaMode], Any]) -> 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>headway: the API</title><link rel="stylesheet" href="/docs/style.css">
-<main><h1>headway {version}</h1><p>{description}</p>
+<main><h1>headway {version}</h1>{description}
 <p>The same for machines: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>
 {operations}<h2>Schemas</h2>{schemas}</main></html>"""
 
@@ -133,7 +134,7 @@ main{max-width:60rem;margin:0 auto;padding:1rem}
 details{border:1px solid #8886;border-radius:.4rem;margin:.4rem 0;padding:.4rem .8rem}
 summary{cursor:pointer}code,pre{font:.9em ui-monospace,monospace}pre{overflow:auto}
 b{display:inline-block;min-width:4.5rem}.deprecated summary{text-decoration:line-through}
-table{border-collapse:collapse}td{border-top:1px solid #8884;padding:.2rem .8rem .2rem 0;
+table{border-collapse:collapse}td p{margin:0}td{border-top:1px solid #8884;padding:.2rem .8rem .2rem 0;
 vertical-align:top}"""
 
 
@@ -151,7 +152,7 @@ def page(described: dict[str, Any]) -> str:
     )
     return PAGE.format(
         version=escape(described["info"]["version"]),
-        description=escape(DESCRIPTION),
+        description=_prose(DESCRIPTION),
         operations=operations,
         schemas=schemas,
     )
@@ -160,7 +161,7 @@ def page(described: dict[str, Any]) -> str:
 def _show_operation(method: str, path: str, operation: dict[str, Any]) -> str:
     parameters = "".join(
         f"<tr><td><code>{escape(p['name'])}</code><td>{p['in']}"
-        f"<td>{escape(p.get('description', ''))}"
+        f"<td>{_prose(p.get('description', ''))}"
         for p in operation.get("parameters", ())
     )
     responses = "".join(
@@ -179,6 +180,13 @@ def _show_operation(method: str, path: str, operation: dict[str, Any]) -> str:
     )
 
 
+def _prose(text: str) -> str:
+    """Paragraphs, **strong** and `code`: as much Markdown as our own descriptions use."""
+    shown = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
+    shown = re.sub(r"`(.+?)`", r"<code>\1</code>", shown)
+    return "".join(f"<p>{paragraph}</p>" for paragraph in shown.split("\n\n"))
+
+
 def _links(content: dict[str, Any]) -> str:
     shown = []
     for media, entry in content.items():
@@ -193,7 +201,7 @@ def _show_schema(schema: dict[str, Any]) -> str:
         f"<tr><td><code>{escape(name)}</code><td><code>{escape(_type_of(entry))}</code>"
         for name, entry in schema.get("properties", {}).items()
     )
-    return f"<p>{escape(schema.get('description', ''))}</p><table>{rows}</table>"
+    return f"{_prose(schema.get('description', ''))}<table>{rows}</table>"
 
 
 def _type_of(schema: dict[str, Any]) -> str:

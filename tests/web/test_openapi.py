@@ -154,6 +154,8 @@ def test_the_page_shows_everything_and_runs_nothing(described: dict[str, Any]) -
     assert "&lt;script&gt;" in shown
     assert "<b>one</b>" not in shown
     assert 'class="deprecated"' in shown
+    assert "A <strong>Job</strong> is" in shown
+    assert "<code>_s</code>" in shown
     assert "http" not in shown.replace("http://", "").partition("<main>")[0]
 
 
