@@ -134,8 +134,8 @@ main{max-width:60rem;margin:0 auto;padding:1rem}
 details{border:1px solid #8886;border-radius:.4rem;margin:.4rem 0;padding:.4rem .8rem}
 summary{cursor:pointer}code,pre{font:.9em ui-monospace,monospace}pre{overflow:auto}
 b{display:inline-block;min-width:4.5rem}.deprecated summary{text-decoration:line-through}
-table{border-collapse:collapse}td p{margin:0}td{border-top:1px solid #8884;padding:.2rem .8rem .2rem 0;
-vertical-align:top}"""
+table{border-collapse:collapse}td p{margin:0}
+td{border-top:1px solid #8884;padding:.2rem .8rem .2rem 0;vertical-align:top}"""
 
 
 def page(described: dict[str, Any]) -> str:
