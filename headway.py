@@ -333,9 +333,12 @@ def configure_logging(style: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if for_people:
-        renderer = structlog.dev.ConsoleRenderer()
+        # Local variables may hold secret parameters: no traceback shows them.
+        tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)
     else:
-        processors.append(structlog.processors.dict_tracebacks)
+        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors.append(structlog.processors.ExceptionRenderer(told))
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),

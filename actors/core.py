@@ -21,7 +21,6 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from actors.public import batch_body, job_body
 from storage import idempotency, jobs, reservations, runs, scheduler
-from storage.database import transaction
 from storage.errors import Refusal
 from storage.job import (
     TERMINAL,
@@ -35,7 +34,7 @@ from storage.job import (
     StopReason,
 )
 from storage.runs import TOO_MUCH_OUTPUT, Outcome
-from storage.transaction import Fact, Transaction
+from storage.transaction import Fact, Transaction, write_transaction
 
 STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
     "cancel": (RunStatus.CANCELLED, None),
@@ -86,8 +85,7 @@ class Core:
     def recover(self, connection: apsw.Connection, now: int) -> Decision:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
         effects: list[Message] = []
-        with transaction(connection):
-            tx = Transaction(connection, now)
+        with write_transaction(connection, now) as tx:
             tx.fact("server.started", server_id=self._identity.server_id)
             reservations.end_direct(
                 tx, "the server restarted", except_server_id=self._identity.server_id
@@ -109,8 +107,7 @@ class Core:
         """
         answers: list[outcome.Outcome[Any]] = []
         effects: list[Message] = []
-        with transaction(connection):
-            tx = Transaction(connection, now)
+        with write_transaction(connection, now) as tx:
             for message in batch:
                 mark = len(effects)
                 try:
@@ -177,16 +174,26 @@ class Core:
         if message.key is not None and (kept := idempotency.replay(tx, message.key)):
             return m.Submission(jobs=(), response=kept[0], location=kept[1], replayed=True)
         self._refuse_when_full(tx, len(message.jobs))
+        if message.batch:
+            return self._submit_batch(tx, message)
         queued = tuple(
             jobs.insert_job(tx, self._new_id("job"), new, origin=message.origin)
             for new in message.jobs
         )
-        location = None if message.batch else f"/jobs/{queued[0].job_id}"
+        location = f"/jobs/{queued[0].job_id}"
         if message.key is None:
             return m.Submission(jobs=queued, location=location)
-        body = batch_body(queued) if message.batch else job_body(queued[0], self._types)
+        body = job_body(queued[0], self._types)
         idempotency.keep(tx, message.key, body, location)
         return m.Submission(jobs=queued, response=body, location=location)
+
+    def _submit_batch(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
+        new = [(self._new_id("job"), job) for job in message.jobs]
+        first = jobs.insert_jobs(tx, new, origin=message.origin)
+        body = batch_body([job_id for job_id, _ in new], first)
+        if message.key is not None:
+            idempotency.keep(tx, message.key, body, None)
+        return m.Submission(jobs=(), response=body)
 
     def _refuse_when_full(self, tx: Transaction, more: int) -> None:
         if sum(scheduler.queue_length(tx.connection)) + more > self._max_queued:

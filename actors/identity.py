@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 from actors.clock import Clock
 
@@ -38,4 +37,5 @@ class Ids:
             self._last = ticks = max(ticks, self._last + 1)
         value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62
         value |= int.from_bytes(self._random_bytes(8)) >> 2
-        return f"{prefix}-{UUID(int=value)}"
+        text = f"{value:032x}"
+        return f"{prefix}-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -27,7 +27,10 @@ from storage.transaction import Fact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What became of `SubmitJobs`: new Jobs, or the stored first answer to the same request."""
+    """What became of `SubmitJobs`: new Jobs, or the stored first answer to the same request.
+
+    Of a batch there is only the `response`: nobody wants 10,000 models.
+    """
 
     jobs: tuple[Job, ...]
     response: bytes | None = None

@@ -30,9 +30,11 @@ def job_body(job: Job, types: JobTypes) -> bytes:
     return job.__pydantic_serializer__.to_json(public_job(job, types))
 
 
-def batch_body(jobs: Sequence[Job]) -> bytes:
-    """The answer to `POST /jobs/batch`."""
-    return to_json({"jobs": [{"job_id": job.job_id, "position": job.position} for job in jobs]})
+def batch_body(job_ids: Sequence[str], first: int) -> bytes:
+    """The answer to `POST /jobs/batch`. `first`: the position of the first, which others follow."""
+    return to_json(
+        {"jobs": [{"job_id": job_id, "position": n} for n, job_id in enumerate(job_ids, first)]}
+    )
 
 
 def _masked(type_name: str, params: dict[str, Any], types: JobTypes) -> dict[str, Any]:

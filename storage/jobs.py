@@ -71,45 +71,56 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
     )
 
 
+def insert_jobs(
+    tx: Transaction, new: Sequence[tuple[str, NewJob]], *, origin: str, retry_of: str | None = None
+) -> int:
+    """Queue Jobs, each with its id, that their types have accepted; `params` hold their defaults.
+
+    Returns the position of the first; the others follow it one by one.
+    """
+    rows = [_row(tx.now, job_id, job, origin, retry_of) for job_id, job in new]
+    tx.connection.executemany(INSERT, rows)
+    first: int = tx.connection.last_insert_rowid() - len(rows) + 1
+    for position, ((job_id, job), row) in enumerate(zip(new, rows, strict=True), first):
+        if job.labels:
+            _write_labels(tx, position, job.labels)
+        tx.fact(
+            "job.submitted",
+            job_id=job_id,
+            type=job.type,
+            priority=job.priority,
+            position=position,
+            run_at=row[7],
+            deferred=row[4],
+            origin=origin,
+        )
+    return first
+
+
+def _row(now: int, job_id: str, new: NewJob, origin: str, retry_of: str | None) -> tuple[Any, ...]:
+    run_at = None if new.run_at is None else to_us(new.run_at)
+    return (
+        job_id,
+        new.type,
+        to_json(new.params).decode(),
+        new.priority,
+        run_at is not None and run_at > now,
+        new.name,
+        to_json(new.labels).decode() if new.labels else "{}",
+        run_at,
+        None if new.expires_at is None else to_us(new.expires_at),
+        new.timeout_s,
+        retry_of,
+        origin,
+        now,
+    )
+
+
 def insert_job(
     tx: Transaction, job_id: str, new: NewJob, *, origin: str, retry_of: str | None = None
 ) -> Job:
-    """Queue a Job that the type has accepted; `new.params` holds its defaults already."""
-    run_at = None if new.run_at is None else to_us(new.run_at)
-    expires_at = None if new.expires_at is None else to_us(new.expires_at)
-    deferred = run_at is not None and run_at > tx.now
-    labels = to_json(new.labels).decode() if new.labels else "{}"
-    tx.execute(
-        INSERT,
-        (
-            job_id,
-            new.type,
-            to_json(new.params).decode(),
-            new.priority,
-            deferred,
-            new.name,
-            labels,
-            run_at,
-            expires_at,
-            new.timeout_s,
-            retry_of,
-            origin,
-            tx.now,
-        ),
-    )
-    position = tx.connection.last_insert_rowid()
-    if new.labels:
-        _write_labels(tx, position, new.labels)
-    tx.fact(
-        "job.submitted",
-        job_id=job_id,
-        type=new.type,
-        priority=new.priority,
-        position=position,
-        run_at=run_at,
-        deferred=deferred,
-        origin=origin,
-    )
+    """Queue one Job: see `insert_jobs`."""
+    position = insert_jobs(tx, [(job_id, new)], origin=origin, retry_of=retry_of)
     return Job.model_construct(
         job_id=job_id,
         type=new.type,
@@ -119,8 +130,9 @@ def insert_job(
         position=position,
         name=new.name,
         labels=new.labels,
-        run_at=None if run_at is None else from_us(run_at),
-        expires_at=None if expires_at is None else from_us(expires_at),
+        # As it will be read: in UTC, in whole microseconds.
+        run_at=None if new.run_at is None else from_us(to_us(new.run_at)),
+        expires_at=None if new.expires_at is None else from_us(to_us(new.expires_at)),
         timeout_s=new.timeout_s,
         retry_of=retry_of,
         origin=origin,

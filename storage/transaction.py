@@ -6,11 +6,12 @@ Invariant: every change of a Job, run, reservation or of the scheduler appends a
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import apsw
 from pydantic_core import to_json
+
+from storage.database import transaction
 
 FactKind = Literal[
     "server.started",
@@ -34,9 +35,11 @@ FactKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text."""
+class Fact(NamedTuple):
+    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
+
+    Its fields stand in the order of the table's columns.
+    """
 
     seq: int
     at: int
@@ -46,8 +49,25 @@ class Fact:
     data: str
 
 
+@contextmanager
+def write_transaction(connection: apsw.Connection, now: int) -> Iterator["Transaction"]:
+    """One transaction with its facts: all of it is on disk afterwards, or nothing.
+
+    Raises:
+        apsw.FullError: the disk is full; nothing happened.
+        apsw.Error: anything else that SQLite reports; the outcome of a commit is unknown.
+    """
+    with transaction(connection):
+        tx = Transaction(connection, now)
+        yield tx
+        tx.write_facts()
+
+
 class Transaction:
-    """Handed to everything that writes. `now` (µs) is fixed once for all of it."""
+    """Handed to everything that writes. `now` (µs) is fixed once for all of it.
+
+    Facts are gathered, and written together at the end: `write_transaction` sees to it.
+    """
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.connection = connection
@@ -77,12 +97,15 @@ class Transaction:
             run_id=run_id,
             data=to_json(data).decode(),
         )
-        self.execute(
-            "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
-            (fact.seq, fact.at, kind, job_id, run_id, fact.data),
-        )
         self._next_seq += 1
         self.facts.append(fact)
+
+    def write_facts(self) -> None:
+        """Put what was gathered into the table."""
+        self.connection.executemany(
+            "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
+            self.facts,
+        )
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors import messages as m
-from actors.public import batch_body, job_body, public_job, public_run
+from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
 from storage.idempotency import Key
@@ -134,7 +134,7 @@ def register_submit(api: Api, services: Services) -> None:
         key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
         headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
-        return Answer(body=done.response or batch_body(done.jobs), headers=headers)
+        return Answer(body=done.response, headers=headers)
 
 
 def register_read(api: Api, services: Services) -> None:
@@ -289,7 +289,7 @@ def job_answer(services: Services, job: Job) -> Answer[Job]:
 
 
 def accepted(services: Services, new: NewJob, at: str) -> NewJob:
-    """The Job with its params checked by its type and its defaults filled in.
+    """The same Job, with its params checked by its type and its defaults filled in.
 
     Raises:
         Refusal: `unknown_type` or `invalid`; every fault carries `at`, the place in the body.
@@ -307,7 +307,10 @@ def accepted(services: Services, new: NewJob, at: str) -> NewJob:
             faults = refusal.faults
         where = f"job {at.removeprefix('/jobs/')}: " if at else ""
         raise Refusal(refusal.code, where + refusal.detail, faults) from None
-    return new.model_copy(update={"params": params})
+    # The model is frozen, its dictionary is not: copying the model costs as much as its row.
+    new.params.clear()
+    new.params.update(params)
+    return new
 
 
 async def request_key(call: Call, key: str | None) -> Key | None:

@@ -55,8 +55,8 @@ def test_a_body_is_the_job_as_json(desk: Any, jobs: Any) -> None:
     assert body["job_id"] == jobs[1].job_id
     assert body["status"] == "QUEUED"
     assert body["created_at"].endswith("Z")
-    assert json.loads(batch_body(jobs)) == {
-        "jobs": [{"job_id": job.job_id, "position": job.position} for job in jobs]
+    assert json.loads(batch_body(["job-a", "job-b"], 7)) == {
+        "jobs": [{"job_id": "job-a", "position": 7}, {"job_id": "job-b", "position": 8}]
     }
 
 

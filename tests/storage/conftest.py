@@ -9,11 +9,11 @@ from typing import Any
 import apsw
 import pytest
 
-from storage.database import open_writer, transaction
+from storage.database import open_writer
 from storage.job import Job, NewJob
 from storage.jobs import insert_job
 from storage.runs import RunIntent, insert_run
-from storage.transaction import Transaction
+from storage.transaction import Transaction, write_transaction
 
 Write = Callable[..., AbstractContextManager[Transaction]]
 
@@ -70,8 +70,8 @@ def write(connection: apsw.Connection, now: int) -> Write:
 
     @contextmanager
     def write(at: int = now) -> Iterator[Transaction]:
-        with transaction(connection):
-            yield Transaction(connection, at)
+        with write_transaction(connection, at) as tx:
+            yield tx
 
     return write
 

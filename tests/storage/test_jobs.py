@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import jobs
-from storage.database import transaction
 from storage.errors import Refusal
 from storage.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress, from_us
 from storage.jobs import JobFilter, find_job, list_jobs, next_due, next_eligible, patch_job
-from storage.transaction import Transaction
+from storage.transaction import write_transaction
 
 S = 1_000_000
 Q, R = JobStatus.QUEUED, JobStatus.RUNNING
@@ -24,8 +23,7 @@ Q, R = JobStatus.QUEUED, JobStatus.RUNNING
 
 def force(connection: apsw.Connection, job_id: str, status: JobStatus) -> None:
     """Into a status by the shortest legal way."""
-    with transaction(connection):
-        tx = Transaction(connection, 1)
+    with write_transaction(connection, 1) as tx:
         if status not in (Q, R):
             jobs.move(tx, job_id, Q, R)
             jobs.move(tx, job_id, R, status)
@@ -140,8 +138,7 @@ def test_next_is_the_highest_priority_then_the_earliest(
 ) -> None:
     connection = fresh()
     made: list[Job] = []
-    with transaction(connection):
-        tx = Transaction(connection, now)
+    with write_transaction(connection, now) as tx:
         for type_, priority, in_s, _ in given_jobs:
             run_at = None if in_s is None else from_us(now) + timedelta(seconds=in_s)
             made.append(put(tx, type=type_, priority=priority, run_at=run_at))
@@ -150,8 +147,8 @@ def test_next_is_the_highest_priority_then_the_earliest(
         force(connection, job.job_id, status)
         if status is Q and job.type in types and (in_s is None or in_s <= 0):
             eligible.append(job)
-    with transaction(connection):
-        found = next_eligible(Transaction(connection, now), sorted(types))
+    with write_transaction(connection, now) as tx:
+        found = next_eligible(tx, sorted(types))
     expected = min(eligible, key=lambda job: (-job.priority, job.position), default=None)
     assert found == expected
     connection.close()
@@ -342,8 +339,8 @@ def test_a_walk_meets_what_the_filter_names_once_and_in_order(
     connection = fresh()
     expected = []
     for type_, status, name, given_labels in rows:
-        with transaction(connection):
-            job = put(Transaction(connection, now), type=type_, name=name, labels=given_labels)
+        with write_transaction(connection, now) as tx:
+            job = put(tx, type=type_, name=name, labels=given_labels)
         force(connection, job.job_id, status)
         found = any(
             text is None or text.casefold() in field.casefold()

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from storage import jobs, runs, scheduler
-from storage.database import transaction
 from storage.job import JobPatch, JobStatus, NewJob, RunStatus, from_us
 from storage.runs import Outcome, RunIntent
-from storage.transaction import Transaction
+from storage.transaction import Transaction, write_transaction
 
 S = 1_000_000
 ENDS = [status for status in RunStatus if status is not RunStatus.RUNNING]
@@ -192,7 +191,7 @@ def test_kept_figures_equal_a_recount(blank: bytes) -> None:
 def test_a_rolled_back_transaction_leaves_its_counts(
     connection: apsw.Connection, put: Any, now: int
 ) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(connection):  # noqa: PT012 - what comes before the error is taken back
-        put(Transaction(connection, now))
+    with pytest.raises(ZeroDivisionError), write_transaction(connection, now) as tx:  # noqa: PT012 - what comes before the error is taken back
+        put(tx)
         _ = 1 / 0
     assert scheduler.queue_length(connection) == (0, 0)

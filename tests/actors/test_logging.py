@@ -1,0 +1,28 @@
+"""What the operator reads: a failure with its place, and nothing that a client gave."""
+
+import subprocess
+import sys
+
+import pytest
+
+FAIL = """
+import headway, structlog
+headway.configure_logging({style!r}, "info")
+def fail(secret):
+    raise RuntimeError("it broke")
+try:
+    fail("hun" + "ter2")
+except RuntimeError as error:
+    structlog.get_logger().error("request failed", exc_info=error)
+"""
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_traceback_shows_no_values(style: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAIL.format(style=style)], stderr=subprocess.PIPE, text=True
+    )
+    assert "it broke" in done.stderr
+    assert "fail" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1 or style == "console"
