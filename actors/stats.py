@@ -21,6 +21,8 @@ from storage.transaction import Fact
 
 RUNS_PER_TYPE_MAX = 1_000
 """How many of a type's last runs the percentiles are taken over."""
+FACTS_AT_ONCE = 500
+"""How many facts of a large batch are published before others have a turn."""
 
 PERCENTILES = (50, 95, 99)
 
@@ -77,14 +79,21 @@ class Stats(Actor):
         for envelope in batch:
             match envelope.message:
                 case FactsCommitted(facts=facts):
-                    for fact in facts:
-                        self._fold(fact)
-                    self._feed.publish(facts)
+                    await self._take(facts)
                 case GetMetrics():
                     assert envelope.reply is not None
                     envelope.reply.answer(self._metrics())
                 case other:
                     raise AssertionError(f"stats does not understand {other!r}")
+
+    async def _take(self, facts: Sequence[Fact]) -> None:
+        for begin in range(0, len(facts), FACTS_AT_ONCE):
+            if begin:
+                await trio.lowlevel.checkpoint()
+            slice_ = facts[begin : begin + FACTS_AT_ONCE]
+            for fact in slice_:
+                self._fold(fact)
+            self._feed.publish(slice_)
 
     def _fold(self, fact: Fact) -> None:
         # Facts that the rebuilt windows hold already come with a number that the feed knows.

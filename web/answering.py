@@ -5,10 +5,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from storage.errors import Fault, Refusal
-from web.api import JSON, Answer, Body, Parameter, Query, Route
+from web.api import JSON, Answer, Body, Parameter, Query, Route, Unread
 from web.call import Call
 from web.errors import problem_of, refusal_of
-from web.strict_json import parse
 
 
 async def answer(route: Route, call: Call, path: dict[str, str]) -> Any:
@@ -83,8 +82,5 @@ async def _read_body(parameter: Parameter, call: Call) -> Any:
     media = (call.header("Content-Type") or "").partition(";")[0].strip().lower()
     if media != JSON:
         raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
-    value = parse(raw)
-    try:
-        return parameter.adapter.validate_python(value)
-    except ValidationError as error:
-        raise refusal_of(error) from None
+    unread = Unread(raw, parameter.adapter)
+    return unread if parameter.unread else unread.read()

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from quart import Response
 
 from storage.errors import Code
 from web.call import Call
+from web.errors import refusal_of
+from web.strict_json import parse
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
@@ -30,6 +32,29 @@ class Body:
     """The parameter is the JSON body. `optional`: no body at all means an empty object."""
 
     optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread(Generic[T]):
+    """A body that may be large: the handler itself reads it, where that holds up nobody else.
+
+    `Annotated[Unread[Batch], Body()]` is documented as a `Batch`.
+    """
+
+    raw: bytes
+    adapter: TypeAdapter[T]
+
+    def read(self) -> T:
+        """The value.
+
+        Raises:
+            Refusal: `malformed_json` or `invalid`.
+        """
+        value = parse(self.raw)
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as error:
+            raise refusal_of(error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,7 @@ class Parameter:
     required: bool
     default: Any
     many: bool
+    unread: bool
 
     @property
     def wire_name(self) -> str:
@@ -187,6 +213,8 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         source = sources[0] if sources else None
     required = default is inspect.Parameter.empty
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if unread := get_origin(bare) is Unread:
+        (hint,) = get_args(bare)
     return Parameter(
         name=name,
         source=source,
@@ -194,4 +222,5 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         required=required,
         default=None if required else default,
         many=get_origin(bare) in (list, tuple),
+        unread=unread,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +15,7 @@ from storage.idempotency import Key
 from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
-from web.api import Answer, Api, Body, Header, Query
+from web.api import Answer, Api, Body, Header, Query, Unread
 from web.call import Call
 from web.services import Services
 
@@ -128,9 +129,9 @@ def register_submit(api: Api, services: Services) -> None:
         refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
     )
     async def submit_batch(
-        call: Call, body: Annotated[Batch, Body()], idempotency_key: IdempotencyKey = None
+        call: Call, body: Annotated[Unread[Batch], Body()], idempotency_key: IdempotencyKey = None
     ) -> Answer[BatchAnswer]:
-        new = tuple(accepted(services, job, f"/jobs/{i}") for i, job in enumerate(body.jobs))
+        new = await services.batch_runner.run(partial(accepted_batch, services, body))
         key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
         headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
@@ -286,6 +287,11 @@ def register_change(api: Api, services: Services) -> None:
 def job_answer(services: Services, job: Job) -> Answer[Job]:
     """A Job with its ETag."""
     return Answer(body=job_body(job, services.job_types), headers={"ETag": f'"{job.version}"'})
+
+
+def accepted_batch(services: Services, body: Unread[Batch]) -> tuple[NewJob, ...]:
+    """Every Job of a batch, checked. It takes 0.2 s for 10,000: not for the event loop's thread."""
+    return tuple(accepted(services, job, f"/jobs/{i}") for i, job in enumerate(body.read().jobs))
 
 
 def accepted(services: Services, new: NewJob, at: str) -> NewJob:

@@ -43,6 +43,7 @@ class Services:
     reader: apsw.Connection
     walker: apsw.Connection
     walker_runner: Runner
+    batch_runner: Runner
     runs_dir: Path
     started_at: int
     draining: trio.Event = field(default_factory=trio.Event)

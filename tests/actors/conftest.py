@@ -320,6 +320,7 @@ class House:
             random_bytes=self._random.randbytes,
             writer=self.writer,
             walker=InlineRunner(),
+            batches=InlineRunner(),
             files=InlineRunner(),
             host=self.host,
             vfs=self.vfs,

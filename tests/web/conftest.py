@@ -137,6 +137,7 @@ async def services(
         random_bytes=random.Random(7).randbytes,
         writer=InlineRunner(),
         walker=InlineRunner(),
+        batches=InlineRunner(),
         files=InlineRunner(),
         host=programs,  # type: ignore[arg-type]
     )
