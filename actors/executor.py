@@ -32,7 +32,7 @@ from storage.job import Artifact, ErrorCode, LogSummary, RunError, RunStatus
 from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
 
 SHOW_AFTER_S = 0.05
-"""A run that is over sooner brings everything with its end, and saves a commit and a watch."""
+"""A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
 
 FENCE_AFTER_S = 1.0
 FILE_CHANGE_PAUSE_S = 0.1
@@ -50,10 +50,16 @@ class _Run:
 
     intent: RunIntent
     files: RunFiles
+    short: trio.CancelScope = field(default_factory=trio.CancelScope)
     stop: trio.Event = field(default_factory=trio.Event)
     at_once: trio.Event = field(default_factory=trio.Event)
     killed: bool = False
     process: Process | None = None
+
+    def end(self) -> None:
+        """It shall end, or shall not begin."""
+        self.stop.set()
+        self.short.cancel()
 
 
 class Executor(Actor):
@@ -97,7 +103,7 @@ class Executor(Actor):
                 case StopRun(run_id=run_id, immediately=immediately):
                     # A run that is not here has ended; its RunExited is on its way.
                     if run := self._runs.get(run_id):
-                        run.stop.set()
+                        run.end()
                         if immediately:
                             run.at_once.set()
                 case other:
@@ -106,11 +112,11 @@ class Executor(Actor):
     def _ensure(self, intent: RunIntent) -> None:
         if known := self._runs.get(intent.run_id):
             if intent.stop_reason is not None:
-                known.stop.set()
+                known.end()
             return
         run = _Run(intent=intent, files=RunFiles(self._runs_dir / intent.run_id))
         if intent.stop_reason is not None:
-            run.stop.set()
+            run.end()
         self._runs[intent.run_id] = run
         self._nursery.start_soon(self._care, run)
 
@@ -194,19 +200,22 @@ class Executor(Actor):
 
     async def _wait(self, run: _Run, process: Process) -> None:
         """Until the program has ended by itself or been ended, and nothing of it is left."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._show, run, process)
-            nursery.start_soon(self._end_when_late, run, process)
-            nursery.start_soon(self._end_when_told, run, process)
+        run.short.deadline = trio.current_time() + SHOW_AFTER_S
+        with run.short:
             await process.wait()
-            nursery.cancel_scope.cancel()
+        if run.short.cancelled_caught:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show, run, process)
+                nursery.start_soon(self._end_when_late, run, process)
+                nursery.start_soon(self._end_when_told, run, process)
+                await process.wait()
+                nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
         with trio.CancelScope(shield=True):
             await process.kill()
 
     async def _show(self, run: _Run, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
-        await trio.sleep(SHOW_AFTER_S)
         with self._watching(run):
             # What was written before the directory was watched.
             await self._look_at(run)

@@ -1,15 +1,16 @@
 """Programs as processes: start one through the shim, find it again, wait for it, end its tree.
 
 The shim is a few lines of /bin/sh that lead each run in a session of its own. It says in the run's
-exit file that it has started (with its process id and start time), runs the program, and says how
-that ended. So the file tells what happened while no server was there to see it.
+exit file that it has started (with its process id), runs the program, and says how that ended. So
+the file tells what happened while no server was there to see it.
 
 The server is a subreaper (prctl(2)): what a program leaves behind, also in a session of its own,
 becomes the server's child. So after a run one look at one's own children tells whether all of it is
 gone. A run that lasts is fenced by a cgroup as well, for the day on which another server ends it.
 
-Invariant: a signal is sent only to a process whose start time was compared after a pidfd was opened
-on it. When to start and end is decided in `executor.py`, how trees are read in `tree.py`.
+Invariant: a signal is sent only to a process that was looked at after a pidfd was opened on it: it
+carries the run's id, or still has the start time that it was found with. When to start and end is
+decided in `executor.py`, how trees are read in `tree.py`.
 """
 
 import ctypes
@@ -38,14 +39,10 @@ SHIM_NAME = "headway-shim"
 SHIM = """\
 exec 2>>"$1"
 trap : TERM INT HUP QUIT USR1 USR2
-read -r s </proc/$$/stat
-s=${s##*) }
-i=0
-while [ $i -lt 19 ]; do s=${s#* } i=$((i+1)); done
 cd "$2" || exit 1
 unset PWD OLDPWD
 shift 2
-echo "started $$ ${s%% *}" >&2
+echo "started $$" >&2
 (exec "$@" 2>&1)
 echo "exit $?" >&2
 """
@@ -81,7 +78,6 @@ class ExitRecord:
     """What the exit file says. Only lines that end in a newline count."""
 
     pid: int | None = None
-    start_ticks: int | None = None
     exit_code: int | None = None
     signal: int | None = None
 
@@ -151,22 +147,22 @@ class Host(Protocol):
 
 def parse_exit_file(text: str) -> ExitRecord:
     """Read the shim's lines; what it did not finish writing did not happen."""
-    pid = start_ticks = None
+    pid = None
     spoke = False
     for line in text.splitlines(keepends=True):
         if not line.endswith("\n"):
             break
-        if match := re.fullmatch(r"started (\d+) (\d+)\n", line):
-            pid, start_ticks = int(match[1]), int(match[2])
+        if match := re.fullmatch(r"started (\d+)\n", line):
+            pid = int(match[1])
             spoke = False
         elif (match := re.fullmatch(r"exit (\d+)\n", line)) and pid is not None:
             code = int(match[1])
             if code > 128 and spoke:
-                return ExitRecord(pid=pid, start_ticks=start_ticks, signal=code - 128)
-            return ExitRecord(pid=pid, start_ticks=start_ticks, exit_code=code)
+                return ExitRecord(pid=pid, signal=code - 128)
+            return ExitRecord(pid=pid, exit_code=code)
         else:
             spoke = True
-    return ExitRecord(pid=pid, start_ticks=start_ticks)
+    return ExitRecord(pid=pid)
 
 
 class LinuxHost:
@@ -236,7 +232,7 @@ class LinuxHost:
             except OSError:
                 continue
             seen = tree.look(pid)
-            if seen is not None and seen.lives and _is_run(seen, run_id, record):
+            if seen is not None and seen.lives and tree.run_id_of(pid) == run_id:
                 return LinuxProcess(self, run_id, pid, pidfd, child=seen.parent == os.getpid())
             os.close(pidfd)
         return None
@@ -355,12 +351,6 @@ class LinuxProcess:
             or ((seen := tree.look(pid)) is not None and seen.session == self._pid)
             or tree.run_id_of(pid) == self._run_id
         ]
-
-
-def _is_run(seen: tree.Seen, run_id: str, record: ExitRecord) -> bool:
-    if record.start_ticks is not None:
-        return seen.start_ticks == record.start_ticks
-    return tree.run_id_of(seen.pid) == run_id
 
 
 async def _kill_all(find: Callable[[], list[tree.Seen]]) -> None:

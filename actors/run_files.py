@@ -4,7 +4,7 @@
                /artifacts/  what it leaves here becomes artifacts
                /log         its output, one plain file, byte for byte
                /exit        what the shim says of start and end
-               /report      JSON lines: progress and result
+               /report      JSON lines: progress and result; the program makes it
                /stdin       the params, for a type with `input = "json"`
 
 Invariant: the directory is made before the process, and by nobody twice: who finds it there knows
@@ -98,7 +98,6 @@ class RunFiles:
         for directory in (self.work, self.artifacts):
             with suppress(FileExistsError):
                 os.mkdir(directory, 0o700)
-        os.close(os.open(self.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def begin_anew(self) -> None:
         """Ready for a first start that an earlier server only intended."""

@@ -208,7 +208,7 @@ class FakeHost:
             raise SpawnFailed(program.spawn_error)
         process = ImaginedProcess(self, launch, program, next(self._pids))
         launch.log.touch()
-        process.say(f"started {process.pid} {process.pid * 10}\n")
+        process.say(f"started {process.pid}\n")
         self.processes.append(process)
         self._nursery.start_soon(self._live, process)
         return process

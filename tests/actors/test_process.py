@@ -31,35 +31,34 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # ---- the exit file -----------------------------------------------------------------------------
 
-STARTED = "started 7 70\n"
+STARTED = "started 7\n"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", {}),
-        ("started 7 7", {}),
-        ("started 7\n", {}),
+        ("started 7", {}),
         ("started 7 x\n", {}),
         ("exit 0\n", {}),  # of what?
-        (STARTED, {"pid": 7, "start_ticks": 70}),
-        (STARTED + "exit 0", {"pid": 7, "start_ticks": 70}),
-        (STARTED + "exit 0\n", {"pid": 7, "start_ticks": 70, "exit_code": 0}),
-        (STARTED + "exit 3\nmore\n", {"pid": 7, "start_ticks": 70, "exit_code": 3}),
-        (STARTED + "exit 0\nexit 1\n", {"pid": 7, "start_ticks": 70, "exit_code": 0}),
-        (STARTED + "exit 137\n", {"pid": 7, "start_ticks": 70, "exit_code": 137}),
-        (STARTED + "Killed\nexit 137\n", {"pid": 7, "start_ticks": 70, "signal": 9}),
-        (STARTED + "Killed\nexit 0\n", {"pid": 7, "start_ticks": 70, "exit_code": 0}),
+        (STARTED, {"pid": 7}),
+        (STARTED + "exit 0", {"pid": 7}),
+        (STARTED + "exit 0\n", {"pid": 7, "exit_code": 0}),
+        (STARTED + "exit 3\nmore\n", {"pid": 7, "exit_code": 3}),
+        (STARTED + "exit 0\nexit 1\n", {"pid": 7, "exit_code": 0}),
+        (STARTED + "exit 137\n", {"pid": 7, "exit_code": 137}),
+        (STARTED + "Killed\nexit 137\n", {"pid": 7, "signal": 9}),
+        (STARTED + "Killed\nexit 0\n", {"pid": 7, "exit_code": 0}),
         (STARTED + "Segmentation fault (core dumped)\nexit 139\n",
-         {"pid": 7, "start_ticks": 70, "signal": 11}),
-        (STARTED + "exit 130\n", {"pid": 7, "start_ticks": 70, "exit_code": 130}),
-        (STARTED + "exit 141\n", {"pid": 7, "start_ticks": 70, "exit_code": 141}),
-        (STARTED + "exit 128\n", {"pid": 7, "start_ticks": 70, "exit_code": 128}),
+         {"pid": 7, "signal": 11}),
+        (STARTED + "exit 130\n", {"pid": 7, "exit_code": 130}),
+        (STARTED + "exit 141\n", {"pid": 7, "exit_code": 141}),
+        (STARTED + "exit 128\n", {"pid": 7, "exit_code": 128}),
         ("sh: a word before\n" + STARTED + "exit 137\n",
-         {"pid": 7, "start_ticks": 70, "exit_code": 137}),
-        (STARTED + "\nexit 137\n", {"pid": 7, "start_ticks": 70, "signal": 9}),
-        (STARTED + "exit -1\n", {"pid": 7, "start_ticks": 70}),
-        (STARTED + "started 8 80\nexit 1\n", {"pid": 8, "start_ticks": 80, "exit_code": 1}),
+         {"pid": 7, "exit_code": 137}),
+        (STARTED + "\nexit 137\n", {"pid": 7, "signal": 9}),
+        (STARTED + "exit -1\n", {"pid": 7}),
+        (STARTED + "started 8\nexit 1\n", {"pid": 8, "exit_code": 1}),
     ],
 )  # fmt: skip
 def test_only_what_the_shim_finished_writing_happened(text: str, expected: dict[str, int]) -> None:
@@ -473,17 +472,14 @@ async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
 
 async def test_what_only_has_the_same_id_is_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
-    seen = tree.look(process.pid)
-    assert seen is not None
+    other = shop.shell("exec sleep 60", run_id="run-2")
     later = LinuxHost(None)
     descriptors = len(os.listdir("/proc/self/fd"))
-    wrong = ExitRecord(pid=process.pid, start_ticks=seen.start_ticks + 1)
-    gone = ExitRecord(pid=2**22 + 1, start_ticks=1)
-    assert later.adopt("run-1", wrong) is None
-    assert later.adopt("run-1", gone) is None
+    assert later.adopt("run-1", ExitRecord(pid=other.pid)) is None
+    assert later.adopt("run-1", ExitRecord(pid=os.getpid())) is None
+    assert later.adopt("run-1", ExitRecord(pid=2**22 + 1)) is None
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    right = ExitRecord(pid=process.pid, start_ticks=seen.start_ticks)
-    assert later.adopt("run-1", right) is not None
+    assert later.adopt("run-1", ExitRecord(pid=process.pid)) is not None
 
 
 async def test_the_dead_are_not_adopted(shop: Workshop) -> None:

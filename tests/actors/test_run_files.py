@@ -77,7 +77,7 @@ def test_the_working_directory_goes_and_the_rest_stays(files: RunFiles) -> None:
 
 def test_no_exit_file_is_no_word(files: RunFiles) -> None:
     assert not files.exit_record().started
-    files.exit.write_bytes(b"started 7 70\n\xff\xfe\nexit 0\n")
+    files.exit.write_bytes(b"started 7\n\xff\xfe\nexit 0\n")
     assert files.exit_record().exit_code == 0
 
 
@@ -188,7 +188,7 @@ def test_a_last_line_counts_without_its_newline_when_the_program_has_ended(
 
 
 def test_no_report_is_no_news(files: RunFiles) -> None:
-    files.report.unlink()
+    assert not files.report.exists()
     assert not files.read_report()
 
 

@@ -265,10 +265,10 @@ def test_a_nonsensical_report_harms_nobody(server: Any) -> None:
 
 def test_a_report_that_is_no_file_any_more_harms_nobody(server: Any) -> None:
     for script in (
-        'rm "$HEADWAY_REPORT"',
-        'rm "$HEADWAY_REPORT"; mkdir "$HEADWAY_REPORT"',
-        'rm "$HEADWAY_REPORT"; ln -s nowhere "$HEADWAY_REPORT"',
-        'rm "$HEADWAY_REPORT"; mkfifo "$HEADWAY_REPORT"',
+        'rm -f "$HEADWAY_REPORT"',
+        'rm -f "$HEADWAY_REPORT"; mkdir "$HEADWAY_REPORT"',
+        'rm -f "$HEADWAY_REPORT"; ln -s nowhere "$HEADWAY_REPORT"',
+        'rm -f "$HEADWAY_REPORT"; mkfifo "$HEADWAY_REPORT"',
         'rm "$HEADWAY_ARTIFACTS"/../log; exit 0',
         'rm -r "$HEADWAY_ARTIFACTS"',
         'rm -r "$HEADWAY_ARTIFACTS"; echo > "$HEADWAY_ARTIFACTS"',

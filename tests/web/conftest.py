@@ -95,7 +95,7 @@ class WaitingHost:
 
     def launch(self, launch: Launch) -> WaitingProcess:
         launch.log.touch()
-        launch.exit_file.write_text("started 1001 1\n")
+        launch.exit_file.write_text("started 1001\n")
         self.processes.append(WaitingProcess(launch))
         return self.processes[-1]
 
