@@ -86,7 +86,13 @@ class Core:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
         effects: list[Message] = []
         with write_transaction(connection, now) as tx:
-            tx.fact("server.started", server_id=self._identity.server_id)
+            config = self.config(connection)
+            tx.fact(
+                "server.started",
+                server_id=self._identity.server_id,
+                concurrency=config.concurrency,
+                types=config.types,
+            )
             reservations.end_direct(
                 tx, "the server restarted", except_server_id=self._identity.server_id
             )

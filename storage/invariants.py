@@ -10,8 +10,10 @@ from itertools import islice
 
 import apsw
 
-from storage.job import TERMINAL, TRANSITIONS, JobStatus
+from storage.job import TERMINAL, JobStatus
+from storage.replay import NAMES, Breach, Replay
 from storage.scheduler import cumulative_stats, recounted_stats
+from storage.transaction import Fact
 
 BREACHES_SHOWN_MAX = 20
 
@@ -28,14 +30,17 @@ class Finding:
 
 def verify(connection: apsw.Connection) -> list[Finding]:
     """Run every check on one snapshot of the database."""
+    found: dict[str, list[str]] = {name: [] for name in (*CHECKS, *NAMES)}
     connection.execute("BEGIN")
     try:
-        return [
-            Finding(name, tuple(islice(check(connection), BREACHES_SHOWN_MAX)))
-            for name, check in CHECKS.items()
-        ]
+        for name, check in CHECKS.items():
+            found[name] += islice(check(connection), BREACHES_SHOWN_MAX)
+        for name, breach in told(connection):
+            if len(found[name]) < BREACHES_SHOWN_MAX:
+                found[name].append(breach)
     finally:
         connection.execute("ROLLBACK")
+    return [Finding(name, tuple(breaches)) for name, breaches in found.items()]
 
 
 def sound(connection: apsw.Connection) -> Iterator[str]:
@@ -79,48 +84,30 @@ def times_in_order(connection: apsw.Connection) -> Iterator[str]:
             yield f"{job_id} is {status}, finished_at is {finished_at}"
 
 
-def facts_atomic(connection: apsw.Connection) -> Iterator[str]:
-    """The facts number from 1 without a gap."""
-    first, last, n = connection.execute(
-        "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM events"
-    ).fetchone() or (1, 0, 0)
-    if (first, n) != (1, last):
-        yield f"{n} facts are numbered from {first} to {last}"
+def facts_kept(connection: apsw.Connection) -> Iterator[str]:
+    """No fact was ever taken away: they are as many as the last one's number."""
+    last, n = connection.execute("SELECT coalesce(max(seq), 0), count(*) FROM events").fetchone()  # type: ignore[misc]
+    if n != last:
+        yield f"there are {n} facts, and the last one is number {last}"
 
 
-def legal_path(connection: apsw.Connection) -> Iterator[str]:
-    """The facts about each Job lead, by the table of transitions, to the status that it has."""
-    told: dict[str, JobStatus] = {}
-    for kind, job_id, status in connection.execute(
-        "SELECT kind, job_id, data ->> 'status' FROM events WHERE job_id IS NOT NULL AND kind IN"
-        " ('job.submitted', 'job.cancelled', 'job.skipped', 'run.started', 'run.finished')"
-        " ORDER BY seq"
+def unknown_not_success(connection: apsw.Connection) -> Iterator[str]:
+    """A run is COMPLETED only by exit status 0, and SKIPPED only by one that was seen."""
+    for run_id, status, exit_code in connection.execute(
+        "SELECT run_id, status, exit_code FROM job_runs"
+        " WHERE status = 'COMPLETED' AND exit_code IS NOT 0"
+        " OR status = 'SKIPPED' AND exit_code IS NULL"
     ):
-        before, after = told.get(str(job_id)), _status_after(str(kind), status)
-        if (before is None) != (kind == "job.submitted"):
-            yield f"{job_id}: {kind} comes when it was {before}"
-        elif before is not None and after not in TRANSITIONS[before]:
-            yield f"{job_id}: {kind} takes it from {before} to {after}"
-        told[str(job_id)] = after
-    for job_id, status in connection.execute("SELECT job_id, status FROM jobs"):
-        if told.pop(str(job_id), None) != status:
-            yield f"{job_id} is {status}, which its facts do not say"
-    for job_id in told:
-        yield f"{job_id} has facts, but is not there"
+        yield f"{run_id} is {status} with exit status {exit_code}"
 
 
-def _status_after(kind: str, status: object) -> JobStatus:
-    match kind:
-        case "job.submitted":
-            return JobStatus.QUEUED
-        case "job.cancelled":
-            return JobStatus.CANCELLED
-        case "job.skipped":
-            return JobStatus.SKIPPED
-        case "run.started":
-            return JobStatus.RUNNING
-        case _:
-            return JobStatus(str(status))
+def idem_replay(connection: apsw.Connection) -> Iterator[str]:
+    """An answer that is kept for a replay names a Job that is there."""
+    for key, location in connection.execute(
+        "SELECT key, location FROM idempotency WHERE location IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM jobs WHERE job_id = substr(location, length('/jobs/') + 1))"
+    ):
+        yield f"the answer to key {key} leads to {location}, which is not there"
 
 
 def stats_recount(connection: apsw.Connection) -> Iterator[str]:
@@ -140,27 +127,30 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
         yield f"counted {row}, which is not kept"
 
 
-def reservation_order(connection: apsw.Connection) -> Iterator[str]:
-    """Each reservation ends at most once, and while one waits no run starts from the queue."""
-    waiting: set[str] = set()
-    ended: set[str] = set()
-    for seq, kind, reservation_id, lane in connection.execute(
-        "SELECT seq, kind, data ->> 'reservation_id', data ->> 'lane' FROM events"
-        " WHERE kind IN ('reservation.requested', 'reservation.held', 'reservation.ended',"
-        " 'run.started') ORDER BY seq"
+def told(connection: apsw.Connection) -> Iterator[Breach]:
+    """What the facts say is what may happen (see `Replay`), and leads to what the tables say."""
+    replay = Replay()
+    for row in connection.execute(
+        "SELECT seq, at, kind, job_id, run_id, data FROM events ORDER BY seq"
     ):
-        match kind:
-            case "reservation.requested":
-                waiting.add(str(reservation_id))
-            case "reservation.held":
-                waiting.discard(str(reservation_id))
-            case "reservation.ended":
-                if reservation_id in ended:
-                    yield f"{reservation_id} ended twice"
-                waiting.discard(str(reservation_id))
-                ended.add(str(reservation_id))
-            case _ if lane == "queue" and waiting:
-                yield f"fact {seq}: a Job started while {sorted(waiting)[0]} waited"
+        yield from replay.apply(Fact(*row))
+    left = dict(replay.jobs)
+    for job_id, status, deferred, priority in connection.execute(
+        "SELECT job_id, status, deferred, priority FROM jobs"
+    ):
+        job = left.pop(str(job_id), None)
+        if job is None or job.status != status:
+            yield "LegalPath", f"{job_id} is {status}, which its facts do not say"
+        elif status == JobStatus.QUEUED and (-job.place[0], not job.eligible) != (
+            priority,
+            bool(deferred),
+        ):
+            yield "DispatchOrder", f"{job_id} has a place in the queue that its facts do not say"
+    for job_id in left:
+        yield "LegalPath", f"{job_id} has facts, but is not there"
+    rows = connection.execute("SELECT run_id FROM job_runs WHERE status = 'RUNNING'")
+    for run_id in replay.running.keys() ^ {str(run_id) for (run_id,) in rows}:
+        yield "LegalPath", f"{run_id} runs by its facts or by its row, not by both"
 
 
 CHECKS: dict[str, Check] = {
@@ -168,8 +158,8 @@ CHECKS: dict[str, Check] = {
     "OneRun": one_run,
     "SameStatus": same_status,
     "TerminalFinal": times_in_order,
-    "FactsAtomic": facts_atomic,
-    "LegalPath": legal_path,
+    "FactsAtomic": facts_kept,
     "StatsRecount": stats_recount,
-    "ReservationOrder": reservation_order,
+    "UnknownNotSuccess": unknown_not_success,
+    "IdemReplay": idem_replay,
 }
