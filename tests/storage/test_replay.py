@@ -15,7 +15,9 @@ def server(concurrency: int = 2, **types: int | None) -> Step:
     return "server.started", None, {"concurrency": concurrency, "types": {"a": None, **types}}
 
 
-def job(name: str, position: int, *, type_: str = "a", priority: int = 0, later: bool = False) -> Step:  # fmt: skip
+def job(
+    name: str, position: int, *, type_: str = "a", priority: int = 0, later: bool = False
+) -> Step:
     return (
         "job.submitted",
         name,
@@ -91,8 +93,10 @@ def test_the_right_story_breaks_nothing() -> None:
             ],
         ),
         ("Limit", [job("1", 1), job("2", 2), job("3", 3), run("1"), run("2"), run("3")]),
-        ("Limit", [job("1", 1, type_="b"), job("2", 2, type_="b"), run("1", type_="b"), run("2", type_="b")]),
-        ("Limit", [claim("requested"), claim("held"), job("1", 1), job("2", 2), run("1"), run("2")]),
+        ("Limit", [job("1", 1, type_="b"), job("2", 2, type_="b"),
+                   run("1", type_="b"), run("2", type_="b")]),
+        ("Limit", [claim("requested"), claim("held"), job("1", 1), job("2", 2),
+                   run("1"), run("2")]),
         ("ReservationOrder", [job("1", 1), claim("requested"), run("1")]),
         ("ReservationOrder", [claim("requested"), claim("requested", "r-2"), claim("held", "r-2")]),
         ("ReservationOrder", [claim("requested"), claim("ended"), claim("ended")]),
