@@ -7,7 +7,6 @@ directories below `tmp_path`; only time, randomness, threads and processes are i
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,9 @@ from trio.testing import MockClock
 
 from actors import messages as m
 from actors.actor import Mailbox
-from actors.clock import VirtualClock
 from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
-from actors.process import ExitRecord, Launch, SpawnFailed
 from actors.runner import InlineRunner
 from headway import Headway, Seams
 from storage.database import DATABASE_NAME, open_reader, open_writer
@@ -34,6 +31,7 @@ from storage.invariants import Finding, verify
 from storage.job import Job, JobRun, NewJob, RunStatus
 from storage.jobs import find_job
 from storage.runs import Outcome, find_run, run_of_job
+from tests.imagined import FakeHost, Program, SettableClock
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
 
@@ -83,173 +81,6 @@ def silent_log() -> None:
         raise structlog.DropEvent
 
     structlog.configure(processors=[drop])
-
-
-class SettableClock(VirtualClock):
-    """Virtual time that can be set, and wakes its waiter then, as the system's clock does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._was_set = trio.Event()
-
-    def set_by_s(self, seconds: float) -> None:
-        self.start += round(seconds * US)
-        self._was_set.set()
-        self._was_set = trio.Event()
-
-    async def wait_until(self, moment: int) -> None:
-        with trio.move_on_after(max(0.0, (moment - self.now()) / US)):
-            await self._was_set.wait()
-
-
-# ---- processes that are only imagined ----------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Program:
-    """What a program does. `lasts_s` None: until it is signalled."""
-
-    lasts_s: float | None = 1.0
-    exit_code: int = 0
-    heeds_term: bool = True
-    shim_speaks: bool = True  # False: the shim dies without its last word
-    output: bytes = b""
-    report: bytes = b""
-    artifacts: dict[str, bytes] = field(default_factory=dict)
-    spawn_error: str | None = None
-    leaves_behind: bool = False  # something that lives on when the program has ended
-
-
-class ImaginedProcess:
-    """A process in the imagination of a `FakeHost`; it lives on when nobody watches it."""
-
-    def __init__(self, host: "FakeHost", launch: Launch, program: Program, pid: int) -> None:
-        self.pid = pid
-        self.launch = launch
-        self.program = program
-        self.started_at = trio.current_time()
-        self.signals: list[tuple[str, float]] = []
-        self.closed = 0
-        self.fenced = False
-        self.left_behind = False
-        self.ended = trio.Event()
-        self._host = host
-
-    @property
-    def lives(self) -> bool:
-        return not self.ended.is_set()
-
-    def age_s(self) -> float:
-        return trio.current_time() - self.started_at
-
-    async def wait(self) -> None:
-        await self.ended.wait()
-
-    def fence(self) -> None:
-        self.fenced = True
-
-    def terminate(self) -> None:
-        self.signals.append(("TERM", trio.current_time() - self._host.born))
-        if self.program.heeds_term:
-            self.end(143, by_signal=True)
-
-    async def kill(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self.left_behind = False
-        if self.lives:
-            self.signals.append(("KILL", trio.current_time() - self._host.born))
-            self.end(None)
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def say(self, words: str) -> None:
-        with self.launch.exit_file.open("a") as file:
-            file.write(words)
-
-    def end(self, code: int | None, *, by_signal: bool = False) -> None:
-        """The program ends; with the shim's word about it, unless KILL took the shim too."""
-        if not self.lives:
-            return
-        if code is not None and self.program.shim_speaks:
-            self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
-        self.left_behind = self.program.leaves_behind
-        self.ended.set()
-
-
-class FakeHost:
-    """Imagines processes: `programs` says by the first word of the command line what each does."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self.boot_id = "boot-1"
-        self.programs: dict[str, Program] = {}
-        self.processes: list[ImaginedProcess] = []
-        self.launches: list[Launch] = []
-        self.swept: list[frozenset[str]] = []
-        self.born = trio.current_time()
-        self.on_launch: Callable[[Launch], None] = lambda _: None
-        self._pids = count(1001)
-        self._nursery = nursery
-
-    @property
-    def order(self) -> list[str]:
-        """Run ids in the order in which they were launched."""
-        return [launch.run_id for launch in self.launches]
-
-    @property
-    def living(self) -> list[ImaginedProcess]:
-        return [process for process in self.processes if process.lives]
-
-    def launch(self, launch: Launch) -> ImaginedProcess:
-        self.launches.append(launch)
-        self.on_launch(launch)
-        program = self.programs.get(launch.argv[0], Program())
-        if program.spawn_error is not None:
-            raise SpawnFailed(program.spawn_error)
-        process = ImaginedProcess(self, launch, program, next(self._pids))
-        launch.log.touch()
-        process.say(f"started {process.pid}\n")
-        self.processes.append(process)
-        self._nursery.start_soon(self._live, process)
-        return process
-
-    async def _live(self, process: ImaginedProcess) -> None:
-        program, launch = process.program, process.launch
-        for path, data in ((launch.log, program.output), (report_of(launch), program.report)):
-            if data:
-                with path.open("ab") as file:
-                    file.write(data)
-        for name, data in program.artifacts.items():
-            path = Path(launch.environment["HEADWAY_ARTIFACTS"], name)
-            path.write_bytes(data)
-        if program.lasts_s is not None:
-            await trio.sleep(program.lasts_s)
-            process.end(program.exit_code)
-
-    def adopt(self, run_id: str, record: ExitRecord) -> ImaginedProcess | None:
-        for process in self.living:
-            if process.launch.run_id == run_id and record.pid in (None, process.pid):
-                return process
-        return None
-
-    async def sweep(self, run_ids: frozenset[str]) -> None:
-        self.swept.append(run_ids)
-        for process in self.living:
-            if process.launch.run_id in run_ids:
-                await process.kill()
-
-    async def reap(self) -> None:
-        await trio.sleep_forever()
-
-    def reboot(self) -> None:
-        """The host goes down under everything: no process, no last word, another boot."""
-        for process in self.living:
-            process.ended.set()
-        self.boot_id = "boot-2"
-
-
-def report_of(launch: Launch) -> Path:
-    return Path(launch.environment["HEADWAY_REPORT"])
 
 
 # ---- the whole server on virtual time ----------------------------------------------------------
