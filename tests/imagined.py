@@ -58,6 +58,7 @@ class ImaginedProcess:
         self.fenced = False
         self.left_behind = False
         self.ended = trio.Event()
+        self.code: int | None = None  # what it ended with, if the shim lived to see it
         self._host = host
 
     @property
@@ -96,6 +97,7 @@ class ImaginedProcess:
         """The program ends; with the shim's word about it, unless KILL took the shim too."""
         if not self.lives:
             return
+        self.code = code if self.program.shim_speaks else None
         if code is not None and self.program.shim_speaks:
             self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
         self.left_behind = self.program.leaves_behind

@@ -111,19 +111,20 @@ class Disk(apsw.VFS):
 
     # ---- what SQLite calls -------------------------------------------------------------------
 
-    def xOpen(self, name: Any, flags: list[int]) -> "File":
-        filename = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
-        self.operation("open", Path(filename).name)
-        return File(self, self.database(Path(filename)), flags)
+    def xFullPathname(self, name: str) -> str:
+        return str(self.database(Path(name)))
 
-    def xAccess(self, pathname: str, flags: int) -> bool:
-        return super().xAccess(str(self.database(Path(pathname))), flags)
+    def xOpen(self, name: Any, flags: list[int]) -> "File":
+        path = Path(name.filename() if isinstance(name, apsw.URIFilename) else str(name))
+        self.operation("open", path.name)
+        return File(self, path, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         path = Path(filename)
-        self.operation("delete", path.name)
-        super().xDelete(str(self.database(path)), syncdir)
-        self._images.pop(path.name, None)
+        if path.parent == self._place():
+            self.operation("delete", path.name)
+            super().xDelete(filename, syncdir)
+            self._images.pop(path.name, None)
 
 
 class File(apsw.VFSFile):
@@ -132,7 +133,7 @@ class File(apsw.VFSFile):
     def __init__(self, disk: Disk, path: Path, flags: list[int]) -> None:
         self._disk = disk
         self._name = path.name
-        self._life = disk.life
+        self._life = disk.life  # it has just been opened
         super().__init__("unix", str(path), flags)
 
     def _operation(self, kind: str) -> Image:

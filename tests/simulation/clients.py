@@ -1,0 +1,194 @@
+"""Clients: they ask for all that the API can do, keep a journal, and ask again when in doubt.
+
+A client lives as long as the server that it talks to. What it asked when that died has an unknown
+outcome; the next client asks it again under the same Idempotency-Key.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from actors import messages as m
+from actors.actor import Ask
+from storage.errors import Refusal
+from storage.idempotency import Key
+from storage.job import JobPatch, JobStatus, NewJob, from_us
+from storage.reservations import find_reservation
+from tests.simulation.model import Breach, Model
+from web.services import Services
+
+S = 1_000_000
+PAUSE_S = 0.25
+JOBS_MIN = 200
+UNKNOWN = frozenset({"unavailable", "shutting_down"})
+"""Refusals after which the request may have been carried out all the same."""
+
+Submission = tuple[tuple[NewJob, ...], Key | None, bool]
+
+
+class Clients:
+    """One crowd; its journal lives in the model."""
+
+    def __init__(self, rng: random.Random, model: Model, types: list[str]) -> None:
+        self.asked = 0
+        self._rng = rng
+        self._model = model
+        self._types = types
+        self._in_doubt: list[Submission] = []
+        self._reservations: list[str] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether enough has been asked."""
+        return self.asked >= JOBS_MIN and not self._in_doubt
+
+    async def run(self, services: Services) -> None:
+        """Ask until there has been enough of it, or the server dies."""
+        kinds: dict[Callable[[Services], Awaitable[None]], int] = {
+            self._submit: 40,
+            self._batch: 4,
+            self._cancel: 12,
+            self._patch: 10,
+            self._delete: 4,
+            self._retry: 4,
+            self._trigger: 3,
+            self._direct: 5,
+            self._reserve: 4,
+            self._release: 3,
+            self._configure: 3,
+            self._stop: 2,
+        }
+        while not self.done:
+            await trio.sleep(self._rng.expovariate(1 / PAUSE_S))
+            (ask,) = self._rng.choices(list(kinds), list(kinds.values()))
+            try:
+                await ask(services)
+            except Refusal as refusal:
+                if refusal.code == "internal":
+                    raise Breach(f"a client was told of a bug: {refusal}") from refusal
+
+    # ---- asking ------------------------------------------------------------------------------
+
+    async def _submit(self, services: Services) -> None:
+        if self._in_doubt and self._rng.random() < 0.5:
+            await self._send(services, self._in_doubt.pop(0))
+            return
+        jobs = (self._new_job(services),)
+        await self._send(services, (jobs, self._key(jobs), False))
+
+    async def _batch(self, services: Services) -> None:
+        jobs = tuple(self._new_job(services) for _ in range(self._rng.randint(2, 12)))
+        await self._send(services, (jobs, self._key(jobs), True))
+
+    async def _send(self, services: Services, submission: Submission) -> None:
+        jobs, key, batch = submission
+        names = [str(job.name) for job in jobs]
+        for name in names:
+            self._model.asked(name)
+        try:
+            done = await services.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
+        except Refusal as refusal:
+            if refusal.code in UNKNOWN:
+                self._doubt(submission)
+            else:
+                for name in names:
+                    self._model.no(name)
+            raise
+        except trio.Cancelled:
+            self._doubt(submission)
+            raise
+        if done.response is not None and batch:
+            ids = [entry["job_id"] for entry in json.loads(done.response)["jobs"]]
+        else:
+            ids = [str(done.location).rpartition("/")[2]]
+        for name, job_id in zip(names, ids, strict=True):
+            self._model.acknowledged(name, job_id, None if batch or key is None else key.key)
+
+    def _doubt(self, submission: Submission) -> None:
+        if submission[1] is not None:
+            self._in_doubt.append(submission)
+
+    def _new_job(self, services: Services) -> NewJob:
+        self.asked += 1
+        now, chance = services.clock.now(), self._rng.random
+        return NewJob(
+            type=self._rng.choice(self._types),
+            priority=self._rng.choice((0, 0, 0, 10, 50, 100)),
+            run_at=from_us(now + round(self._rng.uniform(-2, 20) * S)) if chance() < 0.25 else None,
+            expires_at=from_us(now + self._rng.randint(1, 60) * S) if chance() < 0.1 else None,
+            name=f"job {self.asked}",
+            labels={"n": str(self.asked % 3)} if chance() < 0.2 else {},
+        )
+
+    def _key(self, jobs: tuple[NewJob, ...]) -> Key | None:
+        if self._rng.random() < 0.4:
+            return None
+        digest = hashlib.sha256(repr(jobs).encode()).digest()
+        return Key(key=f"key of {jobs[0].name}", request=digest)
+
+    # ---- changing ----------------------------------------------------------------------------
+
+    def _some(self, *statuses: JobStatus) -> str | None:
+        fitting = [i for i, job in self._model.replay.jobs.items() if job.status in statuses]
+        return self._rng.choice(fitting) if fitting else None
+
+    async def _cancel(self, services: Services) -> None:
+        if job_id := self._some(JobStatus.QUEUED, JobStatus.RUNNING):
+            job = await services.ask(m.CancelJob(job_id=job_id))
+            if job.status is JobStatus.CANCELLED:
+                self._model.cancelled.add(job_id)
+
+    async def _patch(self, services: Services) -> None:
+        if job_id := self._some(JobStatus.QUEUED):
+            run_at = from_us(services.clock.now() + self._rng.randint(0, 10) * S)
+            patch = (
+                JobPatch(priority=self._rng.randint(0, 100))
+                if self._rng.random() < 0.7
+                else JobPatch(run_at=run_at)
+            )
+            await services.ask(m.PatchJob(job_id=job_id, patch=patch))
+
+    async def _delete(self, services: Services) -> None:
+        if job_id := self._some(JobStatus.QUEUED):
+            await services.ask(m.DeleteJob(job_id=job_id))
+            self._model.cancelled.add(job_id)
+
+    async def _retry(self, services: Services) -> None:
+        if job_id := self._some(JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED):
+            await services.ask(m.RetryJob(job_id=job_id))
+
+    async def _trigger(self, services: Services) -> None:
+        await services.ask(m.TriggerJob(type=self._rng.choice(self._types), params={}))
+
+    async def _direct(self, services: Services) -> None:
+        message: Ask[m.DirectTicket] = m.StartDirect(type=self._rng.choice(self._types), params={})
+        ticket = await services.ask(message)
+        await trio.sleep(self._rng.expovariate(0.5))
+        if self._rng.random() < 0.4:
+            await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+
+    async def _reserve(self, services: Services) -> None:
+        held = await services.ask(m.Reserve(ttl_s=self._rng.uniform(1, 20)))
+        self._reservations.append(held.reservation_id)
+
+    async def _release(self, services: Services) -> None:
+        if self._reservations:
+            name = self._rng.choice(self._reservations)
+            await services.ask(m.ReleaseReservation(reservation_id=name))
+            if find_reservation(services.reader, name).state != "ENDED":
+                raise Breach(f"{name} was released, and has not ended")
+
+    async def _configure(self, services: Services) -> None:
+        concurrency = self._rng.choice((None, 1, 2, 3, 5))
+        limits = {self._rng.choice(self._types): self._rng.choice((None, 1, 2))}
+        await services.ask(
+            m.ConfigureScheduler(set_concurrency=True, concurrency=concurrency, types=limits)
+        )
+
+    async def _stop(self, services: Services) -> None:
+        await services.ask(m.StopScheduler())
+        await trio.sleep(self._rng.expovariate(1.0))
+        await services.ask(m.StartScheduler())

@@ -1,0 +1,51 @@
+"""The host of a simulation: programs of all kinds, and a process table that outlives the server."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import trio
+
+from actors.process import Launch, SpawnFailed
+from tests.imagined import FakeHost, ImaginedProcess, Program
+
+KINDS: tuple[tuple[float, Program], ...] = (
+    (60, Program()),
+    (8, Program(exit_code=1)),
+    (5, Program(exit_code=77)),
+    (5, Program(heeds_term=False)),
+    (4, Program(shim_speaks=False)),
+    (4, Program(leaves_behind=True)),
+    (4, Program(report=b'{"progress": 0.5, "message": "half"}\n{"result": {"n": 1}}\n')),
+    (4, Program(output=b"a line\n" * 10)),
+    (3, Program(artifacts={"story.md": b"once"})),
+    (3, Program(lasts_s=None)),  # until its time-out
+)
+
+
+class SimulatedHost(FakeHost):
+    """Chooses what each program does, and lets starts fail while `spawn_fails`."""
+
+    def __init__(self, nursery: trio.Nursery, rng: random.Random) -> None:
+        super().__init__(nursery)
+        self.spawn_fails = 0.0
+        self.launching: Callable[[str], None] = lambda _: None
+        self._rng = rng
+
+    def launch(self, launch: Launch) -> ImaginedProcess:
+        """Start it, or not."""
+        self.launching(launch.run_id)
+        if self._rng.random() < self.spawn_fails:
+            raise SpawnFailed("cannot start it: Resource temporarily unavailable")
+        (kind,) = self._rng.choices([k for _, k in KINDS], [weight for weight, _ in KINDS])
+        if kind.lasts_s is not None:
+            kind = replace(kind, lasts_s=self._rng.expovariate(1.0))
+        self.programs[launch.argv[0]] = kind
+        return super().launch(launch)
+
+    def restart(self) -> None:
+        """The host goes down under everything, and comes up with another boot id."""
+        for process in self.living:
+            process.code = None
+            process.ended.set()
+        self.boot_id = f"boot-{int(self.boot_id.rpartition('-')[2]) + 1}"

@@ -1,0 +1,127 @@
+"""What must be true of one world, whatever happened: fed by each commit, each answer, each process.
+
+Named as in the design. A breach is raised as `Breach`, which no actor catches.
+"""
+
+from collections.abc import Iterable
+
+import apsw
+from pydantic_core import from_json
+
+from storage.events import facts_after
+from storage.invariants import verify
+from storage.job import JobStatus
+from storage.replay import Replay
+from storage.transaction import Fact
+from tests.imagined import ImaginedProcess
+
+
+class Breach(BaseException):
+    """An invariant is broken."""
+
+
+class Model:
+    """The facts so far, and what clients and the host know beside them."""
+
+    def __init__(self) -> None:
+        self.replay = Replay()
+        self.checks = 0
+        self.commits = 0
+        self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
+        self.refused: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.keys: dict[str, str] = {}  # Idempotency-Key -> the id that was answered
+        self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
+
+    # ---- commits -----------------------------------------------------------------------------
+
+    def committed(self, facts: Iterable[Fact], living: Iterable[ImaginedProcess]) -> None:
+        """A transaction is on disk. Cheap, so that it can be done each time."""
+        self.commits += 1
+        for fact in facts:
+            self._follow(fact)
+        for process in living:
+            run_id = process.launch.run_id
+            if run_id not in self.replay.running:
+                raise Breach(f"NoOrphan: {run_id} has ended, and process {process.pid} lives")
+
+    def _follow(self, fact: Fact) -> None:
+        self.checks += 1
+        for name, what in self.replay.apply(fact):
+            raise Breach(f"{name}: {what}")
+        if fact.kind == "run.finished" and fact.run_id is not None:
+            data = from_json(fact.data)
+            self.ended[fact.run_id] = (data["status"], data["error"])
+
+    def begin_life(self, reader: apsw.Connection) -> None:
+        """What the disk shows after a crash: all that was committed, perhaps the last one more."""
+        known = self.replay.last_seq
+        (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
+        if last < known:
+            raise Breach(f"AckDurable: {known} facts were committed, {last} are on the disk")
+        for fact in facts_after(reader, known, limit=1_000_000):
+            self._follow(fact)
+        self.verify(reader)
+
+    def verify(self, reader: apsw.Connection) -> None:
+        """Everything that a database decides, and what clients were told."""
+        self.checks += 1
+        for finding in verify(reader):
+            for what in finding.breaches:
+                raise Breach(f"{finding.name}: {what}")
+        there: dict[str, list[str]] = {}
+        for name, job_id in reader.execute("SELECT name, job_id FROM jobs WHERE retry_of IS NULL"):
+            there.setdefault(str(name), []).append(str(job_id))
+        for name, known in self.names.items():
+            found = there.get(name, [])
+            if known is not None and found != [known]:
+                raise Breach(f"AckDurable: {name} was answered with {known}, there is {found}")
+            if len(found) > 1:
+                raise Breach(f"IdemReplay: {name} was queued {len(found)} times")
+        for name in self.refused & there.keys():
+            raise Breach(f"NoPhantom: {name} was refused, and is there")
+        for job_id in self.cancelled:
+            if self.replay.jobs[job_id].status is not JobStatus.CANCELLED:
+                raise Breach(f"CancelBeforeStart: {job_id} is {self.replay.jobs[job_id].status}")
+
+    # ---- answers -----------------------------------------------------------------------------
+
+    def asked(self, name: str) -> None:
+        """A client sends this Job."""
+        self.names.setdefault(name, None)
+
+    def acknowledged(self, name: str, job_id: str, key: str | None) -> None:
+        """It was answered with 201."""
+        if key is not None and self.keys.setdefault(key, job_id) != job_id:
+            raise Breach(f"IdemReplay: {key} was answered with {self.keys[key]} and {job_id}")
+        if self.names.get(name) not in (None, job_id):
+            raise Breach(f"IdemReplay: {name} is {self.names[name]} and {job_id}")
+        self.names[name] = job_id
+
+    def no(self, name: str) -> None:
+        """It was refused, for a reason that leaves nothing."""
+        if self.names.get(name) is None:
+            del self.names[name]
+            self.refused.add(name)
+
+    # ---- processes ---------------------------------------------------------------------------
+
+    def launching(self, run_id: str, before: Iterable[ImaginedProcess]) -> None:
+        """A program is about to be started."""
+        if run_id not in self.replay.running:
+            raise Breach(f"IntentFirst: {run_id} starts without an intent on disk")
+        if any(process.launch.run_id == run_id for process in before):
+            raise Breach(f"OneRun: {run_id} is started a second time")
+
+    def truth(self, processes: Iterable[ImaginedProcess], lost: set[str]) -> None:
+        """At the end: each run's status is what its program did, where anybody could know."""
+        for process in processes:
+            run_id = process.launch.run_id
+            status, error = self.ended[run_id]
+            if status == "CANCELLED" or error in ("timeout", "output_limit") or run_id in lost:
+                continue
+            expected = {0: "COMPLETED", 77: "SKIPPED"}.get(process.code, "FAILED")  # type: ignore[arg-type]
+            if status != expected:
+                raise Breach(
+                    f"UnknownNotSuccess: {run_id} ended with {process.code}, it is {status}"
+                )

@@ -1,0 +1,274 @@
+"""One simulated world from one seed: the real server, life after life, in a host that fails.
+
+Everything that decides something draws from one generator, and Trio's own order of tasks from
+another with the same seed: the same seed gives the same world, operation by operation.
+"""
+
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import structlog
+import trio
+from trio.testing import MockClock
+
+from actors import messages as m
+from actors.actor import Mailbox
+from actors.core import Decision
+from actors.job_type import JobType
+from actors.runner import InlineRunner
+from actors.supervisor import SupervisorGaveUp
+from headway import Headway, Seams
+from storage.errors import Refusal, StorageFailed
+from storage.job import TERMINAL
+from tests.imagined import SettableClock
+from tests.simulation.clients import Clients
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Faults, Killed, well
+from tests.simulation.host import SimulatedHost
+from tests.simulation.model import Breach, Model
+from web.services import Services
+from web.settings import SchedulerSettings, ServerSettings, Settings
+
+T = TypeVar("T")
+
+TYPES: dict[str, dict[str, Any]] = {
+    "free": {},
+    "alone": {"concurrency": 1},
+    "pair": {"concurrency": 2, "kill_grace_s": 1.0},
+}
+TIMEOUT_S = 30.0
+CROWD = 3
+PATIENCE_S = 40 * 86_400.0
+"""Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
+
+NUMBERS = count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What one world has seen."""
+
+    jobs: int
+    runs: int
+    faults: int
+    lives: int
+    commits: int
+    operations: int
+    checks: int
+
+
+class WatchedRunner(InlineRunner):
+    """Shows the model every decision at the moment when it is on disk."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call it, and look at what it has decided."""
+        await trio.lowlevel.checkpoint()
+        life = self._world.disk.life
+        decided = work()
+        if isinstance(decided, Decision) and life == self._world.disk.life:
+            self._world.committed(decided)
+        return decided
+
+
+class World:
+    """See above. `trace` says what happened, for people."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        self.path = directory / "data"
+        self.trace: list[str] = []
+        self.lost: set[str] = set()
+        self.lives = 0
+        self.mailboxes: list[Mailbox] = []
+        self.model = Model()
+        self._rng = random.Random(seed)
+        self.disk = Disk(f"simulated-{next(NUMBERS)}", directory / "disk", self._rng)
+        self._services: Services | None = None
+        self._life = trio.CancelScope()
+        self._over = False
+
+    # ---- the course of the world -------------------------------------------------------------
+
+    async def run(self) -> Tally:
+        """Let it all happen, then let everything end, then look at the whole."""
+        self.clock = SettableClock()
+        async with trio.open_nursery() as nursery:
+            self.host = SimulatedHost(nursery, self._rng)
+            self.host.launching = lambda run_id: self.model.launching(run_id, self.host.processes)
+            self.clients = Clients(self._rng, self.model, list(TYPES))
+            self.faults = Faults(self._rng, self)
+            nursery.start_soon(self._live_again_and_again)
+            await self.faults.run()
+            self.disk.fault = well
+            await self._until(lambda: self.clients.done, "NoLostWakeup: clients wait for ever")
+            await self._come_to_rest()
+            nursery.cancel_scope.cancel()
+        self.model.truth(self.host.processes, self.lost)
+        return self._tally()
+
+    async def _come_to_rest(self) -> None:
+        """No fault any more: every Job must end by itself."""
+        self.note("nothing fails any more")
+        while True:
+            with suppress(Refusal, AttributeError):
+                assert self._services is not None or self._over is False
+                await self._services.ask(m.StartScheduler())  # type: ignore[union-attr]
+                break
+            await trio.sleep(1)
+        jobs = self.model.replay.jobs
+        await self._until(
+            lambda: all(job.status in TERMINAL for job in jobs.values()),
+            "NoLostWakeup: some Jobs never end",
+        )
+        self._over = True
+        self.end_life()
+        await self._until(lambda: self._services is None, "the server does not stop")
+
+    async def _until(self, reached: Callable[[], bool], otherwise: str) -> None:
+        deadline = trio.current_time() + PATIENCE_S
+        while not reached():
+            if trio.current_time() > deadline:
+                raise Breach(otherwise)
+            await trio.sleep(1 if trio.current_time() < deadline - PATIENCE_S + 600 else 600)
+
+    # ---- lives -------------------------------------------------------------------------------
+
+    async def _live_again_and_again(self) -> None:
+        while not self._over:
+            self.lives += 1
+            try:
+                await self._live()
+            except* (Killed, StorageFailed, SupervisorGaveUp, apsw.Error) as group:
+                self.note(f"the server died: {leaf(group)!r}")
+            finally:
+                self._services, self.mailboxes = None, []
+            await trio.sleep(self._rng.choice((0, 0.1, 1.0, 5.0)))
+        self._verify()
+
+    async def _live(self) -> None:
+        headway = self._make()
+        self.model.begin_life(headway.services.reader)
+        self.note(f"life {self.lives}")
+        with trio.CancelScope() as self._life:
+            async with headway.running() as services:
+                self._services = services
+                children = headway._supervisor._children
+                self.mailboxes = [child.mailbox for child in children]
+                async with trio.open_nursery() as crowd:
+                    for _ in range(CROWD):
+                        crowd.start_soon(self.clients.run, services)
+                    crowd.start_soon(trio.sleep_forever)
+
+    def end_life(self) -> None:
+        """The process is gone at the next moment."""
+        self._life.cancel()
+
+    def _make(self) -> Headway:
+        settings = Settings(
+            server=ServerSettings(data_dir=self.path),
+            scheduler=SchedulerSettings(concurrency=2, max_queued=150),
+            job_types={
+                name: JobType.model_validate(
+                    {"name": name, "command": [name], "timeout_s": TIMEOUT_S, **table}
+                )
+                for name, table in TYPES.items()
+            },
+        )
+        seams = Seams(
+            clock=self.clock,
+            random_bytes=self._rng.randbytes,
+            writer=WatchedRunner(self),
+            walker=InlineRunner(),
+            batches=InlineRunner(),
+            files=InlineRunner(),
+            host=self.host,
+            vfs=self.disk.name,
+        )
+        return Headway(settings, seams, {"PATH": "/bin"})
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    def committed(self, decision: Decision) -> None:
+        """The writer has committed."""
+        for fact in decision.facts:
+            self.note(f"    {fact.seq} {fact.kind} {fact.job_id or ''} {fact.data}")
+        self.model.committed(decision.facts, self.host.living)
+
+    def note(self, what: str) -> None:
+        """A line of the trace."""
+        self.trace.append(f"{trio.current_time():10.3f}  {what}")
+
+    def _verify(self) -> None:
+        headway = self._make()
+        self.model.begin_life(headway.services.reader)
+        headway._connections.close()
+
+    def _tally(self) -> Tally:
+        return Tally(
+            jobs=len(self.model.replay.jobs),
+            runs=len(self.model.ended),
+            faults=sum(self.faults.count.values()),
+            lives=self.lives,
+            commits=self.model.commits,
+            operations=self.disk.operations,
+            checks=self.model.checks,
+        )
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first error inside nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+class Failure(Exception):
+    """A world in which something is broken: the seed, what, and the trace."""
+
+    def __init__(self, seed: int, what: str, trace: list[str]) -> None:
+        super().__init__(f"seed {seed}: {what}")
+        self.seed = seed
+        self.trace = trace
+
+
+def simulate(seed: int, trace: list[str] | None = None) -> Tally:
+    """Run one world to its end.
+
+    Raises:
+        Failure: an invariant is broken, or the server did something that it never may.
+    """
+    structlog.configure(processors=[_drop])
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
+    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
+    directory = Path(tempfile.mkdtemp(prefix=f"simulated-{seed}-", dir=memory()))
+    world = World(seed, directory)
+    try:
+        return trio.run(world.run, clock=MockClock(autojump_threshold=0))
+    except BaseException as error:
+        if isinstance(leaf(error), KeyboardInterrupt):
+            raise
+        raise Failure(seed, repr(leaf(error)), world.trace) from error
+    finally:
+        if trace is not None:
+            trace += world.trace
+        world.disk.unregister()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def memory() -> str | None:
+    """A file system in memory, where there is one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _drop(*_: Any) -> Any:
+    raise structlog.DropEvent
