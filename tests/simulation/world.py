@@ -26,6 +26,7 @@ from actors.job_type import JobType
 from actors.runner import InlineRunner
 from actors.supervisor import SupervisorGaveUp
 from headway import Headway, Seams
+from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
 from storage.job import TERMINAL
 from tests.imagined import SettableClock
@@ -209,9 +210,9 @@ class World:
         self.trace.append(f"{trio.current_time():10.3f}  {what}")
 
     def _verify(self) -> None:
-        headway = self._make()
-        self.model.begin_life(headway.services.reader)
-        headway._connections.close()
+        connection = open_writer(self.path / DATABASE_NAME, vfs=self.disk.name)
+        self.model.begin_life(connection)
+        connection.close()
 
     def _tally(self) -> Tally:
         return Tally(
