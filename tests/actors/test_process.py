@@ -27,6 +27,9 @@ from actors.run_files import RunFiles
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 10
+# Who looks for a run id looks at the whole host, and the teardown below kills what it finds: each
+# test process has ids of its own, or two at once kill each other's programs.
+RUN_1, RUN_2 = (f"run-{number}-of-{os.getpid()}" for number in (1, 2))
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # ---- the exit file -----------------------------------------------------------------------------
@@ -82,7 +85,7 @@ class Workshop:
     def files(self, run_id: str) -> RunFiles:
         return RunFiles(self.root / run_id)
 
-    def start(self, *argv: str, run_id: str = "run-1", **fields: Any) -> Any:
+    def start(self, *argv: str, run_id: str = RUN_1, **fields: Any) -> Any:
         files = self.files(run_id)
         files.create()
         process = self.host.launch(
@@ -102,7 +105,7 @@ class Workshop:
         self.processes.append(process)
         return process
 
-    def shell(self, script: str, run_id: str = "run-1", **fields: Any) -> Any:
+    def shell(self, script: str, run_id: str = RUN_1, **fields: Any) -> Any:
         return self.start("sh", "-c", script, run_id=run_id, **fields)
 
     async def end(self, process: Any) -> None:
@@ -111,7 +114,7 @@ class Workshop:
             await process.wait()
             await process.kill()
 
-    async def said(self, run_id: str = "run-1", lines: int = 1) -> list[str]:
+    async def said(self, run_id: str = RUN_1, lines: int = 1) -> list[str]:
         """The first lines of the log, when they are there."""
         log = self.files(run_id).log
         with trio.fail_after(DEADLINE_S):
@@ -119,7 +122,7 @@ class Workshop:
                 await trio.sleep(0.002)
         return log.read_text().splitlines()[:lines]
 
-    def record(self, run_id: str = "run-1") -> ExitRecord:
+    def record(self, run_id: str = RUN_1) -> ExitRecord:
         return self.files(run_id).exit_record()
 
 
@@ -141,7 +144,7 @@ def shop(host: LinuxHost, tmp_path: Path) -> Iterator[Workshop]:
     for process in shop.processes:
         for seen in tree.with_descendants([process.pid]):
             tree.send(seen, signal.SIGKILL)
-    for seen in list(tree.carriers(frozenset({"run-1", "run-2"}))):
+    for seen in list(tree.carriers(frozenset({RUN_1, RUN_2}))):
         tree.send(seen, signal.SIGKILL)
     host.leaders.clear()
     deadline = time.monotonic() + 1
@@ -199,15 +202,15 @@ async def test_how_it_ended_is_on_record(shop: Workshop, script: str, expected: 
 
 async def test_output_goes_to_the_log_byte_for_byte(shop: Workshop) -> None:
     await shop.end(shop.shell(r"printf 'a\000b\377'; printf err >&2; printf '\nlast'"))
-    assert shop.files("run-1").log.read_bytes() == b"a\0b\xfferr\nlast"
+    assert shop.files(RUN_1).log.read_bytes() == b"a\0b\xfferr\nlast"
 
 
 async def test_it_starts_in_its_own_directory_with_nothing_but_its_environment(
     shop: Workshop,
 ) -> None:
     await shop.end(shop.shell("pwd; /usr/bin/env | sort"))
-    where, *environment = shop.files("run-1").log.read_text().splitlines()
-    assert where == str(shop.files("run-1").work)
+    where, *environment = shop.files(RUN_1).log.read_text().splitlines()
+    assert where == str(shop.files(RUN_1).work)
     names = {line.partition("=")[0] for line in environment}
     assert names - {"PWD", "OLDPWD", "_", "SHLVL"} == {"PATH", "HEADWAY_RUN_ID"}
 
@@ -217,7 +220,7 @@ async def test_it_inherits_no_descriptor_and_an_empty_input(shop: Workshop, tmp_
     ours = os.open(tmp_path, os.O_RDONLY)
     await shop.end(shop.shell("cat; ls /proc/self/fd"))
     os.close(ours)
-    found = set(map(int, shop.files("run-1").log.read_text().split()))
+    found = set(map(int, shop.files(RUN_1).log.read_text().split()))
     # What this very process got from its parent is the next test's; one is the directory itself.
     assert len(found - inherited - {0, 1, 2}) == 1
 
@@ -230,13 +233,13 @@ async def test_it_inherits_nothing_of_the_servers_parent_either(
     LinuxHost(None)  # as at the start of a server
     await shop.end(shop.shell("ls -l /proc/self/fd"))
     os.close(from_parent)
-    assert f"-> {tmp_path}\n" not in shop.files("run-1").log.read_text()
+    assert f"-> {tmp_path}\n" not in shop.files(RUN_1).log.read_text()
 
 
 async def test_its_input_may_be_a_file(shop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("from a file")
     await shop.end(shop.shell("cat", stdin=tmp_path / "in"))
-    assert shop.files("run-1").log.read_text() == "from a file"
+    assert shop.files(RUN_1).log.read_text() == "from a file"
 
 
 async def test_each_run_leads_a_session_of_its_own(shop: Workshop) -> None:
@@ -249,13 +252,13 @@ async def test_each_run_leads_a_session_of_its_own(shop: Workshop) -> None:
 async def test_arguments_arrive_as_they_are(shop: Workshop) -> None:
     words = ["a b", "$(id)", "", "*", "'\"", "\n", "-x", "--", "바다", "\\"]
     await shop.end(shop.start("printf", "%s|", *words))
-    assert shop.files("run-1").log.read_text() == "|".join(words) + "|"
+    assert shop.files(RUN_1).log.read_text() == "|".join(words) + "|"
 
 
 async def disposition(shop: Workshop) -> dict[str, int]:
     """Which signals a program blocks and ignores; 32 and 33 are the C library's own."""
     await shop.end(shop.shell("grep -E '^Sig(Ign|Blk)' /proc/self/status"))
-    lines = shop.files("run-1").log.read_text().splitlines()
+    lines = shop.files(RUN_1).log.read_text().splitlines()
     return {line.split(":")[0]: int(line.split()[1], 16) & 0x7FFFFFFF for line in lines}
 
 
@@ -295,7 +298,7 @@ async def test_what_the_shell_cannot_start_stands_in_the_log(shop: Workshop) -> 
     bad.chmod(0o700)
     await shop.end(shop.start(str(bad)))
     assert shop.record().exit_code in (126, 127)
-    assert shop.files("run-1").last_log_line().startswith("headway-shim: ")
+    assert shop.files(RUN_1).last_log_line().startswith("headway-shim: ")
 
 
 async def test_its_age_counts_from_its_start(shop: Workshop) -> None:
@@ -334,7 +337,7 @@ async def test_what_is_left_behind_ends_with_its_run(shop: Workshop, escape: str
     script = ESCAPES[escape].replace("; wait", "").replace("; exec sleep 60", "")
     process = shop.shell(script + "; while ! [ -s ../log ]; do sleep 0.002; done; exit 5")
     await shop.end(process)
-    child = int(shop.files("run-1").log.read_text().split()[0])
+    child = int(shop.files(RUN_1).log.read_text().split()[0])
     assert not lives(child)
     assert shop.record().exit_code == 5
 
@@ -355,7 +358,7 @@ async def test_a_program_may_end_well_on_term(shop: Workshop) -> None:
     process.terminate()
     await shop.end(process)
     assert shop.record().exit_code == 4
-    assert "bye" in shop.files("run-1").log.read_text()
+    assert "bye" in shop.files(RUN_1).log.read_text()
 
 
 async def test_who_ignores_term_goes_on_until_kill(shop: Workshop) -> None:
@@ -372,9 +375,9 @@ async def test_who_ignores_term_goes_on_until_kill(shop: Workshop) -> None:
 
 async def test_killing_one_run_leaves_the_other(shop: Workshop) -> None:
     one = shop.shell(ESCAPES["session"])
-    two = shop.shell(ESCAPES["session"], run_id="run-2")
+    two = shop.shell(ESCAPES["session"], run_id=RUN_2)
     child_of_one = int((await shop.said())[0])
-    child_of_two = int((await shop.said("run-2"))[0])
+    child_of_two = int((await shop.said(RUN_2))[0])
     await one.kill()
     assert not lives(child_of_one)
     assert lives(child_of_two)
@@ -413,7 +416,7 @@ async def test_a_fenced_tree_is_in_its_cgroup(shop: Workshop) -> None:
     process.fence()
     if shop.host.cgroups is None:
         return
-    cgroup = shop.host.cgroups.of_process(child, "run-1")
+    cgroup = shop.host.cgroups.of_process(child, RUN_1)
     assert cgroup is not None
     assert {process.pid, child} <= set(cgroup.members())
     await process.kill()
@@ -435,7 +438,7 @@ async def test_a_run_that_is_just_starting_is_nobodys_orphan(
         return real(pid)
 
     monkeypatch.setattr(process_module.os, "pidfd_open", look_meanwhile)
-    second = shop.shell("exec sleep 60", run_id="run-2")
+    second = shop.shell("exec sleep 60", run_id=RUN_2)
     assert second.pid not in taken
 
 
@@ -443,18 +446,18 @@ async def test_a_run_that_is_just_starting_is_nobodys_orphan(
 
 
 async def test_a_living_run_is_adopted(shop: Workshop) -> None:
-    shop.files("run-1").create()
-    os.mkfifo(shop.files("run-1").root / "go")
+    shop.files(RUN_1).create()
+    os.mkfifo(shop.files(RUN_1).root / "go")
     process = shop.shell("read -r x < ../go; exit 6")
     shop.host.leaders.clear()
     with trio.fail_after(DEADLINE_S):
         while not shop.record().started:  # noqa: ASYNC110
             await trio.sleep(0.001)
     later = LinuxHost(shop.host.cgroups)
-    found = later.adopt("run-1", shop.record())
+    found = later.adopt(RUN_1, shop.record())
     assert found is not None
     assert found.pid == process.pid
-    (shop.files("run-1").root / "go").write_text("go\n")
+    (shop.files(RUN_1).root / "go").write_text("go\n")
     await shop.end(found)
     found.close()
     assert shop.record().exit_code == 6
@@ -464,37 +467,37 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
 async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
     await trio.sleep(0.01)
-    found = LinuxHost(None).adopt("run-1", ExitRecord())
+    found = LinuxHost(None).adopt(RUN_1, ExitRecord())
     assert found is not None
     assert found.pid == process.pid
-    assert LinuxHost(None).adopt("run-2", ExitRecord()) is None
+    assert LinuxHost(None).adopt(RUN_2, ExitRecord()) is None
 
 
 async def test_what_only_has_the_same_id_is_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
-    other = shop.shell("exec sleep 60", run_id="run-2")
+    other = shop.shell("exec sleep 60", run_id=RUN_2)
     later = LinuxHost(None)
     descriptors = len(os.listdir("/proc/self/fd"))
-    assert later.adopt("run-1", ExitRecord(pid=other.pid)) is None
-    assert later.adopt("run-1", ExitRecord(pid=os.getpid())) is None
-    assert later.adopt("run-1", ExitRecord(pid=2**22 + 1)) is None
+    assert later.adopt(RUN_1, ExitRecord(pid=other.pid)) is None
+    assert later.adopt(RUN_1, ExitRecord(pid=os.getpid())) is None
+    assert later.adopt(RUN_1, ExitRecord(pid=2**22 + 1)) is None
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert later.adopt("run-1", ExitRecord(pid=process.pid)) is not None
+    assert later.adopt(RUN_1, ExitRecord(pid=process.pid)) is not None
 
 
 async def test_the_dead_are_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exit 0")
     with trio.fail_after(DEADLINE_S):
         await process.wait()
-    assert LinuxHost(None).adopt("run-1", shop.record()) is None
+    assert LinuxHost(None).adopt(RUN_1, shop.record()) is None
 
 
 async def test_a_sweep_ends_what_carries_the_id(shop: Workshop) -> None:
     process = shop.shell(ESCAPES["session"])
-    other = shop.shell("exec sleep 60", run_id="run-2")
+    other = shop.shell("exec sleep 60", run_id=RUN_2)
     child = int((await shop.said())[0])
     with trio.fail_after(DEADLINE_S):
-        await shop.host.sweep(frozenset({"run-1", "run-none"}))
+        await shop.host.sweep(frozenset({RUN_1, "run-none"}))
     assert not lives(child)
     assert not lives(process.pid)
     assert lives(other.pid)
@@ -510,16 +513,16 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from actors.process import LinuxHost, Launch
-root = Path({str(tmp_path)!r}) / "run-1"
+root = Path({str(tmp_path)!r}) / {RUN_1!r}
 (root / "work").mkdir(parents=True)
-LinuxHost(None).launch(Launch(run_id="run-1", argv=["sh", "-c", {ESCAPES["session"]!r}],
-    environment={{"PATH": {PATH!r}, "HEADWAY_RUN_ID": "run-1"}}, work_dir=root / "work",
+LinuxHost(None).launch(Launch(run_id={RUN_1!r}, argv=["sh", "-c", {ESCAPES["session"]!r}],
+    environment={{"PATH": {PATH!r}, "HEADWAY_RUN_ID": {RUN_1!r}}}, work_dir=root / "work",
     log=root / "log", exit_file=root / "exit", stdin=None))
 """
     with trio.fail_after(DEADLINE_S):
         await trio.run_process([sys.executable, "-c", server])
     child = int((await shop.said())[0])
-    found = shop.host.adopt("run-1", shop.record())
+    found = shop.host.adopt(RUN_1, shop.record())
     assert found is not None
     assert lives(child)
     found.terminate()

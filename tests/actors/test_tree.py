@@ -79,14 +79,16 @@ def test_descendants_are_children_of_children(start: Start) -> None:
 
 
 def test_a_run_id_is_read_from_the_environment(start: Start) -> None:
-    one = start("echo 1; exec sleep 60", HEADWAY_RUN_ID="run-tree-1", XHEADWAY_RUN_ID="run-x")
-    two = start("echo 2; exec sleep 60", HEADWAY_RUN_ID="run-tree-2")
-    none = start("echo 3; exec sleep 60", OTHER="HEADWAY_RUN_ID=run-tree-1")
+    # `carriers` walks over the whole host, where another run of this test may be under way.
+    first, second, absent = (f"run-tree-{number}-of-{os.getpid()}" for number in (1, 2, 9))
+    one = start("echo 1; exec sleep 60", HEADWAY_RUN_ID=first, XHEADWAY_RUN_ID="run-x")
+    two = start("echo 2; exec sleep 60", HEADWAY_RUN_ID=second)
+    none = start("echo 3; exec sleep 60", OTHER=f"HEADWAY_RUN_ID={first}")
     for process in (one, two, none):
         said(process)
-    assert tree.run_id_of(one.pid) == "run-tree-1"
+    assert tree.run_id_of(one.pid) == first
     assert tree.run_id_of(none.pid) is None
-    wanted = frozenset({"run-tree-1", "run-tree-9"})
+    wanted = frozenset({first, absent})
     assert [seen.pid for seen in tree.carriers(wanted)] == [one.pid]
 
 
