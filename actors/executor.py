@@ -153,16 +153,14 @@ class Executor(Actor):
         if run.files.create():
             return None if run.stop.is_set() else self._launch(run)
         record = run.files.exit_record()
-        if record.ended:
-            return None
-        if process := self._host.adopt(run.intent.run_id, record):
+        if not record.ended and (process := self._host.adopt(run.intent.run_id, record)):
             log.info("run adopted", run_id=run.intent.run_id, pid=process.pid)
             return process
         # The shim has gone. It may have written its last line since we looked.
         record = run.files.exit_record()
         if record.started:
-            if not record.ended:
-                await self._host.sweep(frozenset({run.intent.run_id}))
+            # What the program left behind ends with its run, also if nobody saw it end.
+            await self._host.sweep(frozenset({run.intent.run_id}))
             return None
         # Neither a word of the shim nor a process: never started. Now, under the same id.
         run.files.begin_anew()
