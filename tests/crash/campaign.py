@@ -1,0 +1,89 @@
+"""Episode after episode, on several processes at once, and the sum of them all."""
+
+import os
+import shutil
+import signal
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from pathlib import Path
+
+import trio
+
+from actors import tree
+from tests.crash.episode import Episode, Totals
+from tests.crash.server import Breach, Launcher, can_trace
+
+DEATHS_PER_EPISODE = 12
+
+
+def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals | None, str]:
+    """One episode in this process: what it came to, or what is wrong."""
+    directory = root / seed.replace("/", "-")
+    with Launcher() as launcher:
+        episode = Episode(launcher, directory, seed, trace)
+        try:
+            totals = trio.run(episode.run, deaths)
+        except Breach as breach:
+            return None, str(breach)
+        finally:
+            end_all(launcher.pid)
+    shutil.rmtree(directory)
+    return totals, ""
+
+
+def end_all(spared: int) -> None:
+    """KILL what a breach has left of servers and programs; normally there is nothing."""
+    for seen in tree.with_descendants([os.getpid()]):
+        if seen.pid not in (os.getpid(), spared):
+            with suppress(ProcessLookupError):
+                os.kill(seen.pid, signal.SIGKILL)
+
+
+def play_all(cycles: int, seed: str, workers: int, root: Path) -> tuple[Totals, list[str]]:
+    """All episodes, `workers` at a time."""
+    trace = can_trace()
+    if not trace:
+        print("strace cannot be used here: no kills at chosen system calls")
+    whole, rest = divmod(cycles, DEATHS_PER_EPISODE)
+    deaths = [DEATHS_PER_EPISODE] * whole + [rest] * (rest > 0)
+    totals, breaches = Totals(), list[str]()
+    # A fresh interpreter for each worker: this one must not be forked with threads in it.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        played = [
+            pool.submit(play, f"{seed}/{number}", n, root, trace) for number, n in enumerate(deaths)
+        ]
+        for future in played:
+            one, breach = future.result()
+            if one is None:
+                print(f"BREACH {breach}", flush=True)
+                breaches.append(breach)
+            else:
+                add(totals, one)
+    return totals, breaches
+
+
+def add(totals: Totals, one: Totals) -> None:
+    """Sum up."""
+    totals.kills += one.kills
+    totals.syscalls += one.syscalls
+    totals.accepted += one.accepted
+    totals.programs += one.programs
+    totals.requests += one.requests
+    totals.lives += one.lives
+
+
+def summary(totals: Totals, breaches: list[str], seconds: float, seed: str) -> str:
+    """The last line. `wrong`: episodes in which something else did not hold."""
+    found = Counter[str]()
+    for breach in breaches:
+        names = [name for name in ("lost", "twice", "orphans") if f"\n{name}: " in breach]
+        found.update(names or ["wrong"])
+    kills = ", ".join(f"{kind} {n}" for kind, n in sorted(totals.kills.items()))
+    return (
+        f"{totals.cycles} kills of a server in {seconds:.0f} s ({kills}); "
+        f"{totals.requests} requests, {totals.accepted} Jobs accepted, "
+        f"{totals.programs} programs run; lost {found['lost']}, twice {found['twice']}, "
+        f"orphans {found['orphans']}, wrong {found['wrong']}; seed {seed}"
+    )

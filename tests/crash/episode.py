@@ -1,0 +1,335 @@
+"""One data directory and its dozen or so deaths, then a quiet end at which everything must add up.
+
+What is chosen (how each life ends, when, what the clients ask) comes from a seed; what the machine
+makes of it does not. So a seed repeats the plan of an episode, and mostly what it found.
+"""
+
+import ctypes
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from actors import tree
+from actors.process import PR_SET_CHILD_SUBREAPER
+from tests.crash.check import TERMINAL, Checker, Victims, counts
+from tests.crash.client import Client, Journal, Wire
+from tests.crash.program import Tally, write_config
+from tests.crash.server import Breach, KillAt, Launcher, Life, Server
+
+CLIENTS = 4
+LOAD_MAX_S = 0.5
+STRIKES_MAX = 2
+SETTLE_TIMEOUT_S = 60.0
+TRACED_LOAD_MAX_S = 1.0
+LOOK_S = 0.01
+CALLS = {
+    "pwrite64": 120,
+    "fdatasync": 40,
+    "openat": 150,
+    "mkdir": 12,
+    "close": 200,
+    "fcntl": 300,
+    "unlink": 6,
+    "rmdir": 10,
+    "pidfd_open": 12,
+    "waitid": 12,
+    "wait4": 12,
+    "execve": 1,
+    "sendto": 60,
+    "write": 80,
+    "ftruncate": 2,
+    "getdents64": 20,
+}
+"""Where a server is killed, and within how many calls of one thread."""
+PLANS = {"server": 46, "syscall": 22, "starting": 16, "shutdown": 8, "together": 8}
+
+
+@dataclass(slots=True)
+class Totals:
+    """What an episode, or all of them, came to."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    programs: int = 0
+    requests: int = 0
+    lives: int = 0
+    syscalls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cycles(self) -> int:
+        """How often a server was killed."""
+        return sum(n for kind, n in self.kills.items() if kind not in ("shim", "program"))
+
+
+@dataclass(slots=True)
+class Episode:
+    """Lives on one data directory. `trace`: whether strace may be used."""
+
+    launcher: Launcher
+    directory: Path
+    seed: str
+    trace: bool
+    rng: random.Random = field(init=False)
+    server: Server = field(init=False)
+    journal: Journal = field(default_factory=Journal)
+    victims: Victims = field(default_factory=Victims)
+    totals: Totals = field(default_factory=Totals)
+    client: Client = field(init=False)
+    checker: Checker = field(init=False)
+    own: set[int] = field(init=False)
+    """Children of this process that somebody else waits for."""
+
+    def __post_init__(self) -> None:
+        write_config(self.directory, sys.executable)
+        self.own = {self.launcher.pid}
+        self.rng = random.Random(self.seed)
+        self.server = Server(self.launcher, self.directory)
+        self.client = Client(random.Random(f"{self.seed} client"), self.journal)
+        tally = Tally(self.directory / "tally")
+        self.checker = Checker(self.server.data_dir, tally, self.journal, self.victims)
+
+    async def run(self, deaths: int) -> Totals:
+        """Die so often, then end well.
+
+        Raises:
+            Breach: something promised did not hold; its text names the seed.
+        """
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(bury, self.own)
+                while self.totals.cycles < deaths:
+                    await self._life(self._plan())
+                await self._last_life()
+                nursery.cancel_scope.cancel()
+        except* Breach as group:
+            told = "\n".join(str(error) for error in leaves(group))
+            raise Breach(f"seed {self.seed} in {self.directory}\n{told}") from None
+        self.totals.accepted = len(self.journal.accepted())
+        self.totals.programs = len(self.checker.tally.starts)
+        self.totals.requests = self.journal.requests
+        return self.totals
+
+    def _plan(self) -> str:
+        plan = self.rng.choices(list(PLANS), list(PLANS.values()))[0]
+        return "server" if plan == "syscall" and not self.trace else plan
+
+    # ---- a life ------------------------------------------------------------------------------
+
+    async def _life(self, plan: str) -> None:
+        """From the start to a violent end, of one kind or another."""
+        self.totals.lives += 1
+        kill_at = None
+        if plan == "syscall" or (plan == "starting" and self.trace and self.rng.random() < 0.5):
+            call = self.rng.choice(list(CALLS))
+            kill_at = KillAt(call, self.rng.randint(1, CALLS[call]))
+        # The dear way once an episode, so that it is not forgotten.
+        life = self._begin(kill_at, execute=self.totals.lives == 2 and kill_at is None)
+        was_new = not self.journal.requests
+        ready = False
+        async with trio.open_nursery() as nursery:
+            if plan == "starting":
+                nursery.start_soon(self._kill_soon, life)
+            ready = await self.server.ready(life)
+            nursery.cancel_scope.cancel()
+        if ready:
+            await self._under_load(life, plan)
+        status = await self._reap(life)
+        if status != -signal.SIGKILL and not (plan == "shutdown" and status == 0):
+            raise Breach(f"it ended by itself with {status}:\n{self.server.said(life)[-3000:]}")
+        if not ready:
+            plan = "migration" if was_new else "recovery"
+        elif kill_at and not life.struck:
+            self.totals.syscalls[kill_at.call] += 1
+            plan = "syscall"
+        elif plan in ("syscall", "starting"):
+            plan = "server"
+        self.totals.kills[plan] += 1
+        await self._while_down()
+
+    def _begin(self, kill_at: KillAt | None = None, *, execute: bool = False) -> Life:
+        life = self.server.begin(kill_at, execute=execute)
+        self.own |= {process.pid for process in (life.tracer, life.executed) if process}
+        return life
+
+    async def _kill_soon(self, life: Life) -> None:
+        await trio.sleep(self.rng.random() * 0.25)
+        life.send(signal.SIGKILL)
+
+    async def _reap(self, life: Life) -> int:
+        status = await self.server.reap(life)
+        if life.tracer is not None:
+            self.victims.unnamed += self.server.others_killed(life)
+        return status
+
+    async def _under_load(self, life: Life, plan: str) -> None:
+        """Look whether all is well, then ask and strike until the end of this life."""
+        if life.tracer is None:
+            self._look()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.client.settle_open, life.url)
+            if self.journal.moving is not True:
+                nursery.start_soon(self.client.resume, life.url)
+            for _ in range(CLIENTS):
+                nursery.start_soon(self.client.drive, life.url)
+            nursery.start_soon(self._strike, life)
+            nursery.start_soon(self._end, life, plan)
+            await life.wait()
+            # The clients notice by themselves: what they are told last is in the sockets.
+
+    async def _end(self, life: Life, plan: str) -> None:
+        longest_s = LOAD_MAX_S if life.tracer is None else TRACED_LOAD_MAX_S
+        with trio.move_on_after(0.05 + self.rng.random() * longest_s):
+            await life.wait()
+        if plan == "shutdown":
+            life.send(signal.SIGTERM)
+            await trio.sleep(self.rng.random() * 0.3)
+        if plan == "together":
+            for run_id, shim in self._shims():
+                self._kill(run_id, shim, whole=True)
+        life.send(signal.SIGKILL)
+
+    def _look(self) -> None:
+        if found := self.checker.look():
+            raise Breach(str(found))
+
+    # ---- shims and programs ------------------------------------------------------------------
+
+    async def _strike(self, life: Life) -> None:
+        """KILL a shim or a program now and then."""
+        for _ in range(self.rng.randint(0, STRIKES_MAX)):
+            with trio.move_on_after(self.rng.random() * LOAD_MAX_S):
+                await life.wait()
+            self._strike_one()
+
+    def _strike_one(self) -> None:
+        if shims := self._shims():
+            run_id, shim = self.rng.choice(shims)
+            self._kill(run_id, shim, whole=self.rng.random() < 0.5)
+
+    def _kill(self, run_id: str, shim: int, *, whole: bool) -> None:
+        """KILL the shim (`whole`), or the program below it."""
+        programs = tree.children(shim)
+        if whole:
+            self.victims.shims.add(run_id)
+            self.totals.kills["shim"] += 1
+            targets = [shim]
+        elif programs:
+            self.victims.programs.add(run_id)
+            self.totals.kills["program"] += 1
+            targets = programs
+        else:
+            return
+        for pid in targets:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _shims(self) -> list[tuple[str, int]]:
+        """(run id, process id) of every run's leader that lives now."""
+        found = []
+        for seen in tree.with_descendants([os.getpid()]):
+            run_id = tree.run_id_of(seen.pid) if seen.session == seen.pid else None
+            if run_id is not None and b"headway-shim" in command_line(seen.pid):
+                found.append((run_id, seen.pid))
+        return found
+
+    async def _while_down(self) -> None:
+        """Nobody looks, and things happen."""
+        if self.rng.random() < 0.5:
+            await trio.sleep(self.rng.random() * 0.3)
+        if self.rng.random() < 0.15:
+            self._strike_one()
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    async def _last_life(self) -> None:
+        """Let everything end, compare all figures, and leave no process behind."""
+        self.totals.lives += 1
+        life = self._begin()
+        if not await self.server.ready(life):
+            raise Breach("the last life ended by itself")
+        self._look()
+        await self.client.settle_open(life.url)
+        await self.client.resume(life.url)
+        if self.journal.moving is not True:
+            raise Breach("the scheduler cannot be started")
+        await self._until_settled(life)
+        if found := self.checker.look(settled=True):
+            raise Breach(str(found))
+        wire = Wire(life.url)
+        told = (await wire.ask("GET", "/scheduler/status")).json()["cumulative_stats"]
+        await wire.close()
+        self._compare(told)
+        life.send(signal.SIGTERM)
+        if (status := await self._reap(life)) != 0:
+            raise Breach(f"the last life ended with {status}")
+        self._no_orphans()
+        self.server.verify()
+
+    async def _until_settled(self, life: Life) -> None:
+        deadline = trio.current_time() + SETTLE_TIMEOUT_S
+        while True:
+            now = counts(self.server.data_dir)
+            if set(now["jobs"]) <= TERMINAL and "RUNNING" not in now["runs"]:
+                return
+            if trio.current_time() > deadline or life.ended:
+                raise Breach(f"it does not come to an end: {now}\n{self.server.said(life)[-3000:]}")
+            await trio.sleep(LOOK_S)
+
+    def _compare(self, told: dict[str, int]) -> None:
+        """What the API says of all time against a count of the rows."""
+        counted = counts(self.server.data_dir)
+        runs, jobs = counted["runs"], counted["jobs"]
+        expected = {
+            "total_executed": sum(runs.values()),
+            "succeeded": runs.get("COMPLETED", 0),
+            "failed": runs.get("FAILED", 0),
+            "cancelled": jobs.get("CANCELLED", 0),
+            "skipped": runs.get("SKIPPED", 0),
+        }
+        if told != expected:
+            raise Breach(f"stats: told {told}, counted {expected}")
+
+    def _no_orphans(self) -> None:
+        left = [
+            (seen.pid, command_line(seen.pid))
+            for seen in tree.with_descendants([os.getpid()])
+            if seen.pid not in (os.getpid(), self.launcher.pid)
+        ]
+        if left:
+            raise Breach(f"orphans: {left}")
+
+
+async def bury(own: set[int]) -> None:
+    """Reap what becomes ours when a server is killed, as init would."""
+    while True:
+        for pid in tree.children(os.getpid()):
+            seen = tree.look(pid)
+            if pid not in own and seen is not None and not seen.lives:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+        await trio.sleep(LOOK_S)
+
+
+def command_line(pid: int) -> bytes:
+    """Its arguments, separated by NUL; empty when it has gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def leaves(group: BaseExceptionGroup[Breach]) -> Iterator[Breach]:
+    """The breaches inside nested groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error

@@ -1,0 +1,97 @@
+"""Forks servers from a process that has imported headway already.
+
+Three quarters of a server's start are imports. A process that has done them forks one server after
+another, so a campaign of kills costs a fifth. What runs in the fork is the very `headway` command.
+
+    python -m tests.crash.launcher     < one end of a socket pair
+
+Orders and answers are lines of JSON: `{"start": {...}}` → `{"pid": n}`, `{"reap": pid}` → its exit
+status as `waitstatus_to_exitcode` tells it. When the socket closes, what still lives is killed.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import actors.process
+import headway
+import storage.database
+
+LOOK_S = 0.001
+
+
+def main() -> None:
+    """Obey until the other end closes."""
+    channel = socket.socket(fileno=0)
+    alive: set[int] = set()
+    with channel.makefile("r") as orders:
+        for line in orders:
+            order = json.loads(line)
+            if start := order.get("start"):
+                pid = fork(start, channel)
+                alive.add(pid)
+                answer = {"pid": pid}
+            else:
+                _, status = os.waitpid(order["reap"], 0)
+                alive.discard(order["reap"])
+                answer = {"status": os.waitstatus_to_exitcode(status)}
+            channel.sendall(json.dumps(answer).encode() + b"\n")
+    for pid in alive:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def fork(start: dict[str, Any], channel: socket.socket) -> int:
+    """The process id of a new headway."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            channel.close()
+            become_headway(start)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:  # noqa: BLE001 - as the interpreter would have ended
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return pid
+
+
+def become_headway(start: dict[str, Any]) -> None:
+    """Take the place that `subprocess` would have given it, then run the console script."""
+    output = os.open(start["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.close(output)
+    os.close(nothing)
+    os.chdir(start["directory"])
+    if shell := start.get("shell"):
+        actors.process.SHELL = shell
+    if sql := start.get("migration"):
+        known = storage.database.migrations()
+        added = [*known, (known[-1][0] + 1, sql)]
+        storage.database.migrations = lambda: added
+    while start.get("traced") and not is_traced():
+        time.sleep(LOOK_S)
+    sys.argv = ["headway", *start["arguments"]]
+    headway.main()
+
+
+def is_traced() -> bool:
+    """Whether a tracer has attached (proc_pid_status(5))."""
+    status = Path("/proc/self/status").read_text()
+    return "\nTracerPid:\t0\n" not in status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Lives of `headway serve` on one data directory: started, traced, killed, and looked at.
+
+A life is forked by the launcher or, dearer, executed as a user does it. `strace` kills it at the
+n-th call of a chosen system call, before that call does anything (strace(1), `--inject`).
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import trio
+
+ROOT = Path(__file__).parents[2]
+HEADWAY = Path(sys.executable).with_name("headway")
+READY_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 30.0
+LOOK_S = 0.003
+
+
+class Breach(Exception):
+    """Something that must never be."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillAt:
+    """KILL whichever thread makes its `number`-th call of `call`: it and its whole process."""
+
+    call: str
+    number: int
+
+
+def can_trace() -> bool:
+    """Whether strace is here and may attach; it may not in many containers."""
+    if shutil.which("strace") is None:
+        return False
+    tried = subprocess.run(["strace", "-o", os.devnull, "true"], stderr=subprocess.DEVNULL)
+    return tried.returncode == 0
+
+
+class Launcher:
+    """The process that forks servers. A context manager."""
+
+    def __enter__(self) -> Self:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "tests.crash.launcher"]
+        with theirs:
+            self._process = subprocess.Popen(command, stdin=theirs, cwd=ROOT)
+        self._channel = ours
+        self._answers = ours.makefile("r")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._answers.close()
+        self._channel.close()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def start(self, **order: Any) -> int:
+        """Fork a headway."""
+        pid: int = self._ask({"start": order})["pid"]
+        return pid
+
+    def reap(self, pid: int) -> int:
+        """Wait for the end of one that it has forked: its exit status, or minus a signal."""
+        status: int = self._ask({"reap": pid})["status"]
+        return status
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        self._channel.sendall(json.dumps(order).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(self._answers.readline())
+        return answer
+
+
+@dataclass(slots=True)
+class Life:
+    """One process of `headway serve`, until it is reaped."""
+
+    pid: int
+    pidfd: int
+    log_from: int
+    tracer: subprocess.Popen[bytes] | None = None
+    executed: subprocess.Popen[bytes] | None = None
+    url: str = ""
+    struck: bool = False
+    trace_from: int = 0
+    threads: set[int] = field(default_factory=set)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended (it may not be reaped yet)."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, 0)
+        except ProcessLookupError:
+            return True
+        return not _lives(self.pid)
+
+    async def wait(self) -> None:
+        """Return when the process has ended."""
+        # A duplicate, since several tasks wait and each descriptor has one reader.
+        own = os.dup(self.pidfd)
+        try:
+            await trio.lowlevel.wait_readable(own)
+        finally:
+            os.close(own)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, if it is still there."""
+        if not self.ended:
+            self.struck = self.struck or number == signal.SIGKILL
+            signal.pidfd_send_signal(self.pidfd, number)
+
+
+@dataclass(slots=True)
+class Server:
+    """A data directory, and whoever serves it."""
+
+    launcher: Launcher
+    directory: Path
+    seams: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def log(self) -> Path:
+        """What all lives said."""
+        return self.directory / "stderr"
+
+    @property
+    def traced(self) -> Path:
+        """What strace saw, of all lives."""
+        return self.directory / "strace"
+
+    def begin(self, kill_at: KillAt | None = None, *, execute: bool = False) -> Life:
+        """A new life; with `kill_at` a short one. It is not ready when this returns."""
+        log_from = self.log.stat().st_size if self.log.exists() else 0
+        arguments = ["serve", "--bind", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
+        arguments += ["--config", str(self.directory / "headway.toml")]
+        if execute:
+            with self.log.open("ab") as output:
+                process = subprocess.Popen(
+                    [HEADWAY, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.directory,
+                )
+            return Life(process.pid, os.pidfd_open(process.pid), log_from, executed=process)
+        pid = self.fork(arguments, traced=kill_at is not None)
+        life = Life(pid, os.pidfd_open(pid), log_from)
+        if kill_at is not None:
+            life.trace_from = self.traced.stat().st_size if self.traced.exists() else 0
+            life.tracer = self._trace(pid, kill_at)
+        return life
+
+    def fork(self, arguments: list[str], *, traced: bool = False) -> int:
+        """Any verb of the command line, in a fork of the launcher."""
+        return self.launcher.start(
+            arguments=arguments,
+            directory=str(self.directory),
+            output=str(self.log),
+            traced=traced,
+            **self.seams,
+        )
+
+    def _trace(self, pid: int, kill_at: KillAt) -> subprocess.Popen[bytes]:
+        inject = f"inject={kill_at.call}:signal=KILL:when={kill_at.number}"
+        command = ["strace", "-f", "-qq", "-A", "-o", str(self.traced), "-p", str(pid)]
+        command += ["-e", f"trace={kill_at.call}", "-e", inject]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    async def ready(self, life: Life) -> bool:
+        """Wait until it listens; False if it was killed before that.
+
+        Raises:
+            Breach: it ended by itself, or takes too long.
+        """
+        deadline = trio.current_time() + READY_TIMEOUT_S
+        while not life.ended:
+            with suppress(OSError):
+                life.threads |= set(map(int, os.listdir(f"/proc/{life.pid}/task")))
+            said = self.said(life)
+            if found := re.search(r"^headway listening on (http\S+)$", said, re.M):
+                life.url = found[1]
+                return True
+            if trio.current_time() > deadline:
+                raise Breach(f"not ready after {READY_TIMEOUT_S:g} s:\n{said[-3000:]}")
+            await trio.sleep(LOOK_S)
+        return False
+
+    def said(self, life: Life) -> str:
+        """The standard error of this life so far."""
+        with self.log.open("rb") as file:
+            file.seek(life.log_from)
+            return file.read().decode(errors="replace")
+
+    async def reap(self, life: Life) -> int:
+        """Wait for its end, let the tracer go, and tell its exit status.
+
+        Raises:
+            Breach: it does not end, or an actor crashed in it.
+        """
+        with trio.move_on_after(END_TIMEOUT_S) as scope:
+            await life.wait()
+        if scope.cancelled_caught:
+            raise Breach(f"it has not ended:\n{self.said(life)[-3000:]}")
+        if life.tracer is not None:
+            # What the server has started may live on, and strace with it: it lets go of them.
+            life.tracer.terminate()
+            life.tracer.wait()
+        os.close(life.pidfd)
+        executed = life.executed
+        status = self.launcher.reap(life.pid) if executed is None else executed.wait()
+        said = self.said(life)
+        for accident in ("actor crashed", "request failed", "Traceback", "told in vain"):
+            if accident in said:
+                raise Breach(f"its log tells of an accident:\n{said[-3000:]}")
+        return status
+
+    def others_killed(self, life: Life) -> int:
+        """How many processes that are no threads of the server strace has killed in this life."""
+        text = self.traced.read_bytes()[life.trace_from :].decode(errors="replace")
+        dead = {int(pid) for pid in re.findall(r"^(\d+) \+\+\+ killed by SIGKILL", text, re.M)}
+        return len(dead - life.threads - {life.pid})
+
+    def verify(self) -> None:
+        """`headway verify`, the command.
+
+        Raises:
+            Breach: an invariant is broken.
+        """
+        before = self.log.stat().st_size
+        pid = self.fork(["verify", "--data-dir", str(self.data_dir)])
+        if self.launcher.reap(pid) != 0:
+            raise Breach(self.log.read_bytes()[before:].decode(errors="replace"))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b") ")[2][:1] not in (b"Z", b"X")
