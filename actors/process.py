@@ -36,13 +36,14 @@ SHIM_NAME = "headway-shim"
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
 # words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
 # Only of SIGINT and SIGPIPE no shell says a word: these two are told as exit status 130 and 141.
+# Where the disk is too full for the first line there is no run: it would be started again.
 SHIM = """\
 exec 2>>"$1"
 trap : TERM INT HUP QUIT USR1 USR2
 cd "$2" || exit 1
 unset PWD OLDPWD
 shift 2
-echo "started $$" >&2
+echo "started $$" >&2 || exit 1
 (exec "$@" 2>&1)
 echo "exit $?" >&2
 """

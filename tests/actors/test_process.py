@@ -464,6 +464,13 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     assert later.leaders == {}
 
 
+async def test_no_program_starts_without_the_word_of_the_shim(shop: Workshop) -> None:
+    """A server that died meanwhile would be followed by one that starts it once more."""
+    process = shop.shell("echo ran", exit_file=Path("/dev/full"))
+    await shop.end(process)
+    assert shop.files(RUN_1).log.read_bytes() == b""
+
+
 async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
     await trio.sleep(0.01)
