@@ -57,6 +57,10 @@ class CgroupRoot:
             return None
         return Cgroup(path)
 
+    def of_run(self, run_id: str) -> Cgroup:
+        """Where the run's cgroup is, if it has one."""
+        return Cgroup(self._path / run_id)
+
     def of_process(self, pid: int, run_id: str) -> Cgroup | None:
         """The run's cgroup that a living process is in (a former server may have had another)."""
         try:

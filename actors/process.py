@@ -20,7 +20,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,8 +239,18 @@ class LinuxHost:
         return None
 
     async def sweep(self, run_ids: frozenset[str]) -> None:
-        """KILL what carries one of the ids until a pass finds nothing more."""
-        await _kill_all(lambda: list(tree.carriers(run_ids)))
+        """KILL what carries one of the ids, or is in their cgroups, until a pass finds nothing."""
+        cgroups = [self.cgroups.of_run(run_id) for run_id in run_ids] if self.cgroups else []
+
+        def find() -> list[tree.Seen]:
+            found = {seen.pid: seen for seen in tree.carriers(run_ids)}
+            for cgroup in cgroups:
+                found |= {seen.pid: seen for seen in _alive(cgroup.members())}
+            return list(found.values())
+
+        await _kill_all(find)
+        for cgroup in cgroups:
+            cgroup.remove()
 
     async def reap(self) -> None:
         """Bury what programs left behind and what has died since. Runs until cancelled."""
@@ -335,8 +345,7 @@ class LinuxProcess:
         """The living processes of the run: the shim's descendants, its orphans, its cgroup's."""
         found = {seen.pid: seen for seen in tree.with_descendants([self._pid, *self._orphans()])}
         if self._cgroup:
-            inside = (tree.look(pid) for pid in self._cgroup.members())
-            found |= {seen.pid: seen for seen in inside if seen is not None and seen.lives}
+            found |= {seen.pid: seen for seen in _alive(self._cgroup.members())}
         elif not self._child:
             # Orphans of a former server's run went to init: only their environment tells.
             found |= {seen.pid: seen for seen in tree.carriers(frozenset({self._run_id}))}
@@ -352,6 +361,11 @@ class LinuxProcess:
             or ((seen := tree.look(pid)) is not None and seen.session == self._pid)
             or tree.run_id_of(pid) == self._run_id
         ]
+
+
+def _alive(pids: Iterable[int]) -> list[tree.Seen]:
+    """Those of them that live."""
+    return [seen for pid in pids if (seen := tree.look(pid)) is not None and seen.lives]
 
 
 async def _kill_all(find: Callable[[], list[tree.Seen]]) -> None:

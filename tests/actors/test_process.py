@@ -425,6 +425,24 @@ async def test_a_fenced_tree_is_in_its_cgroup(shop: Workshop) -> None:
     assert not cgroup.path.exists()
 
 
+async def test_a_sweep_finds_in_the_fence_what_hides_its_id(shop: Workshop) -> None:
+    """As when a program ended while no server was there, and left a daemon without environment."""
+    if shop.host.cgroups is None:
+        pytest.skip("without a fence nothing tells whose such a process is")
+    process = shop.shell(ESCAPES["clean"])
+    child = int((await shop.said())[0])
+    process.fence()
+    for seen in tree.with_descendants([process.pid]):
+        if seen.pid != child:
+            tree.send(seen, signal.SIGKILL)
+    await process.wait()
+    later = LinuxHost(shop.host.cgroups)
+    with trio.fail_after(DEADLINE_S):
+        await later.sweep(frozenset({RUN_1}))
+    assert not lives(child)
+    assert not shop.host.cgroups.of_run(RUN_1).path.exists()
+
+
 async def test_a_run_that_is_just_starting_is_nobodys_orphan(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
