@@ -204,7 +204,7 @@ class Client:
     def _new(self) -> dict[str, Any]:
         self.number += 1
         kind = self.rng.choice(TYPES)
-        seconds = 0.6 if kind == "late" else self.rng.choice([0, 0, 0, 0.05, 0.2, 0.5])
+        seconds = 0.6 if kind == "late" else self.rng.choice([0, 0, 0, 0, 0.05, 0.2, 0.5])
         body: dict[str, Any] = {
             "type": kind,
             "name": f"token-{self.number}",

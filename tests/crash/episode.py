@@ -24,9 +24,9 @@ from tests.crash.client import Client, Journal, Wire
 from tests.crash.program import Tally, write_config
 from tests.crash.server import Breach, KillAt, Launcher, Life, Server
 
-CLIENTS = 4
-LOAD_MAX_S = 0.5
-STRIKES_MAX = 2
+CLIENTS = 6
+LOAD_MAX_S = 0.6
+STRIKES_MAX = 3
 SETTLE_TIMEOUT_S = 60.0
 TRACED_LOAD_MAX_S = 1.0
 LOOK_S = 0.01

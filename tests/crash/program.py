@@ -16,7 +16,7 @@ log_format = "json"
 legacy_triggers = "subprocess"
 
 [scheduler]
-concurrency = 6
+concurrency = 8
 
 # $2 seconds, $3 exit status
 [job_types.work]
