@@ -18,19 +18,19 @@ from tests.crash.server import Breach, Launcher, can_trace
 DEATHS_PER_EPISODE = 12
 
 
-def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals | None, str]:
-    """One episode in this process: what it came to, or what is wrong."""
+def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals, str]:
+    """One episode in this process: what it came to, and what is wrong."""
     directory = root / seed.replace("/", "-")
     with Launcher() as launcher:
         episode = Episode(launcher, directory, seed, trace)
         try:
-            totals = trio.run(episode.run, deaths)
+            trio.run(episode.run, deaths)
         except Breach as breach:
-            return None, str(breach)
+            return episode.totals, str(breach)
         finally:
             end_all(launcher.pid)
     shutil.rmtree(directory)
-    return totals, ""
+    return episode.totals, ""
 
 
 def end_all(spared: int) -> None:
@@ -56,11 +56,10 @@ def play_all(cycles: int, seed: str, workers: int, root: Path) -> tuple[Totals, 
         ]
         for future in played:
             one, breach = future.result()
-            if one is None:
+            add(totals, one)
+            if breach:
                 print(f"BREACH {breach}", flush=True)
                 breaches.append(breach)
-            else:
-                add(totals, one)
     return totals, breaches
 
 
@@ -82,7 +81,8 @@ def summary(totals: Totals, breaches: list[str], seconds: float, seed: str) -> s
         found.update(names or ["wrong"])
     kills = ", ".join(f"{kind} {n}" for kind, n in sorted(totals.kills.items()))
     return (
-        f"{totals.cycles} kills of a server in {seconds:.0f} s ({kills}); "
+        f"{totals.cycles} kills of a server in {seconds:.0f} s ({kills}), "
+        f"{sum(totals.syscalls.values())} of them at {len(totals.syscalls)} system calls; "
         f"{totals.requests} requests, {totals.accepted} Jobs accepted, "
         f"{totals.programs} programs run; lost {found['lost']}, twice {found['twice']}, "
         f"orphans {found['orphans']}, wrong {found['wrong']}; seed {seed}"

@@ -33,6 +33,12 @@ class JobRow(NamedTuple):
     priority: int
     version: int
     retry_of: str | None
+    stop_reason: str | None
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """As what it may end although a cancel was promised: its time had run out before."""
+        return ("FAILED",) if self.stop_reason == "timeout" else ()
 
 
 class RunRow(NamedTuple):
@@ -99,12 +105,12 @@ class Checker:
             connection.execute("BEGIN")
             jobs = [JobRow(*row) for row in connection.execute(JOBS)]
             runs = [RunRow(*row) for row in connection.execute(RUNS)]
-            others = Others(*connection.execute(OTHERS).fetchone() or ())
+            moving = bool(connection.execute(MOVING).get)
             holds = {str(row[0]) for row in connection.execute(HOLDS)}
             connection.execute("ROLLBACK")
             self.tally.read()
             found = Findings()
-            found.lost += self._lost(jobs, runs, others, holds)
+            found.lost += self._lost(jobs, runs, moving, holds)
             found.lost += self._changes_lost(jobs)
             found.twice += self._twice(runs, jobs)
             found.orphans += self._orphans(runs)
@@ -120,7 +126,7 @@ class Checker:
     # ---- what was promised -------------------------------------------------------------------
 
     def _lost(
-        self, jobs: list[JobRow], runs: list[RunRow], others: "Others", holds: set[str]
+        self, jobs: list[JobRow], runs: list[RunRow], moving: bool, holds: set[str]
     ) -> Iterator[str]:
         by_token: dict[str, list[str]] = {}
         for job in jobs:
@@ -138,8 +144,8 @@ class Checker:
         for run_id, status in self.journal.direct.items():
             if statuses.get(run_id) != status:
                 yield f"the direct {run_id} was {status}, now it is {statuses.get(run_id)}"
-        if self.journal.moving is not None and bool(others.moving) is not self.journal.moving:
-            yield f"the scheduler was told {self.journal.moving}, and is {others.moving}"
+        if self.journal.moving not in (None, moving):
+            yield f"the scheduler was told {self.journal.moving}, and is {moving}"
 
     def _submission(self, asked: Submission, by_token: dict[str, list[str]]) -> Iterator[str]:
         made = [by_token.get(token, []) for token in asked.tokens]
@@ -154,7 +160,7 @@ class Checker:
         journal = self.journal
         for job in jobs:
             promised = journal.cancelled.get(job.job_id)
-            if promised is not None and job.status not in ("RUNNING", "CANCELLED"):
+            if promised is not None and job.status not in ("RUNNING", "CANCELLED", *job.late):
                 yield f"{job.job_id} was cancelled as {promised}, and is {job.status}"
             if promised == "CANCELLED" and job.status != "CANCELLED":
                 yield f"{job.job_id} was CANCELLED, and is {job.status}"
@@ -231,18 +237,15 @@ class Checker:
             yield f"process {seen.pid} of {tree.run_id_of(seen.pid)} outlives its run"
 
 
-class Others(NamedTuple):
-    """The rest of what is asked of the database."""
-
-    moving: int
-
-
-JOBS = "SELECT job_id, name, status, priority, version, retry_of FROM jobs"
+JOBS = (
+    "SELECT j.job_id, name, j.status, priority, version, retry_of, stop_reason"
+    " FROM jobs AS j LEFT JOIN job_runs AS r ON r.job_id = j.job_id"
+)
 RUNS = (
     "SELECT run_id, job_id, type, status, params_snapshot, params_snapshot ->> 'code',"
     " params_snapshot ->> 'seconds', exit_code, error_code, stop_reason, result FROM job_runs"
 )
-OTHERS = "SELECT running FROM scheduler"
+MOVING = "SELECT running FROM scheduler"
 HOLDS = "SELECT reservation_id FROM reservations"
 
 

@@ -84,19 +84,16 @@ class Episode:
     totals: Totals = field(default_factory=Totals)
     client: Client = field(init=False)
     checker: Checker = field(init=False)
-    own: set[int] = field(init=False)
-    """Children of this process that somebody else waits for."""
 
     def __post_init__(self) -> None:
         write_config(self.directory, sys.executable)
-        self.own = {self.launcher.pid}
         self.rng = random.Random(self.seed)
         self.server = Server(self.launcher, self.directory)
         self.client = Client(random.Random(f"{self.seed} client"), self.journal)
         tally = Tally(self.directory / "tally")
         self.checker = Checker(self.server.data_dir, tally, self.journal, self.victims)
 
-    async def run(self, deaths: int) -> Totals:
+    async def run(self, deaths: int) -> None:
         """Die so often, then end well.
 
         Raises:
@@ -105,7 +102,7 @@ class Episode:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(bury, self.own)
+                nursery.start_soon(self._bury)
                 while self.totals.cycles < deaths:
                     await self._life(self._plan())
                 await self._last_life()
@@ -113,13 +110,15 @@ class Episode:
         except* Breach as group:
             told = "\n".join(str(error) for error in leaves(group))
             raise Breach(f"seed {self.seed} in {self.directory}\n{told}") from None
-        self.totals.accepted = len(self.journal.accepted())
-        self.totals.programs = len(self.checker.tally.starts)
-        self.totals.requests = self.journal.requests
-        return self.totals
+        finally:
+            self.totals.accepted = len(self.journal.accepted())
+            self.totals.programs = len(self.checker.tally.starts)
+            self.totals.requests = self.journal.requests
 
     def _plan(self) -> str:
         plan = self.rng.choices(list(PLANS), list(PLANS.values()))[0]
+        if not self.journal.requests and self.rng.random() < 0.5:
+            plan = "starting"  # while the database is made
         return "server" if plan == "syscall" and not self.trace else plan
 
     # ---- a life ------------------------------------------------------------------------------
@@ -128,13 +127,11 @@ class Episode:
         """From the start to a violent end, of one kind or another."""
         self.totals.lives += 1
         kill_at = None
-        if plan == "syscall" or (plan == "starting" and self.trace and self.rng.random() < 0.5):
-            call = self.rng.choice(list(CALLS))
-            kill_at = KillAt(call, self.rng.randint(1, CALLS[call]))
+        if plan == "starting" and self.trace and self.rng.random() < 0.5:
+            kill_at = self._some_call()
         # The dear way once an episode, so that it is not forgotten.
-        life = self._begin(kill_at, execute=self.totals.lives == 2 and kill_at is None)
+        life = self.server.begin(kill_at, execute=self.totals.lives == 2 and kill_at is None)
         was_new = not self.journal.requests
-        ready = False
         async with trio.open_nursery() as nursery:
             if plan == "starting":
                 nursery.start_soon(self._kill_soon, life)
@@ -147,18 +144,19 @@ class Episode:
             raise Breach(f"it ended by itself with {status}:\n{self.server.said(life)[-3000:]}")
         if not ready:
             plan = "migration" if was_new else "recovery"
-        elif kill_at and not life.struck:
-            self.totals.syscalls[kill_at.call] += 1
+        elif life.was_hit:
             plan = "syscall"
         elif plan in ("syscall", "starting"):
             plan = "server"
         self.totals.kills[plan] += 1
+        if life.kill_at is not None and life.was_hit:
+            self.totals.syscalls[life.kill_at.call] += 1
         await self._while_down()
 
-    def _begin(self, kill_at: KillAt | None = None, *, execute: bool = False) -> Life:
-        life = self.server.begin(kill_at, execute=execute)
-        self.own |= {process.pid for process in (life.tracer, life.executed) if process}
-        return life
+    def _some_call(self) -> KillAt:
+        """Any call, and mostly soon."""
+        call = self.rng.choice(list(CALLS))
+        return KillAt(call, round(CALLS[call] ** self.rng.random()))
 
     async def _kill_soon(self, life: Life) -> None:
         await trio.sleep(self.rng.random() * 0.25)
@@ -174,6 +172,8 @@ class Episode:
         """Look whether all is well, then ask and strike until the end of this life."""
         if life.tracer is None:
             self._look()
+            if plan == "syscall":
+                await self.server.trace(life, self._some_call())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.client.settle_open, life.url)
             if self.journal.moving is not True:
@@ -248,12 +248,22 @@ class Episode:
         if self.rng.random() < 0.15:
             self._strike_one()
 
+    async def _bury(self) -> None:
+        """Reap what becomes ours when a server is killed, as init would."""
+        while True:
+            for pid in tree.children(os.getpid()):
+                seen = tree.look(pid)
+                if seen is not None and not seen.lives and pid not in self.server.own:
+                    with suppress(ChildProcessError):
+                        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+            await trio.sleep(LOOK_S)
+
     # ---- the end -----------------------------------------------------------------------------
 
     async def _last_life(self) -> None:
         """Let everything end, compare all figures, and leave no process behind."""
         self.totals.lives += 1
-        life = self._begin()
+        life = self.server.begin()
         if not await self.server.ready(life):
             raise Breach("the last life ended by itself")
         self._look()
@@ -306,17 +316,6 @@ class Episode:
         ]
         if left:
             raise Breach(f"orphans: {left}")
-
-
-async def bury(own: set[int]) -> None:
-    """Reap what becomes ours when a server is killed, as init would."""
-    while True:
-        for pid in tree.children(os.getpid()):
-            seen = tree.look(pid)
-            if pid not in own and seen is not None and not seen.lives:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
-        await trio.sleep(LOOK_S)
 
 
 def command_line(pid: int) -> bytes:

@@ -17,12 +17,12 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import actors.process
 import headway
 import storage.database
+from tests.crash.server import is_traced
 
 LOOK_S = 0.001
 
@@ -81,16 +81,10 @@ def become_headway(start: dict[str, Any]) -> None:
         known = storage.database.migrations()
         added = [*known, (known[-1][0] + 1, sql)]
         storage.database.migrations = lambda: added
-    while start.get("traced") and not is_traced():
+    while start.get("traced") and not is_traced("self"):
         time.sleep(LOOK_S)
     sys.argv = ["headway", *start["arguments"]]
     headway.main()
-
-
-def is_traced() -> bool:
-    """Whether a tracer has attached (proc_pid_status(5))."""
-    status = Path("/proc/self/status").read_text()
-    return "\nTracerPid:\t0\n" not in status
 
 
 if __name__ == "__main__":

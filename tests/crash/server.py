@@ -53,7 +53,7 @@ class Launcher:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "tests.crash.launcher"]
         with theirs:
-            self._process = subprocess.Popen(command, stdin=theirs, cwd=ROOT)
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd=ROOT)
         self._channel = ours
         self._answers = ours.makefile("r")
         return self
@@ -66,7 +66,8 @@ class Launcher:
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._process.pid
+        pid: int = self._process.pid
+        return pid
 
     def start(self, **order: Any) -> int:
         """Fork a headway."""
@@ -95,6 +96,7 @@ class Life:
     executed: subprocess.Popen[bytes] | None = None
     url: str = ""
     struck: bool = False
+    kill_at: KillAt | None = None
     trace_from: int = 0
     threads: set[int] = field(default_factory=set)
 
@@ -106,6 +108,17 @@ class Life:
         except ProcessLookupError:
             return True
         return not _lives(self.pid)
+
+    def tasks(self) -> set[int]:
+        """The ids of its threads now."""
+        with suppress(OSError):
+            return set(map(int, os.listdir(f"/proc/{self.pid}/task")))
+        return set()
+
+    @property
+    def was_hit(self) -> bool:
+        """Whether it was strace that killed it."""
+        return self.kill_at is not None and not self.struck
 
     async def wait(self) -> None:
         """Return when the process has ended."""
@@ -130,6 +143,11 @@ class Server:
     launcher: Launcher
     directory: Path
     seams: dict[str, str] = field(default_factory=dict)
+    own: set[int] = field(default_factory=set)
+    """Children of this process for which somebody here waits."""
+
+    def __post_init__(self) -> None:
+        self.own.add(self.launcher.pid)
 
     @property
     def data_dir(self) -> Path:
@@ -159,12 +177,12 @@ class Server:
                     stderr=output,
                     cwd=self.directory,
                 )
+            self.own.add(process.pid)
             return Life(process.pid, os.pidfd_open(process.pid), log_from, executed=process)
         pid = self.fork(arguments, traced=kill_at is not None)
         life = Life(pid, os.pidfd_open(pid), log_from)
         if kill_at is not None:
-            life.trace_from = self.traced.stat().st_size if self.traced.exists() else 0
-            life.tracer = self._trace(pid, kill_at)
+            self._trace(life, kill_at)
         return life
 
     def fork(self, arguments: list[str], *, traced: bool = False) -> int:
@@ -177,11 +195,20 @@ class Server:
             **self.seams,
         )
 
-    def _trace(self, pid: int, kill_at: KillAt) -> subprocess.Popen[bytes]:
+    async def trace(self, life: Life, kill_at: KillAt) -> None:
+        """Let strace kill a life that goes on already, at a call that it makes from now on."""
+        self._trace(life, kill_at)
+        while not all(map(is_traced, life.tasks())):  # noqa: ASYNC110 - /proc tells nobody
+            await trio.sleep(LOOK_S)
+
+    def _trace(self, life: Life, kill_at: KillAt) -> None:
+        life.kill_at = kill_at
+        life.trace_from = self.traced.stat().st_size if self.traced.exists() else 0
         inject = f"inject={kill_at.call}:signal=KILL:when={kill_at.number}"
-        command = ["strace", "-f", "-qq", "-A", "-o", str(self.traced), "-p", str(pid)]
+        command = ["strace", "-f", "-qq", "-A", "-o", str(self.traced), "-p", str(life.pid)]
         command += ["-e", f"trace={kill_at.call}", "-e", inject]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        life.tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.own.add(life.tracer.pid)
 
     async def ready(self, life: Life) -> bool:
         """Wait until it listens; False if it was killed before that.
@@ -191,8 +218,7 @@ class Server:
         """
         deadline = trio.current_time() + READY_TIMEOUT_S
         while not life.ended:
-            with suppress(OSError):
-                life.threads |= set(map(int, os.listdir(f"/proc/{life.pid}/task")))
+            life.threads |= life.tasks()
             said = self.said(life)
             if found := re.search(r"^headway listening on (http\S+)$", said, re.M):
                 life.url = found[1]
@@ -247,6 +273,13 @@ class Server:
         pid = self.fork(["verify", "--data-dir", str(self.data_dir)])
         if self.launcher.reap(pid) != 0:
             raise Breach(self.log.read_bytes()[before:].decode(errors="replace"))
+
+
+def is_traced(task: int | str) -> bool:
+    """Whether a tracer has attached to the thread (proc_pid_status(5)), or it has gone."""
+    with suppress(OSError):
+        return "\nTracerPid:\t0\n" not in Path(f"/proc/{task}/status").read_text()
+    return True
 
 
 def _lives(pid: int) -> bool:
