@@ -181,8 +181,8 @@ class Headway:
         """The actors live in this block. Leaving it stops them, writes the last, and closes."""
         with self._connections:
             async with trio.open_nursery() as nursery:
+                await nursery.start(self.services.files.run)
                 await nursery.start(self._supervisor.run)
-                nursery.start_soon(self.services.files.run)
                 yield self.services
                 self._supervisor.stop()
                 await self._supervisor.stopped.wait()

@@ -85,13 +85,13 @@ class Executor(Actor):
         self._runner = runner
         self._runs: dict[str, _Run] = {}
         self._watched: dict[int, _Run] = {}
-        self._inotify = Inotify()
+        self._inotify: Inotify
         self._nursery: trio.Nursery
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Nothing to recover here: the scheduler says which runs to ensure."""
         self._nursery = nursery
-        nursery.start_soon(self._follow_files)
+        await nursery.start(self._follow_files)
         nursery.start_soon(self._host.reap)
 
     async def handle(self, batch: list[Envelope]) -> None:
@@ -289,8 +289,9 @@ class Executor(Actor):
             del self._watched[watch]
             self._inotify.unwatch(watch)
 
-    async def _follow_files(self) -> None:
-        with self._inotify:
+    async def _follow_files(self, task_status: trio.TaskStatus[None]) -> None:
+        with Inotify() as self._inotify:
+            task_status.started()
             while True:
                 for watch in await self._inotify.changes():
                     if run := self._watched.get(watch):

@@ -76,12 +76,13 @@ class FileWatcher:
     """One inotify instance for any number of waiters (a user may have only 128 instances)."""
 
     def __init__(self) -> None:
-        self._inotify = Inotify()
+        self._inotify: Inotify
         self._waiters: dict[int, set[trio.Event]] = {}
 
-    async def run(self) -> None:
-        """Wake waiters. Runs until cancelled."""
-        with self._inotify:
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Wake waiters. Runs until cancelled; nobody can wait before it has started."""
+        with Inotify() as self._inotify:
+            task_status.started()
             while True:
                 for watch in await self._inotify.changes():
                     for event in self._waiters.get(watch, ()):

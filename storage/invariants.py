@@ -76,12 +76,18 @@ def same_status(connection: apsw.Connection) -> Iterator[str]:
 
 
 def times_in_order(connection: apsw.Connection) -> Iterator[str]:
-    """A Job has `finished_at` exactly if its status is terminal."""
+    """A Job has `finished_at` exactly if its status is terminal, and nothing ends before it began."""
     for job_id, status, finished_at in connection.execute(
         "SELECT job_id, status, finished_at FROM jobs"
     ):
         if (JobStatus(str(status)) in TERMINAL) != (finished_at is not None):
             yield f"{job_id} is {status}, finished_at is {finished_at}"
+    for name, began, ended in connection.execute(
+        "SELECT job_id, started_at, finished_at FROM jobs WHERE finished_at < started_at"
+        " UNION ALL"
+        " SELECT run_id, started_at, finished_at FROM job_runs WHERE finished_at < started_at"
+    ):
+        yield f"{name} began at {began} and ended at {ended}"
 
 
 def facts_kept(connection: apsw.Connection) -> Iterator[str]:

@@ -161,8 +161,8 @@ class FakeHost:
 
     async def sweep(self, run_ids: frozenset[str]) -> None:
         self.swept.append(run_ids)
-        for process in self.living:
-            if process.launch.run_id in run_ids:
+        for process in self.processes:
+            if process.launch.run_id in run_ids and (process.lives or process.left_behind):
                 await process.kill()
 
     async def reap(self) -> None:

@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> list[Path]:
 async def watcher() -> AsyncIterator[FileWatcher]:
     watcher = FileWatcher()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watcher.run)
+        await nursery.start(watcher.run)
         with trio.fail_after(DEADLINE_S):
             yield watcher
         nursery.cancel_scope.cancel()

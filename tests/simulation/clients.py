@@ -26,7 +26,10 @@ JOBS_MIN = 200
 UNKNOWN = frozenset({"unavailable", "shutting_down"})
 """Refusals after which the request may have been carried out all the same."""
 
-Submission = tuple[tuple[NewJob, ...], Key | None, bool]
+KEPT_S = 23 * 3600
+
+Submission = tuple[tuple[NewJob, ...], Key | None, bool, int]
+"""What was sent: the Jobs, the key, whether as a batch, and when (µs of the wall clock)."""
 
 
 class Clients:
@@ -38,6 +41,7 @@ class Clients:
         self._model = model
         self._types = types
         self._in_doubt: list[Submission] = []
+        self._answered: list[Submission] = []
         self._reservations: list[str] = []
 
     @property
@@ -49,6 +53,7 @@ class Clients:
         """Ask until there has been enough of it, or the server dies."""
         kinds: dict[Callable[[Services], Awaitable[None]], int] = {
             self._submit: 40,
+            self._again: 5,
             self._batch: 4,
             self._cancel: 12,
             self._patch: 10,
@@ -77,14 +82,21 @@ class Clients:
             await self._send(services, self._in_doubt.pop(0))
             return
         jobs = (self._new_job(services),)
-        await self._send(services, (jobs, self._key(jobs), False))
+        await self._send(services, (jobs, self._key(jobs), False, services.clock.now()))
+
+    async def _again(self, services: Services) -> None:
+        """As after an answer that was lost on its way."""
+        if self._answered:
+            await self._send(services, self._rng.choice(self._answered))
 
     async def _batch(self, services: Services) -> None:
         jobs = tuple(self._new_job(services) for _ in range(self._rng.randint(2, 12)))
-        await self._send(services, (jobs, self._key(jobs), True))
+        await self._send(services, (jobs, self._key(jobs), True, services.clock.now()))
 
     async def _send(self, services: Services, submission: Submission) -> None:
-        jobs, key, batch = submission
+        jobs, key, batch, sent_at = submission
+        if services.clock.now() - sent_at > KEPT_S * S:
+            return  # the key may have been forgotten by now
         names = [str(job.name) for job in jobs]
         for name in names:
             self._model.asked(name)
@@ -105,7 +117,9 @@ class Clients:
         else:
             ids = [str(done.location).rpartition("/")[2]]
         for name, job_id in zip(names, ids, strict=True):
-            self._model.acknowledged(name, job_id, None if batch or key is None else key.key)
+            self._model.acknowledged(name, job_id)
+        if key is not None:
+            self._answered.append(submission)
 
     def _doubt(self, submission: Submission) -> None:
         if submission[1] is not None:

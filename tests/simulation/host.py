@@ -31,6 +31,7 @@ class SimulatedHost(FakeHost):
         self.spawn_fails = 0.0
         self.launching: Callable[[str], None] = lambda _: None
         self._rng = rng
+        self._populated: list[ImaginedProcess] = []
 
     def launch(self, launch: Launch) -> ImaginedProcess:
         """Start it, or not."""
@@ -41,11 +42,18 @@ class SimulatedHost(FakeHost):
         if kind.lasts_s is not None:
             kind = replace(kind, lasts_s=self._rng.expovariate(1.0))
         self.programs[launch.argv[0]] = kind
-        return super().launch(launch)
+        process = super().launch(launch)
+        self._populated.append(process)
+        return process
+
+    def populated(self) -> list[ImaginedProcess]:
+        """Runs of which anything lives: the program, or what it left behind."""
+        self._populated = [p for p in self._populated if p.lives or p.left_behind]
+        return self._populated
 
     def restart(self) -> None:
         """The host goes down under everything, and comes up with another boot id."""
-        for process in self.living:
-            process.code = None
+        for process in self.populated():
+            process.code, process.left_behind = None, False
             process.ended.set()
         self.boot_id = f"boot-{int(self.boot_id.rpartition('-')[2]) + 1}"

@@ -30,7 +30,6 @@ class Model:
         self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
         self.refused: set[str] = set()
         self.cancelled: set[str] = set()
-        self.keys: dict[str, str] = {}  # Idempotency-Key -> the id that was answered
         self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
 
     # ---- commits -----------------------------------------------------------------------------
@@ -43,7 +42,7 @@ class Model:
         for process in living:
             run_id = process.launch.run_id
             if run_id not in self.replay.running:
-                raise Breach(f"NoOrphan: {run_id} has ended, and process {process.pid} lives")
+                raise Breach(f"NoOrphan: {run_id} has ended, and something of it lives")
 
     def _follow(self, fact: Fact) -> None:
         self.checks += 1
@@ -90,10 +89,8 @@ class Model:
         """A client sends this Job."""
         self.names.setdefault(name, None)
 
-    def acknowledged(self, name: str, job_id: str, key: str | None) -> None:
+    def acknowledged(self, name: str, job_id: str) -> None:
         """It was answered with 201."""
-        if key is not None and self.keys.setdefault(key, job_id) != job_id:
-            raise Breach(f"IdemReplay: {key} was answered with {self.keys[key]} and {job_id}")
         if self.names.get(name) not in (None, job_id):
             raise Breach(f"IdemReplay: {name} is {self.names[name]} and {job_id}")
         self.names[name] = job_id

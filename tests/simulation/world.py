@@ -147,12 +147,15 @@ class World:
     async def _live_again_and_again(self) -> None:
         while not self._over:
             self.lives += 1
+            disk_life = self.disk.life
             try:
                 await self._live()
             except* (Killed, StorageFailed, SupervisorGaveUp, apsw.Error) as group:
                 self.note(f"the server died: {leaf(group)!r}")
             finally:
                 self._services, self.mailboxes = None, []
+                if self.disk.life == disk_life:
+                    self.disk.crash()  # whatever it has left open is closed with its process
             await trio.sleep(self._rng.choice((0, 0.1, 1.0, 5.0)))
         self._verify()
 
@@ -203,7 +206,7 @@ class World:
         """The writer has committed."""
         for fact in decision.facts:
             self.note(f"    {fact.seq} {fact.kind} {fact.job_id or ''} {fact.data}")
-        self.model.committed(decision.facts, self.host.living)
+        self.model.committed(decision.facts, self.host.populated())
 
     def note(self, what: str) -> None:
         """A line of the trace."""
