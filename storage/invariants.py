@@ -76,7 +76,7 @@ def same_status(connection: apsw.Connection) -> Iterator[str]:
 
 
 def times_in_order(connection: apsw.Connection) -> Iterator[str]:
-    """A Job has `finished_at` exactly if its status is terminal, and nothing ends before it began."""
+    """A Job has `finished_at` exactly if its status is terminal; nothing ends before it began."""
     for job_id, status, finished_at in connection.execute(
         "SELECT job_id, status, finished_at FROM jobs"
     ):
