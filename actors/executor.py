@@ -6,6 +6,7 @@ directory and the processes that live. So being told twice, after any crash, doe
 Invariant: when `RunExited` is told, no process of the run is left.
 """
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ FILE_CHANGE_PAUSE_S = 0.1
 """How often, at most, progress is read and the size of a log is looked at."""
 
 IMMEDIATE_GRACE_S = 0.5
+UNTOLD_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
+"""Exit statuses that may stand for these two: of all others the shim's shell says a word."""
 
 
 log = structlog.get_logger()
@@ -340,6 +343,8 @@ def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool)
         if record.exit_code in skip_codes:
             return Outcome(status=RunStatus.SKIPPED, exit_code=record.exit_code)
         message = f"the program ended with exit status {record.exit_code}"
+        if record.exit_code in UNTOLD_SIGNALS:
+            message += f", or by {UNTOLD_SIGNALS[record.exit_code]}: a shell tells both alike"
         return replace(failed("exit_status", message), exit_code=record.exit_code)
     if record.signal is not None:
         message = f"the program was ended by signal {record.signal}"

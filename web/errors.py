@@ -47,6 +47,20 @@ RETRY_AFTER_S: dict[Code, int] = {
     "storage_full": 30,
 }
 
+_TIME = "give an RFC 3339 date and time with its offset, such as 2031-05-01T08:00:00Z"
+ADVICE = {
+    "extra_forbidden": "there is no such field: leave it out",
+    "missing": "this field is required",
+    "model_type": "give a JSON object",
+    "dict_type": "give a JSON object",
+    "list_type": "give a JSON array",
+    "string_type": "give a string",
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "timezone_aware": _TIME,
+}
+"""Where pydantic would speak of Python, or say too little, by its type of error."""
+
 
 class ProblemFault(BaseModel):
     """One thing that is wrong: a JSON Pointer (RFC 6901) to it, and what to do."""
@@ -121,8 +135,4 @@ def _pointer(detail: ErrorDetails) -> str:
 
 
 def _advice(detail: ErrorDetails) -> str:
-    if detail["type"] == "extra_forbidden":
-        return "there is no such field: leave it out"
-    if detail["type"] == "missing":
-        return "this field is required"
-    return detail["msg"]
+    return ADVICE.get(detail["type"], detail["msg"])

@@ -54,15 +54,17 @@ def test_an_exit_status_that_looks_like_a_signal_is_told_as_it_was(server: Any, 
     assert run["error"]["code"] == "exit_status"
 
 
-UNTOLD = pytest.mark.xfail(
-    strict=True, reason="of a death by INT or PIPE dash says no word, so it reads as exit 128 + n"
-)
+@pytest.mark.parametrize(("number", "name"), [(2, "SIGINT"), (13, "SIGPIPE")])
+def test_a_death_of_which_no_shell_tells_is_named_as_one_of_two(
+    server: Any, number: int, name: str
+) -> None:
+    _, run = end(server, "signal", {"number": number})
+    assert (run["status"], run["exit_code"], run["signal"]) == ("FAILED", 128 + number, None)
+    assert run["error"]["code"] == "exit_status"
+    assert name in run["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    "number",
-    [9, 15, 11, 6, 1, 10, pytest.param(2, marks=UNTOLD), pytest.param(13, marks=UNTOLD)],
-)
+@pytest.mark.parametrize("number", [9, 15, 11, 6, 1, 10])
 def test_a_death_by_signal_is_told_from_an_exit_status(server: Any, number: int) -> None:
     _, run = end(server, "signal", {"number": number})
     assert (run["status"], run["exit_code"], run["signal"]) == ("FAILED", None, number)
