@@ -7,6 +7,7 @@ writer's runner. What is written stands in the sibling modules.
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -21,6 +22,10 @@ T = TypeVar("T")
 
 DATABASE_NAME = "headway.db"
 LOCK_NAME = "headway.lock"
+DEAD_HOLDER_WAIT_S = 2.0
+"""How long the lock of a server that is dead is waited for: a program that it was starting when it
+was killed holds its descriptors until its exec."""
+DEAD_HOLDER_LOOK_S = 0.01
 
 PRAGMAS = (
     # Readers never wait for the writer, and a commit is one append to one file.
@@ -137,6 +142,19 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(pid: str) -> bool:
+    """Whether the process is there; one that cannot be told is taken for living."""
+    return not pid.isdecimal() or os.path.exists(f"/proc/{pid}")
+
+
 @contextmanager
 def directory_lock(data_dir: Path) -> Iterator[None]:
     """Hold the data directory. The kernel lets go of it when the process ends, however it ends.
@@ -148,14 +166,15 @@ def directory_lock(data_dir: Path) -> Iterator[None]:
     # Not inherited by programs: a run that outlives the server must not keep the lock.
     descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-            raise DataDirectoryInUse(
-                f"{data_dir} is in use by the headway with process id {holder}: stop that one, "
-                "or give this one another --data-dir"
-            ) from None
+        deadline = time.monotonic() + DEAD_HOLDER_WAIT_S
+        while not _locked(descriptor):
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            if time.monotonic() > deadline or _lives(holder):
+                raise DataDirectoryInUse(
+                    f"{data_dir} is in use by the headway with process id {holder}: stop that one, "
+                    "or give this one another --data-dir"
+                )
+            time.sleep(DEAD_HOLDER_LOOK_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

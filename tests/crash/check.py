@@ -14,9 +14,10 @@ import apsw
 
 from actors import tree
 from actors.run_files import RunFiles
-from storage.database import DATABASE_NAME, open_reader
+from storage.database import DATABASE_NAME, open_reader, user_version
 from storage.invariants import verify
 from tests.crash.client import Journal, Submission
+from tests.crash.migration import half_done
 from tests.crash.program import SKIP_CODE, Tally
 
 SHOWN_MAX = 10
@@ -94,6 +95,20 @@ class Checker:
     tally: Tally
     journal: Journal
     victims: Victims
+    migration: int | None = None
+    """The number of the migration that only these tests have, if they have it."""
+
+    def migrates(self, has_one_more: bool) -> bool:
+        """Whether the next life has to change the schema."""
+        assert self.migration is not None
+        path = self.data_dir / DATABASE_NAME
+        if not path.exists():
+            return True
+        connection = open_reader(path)
+        try:
+            return user_version(connection) < self.migration - (not has_one_more)
+        finally:
+            connection.close()
 
     def look(self, *, settled: bool = False) -> Findings:
         """All checks at once. `settled`: nothing is left to run, so every Job has ended."""
@@ -117,6 +132,8 @@ class Checker:
             found.wrong += self._strangers(started, runs)
             found.wrong += self._wrong_ends(runs)
             found.wrong += broken(connection)
+            if self.migration is not None:
+                found.wrong += half_done(connection, self.migration)
             if settled:
                 found.lost += [f"{job.job_id} is {job.status}" for job in jobs if is_open(job)]
             return found

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import trio
 
+import storage.database
 from actors import tree
 from tests.crash.check import TERMINAL, Checker, Victims
 from tests.crash.client import Journal, Lost, Submission, Wire
+from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
 from tests.crash.server import KillAt, Launcher, Life, Server, can_trace
 
@@ -151,6 +153,14 @@ class Place:
         """All that must be true now."""
         found = self.checker.look()
         assert not found, str(found)
+
+
+@pytest.fixture
+def migration(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A migration that this test's servers may be given, and the checks know of."""
+    monkeypatch.setattr(storage.database, "migrations", storage.database.migrations)
+    place.checker.migration = know_it()
+    return MIGRATION
 
 
 @pytest.fixture

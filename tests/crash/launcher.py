@@ -21,7 +21,7 @@ from typing import Any
 
 import actors.process
 import headway
-import storage.database
+from tests.crash.migration import know_it
 from tests.crash.server import is_traced
 
 LOOK_S = 0.001
@@ -78,9 +78,7 @@ def become_headway(start: dict[str, Any]) -> None:
     if shell := start.get("shell"):
         actors.process.SHELL = shell
     if sql := start.get("migration"):
-        known = storage.database.migrations()
-        added = [*known, (known[-1][0] + 1, sql)]
-        storage.database.migrations = lambda: added
+        know_it(sql)
     while start.get("traced") and not is_traced("self"):
         time.sleep(LOOK_S)
     sys.argv = ["headway", *start["arguments"]]

@@ -260,7 +260,8 @@ class Server:
     def others_killed(self, life: Life) -> int:
         """How many processes that are no threads of the server strace has killed in this life."""
         text = self.traced.read_bytes()[life.trace_from :].decode(errors="replace")
-        dead = {int(pid) for pid in re.findall(r"^(\d+) \+\+\+ killed by SIGKILL", text, re.M)}
+        # strace pads the process id to five characters.
+        dead = {int(pid) for pid in re.findall(r"^(\d+) +\+\+\+ killed by SIGKILL", text, re.M)}
         return len(dead - life.threads - {life.pid})
 
     def verify(self) -> None:

@@ -113,3 +113,29 @@ async def test_a_recovery_that_dies_is_begun_again(place: Any, call: str, number
     assert await place.ended(asked) == "SKIPPED"
     assert place.starts() == [1]
     place.check()
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("pwrite64", 1), ("pwrite64", 4), ("fdatasync", 1), ("fdatasync", 2), ("ftruncate", 1)],
+)
+async def test_a_migration_that_dies_is_whole_or_not_there(
+    place: Any, migration: str, call: str, number: int
+) -> None:
+    await place.start()
+    await place.post("/scheduler/stop")
+    place.checker.journal.moving = False
+    asked = await place.submit()
+    await place.kill()
+    place.server.seams["migration"] = migration
+    for _ in range(2):
+        life = place.server.begin(place.at(call, number))
+        assert not await place.server.ready(life)
+        assert await place.server.reap(life) == -9
+        place.check()
+
+    await place.start()
+    assert not place.checker.migrates(True)
+    assert await place.run_to_end(asked) == "COMPLETED"
+    place.checker.journal.moving = True
+    place.check()

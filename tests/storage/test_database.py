@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +201,33 @@ def test_a_killed_server_lets_go_of_the_directory(tmp_path: Path) -> None:
     server.stdout.close()
     with directory_lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_what_a_killed_server_was_just_starting_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lets_go: bool
+) -> None:
+    # Between its fork and its exec a program holds the descriptor of the lock.
+    monkeypatch.setattr(database, "DEAD_HOLDER_WAIT_S", DEADLINE_S if lets_go else 0.05)
+    path = tmp_path / LOCK_NAME
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    path.write_text(f"{dead.pid}\n")
+    hold = f'exec 9>>"$1"; flock 9; echo held; {"read -r _" if lets_go else "exec sleep 300"}'
+    with subprocess.Popen(
+        ["sh", "-c", hold, "sh", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as unborn:
+        assert unborn.stdin is not None
+        assert unborn.stdout is not None
+        assert unborn.stdout.readline() == b"held\n"
+        if lets_go:
+            monkeypatch.setattr(time, "sleep", lambda _: (unborn.communicate(b"\n"), None)[1])
+            with directory_lock(tmp_path):
+                assert path.read_text() == f"{os.getpid()}\n"
+        else:
+            with (
+                pytest.raises(DataDirectoryInUse, match=f"process id {dead.pid}: "),
+                directory_lock(tmp_path),
+            ):
+                pytest.fail("it is held")
+            unborn.kill()
