@@ -10,23 +10,35 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
-from pydantic import BaseModel
 
 from storage.job import (
     TERMINAL,
     Artifact,
     Job,
     JobRun,
-    Model,
     NewJob,
     Reservation,
     SchedulerConfig,
     SchedulerStatus,
+)
+from web.answers import (
+    ArtifactList,
+    DirectRun,
+    Health,
+    JobChanges,
+    JobFilter,
+    JobPage,
+    JobType,
+    JobTypeList,
+    LogPiece,
+    Placed,
+    PlacedList,
+    RunList,
 )
 from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
 
@@ -36,84 +48,6 @@ PAGE_LIMIT = 500
 """The largest page that the server gives."""
 POLL_S = 0.3
 """Between two looks at a Job, only on a server that refuses its event stream."""
-
-
-class JobPage(Model):
-    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's."""
-
-    jobs: list[Job]
-    next_cursor: str | None
-    counts: dict[str, int]
-
-
-class Placed(Model):
-    """Where one Job of a batch stands."""
-
-    job_id: str
-    position: int
-
-
-class JobType(Model):
-    """What may be run, as the operator defined it."""
-
-    name: str
-    description: str
-    params_schema: dict[str, Any]
-    timeout_s: float | None
-    concurrency: int | None
-    skip_exit_codes: list[int]
-
-
-class DirectRun(JobRun):
-    """The answer of a direct run: the run, and its last 64 KiB of output as text."""
-
-    log_tail: str
-
-
-class Health(BaseModel):
-    """`GET /health` and `GET /ready`; only the former tells the version."""
-
-    status: str
-    version: str | None = None
-
-
-class JobFilter(TypedDict, total=False):
-    """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc."""
-
-    status: Sequence[str]
-    type: Sequence[str]
-    label: Sequence[str]
-    q: str | None
-    order: str | None
-
-
-class JobChanges(TypedDict, total=False):
-    """What may change while a Job is QUEUED; a key left out stays as it is, None clears it."""
-
-    priority: int
-    run_at: datetime | None
-    name: str | None
-    labels: Mapping[str, str]
-
-
-class _Batch(Model):
-    jobs: list[Placed]
-
-
-class _Runs(Model):
-    runs: list[JobRun]
-
-
-class _Artifacts(Model):
-    artifacts: list[Artifact]
-
-
-class _Types(Model):
-    job_types: list[JobType]
-
-
-class _Piece(BaseModel):
-    text: str
 
 
 class Client:
@@ -183,7 +117,7 @@ class Client:
         body = {"jobs": [job.model_dump(mode="json", exclude_unset=True) for job in jobs]}
         headers = {"Idempotency-Key": str(uuid4())}
         return self._ask(
-            _Batch, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
+            PlacedList, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
         ).jobs
 
     def list_page(
@@ -276,7 +210,7 @@ class Client:
 
     def runs(self, job_id: str) -> list[JobRun]:
         """The Job's run, or an empty list while there is none."""
-        return self._ask(_Runs, "GET", f"/jobs/{segment(job_id)}/runs").runs
+        return self._ask(RunList, "GET", f"/jobs/{segment(job_id)}/runs").runs
 
     def log(self, job_id: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The run's output so far, byte for byte, from byte `start` to before byte `end`."""
@@ -299,7 +233,7 @@ class Client:
             if event.name != "log":
                 continue
             try:
-                text = _Piece.model_validate_json(event.data).text
+                text = LogPiece.model_validate_json(event.data).text
                 after = int(event.id or offset + len(text.encode()))
             except ValueError:
                 reason = "the events of its log are not those of headway"
@@ -320,7 +254,7 @@ class Client:
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """What the run left in HEADWAY_ARTIFACTS."""
-        return self._ask(_Artifacts, "GET", f"/jobs/{segment(job_id)}/artifacts").artifacts
+        return self._ask(ArtifactList, "GET", f"/jobs/{segment(job_id)}/artifacts").artifacts
 
     def artifact(self, job_id: str, name: str) -> Iterator[bytes]:
         """The bytes of one artifact; `name` may hold slashes."""
@@ -377,7 +311,7 @@ class Client:
 
     def job_types(self) -> list[JobType]:
         """What may be run."""
-        return self._ask(_Types, "GET", "/job-types").job_types
+        return self._ask(JobTypeList, "GET", "/job-types").job_types
 
     def job_type(self, name: str) -> JobType:
         """One job type, with the JSON Schema of its parameters."""

@@ -7,27 +7,23 @@ Everything heavy is imported when a verb runs, so that `--help` stays quick.
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from web import scheduler_commands
 from web.arguments import UsageError, parse_labels, parse_moment, parse_params, split_pairs
 from web.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
+from web.verb import DEFAULT_URL, AsJson, JobId, Url, connect, print_json, print_view
 
 if TYPE_CHECKING:
-    from storage.job import Job, JobRun, SchedulerConfig, SchedulerStatus
-    from web.client import Client, JobPage, JobType
+    from storage.job import Job, JobRun
+    from web.client import Client, JobPage
 
-DEFAULT_URL = "http://127.0.0.1:8787"
-
-Url = Annotated[str, Parameter(env_var="HEADWAY_URL", help="The server.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Wait = Annotated[
     bool,
     Parameter(negative="", help="Stay until the Job has ended; its outcome is the exit status."),
 ]
-JobId = Annotated[str, Parameter(help="The Job, like job-0193….")]
 TypeName = Annotated[str, Parameter(help="The job type; see `headway types`.")]
 Pairs = Annotated[
     list[str] | None,
@@ -51,12 +47,7 @@ def register(app: App) -> None:
     app.command(priority)
     app.command(direct)
     app.command(types)
-    scheduler = App(name="scheduler", help="Start, stop and look at the scheduler.")
-    scheduler.command(scheduler_start, name="start")
-    scheduler.command(scheduler_stop, name="stop")
-    scheduler.command(scheduler_status, name="status")
-    scheduler.command(scheduler_concurrency, name="concurrency")
-    app.command(scheduler)
+    scheduler_commands.register(app)
 
 
 @exit_with
@@ -78,7 +69,7 @@ def submit(
     """Queue a Job; its id is printed."""
     moment = None if run_at is None else parse_moment("--run-at", run_at)
     labels = parse_labels(label or [])
-    with _connect(url) as client:
+    with connect(url) as client:
         job = client.submit(
             type,
             _params(client, type, params, param),
@@ -106,7 +97,7 @@ def list_jobs(
     if limit < 1:
         raise UsageError("--limit wants at least 1")
     split_pairs("--label", label or [])
-    with _connect(url) as client:
+    with connect(url) as client:
         pages = list(
             client.list_pages(
                 limit=limit, status=status or [], type=type or [], label=label or [], q=query
@@ -119,10 +110,10 @@ def list_jobs(
 @exit_with
 def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """Show a Job and its run."""
-    with _connect(url) as client:
+    with connect(url) as client:
         job, run = client.get_job(job_id), _run_of(client, job_id)
     if json:
-        _print_json({"job": job, "run": run})
+        print_json({"job": job, "run": run})
     else:
         from web.table import job_view, write
 
@@ -142,7 +133,7 @@ def log(
     json: AsJson = False,
 ) -> int:
     """Print what a Job's run wrote, byte for byte; with --json as lines of {"text": …}."""
-    with _connect(url) as client:
+    with connect(url) as client:
         pieces = client.follow_log(job_id) if follow else client.log(job_id)
         for piece in _text_lines(pieces) if json else pieces:
             sys.stdout.buffer.write(piece)
@@ -153,7 +144,7 @@ def log(
 @exit_with
 def cancel(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """Cancel a Job; a running program is asked to end, then killed."""
-    with _connect(url) as client:
+    with connect(url) as client:
         job = client.cancel_job(job_id)
     _print_job(job, json)
     if job.finished_at is None:
@@ -166,7 +157,7 @@ def retry(
     job_id: JobId, /, *, wait: Wait = False, url: Url = DEFAULT_URL, json: AsJson = False
 ) -> int:
     """Queue a new Job like one that has ended; its id is printed."""
-    with _connect(url) as client:
+    with connect(url) as client:
         return _accepted(client, client.retry_job(job_id), wait, json)
 
 
@@ -180,7 +171,7 @@ def priority(
     json: AsJson = False,
 ) -> int:
     """Change the priority of a Job that has not started."""
-    with _connect(url) as client:
+    with connect(url) as client:
         job = client.patch_job(job_id, priority=number)
     _print_job(job, json)
     return EXIT_DONE
@@ -199,7 +190,7 @@ def direct(
     """Run ahead of the queue, wait for the end, print the end of the output. Ctrl-C cancels it."""
     from storage.job import RunStatus
 
-    with _connect(url) as client:
+    with connect(url) as client:
         given = _params(client, type, params, param)
         try:
             run = client.direct(type, given)
@@ -207,7 +198,7 @@ def direct(
             say("The direct run is given up; the server ends it.")
             return EXIT_INTERRUPTED
     if json:
-        _print_json(run)
+        print_json(run)
     else:
         sys.stdout.write(run.log_tail)
         sys.stdout.flush()
@@ -218,64 +209,9 @@ def direct(
 @exit_with
 def types(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
     """List what may be run, with its parameters."""
-    with _connect(url) as client:
-        _print(client.job_types(), json)
+    with connect(url) as client:
+        print_view(client.job_types(), json)
     return EXIT_DONE
-
-
-@exit_with
-def scheduler_start(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
-    """Let queued Jobs start."""
-    with _connect(url) as client:
-        _print(client.scheduler_start(), json)
-    return EXIT_DONE
-
-
-@exit_with
-def scheduler_stop(
-    *,
-    wait_s: Annotated[float, Parameter(help="Wait at most so long until nothing runs.")] = 0,
-    url: Url = DEFAULT_URL,
-    json: AsJson = False,
-) -> int:
-    """Start nothing new; what runs goes on to its end."""
-    with _connect(url) as client:
-        _print(client.scheduler_stop(wait_s), json)
-    return EXIT_DONE
-
-
-@exit_with
-def scheduler_status(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
-    """Show what the scheduler does."""
-    with _connect(url) as client:
-        _print(client.scheduler_status(), json)
-    return EXIT_DONE
-
-
-@exit_with
-def scheduler_concurrency(
-    number: Annotated[int, Parameter(help="How many Jobs may run at once.")],
-    /,
-    *,
-    url: Url = DEFAULT_URL,
-    json: AsJson = False,
-) -> int:
-    """Change how many Jobs may run at once; remembered across restarts."""
-    with _connect(url) as client:
-        _print(client.scheduler_config(concurrency=number), json)
-    return EXIT_DONE
-
-
-@contextmanager
-def _connect(url: str) -> Iterator["Client"]:
-    from web.client import Client
-
-    try:
-        client = Client(url)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    with client:
-        yield client
 
 
 def _params(
@@ -318,7 +254,7 @@ def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:
         say(f"Not waiting any more; {job.job_id} goes on. `headway cancel {job.job_id}` ends it.")
         return EXIT_INTERRUPTED
     if json:
-        _print_json(job)
+        print_json(job)
     else:
         say(_verdict(job.status, job.reason, _run_of(client, job.job_id)))
     return EXIT_DONE if job.status in ("COMPLETED", "SKIPPED") else EXIT_FAILED
@@ -354,7 +290,7 @@ def _verdict(status: str, reason: str | None, run: "JobRun | None") -> str:
 def _print_job(job: "Job", json: bool) -> None:
     """The id alone is the answer, so that a script can keep it; the rest is for people."""
     if json:
-        _print_json(job)
+        print_json(job)
     else:
         print(job.job_id, flush=True)
         at = f", priority {job.priority}, position {job.position}" if job.status == "QUEUED" else ""
@@ -367,25 +303,10 @@ def _print_pages(pages: "list[JobPage]", json: bool) -> None:
     jobs = [job for page in pages for job in page.jobs]
     last = pages[-1]
     if json:
-        _print_json({"jobs": jobs, "next_cursor": last.next_cursor, "counts": last.counts})
+        print_json({"jobs": jobs, "next_cursor": last.next_cursor, "counts": last.counts})
         return
     if jobs:
         write(jobs_table(jobs, narrow=is_narrow(sys.stdout)))
     say(f"{len(jobs)} shown. All Jobs: {counts_line(last.counts)}.")
     if last.next_cursor:
         say(f"There are more: --limit {len(jobs) * 10}.")
-
-
-def _print(value: "list[JobType] | SchedulerStatus | SchedulerConfig", json: bool) -> None:
-    if json:
-        _print_json(value)
-    else:
-        from web.table import view, write
-
-        write(view(value))
-
-
-def _print_json(value: object) -> None:
-    from pydantic_core import to_json
-
-    print(to_json(value, indent=2).decode(), flush=True)

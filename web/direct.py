@@ -13,7 +13,7 @@ from storage.job import JobRun, Reservation, RunStatus
 from storage.reservations import find_reservation
 from storage.runs import find_run
 from web.api import Api, Body
-from web.log import LogView
+from web.log_view import LogView
 from web.services import Services
 
 TAIL_BYTES = 64 * 1024

@@ -11,8 +11,8 @@ from storage.events import facts_after
 from storage.job import MAX_INT, from_us
 from storage.transaction import Fact
 from web.api import Api, Header, Query
-from web.log import HEARTBEAT_S, SSE, SSE_HEADERS, event, event_number
 from web.services import Services
+from web.sse import HEARTBEAT_S, SSE, SSE_HEADERS, event, event_number
 
 FACTS_PER_READ_MAX = 1_000
 

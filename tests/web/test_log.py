@@ -14,18 +14,10 @@ from trio.testing import wait_all_tasks_blocked
 from actors.run_files import BLOCK_BYTES, RunFiles
 from actors.runner import InlineRunner
 from storage.errors import Refusal
-from web.log import (
-    CHUNK_BYTES,
-    HEARTBEAT_S,
-    Follow,
-    LogView,
-    chunks,
-    event,
-    guess_type,
-    parse_range,
-    ranged,
-    whole_characters,
-)
+from web.follow import Follow, whole_characters
+from web.log import guess_type
+from web.log_view import CHUNK_BYTES, LogView, chunks, parse_range, ranged
+from web.sse import HEARTBEAT_S, event
 
 # ---- what is shown -----------------------------------------------------------------------------
 

@@ -1,0 +1,90 @@
+"""What the server answers, as the client reads it: the models that `storage` does not have.
+
+A field that a newer server adds is passed over (see `connection.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from pydantic import BaseModel
+
+from storage.job import Artifact, Job, JobRun, Model
+
+
+class JobPage(Model):
+    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+    counts: dict[str, int]
+
+
+class Placed(Model):
+    """Where one Job of a batch stands."""
+
+    job_id: str
+    position: int
+
+
+class JobType(Model):
+    """What may be run, as the operator defined it."""
+
+    name: str
+    description: str
+    params_schema: dict[str, Any]
+    timeout_s: float | None
+    concurrency: int | None
+    skip_exit_codes: list[int]
+
+
+class DirectRun(JobRun):
+    """The answer of a direct run: the run, and its last 64 KiB of output as text."""
+
+    log_tail: str
+
+
+class Health(BaseModel):
+    """`GET /health` and `GET /ready`; only the former tells the version."""
+
+    status: str
+    version: str | None = None
+
+
+class JobFilter(TypedDict, total=False):
+    """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc."""
+
+    status: Sequence[str]
+    type: Sequence[str]
+    label: Sequence[str]
+    q: str | None
+    order: str | None
+
+
+class JobChanges(TypedDict, total=False):
+    """What may change while a Job is QUEUED; a key left out stays as it is, None clears it."""
+
+    priority: int
+    run_at: datetime | None
+    name: str | None
+    labels: Mapping[str, str]
+
+
+class PlacedList(Model):
+    jobs: list[Placed]
+
+
+class RunList(Model):
+    runs: list[JobRun]
+
+
+class ArtifactList(Model):
+    artifacts: list[Artifact]
+
+
+class JobTypeList(Model):
+    job_types: list[JobType]
+
+
+class LogPiece(BaseModel):
+    text: str

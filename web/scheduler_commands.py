@@ -1,0 +1,59 @@
+"""`headway scheduler …`: start, stop and look at the scheduler of a server."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from web.exit_status import EXIT_DONE, exit_with
+from web.verb import DEFAULT_URL, AsJson, Url, connect, print_view
+
+
+def register(app: App) -> None:
+    """Add the verbs to `app`."""
+    scheduler = App(name="scheduler", help="Start, stop and look at the scheduler.")
+    for verb in (start, stop, status, concurrency):
+        scheduler.command(verb)
+    app.command(scheduler)
+
+
+@exit_with
+def start(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Let queued Jobs start."""
+    with connect(url) as client:
+        print_view(client.scheduler_start(), json)
+    return EXIT_DONE
+
+
+@exit_with
+def stop(
+    *,
+    wait_s: Annotated[float, Parameter(help="Wait at most so long until nothing runs.")] = 0,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Start nothing new; what runs goes on to its end."""
+    with connect(url) as client:
+        print_view(client.scheduler_stop(wait_s), json)
+    return EXIT_DONE
+
+
+@exit_with
+def status(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """Show what the scheduler does."""
+    with connect(url) as client:
+        print_view(client.scheduler_status(), json)
+    return EXIT_DONE
+
+
+@exit_with
+def concurrency(
+    number: Annotated[int, Parameter(help="How many Jobs may run at once.")],
+    /,
+    *,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Change how many Jobs may run at once; remembered across restarts."""
+    with connect(url) as client:
+        print_view(client.scheduler_config(concurrency=number), json)
+    return EXIT_DONE

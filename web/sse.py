@@ -1,0 +1,23 @@
+"""Server-sent events on the wire (WHATWG HTML, 9.2): what every stream here has in common."""
+
+import re
+
+from pydantic_core import to_json
+
+SSE = "text/event-stream"
+SSE_HEADERS = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEARTBEAT_S = 45.0
+"""Proxies and clients commonly give a silent stream up after 60 seconds."""
+
+
+def event(name: str, data: object, number: int | None = None) -> bytes:
+    """One server-sent event (WHATWG HTML, 9.2)."""
+    head = f"event: {name}\n" if number is None else f"event: {name}\nid: {number}\n"
+    return head.encode() + b"data: " + to_json(data) + b"\n\n"
+
+
+def event_number(last_event_id: str | None) -> int | None:
+    """The number in a Last-Event-ID header; None if there is none of ours."""
+    if last_event_id is None or not re.fullmatch(r"[0-9]{1,18}", last_event_id):
+        return None
+    return int(last_event_id)
