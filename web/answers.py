@@ -38,6 +38,14 @@ class JobType(Model):
     skip_exit_codes: list[int]
 
 
+class Preview(Model):
+    """What params would start; in place of each secret value stands `***`."""
+
+    argv: list[str]
+    stdin: str | None
+    params: dict[str, Any]
+
+
 class DirectRun(JobRun):
     """The answer of a direct run: the run, and its last 64 KiB of output as text."""
 

@@ -38,6 +38,7 @@ from web.answers import (
     LogPiece,
     Placed,
     PlacedList,
+    Preview,
     RunList,
 )
 from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
@@ -316,6 +317,12 @@ class Client:
     def job_type(self, name: str) -> JobType:
         """One job type, with the JSON Schema of its parameters."""
         return self._ask(JobType, "GET", f"/job-types/{segment(name)}")
+
+    def preview(self, type: str, params: Mapping[str, Any] | None = None) -> Preview:
+        """The exact command line that `params` would make; refused as `submit` would be."""
+        path = f"/job-types/{segment(type)}/preview"
+        body = {"params": params or {}}
+        return self._ask(Preview, "POST", path, body=body, repeatable=True)
 
     def health(self) -> Health:
         """The process answers."""

@@ -1,4 +1,4 @@
-"""/health, /ready, /metrics, /job-types, /openapi.json, /docs."""
+"""/health, /ready, /metrics, /openapi.json, /docs."""
 
 from importlib.metadata import version
 from typing import Any, Literal
@@ -15,7 +15,6 @@ from pydantic_core import to_json
 from quart import Response
 
 from actors import messages as m
-from actors.job_type import JobType
 from actors.messages import TypeMetrics
 from storage.errors import Refusal
 from storage.job import RunStatus, SchedulerStatus
@@ -43,28 +42,9 @@ class Ready(BaseModel):
     status: Literal["ready"]
 
 
-class JobTypeView(BaseModel):
-    """What may be run, and the JSON Schema of its params."""
-
-    name: str
-    description: str
-    params_schema: dict[str, Any]
-    timeout_s: float
-    kill_grace_s: float
-    concurrency: int | None
-    skip_exit_codes: list[int]
-
-
-class JobTypeList(BaseModel):
-    """Every configured type."""
-
-    job_types: list[JobTypeView]
-
-
 def register(api: Api, services: Services) -> None:
     """Add the operations on the server itself."""
     register_state(api, services)
-    register_types(api, services)
     register_docs(api)
 
 
@@ -100,26 +80,6 @@ def register_state(api: Api, services: Services) -> None:
         return Response(generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
 
 
-def register_types(api: Api, services: Services) -> None:
-    """Job types."""
-
-    @api.route("GET", "/job-types", tag="job types", summary="What may be run")
-    async def list_types() -> JobTypeList:
-        return JobTypeList(job_types=[type_view(t) for t in services.job_types.values()])
-
-    @api.route(
-        "GET",
-        "/job-types/{type}",
-        tag="job types",
-        summary="One job type, with the JSON Schema of its params",
-        refusals=("not_found",),
-    )
-    async def get_type(type: str) -> JobTypeView:
-        if (job_type := services.job_types.get(type)) is None:
-            raise Refusal("not_found", f"there is no job type {type!r}: GET /job-types lists them")
-        return type_view(job_type)
-
-
 def register_docs(api: Api) -> None:
     """The API's description, made once, when it is first asked for."""
     cache: dict[str, bytes] = {}
@@ -148,19 +108,6 @@ def register_docs(api: Api) -> None:
     )
     async def docs_style() -> Response:
         return Response(STYLE, headers={"Content-Type": "text/css; charset=utf-8"})
-
-
-def type_view(job_type: JobType) -> JobTypeView:
-    """A type as clients see it: not its command, not its environment."""
-    return JobTypeView(
-        name=job_type.name,
-        description=job_type.description,
-        params_schema=job_type.schema,
-        timeout_s=job_type.timeout_s,
-        kill_grace_s=job_type.kill_grace_s,
-        concurrency=job_type.concurrency,
-        skip_exit_codes=list(job_type.skip_exit_codes),
-    )
 
 
 class Figures:

@@ -37,6 +37,7 @@ CONTRACT = {
     "GET /docs": {200},
     "GET /job-types": {200},
     "GET /job-types/{type}": {200, 404},
+    "POST /job-types/{type}/preview": {200, 400, 413, 415, 422},
     "GET /events": {200, 422},
 }
 
