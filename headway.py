@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -24,7 +24,7 @@ import structlog
 import trio
 
 from actors import messages as m
-from actors.actor import Mailbox
+from actors.actor import Ask, Mailbox
 from actors.cgroup import find_cgroup_root
 from actors.clock import Clock, SystemClock
 from actors.core import Core
@@ -38,7 +38,7 @@ from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
 from storage.database import DATABASE_NAME, Runner, directory_lock, open_reader, open_writer
-from storage.errors import DataDirectoryInUse, NewerDatabase, StorageFailed
+from storage.errors import DataDirectoryInUse, NewerDatabase, Refusal, StorageFailed
 from storage.runs import running_intents
 from web.app import make_app
 from web.commands import register as register_client_verbs
@@ -187,7 +187,9 @@ class Headway:
                 self._supervisor.stop()
                 await self._supervisor.stopped.wait()
                 nursery.cancel_scope.cancel()
-            self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # On a full disk the log stays as it is; the next server reads it.
+            with suppress(apsw.FullError):
+                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 async def serve(settings: Settings, seams: Seams, *, detach: bool) -> None:
@@ -221,16 +223,39 @@ async def shut_down(
     log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
     services.draining.set()
     server.drain()
-    await services.ask(m.Drain())
-    if not detach:
-        hurried = await wait_for_runs(services, signals, grace_s)
-        if running_intents(services.reader):
-            await services.ask(m.StopRuns(immediately=hurried))
-            # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
-            if not hurried and await wait_for_runs(services, signals, inf):
-                await services.ask(m.StopRuns(immediately=True))
-            await wait_for_runs(services, None, inf)
+    if await tell_surely(services, m.Drain()) and not detach:
+        await end_runs(services, signals, grace_s)
     server.finish()
+
+
+async def end_runs(services: Services, signals: AsyncIterator[int], grace_s: float) -> None:
+    """Wait for the programs, end those that take longer; leave them if the disk is full."""
+    hurried = await wait_for_runs(services, signals, grace_s)
+    stop = m.StopRuns(immediately=hurried)
+    if not running_intents(services.reader) or not await tell_surely(services, stop):
+        return
+    # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
+    if not hurried and await wait_for_runs(services, signals, inf):
+        await tell_surely(services, m.StopRuns(immediately=True))
+    await wait_for_runs(services, None, inf)
+
+
+async def tell_surely(services: Services, message: Ask[None]) -> bool:
+    """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
+
+    What runs then is left to the next server, as with `--detach`: nothing of it is lost.
+    """
+    while True:
+        try:
+            await services.ask(message)
+        except Refusal as refusal:
+            if refusal.code == "storage_full":
+                log.error("programs are left to the next server", why=str(refusal))
+                return False
+        else:
+            return True
+        # It crashed at this moment. The supervisor starts it again, or ends everything.
+        await trio.sleep(0.1)
 
 
 async def wait_for_runs(

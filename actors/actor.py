@@ -87,10 +87,14 @@ class Envelope:
 
 
 class Mailbox:
-    """Holds up to `capacity` messages. Outlives its actor, so that a restart loses none of them."""
+    """Holds up to `capacity` messages. Outlives its actor, so that a restart loses none of them.
+
+    `kept` was told, and a life ended before it was handled to the end: the next one begins with it.
+    """
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
+        self.kept: list[Envelope] = []
         self._send, self._receive = trio.open_memory_channel[Envelope](capacity)
 
     async def tell(self, message: Message) -> None:
@@ -130,6 +134,10 @@ class Mailbox:
                 break
         return batch
 
+    def keep(self, batch: list[Envelope]) -> None:
+        """Keep what was told for the next life. Asks have been answered: they may be asked anew."""
+        self.kept += [envelope for envelope in batch if envelope.reply is None]
+
     def close(self) -> None:
         """Refuse everything from now on, and what still lies in the box too."""
         with suppress(trio.WouldBlock, trio.ClosedResourceError):
@@ -154,14 +162,35 @@ class Actor(ABC):
             await self._receive_loop()
 
     async def _receive_loop(self) -> None:
+        await self._handle_kept()
         while True:
             batch = await self.mailbox.receive_batch(self.batch_size)
-            try:
-                await self.handle(batch)
-            finally:
-                # Reached with unanswered asks only by a crash or a cancellation.
-                for envelope in batch:
-                    envelope.fail(unavailable(self.mailbox.name))
+            await self._handle(batch)
+
+    async def _handle_kept(self) -> None:
+        """One by one, so that what crashes the actor does so alone."""
+        kept, self.mailbox.kept = self.mailbox.kept, []
+        try:
+            while kept:
+                await self._handle([kept.pop(0)])
+        finally:
+            self.mailbox.kept += kept
+
+    async def _handle(self, batch: list[Envelope]) -> None:
+        try:
+            await self.handle(batch)
+        except trio.Cancelled:
+            self.mailbox.keep(batch)
+            raise
+        except BaseException:
+            # What crashes the actor alone would do so for ever; in company it may be innocent.
+            if len(batch) > 1:
+                self.mailbox.keep(batch)
+            raise
+        finally:
+            # Reached with unanswered asks only by a crash or a cancellation.
+            for envelope in batch:
+                envelope.fail(unavailable(self.mailbox.name))
 
     async def start(self, nursery: trio.Nursery) -> None:  # noqa: B027 - most need nothing
         """Acquire what the actor needs; tasks that live as long as it go into `nursery`."""

@@ -12,10 +12,18 @@ import outcome
 import structlog
 import trio
 
-from actors.actor import Actor, Envelope, Mailbox
+from actors.actor import Actor, Envelope, Mailbox, Message
 from actors.clock import Alarm, Clock
 from actors.core import Core, Decision
-from actors.messages import FactsCommitted, MomentCame
+from actors.messages import (
+    AbandonDirect,
+    FactsCommitted,
+    MomentCame,
+    RunExited,
+    RunOverstepped,
+    RunProcess,
+    RunProgressed,
+)
 from storage.database import Runner
 from storage.errors import Refusal, StorageFailed
 
@@ -50,15 +58,33 @@ class Scheduler(Actor):
         self._stats = stats
         self._alarm = Alarm(clock)
         self._unwritten: list[Envelope] = []
+        self._recovered = False
+        self._full = False
+        self._nursery: trio.Nursery
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """What waits for space on the disk waits for the next life too."""
+        try:
+            await super().run(task_status)
+        finally:
+            self.mailbox.keep(self._unwritten)
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Settle what an earlier life left: see `Core.recover`."""
+        """Settle what an earlier life left (see `Core.recover`): now, or when there is space."""
         # A batch that a crash interrupted has left no open transaction behind, or it goes now.
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        decision = await self._write(lambda: self._core.recover(self._connection, self._now()))
-        await self._act(decision)
+        self._nursery = nursery
         nursery.start_soon(self._alarm.run, self._ring)
+        try:
+            await self._recover()
+        except apsw.FullError:
+            self._wait_for_space([])
+
+    async def _recover(self) -> None:
+        decision = await self._write(lambda: self._core.recover(self._connection, self._now()))
+        self._recovered = True
+        await self._act(decision)
 
     async def handle(self, batch: list[Envelope]) -> None:
         """One transaction for the batch, then its consequences."""
@@ -66,11 +92,13 @@ class Scheduler(Actor):
         self._unwritten = []
         messages = [envelope.message for envelope in batch]
         try:
+            if not self._recovered:
+                await self._recover()
             decision = await self._write(
                 lambda: self._core.decide(self._connection, self._now(), messages)
             )
         except apsw.FullError:
-            await self._wait_for_space(batch)
+            self._wait_for_space(batch)
             return
         for envelope, answer in zip(batch, decision.answers, strict=True):
             settle(envelope, answer)
@@ -81,11 +109,13 @@ class Scheduler(Actor):
 
     async def _write(self, decide: Callable[[], Decision]) -> Decision:
         try:
-            return await self._runner.run(decide)
+            decision = await self._runner.run(decide)
         except (apsw.IOError, apsw.CorruptError, apsw.NotADBError) as error:
             # After a failed fsync nobody knows which pages are on disk, and SQLite would go on as
             # if all were (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
             raise StorageFailed(f"the database failed: {error}") from error
+        self._full = False
+        return decision
 
     async def _act(self, decision: Decision) -> None:
         for effect in decision.effects:
@@ -94,21 +124,43 @@ class Scheduler(Actor):
             await self._stats.tell(FactsCommitted(facts=tuple(decision.facts)))
         self._alarm.set(decision.next_due)
 
-    async def _wait_for_space(self, batch: list[Envelope]) -> None:
+    def _wait_for_space(self, batch: list[Envelope]) -> None:
         """Refuse the asks; keep what was told, since it stays true, until there is space again."""
-        log.error("disk full", waiting_facts=sum(envelope.reply is None for envelope in batch))
+        told = [envelope for envelope in batch if envelope.reply is None]
+        # Of what is told again and again the last word counts, however long it takes.
+        self._unwritten = list({topic(envelope.message): envelope for envelope in told}.values())
         for envelope in batch:
-            if envelope.reply is None:
-                self._unwritten.append(envelope)
-            else:
-                envelope.fail(
-                    Refusal("storage_full", "the disk of the data directory is full: free space")
-                )
-        await trio.sleep(FULL_DISK_RETRY_S)
-        self.mailbox.tell_nowait(MomentCame())
+            envelope.fail(
+                Refusal("storage_full", "the disk of the data directory is full: free space")
+            )
+        if not self._full:
+            self._full = True
+            log.error("disk full", waiting_facts=len(self._unwritten))
+            self._nursery.start_soon(self._look_for_space)
+
+    async def _look_for_space(self) -> None:
+        """Whatever comes meanwhile tries too; this is for when nothing comes."""
+        while self._full:
+            await trio.sleep(FULL_DISK_RETRY_S)
+            await self.mailbox.tell(MomentCame())
 
     async def _ring(self) -> None:
         await self.mailbox.tell(MomentCame())
+
+
+def topic(message: Message) -> object:
+    """What is told on one topic replaces what was told before: one of each per run is kept."""
+    match message:
+        case RunExited(run_id=run_id) | RunProcess(run_id=run_id) | RunProgressed(run_id=run_id):
+            return type(message), run_id
+        case RunOverstepped(run_id=run_id, reason=reason):
+            return type(message), run_id, reason
+        case AbandonDirect(ticket=ticket):
+            return type(message), ticket.run_id
+        case MomentCame():
+            return MomentCame
+        case _:
+            return id(message)
 
 
 def settle(envelope: Envelope, answer: outcome.Outcome[object]) -> None:

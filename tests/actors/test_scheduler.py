@@ -10,9 +10,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
 from actors.scheduler import FULL_DISK_RETRY_S
+from headway import shut_down
 from storage.database import open_reader
 from storage.errors import Refusal, StorageFailed
-from storage.job import JobStatus, NewJob, RunStatus, from_us
+from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
 from storage.runs import Outcome
 
 S = 1_000_000
@@ -218,6 +219,139 @@ async def test_a_full_disk_is_no_crash(house: Any, disk: Any) -> None:
             "SELECT count(*) FROM events WHERE kind = ?", ("server.started",)
         )
         assert kinds.get == 1
+
+
+async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
+    house: Any, program: Any, disk: Any
+) -> None:
+    house.vfs = disk.name
+    house.host.programs["a"] = program(lasts_s=10)
+    async with house.crashing():
+        (job,) = await house.submit("a")
+        await trio.sleep(1)
+    disk.error = apsw.FullError
+    async with house.running() as services:
+        await trio.sleep(60)  # the run ends meanwhile; a restart would be given up after three
+        assert house.job(job).status is JobStatus.RUNNING
+        with pytest.raises(Refusal) as caught:
+            await house.submit("b")
+        assert caught.value.code == "storage_full"
+        disk.error = None
+        (other,) = await house.submit("b")  # the next message tries, whatever the timer says
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert (await house.ended(other)).status is JobStatus.COMPLETED
+        assert services.reader.execute("SELECT count(*) FROM jobs").get == 2
+    assert len(house.host.launches) == 2
+    kinds = [row[0] for row in house.reader.execute("SELECT kind FROM events ORDER BY seq")]
+    assert kinds.count("server.started") == 2
+    assert house.broken() == []
+
+
+async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
+    house: Any, program: Any, disk: Any
+) -> None:
+    house.vfs = disk.name
+    house.concurrency = 3
+    house.host.programs["a"] = program(lasts_s=10)
+    house.host.programs["b"] = program(lasts_s=None)
+    async with house.running() as services:
+        ends, _ = await house.submit("a", {"type": "b", "timeout_s": 20})
+        ticket = await services.ask(m.StartDirect(type="b", params={}))
+        await trio.sleep(1)
+        disk.error = apsw.FullError
+        await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        for name in ("executor", "scheduler"):
+            await trio.sleep(30)
+            await house.mailbox(name).tell(m.GetMetrics())  # a bug: the scheduler crashes too
+        await trio.sleep(30)
+        disk.error = None
+        await trio.sleep(100)
+        assert house.job(ends).status is JobStatus.COMPLETED
+        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
+        assert house.host.living == []
+        assert len(house.host.launches) == 3
+        assert house.broken() == []
+
+
+async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: Any, program: Any) -> None:
+    house.host.programs["a"] = program(lasts_s=None)
+    async with house.running() as services:
+        ticket = await services.ask(m.StartDirect(type="a", params={}))
+        await trio.sleep(1)
+        services.scheduler.tell_nowait(m.AbandonDirect(ticket=ticket))
+        services.scheduler.tell_nowait(m.GetMetrics())  # in the same batch, and not for him
+        await trio.sleep(60)
+        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
+        assert house.broken() == []
+
+
+async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: Any) -> None:
+    house.vfs = disk.name
+    house.host.programs["a"] = program(lasts_s=None)
+    waiting: list[int] = []
+    async with house.running() as services:
+        (job,) = await house.submit("a")
+        await trio.sleep(1)
+        run_id = house.run(job).run_id
+        decide = services.core.decide
+
+        def counted(connection: Any, now: int, batch: list[Any]) -> Any:
+            waiting.append(len(batch))
+            return decide(connection, now, batch)
+
+        services.core.decide = counted
+        disk.error = apsw.FullError
+        for n in range(500):
+            progress = Progress(fraction=n / 500, message=None)
+            await services.scheduler.tell(
+                m.RunProgressed(run_id=run_id, job_id=job.job_id, progress=progress)
+            )
+            await services.scheduler.tell(m.RunProcess(run_id=run_id, pid=n))
+            await services.scheduler.tell(m.MomentCame())
+            await trio.sleep(0.1)
+        assert max(waiting) <= 6
+        disk.error = None
+        await trio.sleep(2 * FULL_DISK_RETRY_S)
+        assert house.job(job).progress == progress
+        assert house.run(job).pid == 499
+        house.host.living[0].end(0)
+        await house.settled()
+
+
+async def test_a_server_can_be_shut_down_on_a_full_disk(
+    house: Any, program: Any, disk: Any
+) -> None:
+    house.vfs = disk.name
+    house.host.programs["a"] = program(lasts_s=1000)
+
+    class Door:
+        closed = finished = False
+
+        def drain(self) -> None:
+            self.closed = True
+
+        def finish(self) -> None:
+            self.finished = True
+
+    async def no_signal() -> Any:
+        await trio.sleep_forever()
+        yield  # never
+
+    door = Door()
+    async with house.running() as services:
+        (job,) = await house.submit("a")
+        await trio.sleep(1)
+        disk.error = apsw.FullError
+        await shut_down(services, door, no_signal(), detach=False)  # type: ignore[arg-type]
+        disk.left = 1  # for the checkpoint; a close that fails is nobody's concern
+    assert door.closed
+    assert door.finished
+    assert house.job(job).status is JobStatus.RUNNING
+    disk.error = None
+    async with house.running():
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+    assert len(house.host.launches) == 1
+    assert house.broken() == []
 
 
 async def test_an_io_error_ends_the_server_at_once(house: Any, disk: Any) -> None:

@@ -46,8 +46,16 @@ class Clients:
 
     @property
     def done(self) -> bool:
-        """Whether enough has been asked."""
-        return self.asked >= JOBS_MIN and not self._in_doubt
+        """Whether there are Jobs enough, and of each it is known whether it is there."""
+        return len(self._model.replay.jobs) >= JOBS_MIN and not self._in_doubt
+
+    def clock_was_set(self, now: int) -> None:
+        """What the server may have forgotten by now it does not remember when the clock goes back.
+
+        So a request that was sent longer ago than keys are kept is not sent again.
+        """
+        for sent in (self._in_doubt, self._answered):
+            sent[:] = [entry for entry in sent if now - entry[3] <= KEPT_S * S]
 
     async def run(self, services: Services) -> None:
         """Ask until there has been enough of it, or the server dies."""

@@ -116,6 +116,7 @@ class Faults:
     async def _clock_set(self) -> None:
         days = self._rng.choice((1 / DAY_S, 1 / 24, 1, 10))
         self._world.clock.set_by_s(self._rng.uniform(-days, days) * DAY_S)
+        self._world.clients.clock_was_set(self._world.clock.now())
 
     async def _spawn_fails(self) -> None:
         self._world.host.spawn_fails = 0.5
