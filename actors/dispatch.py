@@ -6,6 +6,9 @@ slots, nor more of a type than its limit.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import apsw
 
 from actors import messages as m
 from actors.actor import Message
@@ -15,6 +18,42 @@ from storage import jobs, reservations, runs, scheduler
 from storage.job import Job, JobStatus, Lane, to_us
 from storage.runs import RunIntent
 from storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What there is room for at one moment. `busy` grows while slots are being filled."""
+
+    slots: int
+    free: int
+    queue_moves: bool
+    busy: dict[str, int]
+    overrides: dict[str, int]
+    types: Mapping[str, JobType]
+
+    def limit(self, type_name: str) -> int | None:
+        """How many of the type may run at once."""
+        return self.overrides.get(type_name, self.types[type_name].concurrency)
+
+    def below_limit(self, type_name: str) -> bool:
+        """Whether one more of the type may run."""
+        limit = self.limit(type_name)
+        return limit is None or self.busy.get(type_name, 0) < limit
+
+
+def room(connection: apsw.Connection, types: Mapping[str, JobType], concurrency: int) -> Room:
+    """The room that the database leaves now. `concurrency` as configured."""
+    override, overrides = scheduler.overrides(connection)
+    busy = runs.busy_by_type(connection)
+    slots = override or concurrency
+    return Room(
+        slots=slots,
+        free=slots - sum(busy.values()) - reservations.count_held(connection),
+        queue_moves=scheduler.is_running(connection),
+        busy=busy,
+        overrides=overrides,
+        types=types,
+    )
 
 
 class Dispatch:
@@ -41,29 +80,21 @@ class Dispatch:
         reservations.end_expired(tx)
         if self.draining:
             return
-        concurrency, limits = scheduler.overrides(tx.connection)
-        busy = runs.busy_by_type(tx.connection)
-        free = (concurrency or self._concurrency) - sum(busy.values())
-        free -= reservations.count_held(tx.connection)
-        queue_moves = scheduler.is_running(tx.connection)
-
-        def below_limit(type_name: str) -> bool:
-            limit = limits.get(type_name, self._types[type_name].concurrency)
-            return limit is None or busy.get(type_name, 0) < limit
-
+        now = room(tx.connection, self._types, self._concurrency)
+        free = now.free
         while free > 0:
             claim = reservations.first_waiting(tx)
             started: str | None
             if claim is not None:
-                started = self._serve_claim(tx, claim, below_limit, effects)
-            elif queue_moves:
-                job = jobs.next_eligible(tx, [name for name in self._types if below_limit(name)])
+                started = self._serve_claim(tx, claim, now.below_limit, effects)
+            elif now.queue_moves:
+                job = jobs.next_eligible(tx, list(filter(now.below_limit, self._types)))
                 started = None if job is None else self.claim(tx, job, "queue", effects)
             else:
                 return
             if started is None:
                 return
-            busy[started] = busy.get(started, 0) + 1
+            now.busy[started] = now.busy.get(started, 0) + 1
             free -= 1
 
     def _serve_claim(

@@ -156,6 +156,16 @@ def _lives(pid: str) -> bool:
 
 
 @contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """Every read in the block sees the same moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
 def directory_lock(data_dir: Path) -> Iterator[None]:
     """Hold the data directory. The kernel lets go of it when the process ends, however it ends.
 

@@ -103,6 +103,26 @@ def first_waiting(tx: Transaction) -> Claim | None:
     return Claim(reservation_id=reservation_id, created_at=created_at, direct=direct)
 
 
+def waiting_claims(connection: apsw.Connection) -> list[tuple[str, str | None, float | None]]:
+    """(reservation_id, type of its direct run, ttl_s of its hold) of all that wait, in order."""
+    return list(
+        connection.execute(
+            "SELECT reservation_id, type, ttl_s FROM reservations WHERE state = 'WAITING'"
+            " ORDER BY position"
+        )
+    )
+
+
+def held_until(connection: apsw.Connection) -> list[tuple[str, int]]:
+    """(reservation_id, µs at which it ends by itself) of all that hold a slot."""
+    return list(
+        connection.execute(
+            "SELECT reservation_id, expires_at FROM reservations WHERE state = 'HELD'"
+            " ORDER BY position"
+        )
+    )
+
+
 def count_held(connection: apsw.Connection) -> int:
     """How many slots are kept empty."""
     n = connection.execute("SELECT count(*) FROM reservations WHERE state = 'HELD'").get

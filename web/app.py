@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from storage.errors import Code, Refusal
-from web import direct, events, job_types, jobs, legacy, log, scheduler, system
+from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
 from web.answering import answer, refused
 from web.api import Answer, Api, Route
 from web.call import Call
@@ -43,7 +43,7 @@ logger = structlog.get_logger()
 def make_api(services: Services) -> Api:
     """Every operation of the contract."""
     api = Api()
-    for module in (jobs, log, legacy, scheduler, direct, job_types, events, system):
+    for module in (jobs, explain, log, legacy, scheduler, direct, job_types, events, system):
         module.register(api, services)
     return api
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import httpx
 
+from storage.explanation import Explanation
 from storage.job import (
     TERMINAL,
     Artifact,
@@ -150,6 +151,10 @@ class Client:
     def get_job(self, job_id: str) -> Job:
         """The Job as it is now."""
         return self._ask(Job, "GET", f"/jobs/{segment(job_id)}")
+
+    def explain(self, job_id: str) -> Explanation:
+        """Why the Job does not run, its place, and when it will probably start or end."""
+        return self._ask(Explanation, "GET", f"/jobs/{segment(job_id)}/explain")
 
     def patch_job(
         self, job_id: str, *, if_version: int | None = None, **changes: Unpack[JobChanges]

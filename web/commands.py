@@ -109,15 +109,16 @@ def list_jobs(
 
 @exit_with
 def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
-    """Show a Job and its run."""
+    """Show a Job and its run, why it waits, and when it will probably start or end."""
     with connect(url) as client:
         job, run = client.get_job(job_id), _run_of(client, job_id)
+        why = client.explain(job_id) if job.finished_at is None else None
     if json:
-        print_json({"job": job, "run": run})
+        print_json({"job": job, "run": run, "explanation": why})
     else:
         from web.table import job_view, write
 
-        write(job_view(job, run))
+        write(job_view(job, run, why))
     return EXIT_DONE
 
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from storage.explanation import Ending, Estimate, Explanation
 from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
 from web.client import JobType
 
@@ -111,7 +112,7 @@ def counts_line(counts: dict[str, int]) -> str:
     return ", ".join(named) or "no Jobs"
 
 
-def job_view(job: Job, run: JobRun | None) -> RenderableType:
+def job_view(job: Job, run: JobRun | None, why: Explanation | None = None) -> RenderableType:
     """All that is known of one Job and its run, a line for each thing that has a value."""
     facts: list[tuple[str, str | Text]] = [
         ("Job", job.job_id),
@@ -135,7 +136,30 @@ def job_view(job: Job, run: JobRun | None) -> RenderableType:
         ("Finished", job.finished_at and moment(job.finished_at)),
         ("Progress", progress_text(job)),
     )
+    facts += [] if why is None else _explained(why)
     return _facts(facts) if run is None else Group(_facts(facts), Text(), run_view(run))
+
+
+def _explained(why: Explanation) -> list[tuple[str, str | Text]]:
+    """What holds the Job back, its place, when it will probably start or end."""
+    facts = _given(*(("Waits", reason.message) for reason in why.waiting))
+    if why.ahead is not None:
+        facts.append(("Ahead", f"{why.ahead:,}{'' if why.ahead_exact else ' or more'}"))
+    if why.ending is not None:
+        facts.append(("Ends", _expected(why.ending.end_at, why.ending)))
+    elif why.estimate is not None:
+        facts.append(("Starts", _expected(why.estimate.start_at, why.estimate)))
+    elif why.waiting:
+        facts.append(("Starts", "unknown"))
+    return facts
+
+
+def _expected(at: datetime, between: Estimate | Ending) -> str:
+    return (
+        f"about {moment(at)}, between {moment(between.earliest)} and {moment(between.latest)}"
+        if between.earliest != between.latest
+        else moment(at)
+    )
 
 
 def run_view(run: JobRun) -> Table:

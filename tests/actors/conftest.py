@@ -212,6 +212,18 @@ def blank() -> bytes:
     return made
 
 
+@pytest.fixture(scope="session")
+def fresh(blank: bytes) -> Callable[[], apsw.Connection]:
+    """Makes as many databases in memory as a property has examples."""
+
+    def fresh() -> apsw.Connection:
+        connection = apsw.Connection(":memory:")
+        connection.deserialize("main", blank)
+        return connection
+
+    return fresh
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path, blank: bytes) -> Path:
     """A data directory in which a server has been once."""

@@ -18,6 +18,7 @@ CONTRACT = {
     "POST /jobs/{job_id}/cancel": {202, 404, 409, 507},
     "POST /jobs/{job_id}/retry": {201, 404, 409, 422, 429, 507},
     "GET /jobs/{job_id}/runs": {200, 404},
+    "GET /jobs/{job_id}/explain": {200, 404},
     "GET /jobs/{job_id}/log": {200, 206, 404, 416, 422},
     "GET /jobs/{job_id}/artifacts": {200, 404},
     "GET /jobs/{job_id}/artifacts/{name}": {200, 206, 404, 416},

@@ -61,6 +61,31 @@ FAILED_RUN = RUN | {
     "exit_code": 3,
     "error": {"code": "exit_status", "message": "it exited with 3\x1b[2J"},
 }
+WHY: dict[str, Any] = {
+    "job_id": "job-1",
+    "status": "QUEUED",
+    "waiting": [
+        {
+            "code": "scheduler_stopped",
+            "message": "the scheduler is stopped: start it",
+            "count": None,
+            "until": None,
+            "by": [],
+        },
+        {
+            "code": "jobs_ahead",
+            "message": "2 Jobs go before it",
+            "count": 2,
+            "until": None,
+            "by": [],
+        },
+    ],
+    "ahead": 10_000,
+    "ahead_exact": False,
+    "estimate": None,
+    "ending": None,
+    "message": "it waits",
+}
 STATUS = {
     "scheduler_running": False,
     "current_job_id": None,
@@ -400,8 +425,30 @@ def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> N
 def test_show_as_json(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server["GET /jobs/job-1"] = JOB
     server["GET /jobs/job-1/runs"] = {"runs": [], "total": 0}
+    server["GET /jobs/job-1/explain"] = WHY
     assert headway("show", "job-1", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"job": JOB, "run": None}
+    assert json.loads(capsys.readouterr().out) == {"job": JOB, "run": None, "explanation": WHY}
+
+
+def test_show_says_why_a_job_waits(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server["GET /jobs/job-1"] = JOB
+    server["GET /jobs/job-1/runs"] = {"runs": [], "total": 0}
+    server["GET /jobs/job-1/explain"] = WHY
+    assert headway("show", "job-1") == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["Waits", "the scheduler is stopped: start it"] in lines
+    assert ["Waits", "2 Jobs go before it"] in lines
+    assert ["Ahead", "10,000 or more"] in lines
+    assert ["Starts", "unknown"] in lines
+    moments = {"start_at": "2031-05-01T08:00:20Z", "earliest": "2031-05-01T08:00:10Z"}
+    estimate = {**moments, "latest": "2031-05-01T08:00:30Z"}
+    server["GET /jobs/job-1/explain"] = WHY | {"ahead_exact": True, "estimate": estimate}
+    assert headway("show", "job-1") == 0
+    out = capsys.readouterr().out
+    assert "10,000\n" in out
+    assert (
+        "about 2031-05-01 08:00:20Z, between 2031-05-01 08:00:10Z and 2031-05-01 08:00:30Z" in out
+    )
 
 
 def test_show_of_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,66 @@
+"""/jobs/{id}/explain: why a Job does not run, and when it will."""
+
+from typing import Any
+
+
+def explain(server: Any, job_id: str) -> Any:
+    return server.get(f"/jobs/{job_id}/explain")
+
+
+def codes(server: Any, job_id: str) -> list[str]:
+    return [reason["code"] for reason in explain(server, job_id)["waiting"]]
+
+
+def test_it_tells_why_each_job_waits(server: Any, gate: Any) -> None:
+    running = server.hold(gate)["job_id"]
+    first = server.submit("ok", priority=5)["job_id"]
+    second = server.submit("ok")["job_id"]
+    late = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    told = explain(server, running)
+    assert (told["status"], told["waiting"], told["ahead"]) == ("RUNNING", [], None)
+    told = explain(server, first)
+    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot"]
+    assert told["waiting"][0]["by"] == [running]
+    assert (told["ahead"], told["ahead_exact"]) == (0, True)
+    told = explain(server, second)
+    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot", "jobs_ahead"]
+    assert (told["ahead"], told["waiting"][1]["count"]) == (1, 1)
+    told = explain(server, late)
+    assert told["waiting"][0]["code"] == "not_due"
+    assert told["waiting"][0]["until"] == "2126-01-01T00:00:00Z"
+    server.post("/scheduler/stop")
+    assert codes(server, first) == ["scheduler_stopped", "no_free_slot"]
+    server.client.delete(f"/jobs/{late}")
+    gate.open()
+    server.until(running)
+    assert codes(server, first) == ["scheduler_stopped"]
+    server.post("/scheduler/start")
+    server.until(second)
+    told = explain(server, second)
+    assert (told["waiting"], told["message"]) == ([], "it has ended: COMPLETED")
+
+
+def test_an_estimate_rests_on_what_was_measured(server: Any, gate: Any) -> None:
+    server.run("ok")
+    held = server.hold(gate)["job_id"]
+    server.post("/scheduler/stop")
+    first = server.submit("ok")["job_id"]
+    assert explain(server, first)["estimate"] is None, "somebody has to start it first"
+    server.post("/scheduler/start")
+    gate.open()
+    server.until(held)
+    server.until(first)
+    claim = server.post("/scheduler/reservations", {"ttl_s": 60}, status=201)
+    second = server.submit("ok")["job_id"]
+    told = explain(server, second)
+    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot"]
+    assert told["waiting"][0]["by"] == [claim["reservation_id"]]
+    assert told["estimate"]["earliest"] <= told["estimate"]["start_at"]
+    assert told["estimate"]["latest"] == claim["expires_at"]
+    server.client.delete(f"/scheduler/reservations/{claim['reservation_id']}")
+    server.until(second)
+
+
+def test_nothing_is_to_be_said_of_a_job_that_is_not_there(server: Any) -> None:
+    answer = server.client.get("/jobs/job-no-such/explain")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -1,0 +1,26 @@
+"""/jobs/{id}/explain: why a Job does not run, its place, and when it will probably start."""
+
+from actors.explain import Rules, explain
+from storage.explanation import Explanation
+from web.api import Api
+from web.services import Services
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the explanation."""
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/explain",
+        tag="jobs",
+        summary="Why a Job does not run, how many go before it, when it will probably start",
+        refusals=("not_found",),
+    )
+    async def explain_job(job_id: str) -> Explanation:
+        rules = Rules(
+            types=services.job_types,
+            concurrency=services.settings.scheduler.concurrency,
+            draining=services.draining.is_set(),
+        )
+        now = services.clock.now()
+        return await services.walk(lambda connection: explain(connection, job_id, rules, now))
