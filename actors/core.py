@@ -140,7 +140,7 @@ class Core:
                 return jobs.write_progress(tx, job_id, progress)
             case m.RunOverstepped(run_id=run_id, reason=reason):
                 return self._stop_run(tx, run_id, reason, effects)
-            case m.MomentCame():
+            case m.MomentCame() | m.Probe():
                 return None
             case m.CancelJob(job_id=job_id):
                 return self._cancel(tx, job_id, effects)

@@ -147,6 +147,11 @@ class AbandonDirect(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe(Ask[None]):
+    """Answered by a scheduler that works, and has been able to write all that it was told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drain(Ask[None]):
     """The server is shutting down: start nothing more in this life."""
 

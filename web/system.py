@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Literal
 
+import trio
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +25,7 @@ from web.openapi import STYLE, document, page
 from web.scheduler import status_now
 from web.services import Services
 
+PROBE_S = 2.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The page of the API carries no script at all.
 DOCS_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -59,7 +61,7 @@ def register_state(api: Api, services: Services) -> None:
         "GET",
         "/ready",
         tag="system",
-        summary="503 while starting or shutting down, with the reason",
+        summary="503 while starting, shutting down or degraded, with the reason",
         refusals=("shutting_down", "unavailable"),
     )
     async def ready() -> Ready:
@@ -67,6 +69,7 @@ def register_state(api: Api, services: Services) -> None:
             raise Refusal("shutting_down", "the server is shutting down")
         if not services.ready.is_set():
             raise Refusal("unavailable", "the server is starting")
+        await probe(services)
         return Ready(status="ready")
 
     @api.route(
@@ -78,6 +81,21 @@ def register_state(api: Api, services: Services) -> None:
         counts = count_by_status(services.reader)
         registry.register(Figures(status_now(services), counts, measured))
         return Response(generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
+
+
+async def probe(services: Services) -> None:
+    """Return if the scheduler works.
+
+    Raises:
+        Refusal: `unavailable`, when it has crashed, cannot write, or does not answer in time.
+    """
+    with trio.move_on_after(PROBE_S):
+        try:
+            await services.ask(m.Probe())
+        except Refusal as refusal:
+            raise Refusal("unavailable", f"degraded: {refusal.detail}") from None
+        return
+    raise Refusal("unavailable", f"degraded: the scheduler has not answered for {PROBE_S:g} s")
 
 
 def register_docs(api: Api) -> None:

@@ -194,8 +194,11 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
         await trio.sleep(60)  # the run ends meanwhile
         assert house.job(first).status is JobStatus.RUNNING
         assert house.host.living == []
+        with pytest.raises(Refusal):
+            await services.ask(m.Probe())
         disk.error = None
         await trio.sleep(2 * FULL_DISK_RETRY_S)
+        await services.ask(m.Probe())
         assert house.job(first).status is JobStatus.COMPLETED
         assert (await house.ended(second)).status is JobStatus.COMPLETED
         assert services.reader.execute("SELECT count(*) FROM jobs").get == 2
