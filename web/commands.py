@@ -59,6 +59,9 @@ def submit(
     params: ParamsJson = None,
     priority: Annotated[int, Parameter(help="0 to 100; higher goes first.")] = 0,
     run_at: Annotated[str | None, Parameter(help="Not before this RFC 3339 time.")] = None,
+    expires_at: Annotated[
+        str | None, Parameter(help="Skipped if it has not started by this RFC 3339 time.")
+    ] = None,
     name: Annotated[str | None, Parameter(help="A name for people.")] = None,
     label: Labels = None,
     timeout_s: Annotated[float | None, Parameter(help="At most the type's own limit.")] = None,
@@ -67,14 +70,16 @@ def submit(
     json: AsJson = False,
 ) -> int:
     """Queue a Job; its id is printed."""
-    moment = None if run_at is None else parse_moment("--run-at", run_at)
+    begin = None if run_at is None else parse_moment("--run-at", run_at)
+    expiry = None if expires_at is None else parse_moment("--expires-at", expires_at)
     labels = parse_labels(label or [])
     with connect(url) as client:
         job = client.submit(
             type,
             _params(client, type, params, param),
             priority=priority,
-            run_at=moment,
+            run_at=begin,
+            expires_at=expiry,
             name=name,
             labels=labels,
             timeout_s=timeout_s,

@@ -265,6 +265,12 @@ def test_run_at_keeps_its_moment(server: Server) -> None:
     assert server.sent("POST /jobs").body["run_at"] == "2031-04-30T23:00:00Z"
 
 
+def test_a_job_may_expire(server: Server) -> None:
+    server["POST /jobs"] = Reply(JOB, status=201)
+    assert headway("submit", "story", "--expires-at", "2031-05-01T08:00:00Z") == 0
+    assert server.sent("POST /jobs").body["expires_at"] == "2031-05-01T08:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -278,6 +284,7 @@ def test_run_at_keeps_its_moment(server: Server) -> None:
         (["--label", "a=1", "--label", "a=2"], "--label key is given twice"),
         (["--run-at", "tomorrow"], "'tomorrow' is no time"),
         (["--run-at", "2031-05-01T08:00:00"], "has no time zone"),
+        (["--expires-at", "soon"], "'soon' is no time"),
         (["--url", "localhost"], "is not an address"),
     ],
 )
