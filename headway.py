@@ -197,7 +197,8 @@ async def serve(settings: Settings, seams: Seams, *, detach: bool) -> None:
     headway = Headway(settings, seams, os.environ)
     async with headway.running() as services:
         listeners = listen(settings.server.host, settings.server.port)
-        server = Server(make_app(services))
+        app = make_app(services)
+        server = Server(app, app.at_once)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run, listeners)

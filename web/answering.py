@@ -42,7 +42,7 @@ async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str
         unknown = sorted(set(query) - route.queries)
         faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
         raise Refusal("invalid", f"it takes {', '.join(sorted(route.queries))}", faults)
-    if route.body is None and call.header("Content-Length") is not None:
+    if route.body is None and call.header(b"content-length") is not None:
         # Not wanted, but read: what stays on the line would end the connection.
         await call.body()
     for parameter in route.in_head:
@@ -62,7 +62,7 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
             raise Refusal("invalid", f"{name} may be given only once")
         raw: Any = values if parameter.many else values[0] if values else None
     else:
-        raw = call.header(name)
+        raw = call.header(parameter.header)
     if not raw and raw != "":
         if parameter.required:
             raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
@@ -79,7 +79,7 @@ async def _read_body(parameter: Parameter, call: Call) -> Any:
     assert isinstance(parameter.source, Body)
     if parameter.source.optional and not raw:
         return parameter.adapter.validate_python({})
-    media = (call.header("Content-Type") or "").partition(";")[0].strip().lower()
+    media = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != JSON:
         raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
     unread = Unread(raw, parameter.adapter)

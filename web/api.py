@@ -83,7 +83,7 @@ class Answer(Generic[T]):
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameter:
     """One argument of a handler, and where it comes from."""
 
@@ -95,7 +95,12 @@ class Parameter:
     many: bool
     unread: bool
 
-    @property
+    @cached_property
+    def header(self) -> bytes:
+        """Its name as ASGI gives it."""
+        return self.wire_name.lower().encode()
+
+    @cached_property
     def wire_name(self) -> str:
         """Its name in the request."""
         if isinstance(self.source, Header):

@@ -1,6 +1,7 @@
 """The Quart app, and the guard before it that every request passes."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -114,8 +115,8 @@ class Guard:
     127.0.0.1 can make them look local (DNS rebinding). So both are compared on every method.
     """
 
-    def __init__(self, app: Any, services: Services) -> None:
-        self.app = app
+    def __init__(self, express: Express, services: Services) -> None:
+        self.express = express
         self._services = services
         self._names = LOOPBACK_NAMES | frozenset(
             _hostname(name.lower()) for name in services.settings.server.allowed_hosts
@@ -124,16 +125,22 @@ class Guard:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.express(scope, receive, send)
             return
         self.requests += 1
         try:
             if (refusal := self._check(scope["raw_path"], scope["headers"])) is not None:
                 await _send_problem(send, refusal)
             else:
-                await self.app(scope, receive, self._closing(send))
+                await self.express(scope, receive, self._closing(send))
         finally:
             self.requests -= 1
+
+    def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
+        """What answers this request in the task that read it; None: ask `__call__`."""
+        if self._services.draining.is_set() or self._check(scope["raw_path"], scope["headers"]):
+            return None
+        return self.express.at_once(scope)
 
     def _check(self, target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         hosts = [value for name, value in headers if name == b"host"]
@@ -160,6 +167,7 @@ class Guard:
         return closing
 
 
+@lru_cache(maxsize=128)
 def _hostname(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname

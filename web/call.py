@@ -6,25 +6,27 @@ from urllib.parse import parse_qs
 
 
 class Call:
-    """One request. `read_body` is asked at most once."""
+    """One request, with its body, or else with `read_body`, which is asked at most once."""
 
     __slots__ = ("_body", "_headers", "_query", "_read_body", "method", "path")
 
-    def __init__(self, scope: Any, read_body: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(
+        self,
+        scope: Any,
+        read_body: Callable[[], Awaitable[bytes]] | None = None,
+        body: bytes | None = None,
+    ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._query: bytes = scope["query_string"]
         self._read_body = read_body
-        self._body: bytes | None = None
+        self._body = body
 
-    def header(self, name: str) -> str | None:
-        """The first header of this name."""
-        wanted = name.lower().encode("latin-1")
-        for key, value in self._headers:
-            if key == wanted:
-                return value.decode("latin-1")
-        return None
+    def header(self, name: bytes) -> str | None:
+        """The first header of this name, which is given in lower case."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     def query(self) -> dict[str, list[str]]:
         """Every parameter of the query string, with each of its values."""
@@ -39,5 +41,6 @@ class Call:
             Refusal: `too_large`, or `request_timeout`.
         """
         if self._body is None:
+            assert self._read_body is not None
             self._body = await self._read_body()
         return self._body

@@ -5,6 +5,8 @@ is good at stays with it: streams, handlers that wait and must end when the clie
 do not exist, methods that a path has not.
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -42,20 +44,37 @@ class Express:
             candidates.sort(key=lambda candidate: candidate[1].path.count("{"))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
         if scope["type"] != "http" or (found := self._find(scope)) is None:
             await self._otherwise(scope, receive, send)
             return
-        route, path = found
         call = Call(scope, lambda: self._read_body(call, receive))
+        with suppress(Gone):
+            await respond(send, await self._answer(*found, call))
+
+    def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
+        """For `web/exchange.py`: what answers this request, if its body has a size that we take."""
+        length = b"0"
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name == b"transfer-encoding":
+                return None
+        if int(length) > self._max_body_bytes or (found := self._find(scope)) is None:
+            return None
+        return lambda body: self._answer(*found, Call(scope, body=body))
+
+    async def _answer(self, route: Route, path: dict[str, str], call: Call) -> Answer[Any]:
         try:
             done = await answer(route, call, path)
         except Gone:
-            return
+            raise
         except Exception as error:
             logger.error("request failed", exc_info=error)
             status, body, headers = internal_problem()
             done = Answer(status=status, body=body, headers=headers)
-        await respond(send, done, scope.get("state", {}).get("connection"))
+        assert isinstance(done, Answer)
+        return done
 
     def _find(self, scope: Any) -> tuple[Route, dict[str, str]] | None:
         if b"%" in scope["raw_path"] or any(name == b"prefer" for name, _ in scope["headers"]):
@@ -67,7 +86,7 @@ class Express:
         return None
 
     async def _read_body(self, call: Call, receive: Any) -> bytes:
-        if int(call.header("Content-Length") or 0) > self._max_body_bytes:
+        if int(call.header(b"content-length") or 0) > self._max_body_bytes:
             raise TOO_LARGE
         pieces: list[bytes] = []
         size = 0
@@ -85,17 +104,13 @@ class Express:
         raise TOO_SLOW
 
 
-async def respond(send: Any, done: Answer[Any], connection: Any) -> None:
-    """Send a finished answer; on a `Connection` of ours in one piece."""
+async def respond(send: Any, done: Answer[Any]) -> None:
+    """Send a finished answer."""
     assert done.body is not None
     headers = [(b"content-length", b"%d" % len(done.body))]
     headers += [(name.lower().encode(), value.encode()) for name, value in done.headers.items()]
-    if connection is not None:
-        connection.cork()
     await send({"type": "http.response.start", "status": done.status, "headers": headers})
     await send({"type": "http.response.body", "body": done.body})
-    if connection is not None:
-        await connection.uncork()
 
 
 def _matched(pattern: list[str], parts: list[str]) -> dict[str, str] | None:

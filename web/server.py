@@ -1,11 +1,9 @@
-"""HTTP on Hypercorn's protocol, with connections that end when they should.
+"""HTTP: accepts connections, and ends when it should, whatever clients do.
 
-`Connection` replaces Hypercorn 0.18's idle timer, which a response through Quart never arms again,
-and its unbounded `send_all`, which a client that stops reading holds for ever. Hypercorn's parsing,
-streams and flow control are used as they are.
+What one connection does is in `tcp_server.py`; Hypercorn's parsing, streams and flow control are
+used as they are.
 """
 
-import os
 import socket
 from functools import partial
 from math import inf
@@ -14,125 +12,21 @@ from typing import Any
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+
+from web.exchange import AtOnce
+from web.tcp_server import Connection, StockConnection, connection_class
 
 BACKLOG = 1024
-IDLE_S = 75.0
-"""How long a connection may stay open without a request, or take to send the head of one."""
-SEND_S = 30.0
-"""How long one piece of an answer may take to be read by the client."""
-LINGER_S = 1.0
-"""At shutdown: how long an open connection may still bring a request that was on its way."""
 ABORT_AFTER_S = 2.0
-
-
-class _NoTimer:
-    """Stands in for Hypercorn's idle task; `Connection` has its own scope."""
-
-    async def restart(self, *_: Any) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-class Connection(TCPServer):
-    """One TCP connection."""
-
-    def __init__(self, server: "Server", stream: trio.SocketStream) -> None:
-        # Hypercorn names the stream of TLS only; it takes either.
-        super().__init__(
-            server.app,
-            server.config,
-            server.context,
-            ConnectionState({}),
-            stream,  # type: ignore[arg-type]
-        )
-        self.idle_task = _NoTimer()  # type: ignore[assignment]
-        self._server = server
-        self._idle_scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
-        self.idle = True
-        self.state["connection"] = self
-        self._corked: list[bytes] | None = None
-
-    def cork(self) -> None:
-        """Hold what is sent back until `uncork`: one write, one packet, one wake of the client."""
-        self._corked = []
-
-    async def uncork(self) -> None:
-        """Send what was held back."""
-        held, self._corked = self._corked, None
-        if held:
-            await self._send(b"".join(held))
-
-    async def protocol_send(self, event: Event) -> None:
-        """Hypercorn hands over bytes, the end, or a change between idle and busy."""
-        if isinstance(event, RawData):
-            if event.data and self._corked is not None:
-                self._corked.append(event.data)
-            elif event.data:
-                await self._send(event.data)
-        elif isinstance(event, Updated):
-            self.set_idle(event.idle)
-        elif isinstance(event, Closed):
-            # Quart cancels the task that brings this: the end of the stream tells it that the
-            # client has gone. The socket must be closed all the same.
-            with trio.CancelScope(shield=True):
-                await self.uncork()
-                await super().protocol_send(event)
-
-    def set_idle(self, idle: bool) -> None:
-        """Arm or disarm the idle deadline."""
-        self.idle = idle
-        limit_s = LINGER_S if self._server.draining else IDLE_S
-        self._idle_scope.deadline = trio.current_time() + limit_s if idle else inf
-
-    def abort(self) -> None:
-        """Close the socket under whatever waits on it."""
-        self.stream.socket.close()
-
-    async def _send(self, data: bytes) -> None:
-        if not self.send_lock.locked() and (data := self._send_at_once(data)) == b"":
-            return
-        async with self.send_lock:
-            # Shielded, since half an answer is worse than none; but not for ever.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
-                try:
-                    await self.stream.send_all(data)
-                except (
-                    trio.BrokenResourceError,
-                    trio.ClosedResourceError,
-                    trio.BusyResourceError,  # it is being closed at this moment
-                ):
-                    await self.protocol.handle(Closed())
-            if scope.cancelled_caught:
-                self.abort()
-                await self.protocol.handle(Closed())
-
-    def _send_at_once(self, data: bytes) -> bytes:
-        """What did not fit into the socket's buffer. A bad socket is `send_all`'s to find."""
-        try:
-            return data[os.write(self.stream.socket.fileno(), data) :]
-        except OSError:
-            return data
-
-    async def _read_data(self) -> None:
-        self.protocol.protocol._check_protocol = _stay_http1  # type: ignore[method-assign,union-attr]
-        with self._idle_scope:
-            await super()._read_data()
-        if self._idle_scope.cancelled_caught:
-            await self.protocol.handle(Closed())
-
-
-async def _stay_http1(_: Any) -> None:
-    """In place of a switch to HTTP/2 in clear text: an Upgrade is ignored (RFC 9110, 7.8)."""
+"""At shutdown: how long connections may take to end by themselves."""
 
 
 class Server:
     """Accepts connections until it is drained, and ends when the last of them has ended."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, at_once: AtOnce | None = None) -> None:
+        """`at_once`: answers without ASGI what it can, see `exchange.py`."""
         self.config = Config()
         self.config.include_server_header = False
         self.config.h11_max_incomplete_size = 64 * 1024
@@ -140,8 +34,12 @@ class Server:
         self.config.keep_alive_max_requests = 2**63
         self.app = ASGIWrapper(app)
         self.context = WorkerContext(None)
-        self.connections: set[Connection] = set()
+        self.at_once = at_once
+        self.connections: set[StockConnection] = set()
+        self._connection_class = connection_class()
         self.draining = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_until = -inf
         self._drain = trio.Event()
         self._finish = trio.Event()
         self._closed = trio.Event()
@@ -158,6 +56,8 @@ class Server:
                 await accepting.start(accept, listeners)
                 task_status.started()
                 await self._drain.wait()
+                if not issubclass(self._connection_class, Connection):
+                    await self.context.terminated.set()  # for Hypercorn's own idle timers
                 accepting.cancel_scope.cancel()
             for listener in listeners:
                 await listener.aclose()
@@ -180,13 +80,20 @@ class Server:
         """What is still asked must end now."""
         self._finish.set()
 
+    def common_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer carries (the date), as Hypercorn would make it, once a second."""
+        if (now := trio.current_time()) >= self._headers_until:
+            self._headers = self.config.response_headers("h11")
+            self._headers_until = now + 1.0
+        return self._headers
+
     async def _all_closed(self) -> None:
         while self.connections:
             self._closed = trio.Event()
             await self._closed.wait()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        connection = Connection(self, stream)
+        connection = self._connection_class(self, stream)
         self.connections.add(connection)
         try:
             await connection

@@ -190,6 +190,23 @@ async def test_a_draining_server_closes_its_connections(wire: Any, services: Any
     assert (status, headers["connection"]) == (200, "close")
 
 
+async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, services: Any) -> None:
+    def scope(host: str) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "method": "GET",
+            "path": "/health",
+            "raw_path": b"/health",
+            "query_string": b"",
+            "headers": [(b"host", host.encode())],
+        }
+
+    assert wire.guard.at_once(scope("127.0.0.1")) is not None
+    assert wire.guard.at_once(scope("evil.example")) is None
+    services.draining.set()
+    assert wire.guard.at_once(scope("127.0.0.1")) is None
+
+
 async def test_requests_in_flight_are_counted(wire: Any) -> None:
     await wire.ask("GET", "/health", LOCAL)
     await wire.ask("GET", "/health", {"Host": "evil.example"})

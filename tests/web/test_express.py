@@ -37,6 +37,17 @@ def api() -> Api:
     return api
 
 
+def scope(method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
 class Driver:
     """Speaks ASGI to `Express`; what goes on to the other app is told as status 0."""
 
@@ -53,11 +64,9 @@ class Driver:
         path: str,
         *pieces: bytes | None,
         headers: dict[str, str] | None = None,
-        state: dict[str, Any] | None = None,
     ) -> int | None:
         """The status, or None without an answer. A piece None: the client goes away."""
         left = list(pieces) or [b""]
-        wire = [(name.encode(), value.encode()) for name, value in (headers or JSON).items()]
 
         async def receive() -> Any:
             if not left:
@@ -69,17 +78,8 @@ class Driver:
         async def send(message: Any) -> None:
             self.sent.append(message)
 
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": wire,
-            "state": state or {},
-        }
         self.sent.clear()
-        await self.express(scope, receive, send)
+        await self.express(scope(method, path, headers or JSON), receive, send)
         return self.sent[0]["status"] if self.sent else None
 
 
@@ -145,24 +145,27 @@ async def test_a_body_that_nobody_wants_is_read(driver: Driver) -> None:
     assert await driver.ask("GET", "/things/first", b"[1]", None, headers=headers) is None
 
 
-class Cork:
-    """Stands in for a connection."""
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/wait", {}),
+        ("POST", "/things", {"prefer": "wait=1"}),
+        ("POST", "/things", {"content-length": "11"}),  # ASGI's way refuses it
+        ("POST", "/things", {"transfer-encoding": "chunked"}),
+    ],
+)
+def test_what_needs_more_than_a_body_is_not_for_at_once(
+    driver: Driver, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert driver.express.at_once(scope(method, path, headers)) is None
 
-    def __init__(self, sent: list[Any]) -> None:
-        self.sent = sent
-        self.said: list[tuple[str, int]] = []
 
-    def cork(self) -> None:
-        self.said.append(("cork", len(self.sent)))
-
-    async def uncork(self) -> None:
-        self.said.append(("uncork", len(self.sent)))
-
-
-async def test_head_and_body_leave_together(driver: Driver) -> None:
-    cork = Cork(driver.sent)
-    await driver.ask("GET", "/things/first", state={"connection": cork})
-    assert cork.said == [("cork", 0), ("uncork", 2)]
+async def test_at_once_answers_as_asgi_does(driver: Driver) -> None:
+    answer = driver.express.at_once(scope("POST", "/things", {**JSON, "content-length": "5"}))
+    assert answer is not None
+    done = await answer(b"[1,2]")
+    assert await driver.ask("POST", "/things", b"[1,2]", b"") == done.status == 200
+    assert driver.sent[1]["body"] == done.body == b"3"
 
 
 async def test_the_typed_answer_keeps_its_own_content_type(api: Api) -> None:

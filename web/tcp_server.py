@@ -1,0 +1,211 @@
+"""One TCP connection: Hypercorn's, with the defects cured that a server of our own must not have.
+
+What Hypercorn 0.18 does, and what is done here:
+- `send_all` is shielded without end, so a client that stops reading holds the shutdown up for ever;
+  here a piece has `SEND_S`, then the socket is closed.
+- After a response through Quart its idle timer is never armed again; here one scope lives as long
+  as the connection, and only its deadline moves.
+- Every piece that is sent, also an empty one, takes a lock, a cancel scope and a checkpoint; here
+  the socket is written to at once, and only what does not fit into it takes these.
+- `Upgrade: h2c` becomes HTTP/2 in clear text, past every limit of HTTP/1.1; here it is ignored.
+- Each request gets a task and a channel, also one that is answered at once: see `exchange.py`.
+
+Invariant: TLS and WebSocket go Hypercorn's way. Much of what is overridden here is not public, so
+another minor version than the tests have seen gets Hypercorn's own class: see `connection_class`.
+"""
+
+import os
+from importlib.metadata import version
+from math import inf
+from typing import Any, Protocol
+
+import h11
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+from web.exchange import AtOnce, Exchange, scope_of
+
+TESTED = "0.18."
+IDLE_S = 75.0
+"""How long a connection may stay open without a request, or take to send the head of one."""
+SEND_S = 30.0
+"""How long one piece of an answer may take to be read by the client."""
+LINGER_S = 1.0
+"""At shutdown: how long an open connection may still bring a request that was on its way."""
+
+log = structlog.get_logger()
+
+
+class Host(Protocol):
+    """What a connection knows of its server."""
+
+    app: ASGIWrapper
+    config: Config
+    context: WorkerContext
+    at_once: AtOnce | None
+    draining: bool
+
+    def common_headers(self) -> list[tuple[bytes, bytes]]: ...
+
+
+class _NoTimer:
+    """Stands in for Hypercorn's idle task; `Connection` has its own scope."""
+
+    async def restart(self, *_: Any) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class StockConnection(TCPServer):
+    """Hypercorn's own behaviour, for a version that nobody has tested `Connection` with."""
+
+    idle = False
+    """Unknown: its own timer, where it is armed, ends it when the server drains."""
+
+    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
+        # Hypercorn names the stream of TLS only; it takes either.
+        super().__init__(
+            host.app,
+            host.config,
+            host.context,
+            ConnectionState({}),
+            stream,  # type: ignore[arg-type]
+        )
+
+    def set_idle(self, idle: bool) -> None:
+        """It has no idle scope."""
+
+    def abort(self) -> None:
+        """Close the socket under whatever waits on it, shielded or not."""
+        getattr(self.stream, "transport_stream", self.stream).socket.close()
+
+
+class Connection(StockConnection):
+    """One TCP connection. `idle`: it has no request."""
+
+    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
+        super().__init__(host, stream)
+        self.idle_task = _NoTimer()  # type: ignore[assignment]
+        self.idle = True
+        self.host = host
+        self._is_plain = isinstance(stream, trio.SocketStream)
+        self._scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Hypercorn hands over bytes, the end, or a change between idle and busy."""
+        if isinstance(event, RawData):
+            if event.data:
+                await self.send(event.data)
+        elif isinstance(event, Updated):
+            self.set_idle(event.idle)
+        elif isinstance(event, Closed):
+            # Quart cancels the task that brings this: the end of the stream tells it that the
+            # client has gone. The socket must be closed all the same.
+            with trio.CancelScope(shield=True):
+                await super().protocol_send(event)
+
+    def set_idle(self, idle: bool) -> None:
+        """Arm or disarm the idle deadline."""
+        self.idle = idle
+        self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
+
+    def limit(self, seconds: float) -> None:
+        """Reading ends in so many seconds, unless somebody sets another limit."""
+        self._scope.deadline = trio.current_time() + seconds
+
+    async def send(self, data: bytes) -> None:
+        """Send, and close the connection of a client that does not read."""
+        if not self.send_lock.locked() and (data := self._send_at_once(data)) == b"":
+            return
+        async with self.send_lock:
+            # Shielded, since half an answer is worse than none; but not for ever.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
+                try:
+                    await self.stream.send_all(data)
+                except (
+                    trio.BrokenResourceError,
+                    trio.ClosedResourceError,
+                    trio.BusyResourceError,  # it is being closed at this moment
+                ):
+                    await self.protocol.handle(Closed())
+            if scope.cancelled_caught:
+                self.abort()
+                await self.protocol.handle(Closed())
+
+    def _send_at_once(self, data: bytes) -> bytes:
+        """What did not fit into the socket's buffer. A bad socket is `send_all`'s to find."""
+        if not self._is_plain:
+            return data
+        try:
+            return data[os.write(self.stream.socket.fileno(), data) :]
+        except OSError:
+            return data
+
+    async def _read_data(self) -> None:
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H11Protocol):
+            protocol._check_protocol = _stay_http1  # type: ignore[method-assign,assignment]
+            if self.host.at_once is not None:
+                self._exchange_at_once(protocol, self.host.at_once)
+        with self._scope:
+            await (self._read_plain() if self._is_plain else super()._read_data())
+        if self._scope.cancelled_caught:
+            if isinstance(protocol.stream, Exchange):  # type: ignore[union-attr]
+                await protocol.stream.too_slow()  # type: ignore[union-attr]
+            await self.protocol.handle(Closed())
+
+    async def _read_plain(self) -> None:
+        """Hypercorn's loop without a try that must fail first and a scope for each piece."""
+        socket = self.stream.socket
+        data = b"something"
+        while data:
+            try:
+                await trio.lowlevel.wait_readable(socket)
+                data = os.read(socket.fileno(), MAX_RECV)
+            except BlockingIOError:
+                continue
+            except (trio.ClosedResourceError, trio.BusyResourceError, OSError, ValueError):
+                break  # closed under us (ValueError: its descriptor is then -1)
+            await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
+
+    def _exchange_at_once(self, protocol: H11Protocol, at_once: AtOnce) -> None:
+        create_stream = protocol._create_stream
+
+        async def create(request: h11.Request) -> None:
+            if (answer := at_once(scope_of(request))) is None:
+                await create_stream(request)
+            else:
+                protocol.stream = Exchange(self, protocol, answer)  # type: ignore[assignment]
+
+        protocol._create_stream = create  # type: ignore[method-assign]
+
+
+async def _stay_http1(_: Any) -> None:
+    """In place of a switch to HTTP/2 in clear text: an Upgrade is ignored (RFC 9110, 7.8)."""
+
+
+def connection_class(installed: str | None = None) -> type[StockConnection]:
+    """What serves a connection under this version of Hypercorn; warns when it is Hypercorn's own.
+
+    Then a shutdown aborts, after `ABORT_AFTER_S`, what `Connection` would have closed in good
+    order: idle connections whose last answer went through Quart, and readers that stall.
+    """
+    installed = installed or version("hypercorn")
+    if installed.startswith(TESTED):
+        return Connection
+    log.warning(
+        "untested Hypercorn: its own connections are used",
+        installed=installed,
+        tested=f"{TESTED}x",
+        shutdown="idle and stalled connections are cut, up to 2 s after the last run has ended",
+        meanwhile="they stay open for as long as their clients want, and answers take longer",
+    )
+    return StockConnection
