@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -65,10 +65,22 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     refuse_newer(connection)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
+    _put_on_disk(connection)
     # The writer waits for nobody but a `headway backup`, which holds no lock for longer.
     connection.set_busy_timeout(10_000)
     migrate(connection)
     return connection
+
+
+def _put_on_disk(connection: apsw.Connection) -> None:
+    """Copy what an earlier life has left in the write-ahead log, so that all we show is durable.
+
+    A life that ended with a failed fsync leaves a commit which can be read and is on no disk, and
+    which no later fsync of the same file would bring there (Rebello et al., 2020).
+    """
+    # On a full disk it stays in the log until a later checkpoint; reads must go on meanwhile.
+    with suppress(apsw.FullError):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:

@@ -245,8 +245,9 @@ class Server:
         if scope.cancelled_caught:
             raise Breach(f"it has not ended:\n{self.said(life)[-3000:]}")
         if life.tracer is not None:
-            # What the server has started may live on, and strace with it: it lets go of them.
-            life.tracer.terminate()
+            # What the server has started may live on, and strace with it. Asked to end it waits for
+            # each of them to stop, and for a parent in vfork(2) without end; dead it lets go.
+            life.tracer.kill()
             life.tracer.wait()
         os.close(life.pidfd)
         executed = life.executed

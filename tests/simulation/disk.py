@@ -72,11 +72,24 @@ class Disk(apsw.VFS):
 
     def crash(self) -> None:
         """The process died: the page cache is as it was."""
-        self._next_life({path.name: path.read_bytes() for path in self._files()})
+        self._next_life({path.name: path.read_bytes() for path in self.files()})
+
+    def install(self, contents: dict[str, bytes]) -> None:
+        """Put files on it that have been there for long."""
+        for name, content in contents.items():
+            (self._place() / name).write_bytes(content)
+            self._images[name] = Image(bytearray(content))
+
+    def lose_unsynced(self, name: str) -> None:
+        """The file's sync failed: Linux then takes its pages for clean and never writes them.
+
+        See Rebello et al., "Can Applications Recover from fsync Failures?", 2020.
+        """
+        self._images[name].pending.clear()
 
     def power_loss(self) -> None:
         """The host died: of what was not synced, some is there, some is not, and some is torn."""
-        alive = {path.name for path in self._files()}
+        alive = {path.name for path in self.files()}
         for image in self._images.values():
             image.pending = [self._torn(c) for c in image.pending if self._rng.random() > LOST]
             image.sync()
@@ -97,7 +110,8 @@ class Disk(apsw.VFS):
     def _place(self) -> Path:
         return self._directory / f"life-{self.life}"
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """What lies on it now, without memory."""
         # The index of the log ("-shm") is memory: SQLite makes it anew after a crash.
         return [path for path in self._place().iterdir() if not path.name.endswith("-shm")]
 
