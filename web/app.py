@@ -17,6 +17,7 @@ from web.api import Answer, Api, Route
 from web.call import Call
 from web.errors import internal_problem, problem_of
 from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW, Express
+from web.page import mount_page
 from web.services import Services
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -58,6 +59,7 @@ def make_app(services: Services) -> "Guard":
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     mount(api, app)
+    mount_page(app)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
     return Guard(Express(api, app, max_body_bytes=max_body_bytes), services)

@@ -1,0 +1,66 @@
+// What several views show at once: the scheduler's status, the number of Jobs in each status, the
+// job types and how long they take. Read again at most once a second, when there were facts.
+import { get } from "./api.js";
+import { throttle } from "./dom.js";
+import { live } from "./live.js";
+
+const REFRESH_MS = 1_000;
+const TIMES_MS = 15_000;
+
+class Board extends EventTarget {
+  status = null;
+  counts = null;
+  types = new Map();
+  times = new Map(); // type → {p50, p95, p99} of its run time, in seconds
+  #refresh = throttle(() => this.read(), REFRESH_MS);
+  #readTimes = throttle(() => this.readTimes(), TIMES_MS);
+
+  /** Follow the facts. */
+  start() {
+    live.addEventListener("facts", () => {
+      this.#refresh();
+      this.#readTimes();
+    });
+    live.addEventListener("sync", () => {
+      this.read();
+      this.readTypes();
+      this.readTimes();
+    });
+  }
+
+  /** Read the status and the counts. */
+  async read() {
+    await this.#quietly(async () => {
+      const [status, page] = await Promise.all([get("/scheduler/status"), get("/jobs?limit=1")]);
+      this.status = status;
+      this.counts = page.counts;
+    });
+  }
+
+  /** Read what may be run. */
+  async readTypes() {
+    await this.#quietly(async () => {
+      const { job_types: types } = await get("/job-types");
+      this.types = new Map(types.map((type) => [type.name, type]));
+    });
+  }
+
+  /** Read how long each type takes. */
+  async readTimes() {
+    await this.#quietly(async () => {
+      const { types } = await get("/scheduler/metrics");
+      this.times = new Map(types.map((one) => [one.type, one.run_s]));
+    });
+  }
+
+  async #quietly(work) {
+    try {
+      await work();
+    } catch {
+      return; // the banner tells it, and `sync` comes when the server is back
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export const board = new Board();

@@ -1,0 +1,69 @@
+// Why a queued Job is not running, and when it probably will: the server's own reasons and estimate.
+import { get, jobPath } from "./api.js";
+import { h, throttle } from "./dom.js";
+import { live } from "./live.js";
+import { link } from "./route.js";
+import { has, t } from "./text.js";
+import { clock, countdown, moment } from "./time.js";
+
+const READ_MS = 1_500;
+const AGAIN_MS = 15_000;
+
+class ExplainBox extends HTMLElement {
+  jobId = "";
+  #life;
+
+  connectedCallback() {
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.setAttribute("aria-live", "polite");
+    const read = throttle(() => this.#read(), READ_MS);
+    live.addEventListener("facts", read, { signal });
+    live.addEventListener("sync", read, { signal });
+    const again = setInterval(read, AGAIN_MS);
+    signal.addEventListener("abort", () => clearInterval(again));
+    this.#read();
+  }
+
+  disconnectedCallback() {
+    this.#life.abort();
+  }
+
+  async #read() {
+    if (!this.isConnected || this.parentElement.hidden) return;
+    let told;
+    try {
+      told = await get(jobPath(this.jobId, "explain"), { signal: this.#life.signal });
+    } catch {
+      return; // the next fact asks again
+    }
+    if (told.status !== "QUEUED") return;
+    const key = JSON.stringify(told);
+    if (key === this.dataset.shown) return;
+    this.dataset.shown = key;
+    this.replaceChildren(
+      h("h2", {}, t("explain.title")),
+      h("ul", {}, told.waiting.map((reason) => h("li", {}, reasonOf(reason), reason.code === "scheduler_stopped" ? startLink() : null))),
+      h("p", {}, estimateOf(told.estimate)),
+    );
+  }
+}
+
+function reasonOf({ code, message, count, until }) {
+  const key = `waiting.${code}`;
+  return has(key) ? t(key, { n: count ?? 0, until: until ? moment(until) : "" }) : message;
+}
+
+function startLink() {
+  return [" ", h("a", { href: link("scheduler") }, t("explain.toScheduler"))];
+}
+
+function estimateOf(estimate) {
+  if (!estimate?.start_at) return t("explain.unknown");
+  const { start_at: at, earliest, latest } = estimate;
+  const days = Date.parse(latest ?? at) - Date.now() > 20 * 3600 * 1000;
+  const range = earliest && latest ? t("explain.between", { from: clock(earliest, { seconds: !days, date: days }), to: clock(latest, { seconds: !days, date: days }) }) : "";
+  return [t("explain.start", { in: countdown(at) }), range].filter(Boolean).join(" ");
+}
+
+customElements.define("explain-box", ExplainBox);

@@ -1,0 +1,203 @@
+// One Job: where it is in its life and why it waits, its progress, what it was asked, what it left, its log.
+import "./artifact-list.js";
+import "./explain-box.js";
+import "./log-view.js";
+import { get, jobPath, Problem } from "./api.js";
+import { copyButton } from "./copy.js";
+import { h, setAttribute, setText, throttle } from "./dom.js";
+import { ENDED, patchJob } from "./fact.js";
+import { icon } from "./icon.js";
+import { cancel, retry } from "./job-action.js";
+import { editJob } from "./job-edit.js";
+import { labelChips, paramsTable, retryChain, runFacts, timeline } from "./job-part.js";
+import { reasonText, statusBadge, titleOf } from "./job-row.js";
+import { live } from "./live.js";
+import { faultText } from "./notice.js";
+import { go, link, route } from "./route.js";
+import { progressOf } from "./running-bar.js";
+import { t } from "./text.js";
+import { secondsBetween, ticking } from "./time.js";
+
+const READ_MS = 400;
+
+class JobView extends HTMLElement {
+  #id = route().id;
+  #job = null;
+  #run = null;
+  #parts = {};
+  #shown = {}; // what each part was built from
+  #life;
+  #log = null;
+  #read = throttle(() => this.#load(), READ_MS);
+
+  connectedCallback() {
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    live.addEventListener("sync", () => this.#read(), { signal });
+    live.addEventListener("facts", ({ detail }) => this.#apply(detail), { signal });
+    const clock = setInterval(() => this.#tick(), 1000);
+    signal.addEventListener("abort", () => clearInterval(clock));
+    this.#load();
+  }
+
+  disconnectedCallback() {
+    this.#life.abort();
+  }
+
+  press(key) {
+    if (this.#job === null) return false;
+    if (key === "/" && this.#log) this.#log.focusSearch();
+    else if (key === "c") cancel([this.#job]);
+    else if (key === "r") this.#retry();
+    else if (key === "Escape") go(link("queue"));
+    else return false;
+    return true;
+  }
+
+  async #load() {
+    const { signal } = this.#life;
+    try {
+      const [job, { runs }] = await Promise.all([
+        get(jobPath(this.#id), { signal }),
+        get(jobPath(this.#id, "runs"), { signal }),
+      ]);
+      this.#job = job;
+      this.#run = runs[0] ?? null;
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) this.#showMissing(error);
+      return;
+    }
+    if (this.#parts.head === undefined) this.#build();
+    this.#show();
+  }
+
+  #apply(facts) {
+    if (this.#job === null) return;
+    for (const fact of facts) {
+      const isMine = fact.job_id === this.#id || (fact.run_id !== null && fact.run_id === this.#run?.run_id);
+      if (!isMine) continue;
+      this.#job = patchJob(this.#job, fact);
+      if (fact.kind !== "job.progress") this.#read();
+    }
+    this.#show();
+  }
+
+  #showMissing(error) {
+    this.replaceChildren(
+      h("div", { class: "empty" }, h("p", { class: "empty-title" }, t("job.missing")), h("p", { class: "dim" }, faultText(error)),
+        h("a", { class: "button", href: link("queue") }, t("nav.queue"))));
+  }
+
+  #build() {
+    const names = ["head", "progress", "explain", "timeline", "params", "run", "result", "artifacts", "log"];
+    for (const name of names) this.#parts[name] = h("section", { class: `job-${name}` });
+    const { head, progress, explain, log, artifacts, result, ...side } = this.#parts;
+    this.replaceChildren(
+      h("nav", { class: "crumb", "aria-label": t("job.crumb") }, h("a", { href: link("queue") }, t("nav.queue"))),
+      head, progress, explain,
+      h("div", { class: "job-columns" }, h("div", { class: "job-main" }, result, artifacts, log), h("div", { class: "job-side" }, Object.values(side))),
+    );
+    this.#parts.explain.replaceChildren(Object.assign(document.createElement("explain-box"), { jobId: this.#id }));
+    this.#parts.artifacts.replaceChildren(Object.assign(document.createElement("artifact-list"), { jobId: this.#id }));
+  }
+
+  #show() {
+    const [job, run] = [this.#job, this.#run];
+    document.title = `${titleOf(job)} · headway`;
+    this.#once("head", [job.status, job.name, job.labels, job.type, run?.error, job.reason], () => this.#head());
+    this.#once("timeline", [job, run?.finished_at], () => timeline(job));
+    this.#once("params", [job.params], () => paramsTable(job.params));
+    this.#once("run", [run], () => runFacts(run, job));
+    this.#once("result", [run?.result], () => resultPart(run));
+    this.#parts.explain.hidden = job.status !== "QUEUED";
+    this.#parts.artifacts.querySelector("artifact-list").show(run?.artifacts ?? []);
+    this.#parts.artifacts.hidden = (run?.artifacts ?? []).length === 0;
+    this.#showLog();
+    this.#showProgress();
+    if (job.retry_of) this.#showChain();
+  }
+
+  // A part is built again only when what it shows has changed: a reader may be selecting text in it.
+  #once(name, values, build) {
+    const key = JSON.stringify(values);
+    if (this.#shown[name] === key) return;
+    this.#shown[name] = key;
+    this.#parts[name].replaceChildren(...[build()].flat().filter(Boolean));
+    this.#parts[name].hidden = this.#parts[name].childElementCount === 0;
+  }
+
+  #head() {
+    const job = this.#job;
+    const why = this.#run?.error?.message ?? job.reason;
+    return [
+      h("div", { class: "job-title" }, statusBadge(job.status), h("h1", { dir: "auto" }, titleOf(job)), this.#actions()),
+      h("p", { class: "job-sub" }, h("span", {}, job.type), h("code", { class: "dim" }, job.job_id), copyButton(() => job.job_id, t("action.copyId")),
+        labelChips(job.labels)),
+      why ? h("p", { class: "job-why", "data-status": job.status }, errorText(this.#run?.error) ?? reasonText(why)) : null,
+    ];
+  }
+
+  #actions() {
+    const job = this.#job;
+    const button = (text, sign, work, kind = "button") => h("button", { class: kind, onclick: work }, icon(sign), t(text));
+    const hasEnded = ENDED.has(job.status);
+    return h("div", { class: "job-actions" },
+      job.status === "QUEUED" ? button("action.edit", "edit", () => editJob(this.#job, () => this.#read())) : null,
+      hasEnded ? button("action.retry", "retry", () => this.#retry()) : button("action.cancel", "stop", () => cancel([this.#job])));
+  }
+
+  async #retry() {
+    const [made] = await retry([this.#job]);
+    if (made) go(link("jobs", { id: made.job_id }));
+  }
+
+  async #showChain() {
+    if (this.#shown.chain) return;
+    this.#shown.chain = "read";
+    const chain = await retryChain(this.#job);
+    this.#parts.run.after(chain);
+  }
+
+  #showLog() {
+    if (this.#run === null || this.#log !== null) return;
+    this.#log = document.createElement("log-view").of(this.#id);
+    this.#parts.log.replaceChildren(this.#log);
+  }
+
+  #showProgress() {
+    const part = this.#parts.progress;
+    const job = this.#job;
+    part.hidden = job.status !== "RUNNING";
+    if (part.hidden) return;
+    if (part.firstChild === null) {
+      part.append(
+        h("div", { class: "strip" }, h("span", { class: "strip-message", dir: "auto" }), h("span", { class: "strip-time" }),
+          h("span", { class: "bar", role: "progressbar", "aria-label": t("running.progress"), "aria-valuemin": "0", "aria-valuemax": "100" },
+            h("span", { class: "bar-fill" }))));
+    }
+    const [message, time, bar] = part.firstChild.children;
+    const { share, leftS } = progressOf(job);
+    setText(message, job.progress?.message ?? t("queue.runs"));
+    const spent = ticking(secondsBetween(job.started_at));
+    setText(time, leftS === null ? spent : t("running.left", { spent, left: ticking(leftS) }));
+    bar.classList.toggle("unknown", share === null);
+    setAttribute(bar, "aria-valuenow", share === null ? null : Math.round(share * 100));
+    bar.firstChild.style.width = share === null ? "" : `${share * 100}%`;
+  }
+
+  #tick() {
+    if (this.#job !== null && this.#parts.head) this.#showProgress();
+  }
+}
+
+function resultPart(run) {
+  if (run === null || run.result === null) return null;
+  return [h("h2", {}, t("job.result")), h("pre", { class: "code-block", tabindex: "0", "aria-label": t("job.result") }, JSON.stringify(run.result, null, 2))];
+}
+
+function errorText(error) {
+  if (!error) return null;
+  return `${t(`error.${error.code}`)}: ${error.message}`;
+}
+
+customElements.define("job-view", JobView);

@@ -1,0 +1,104 @@
+// The queue: what runs, the filters, the table, and what can be done with the rows that are selected.
+import "./filter-bar.js";
+import "./job-table.js";
+import "./running-bar.js";
+import { h, setText } from "./dom.js";
+import { filterOfUrl } from "./filter-bar.js";
+import { icon } from "./icon.js";
+import { cancel, possible, reprioritise, retry } from "./job-action.js";
+import { JobList } from "./job-list.js";
+import { live } from "./live.js";
+import { faultText } from "./notice.js";
+import { go, link, route } from "./route.js";
+import { t } from "./text.js";
+
+class QueueView extends HTMLElement {
+  #filters = document.createElement("filter-bar");
+  #table = document.createElement("job-table");
+  #bulk = h("div", { class: "bulk", hidden: true });
+  #foot = h("div", { class: "table-foot", role: "status" });
+  #empty = h("div", { class: "empty", hidden: true });
+  #list = null;
+  #shown = "";
+  #life;
+
+  connectedCallback() {
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.replaceChildren(
+      h("h1", { class: "sr-only" }, t("nav.queue")),
+      document.createElement("running-bar"), this.#filters, this.#table, this.#empty, this.#foot, this.#bulk,
+    );
+    this.#table.addEventListener("open", ({ detail }) => go(link("jobs", { id: detail.jobId })), { signal });
+    this.#table.addEventListener("selection", () => this.#tellSelection(), { signal });
+    window.addEventListener("hashchange", () => this.#follow(), { signal });
+    live.addEventListener("facts", ({ detail }) => this.#list.apply(detail), { signal });
+    live.addEventListener("sync", () => this.#list.restart(), { signal });
+    this.#follow();
+  }
+
+  disconnectedCallback() {
+    this.#life.abort();
+  }
+
+  press(key, event) {
+    const job = this.#table.activeJob;
+    const chosen = this.#table.selected.size > 0 ? this.#table.selectedJobs() : [job].filter(Boolean);
+    if (key === "/") this.#filters.focusSearch();
+    else if (key === "c" && chosen.length > 0) cancel(chosen);
+    else if (key === "r" && chosen.length > 0) retry(chosen);
+    else return this.#table.press(key, event);
+    return true;
+  }
+
+  #follow() {
+    if (route().view !== "queue") return;
+    const filter = filterOfUrl();
+    if (this.#shown === JSON.stringify(filter)) return;
+    this.#shown = JSON.stringify(filter);
+    this.#list = new JobList(filter);
+    this.#list.addEventListener("change", () => this.#tellLength());
+    this.#table.list = this.#list;
+    this.#list.restart();
+  }
+
+  #tellLength() {
+    const { jobs, isComplete, error } = this.#list;
+    const text = isComplete ? t("queue.shown", { n: jobs.length }) : t("queue.loaded", { n: jobs.length });
+    setText(this.#foot, error ? faultText(error) : jobs.length > 0 ? text : "");
+    const isEmpty = jobs.length === 0 && isComplete && error === null;
+    if (isEmpty) this.#tellEmpty();
+    this.#empty.hidden = !isEmpty;
+    this.#table.hidden = isEmpty;
+  }
+
+  #tellEmpty() {
+    const isFiltered = [...route().query.keys()].some((name) => name !== "order");
+    this.#empty.replaceChildren(
+      h("p", { class: "empty-title" }, t(isFiltered ? "empty.filtered" : "empty.title")),
+      h("p", { class: "dim" }, t(isFiltered ? "empty.filteredHint" : "empty.hint")),
+      isFiltered
+        ? h("a", { class: "button", href: link("queue") }, t("empty.all"))
+        : h("a", { class: "button primary", href: link("new") }, icon("plus"), t("nav.new")),
+    );
+  }
+
+  #tellSelection() {
+    const n = this.#table.selected.size;
+    this.#bulk.hidden = n === 0;
+    if (n === 0) return;
+    const jobs = this.#table.selectedJobs();
+    const can = possible(jobs);
+    const button = (name, list, work) =>
+      h("button", { class: "button", disabled: list.length === 0, onclick: work }, t(name), h("span", { class: "count" }, String(list.length)));
+    this.#bulk.replaceChildren(
+      h("span", { role: "status" }, t("bulk.selected", { n })),
+      button("action.cancel", can.cancel, () => cancel(this.#table.selectedJobs())),
+      button("action.retry", can.retry, () => retry(this.#table.selectedJobs())),
+      button("action.priority", can.change, () => reprioritise(this.#table.selectedJobs())),
+      h("button", { class: "tool", onclick: () => this.#table.clearSelection() }, t("bulk.clear")),
+    );
+  }
+}
+
+customElements.define("queue-view", QueueView);

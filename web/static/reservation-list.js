@@ -1,0 +1,89 @@
+// Who holds the next slot, and a form to hold it: for maintenance, or for another program.
+import { get, send } from "./api.js";
+import { confirmed } from "./dialog.js";
+import { freshId, h, throttle } from "./dom.js";
+import { live } from "./live.js";
+import { sayFault } from "./notice.js";
+import { t } from "./text.js";
+import { ago, countdown } from "./time.js";
+
+const READ_MS = 400;
+
+class ReservationList extends HTMLElement {
+  #list = h("ul", { class: "reservations" });
+  #open = [];
+  #life;
+
+  connectedCallback() {
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.className = "panel";
+    this.replaceChildren(h("h2", {}, t("reservation.title")), h("p", { class: "dim" }, t("reservation.help")), this.#list, this.#form());
+    const read = throttle(() => this.#read(), READ_MS);
+    live.addEventListener("sync", read, { signal });
+    live.addEventListener("facts", ({ detail }) => detail.some((fact) => fact.kind.startsWith("reservation.")) && read(), { signal });
+    const clock = setInterval(() => this.#show(), 1000);
+    signal.addEventListener("abort", () => clearInterval(clock));
+    this.#read();
+  }
+
+  disconnectedCallback() {
+    this.#life.abort();
+  }
+
+  async #read() {
+    try {
+      this.#open = (await get("/scheduler/reservations")).reservations;
+    } catch {
+      return;
+    }
+    this.#list.replaceChildren();
+    this.#show();
+  }
+
+  #show() {
+    if (this.#list.childElementCount !== Math.max(1, this.#open.length)) {
+      this.#list.replaceChildren(...(this.#open.length > 0 ? this.#open.map((one) => this.#item(one)) : [h("li", { class: "dim" }, t("reservation.none"))]));
+    }
+    this.#open.forEach((one, index) => {
+      this.#list.children[index].querySelector(".when").textContent = whenOf(one);
+    });
+  }
+
+  #item(one) {
+    const release = h("button", { class: "tool", onclick: () => this.#release(one) }, t("reservation.release"));
+    return h("li", {}, h("span", {}, t(`reservation.${one.kind}`)), h("span", { class: "dim when" }), one.kind === "hold" ? release : null);
+  }
+
+  #form() {
+    const id = freshId("hold");
+    const minutes = h("input", { id, type: "number", min: "1", max: "1440", value: "10", required: true });
+    const form = h("form", { class: "limit" }, h("label", { for: id }, t("reservation.minutes")), minutes, h("button", { class: "tool" }, t("reservation.hold")));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      try {
+        await send("POST", "/scheduler/reservations", { ttl_s: Number(minutes.value) * 60 });
+      } catch (error) {
+        sayFault(error);
+      }
+    });
+    return form;
+  }
+
+  async #release(one) {
+    const lines = [t("reservation.releaseText")];
+    if (!(await confirmed({ title: t("reservation.releaseTitle"), lines, action: t("reservation.release") }))) return;
+    try {
+      await send("DELETE", `/scheduler/reservations/${encodeURIComponent(one.reservation_id)}`);
+    } catch (error) {
+      sayFault(error);
+    }
+  }
+}
+
+function whenOf(one) {
+  if (one.state === "WAITING") return t("reservation.waiting", { ago: ago(one.created_at) });
+  return one.expires_at ? t("reservation.heldUntil", { in: countdown(one.expires_at) }) : t("reservation.held");
+}
+
+customElements.define("reservation-list", ReservationList);
