@@ -20,25 +20,6 @@ from storage.job import Job, NewJob
 from web.services import Services
 from web.settings import ServerSettings, Settings
 
-VIRTUAL_DEADLINE_S = 1e7
-"""Four months, which pass in a moment where nobody has anything else to do."""
-
-
-def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:
-    async def bounded() -> Any:
-        with trio.fail_after(VIRTUAL_DEADLINE_S):
-            return await main()
-
-    clock = clock or MockClock(autojump_threshold=0)
-    return trio.run(bounded, clock=clock, instruments=instruments)
-
-
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """pytest-trio looks for a clock among a test's own arguments; here a fixture may want one."""
-    for item in items:
-        if "autojump_clock" in item.fixturenames:
-            item.add_marker(pytest.mark.trio(run=on_virtual_time), append=False)
-
 
 @pytest.fixture(scope="session")
 def silent_log() -> None:

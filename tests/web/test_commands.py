@@ -15,47 +15,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cyclopts import App
 
+from tests.web.sample import job, run
 from web.commands import register
 
-JOB = {
-    "job_id": "job-1",
-    "type": "story",
-    "status": "QUEUED",
-    "params": {"topic": "sea"},
-    "priority": 0,
-    "position": 7,
-    "name": "[red]night",
-    "labels": {"team": "x"},
-    "run_at": None,
-    "expires_at": None,
-    "timeout_s": None,
-    "retry_of": None,
-    "origin": "api",
-    "created_at": "2031-05-01T08:00:00Z",
-    "started_at": None,
-    "finished_at": None,
-    "progress": None,
-    "reason": None,
-    "version": 1,
-}
-RUN = {
-    "run_id": "run-1",
-    "job_id": "job-1",
-    "type": "story",
-    "status": "COMPLETED",
-    "params_snapshot": {},
-    "argv": ["story", "--", "sea"],
-    "pid": 7,
-    "started_at": "2031-05-01T08:00:00Z",
-    "finished_at": "2031-05-01T08:01:05Z",
-    "duration_s": 65.0,
-    "exit_code": 0,
-    "signal": None,
-    "error": None,
-    "result": {"written": 1},
-    "artifacts": [{"name": "a.md", "size_bytes": 2048, "sha256": "0" * 64}],
-    "log": {"bytes": 12, "truncated": False},
-}
+JOB = job(params={"topic": "sea"}, position=7, name="[red]night", labels={"team": "x"})
+RUN = run(
+    argv=["story", "--", "sea"],
+    finished_at="2031-05-01T08:01:05Z",
+    duration_s=65.0,
+    result={"written": 1},
+    artifacts=[{"name": "a.md", "size_bytes": 2048, "sha256": "0" * 64}],
+    log={"bytes": 12, "truncated": False},
+)
 FAILED_RUN = RUN | {
     "status": "FAILED",
     "exit_code": 3,

@@ -11,40 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.web.sample import job, run
 from web.demo import demo
 
-JOB: dict[str, Any] = {
-    "params": {},
-    "priority": 0,
-    "position": 1,
-    "name": None,
-    "labels": {},
-    "run_at": None,
-    "expires_at": None,
-    "timeout_s": None,
-    "retry_of": None,
-    "origin": "api",
-    "created_at": "2031-05-01T08:00:00Z",
-    "started_at": None,
-    "finished_at": None,
-    "progress": None,
-    "reason": None,
-    "version": 1,
-}
-RUN: dict[str, Any] = {
-    "params_snapshot": {},
-    "argv": [],
-    "pid": 7,
-    "started_at": "2031-05-01T08:00:00Z",
-    "finished_at": "2031-05-01T08:00:02Z",
-    "duration_s": 2.0,
-    "exit_code": 0,
-    "signal": None,
-    "error": None,
-    "result": None,
-    "artifacts": [],
-    "log": {"bytes": 0, "truncated": False},
-}
 CARD = {
     "topic": "lighthouse",
     "tags": ["keeper", "lamp"],
@@ -85,15 +54,23 @@ class Fake:
         return None
 
     def job(self, kind: str) -> dict[str, Any]:
-        ids = {"job_id": f"job-{kind}", "type": kind, "status": self.status[kind]}
-        return JOB | ids | {"reason": "it expired", "finished_at": "2031-05-01T08:00:02Z"}
+        return job(
+            self.status[kind],
+            job_id=f"job-{kind}",
+            type=kind,
+            reason="it expired",
+            finished_at="2031-05-01T08:00:02Z",
+        )
 
     def run(self, kind: str) -> dict[str, Any]:
-        ids = {"run_id": "run-1", "job_id": f"job-{kind}", "type": kind}
         error = {"code": "timeout", "message": "it took longer than 900 s"}
         failed = self.status[kind] == "FAILED"
-        status = {"status": self.status[kind], "error": error if failed else None}
-        return RUN | ids | status
+        return run(
+            job_id=f"job-{kind}",
+            type=kind,
+            status=self.status[kind],
+            error=error if failed else None,
+        )
 
 
 @pytest.fixture
