@@ -70,6 +70,8 @@ class Fake:
             type=kind,
             status=self.status[kind],
             error=error if failed else None,
+            duration_s=2.0,
+            result=None,
         )
 
 
