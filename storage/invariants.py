@@ -12,6 +12,7 @@ import apsw
 
 from storage.job import TERMINAL, JobStatus
 from storage.replay import NAMES, Breach, Replay
+from storage.rollup import recount
 from storage.scheduler import cumulative_stats, recounted_stats
 from storage.transaction import Fact
 
@@ -133,6 +134,12 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
         yield f"counted {row}, which is not kept"
 
 
+def history_recount(connection: apsw.Connection) -> Iterator[str]:
+    """The sums by the minute, which the charts show, equal a count of the facts."""
+    for minute, *sums in recount(connection):
+        yield f"the sums {sums} of minute {minute} stand on one side only"
+
+
 def told(connection: apsw.Connection) -> Iterator[Breach]:
     """What the facts say is what may happen (see `Replay`), and leads to what the tables say."""
     replay = Replay()
@@ -166,6 +173,7 @@ CHECKS: dict[str, Check] = {
     "TerminalFinal": times_in_order,
     "FactsAtomic": facts_kept,
     "StatsRecount": stats_recount,
+    "HistoryRecount": history_recount,
     "UnknownNotSuccess": unknown_not_success,
     "IdemReplay": idem_replay,
 }

@@ -12,6 +12,7 @@ import apsw
 from pydantic_core import to_json
 
 from storage.database import transaction
+from storage.rollup import add_up
 
 FactKind = Literal[
     "server.started",
@@ -101,11 +102,12 @@ class Transaction:
         self.facts.append(fact)
 
     def write_facts(self) -> None:
-        """Put what was gathered into the table."""
+        """Put what was gathered into the table, and add it to the minute's sums."""
         self.connection.executemany(
             "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
             self.facts,
         )
+        add_up(self.connection, self.now, self.facts)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

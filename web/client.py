@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 
 from storage.explanation import Explanation
+from storage.history import History
 from storage.job import (
     TERMINAL,
     Artifact,
@@ -290,6 +291,10 @@ class Client:
     def scheduler_status(self) -> SchedulerStatus:
         """The scheduler at this moment."""
         return self._ask(SchedulerStatus, "GET", "/scheduler/status")
+
+    def scheduler_history(self, span: str = "hour") -> History:
+        """Queue length, outcomes and times over the last `span`: hour, day or week."""
+        return self._ask(History, "GET", "/scheduler/history", query={"span": span})
 
     def scheduler_config(self, **changes: Any) -> SchedulerConfig:
         """The limits in force, after `changes` (`concurrency=2`, `types={"story": 1}`) if any."""

@@ -1,21 +1,25 @@
 """/scheduler: start, stop, status, limits, reservations, measured times."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+import apsw
 import trio
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors import messages as m
 from storage import reservations, scheduler
+from storage.database import snapshot
 from storage.errors import Fault, Refusal
+from storage.history import History
 from storage.job import (
     Reservation,
     SchedulerConfig,
     SchedulerStatus,
     Slots,
 )
+from storage.rollup import read_history
 from storage.runs import running_intents
-from web.api import Answer, Api, Body
+from web.api import Answer, Api, Body, Query
 from web.services import Services
 
 
@@ -64,8 +68,13 @@ class Metrics(BaseModel):
     types: list[TypeTimes]
 
 
+SPANS = {"hour": (60, 60), "day": (900, 96), "week": (3600, 168)}
+"""Seconds a step, and whole steps, of each chart."""
+
+
 def register(api: Api, services: Services) -> None:
     """Add the operations on the scheduler."""
+    register_history(api, services)
     register_control(api, services)
     register_config(api, services)
     register_reservations(api, services)
@@ -142,6 +151,32 @@ def register_control(api: Api, services: Services) -> None:
                 for entry in measured
             ]
         )
+
+
+def register_history(api: Api, services: Services) -> None:
+    """The charts' data."""
+
+    @api.route(
+        "GET",
+        "/scheduler/history",
+        tag="scheduler",
+        summary="Queue length, outcomes, wait and run times over the last hour, day or week",
+        refusals=("invalid",),
+    )
+    async def history(
+        span: Annotated[
+            Literal["hour", "day", "week"],
+            Query("How far back: in steps of a minute, a quarter of an hour, an hour."),
+        ] = "hour",
+    ) -> History:
+        step_s, steps = SPANS[span]
+        now = services.clock.now()
+
+        def read(connection: apsw.Connection) -> History:
+            with snapshot(connection):
+                return read_history(connection, now, step_s=step_s, steps=steps)
+
+        return await services.walk(read)
 
 
 def register_config(api: Api, services: Services) -> None:

@@ -26,6 +26,7 @@ CONTRACT = {
     "POST /scheduler/stop": {200, 422, 507},
     "GET /scheduler/status": {200},
     "GET /scheduler/config": {200},
+    "GET /scheduler/history": {200, 422},
     "PATCH /scheduler/config": {200, 422, 507},
     "POST /scheduler/reservations": {201, 422, 507},
     "DELETE /scheduler/reservations/{reservation_id}": {200, 404, 507},
