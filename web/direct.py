@@ -45,7 +45,9 @@ def register(api: Api, services: Services) -> None:
     )
     async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
         params = services.job_type(type).accept(body.params)
-        ticket = await services.ask(m.StartDirect(type=type, params=params))
+        # Who goes away before the claim is known by name could not give it back.
+        with trio.CancelScope(shield=True):
+            ticket = await services.ask(m.StartDirect(type=type, params=params))
         over = False
         try:
             with services.feed.subscribe(ticket.run_id) as news:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_preview_is_the_command_line_that_runs(server: Any) -> None:
     assert shown["argv"] == server.run_of(job["job_id"])["argv"]
     assert shown["params"] == job["params"] == {**params, "count": 1}
     assert shown["stdin"] is None
-    assert shown["argv"][0] == sys.executable
+    assert Path(shown["argv"][0]).samefile(sys.executable)
     assert shown["argv"][3:] == json.loads(server.output(job["job_id"]))
 
 
