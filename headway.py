@@ -157,6 +157,7 @@ class Headway:
                         server_environment=environ,
                         runs_dir=runs_dir,
                         runner=seams.files,
+                        clock=seams.clock,
                     ),
                 ),
                 Child(

@@ -16,8 +16,10 @@ import structlog
 import trio
 
 from actors.actor import Actor, Envelope, Mailbox
+from actors.clock import Clock
 from actors.inotify import Inotify
 from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
+from actors.log_times import LogTimes
 from actors.messages import (
     EnsureRun,
     RunExited,
@@ -58,6 +60,7 @@ class _Run:
     at_once: trio.Event = field(default_factory=trio.Event)
     killed: bool = False
     process: Process | None = None
+    times: LogTimes | None = None  # of a run that lasts
 
     def end(self) -> None:
         """It shall end, or shall not begin."""
@@ -78,6 +81,7 @@ class Executor(Actor):
         server_environment: Mapping[str, str],
         runs_dir: Path,
         runner: Runner,
+        clock: Clock,
     ) -> None:
         super().__init__(mailbox)
         self._scheduler = scheduler
@@ -86,6 +90,7 @@ class Executor(Actor):
         self._server_environment = server_environment
         self._runs_dir = runs_dir
         self._runner = runner
+        self._clock = clock
         self._runs: dict[str, _Run] = {}
         self._watched: dict[int, _Run] = {}
         self._inotify: Inotify
@@ -219,6 +224,7 @@ class Executor(Actor):
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
         with self._watching(run):
             # What was written before the directory was watched.
+            run.times = LogTimes(run.files.times)
             await self._look_at(run)
             await self._scheduler.tell(RunProcess(run_id=run.intent.run_id, pid=process.pid))
             await trio.sleep(FENCE_AFTER_S)
@@ -260,6 +266,8 @@ class Executor(Actor):
             return outcome
         if files.read_report(ended=True):
             await self._tell_progress(run)
+        if run.times is not None:
+            run.times.finish(files.log_bytes(), self._clock.now())
         artifacts: tuple[Artifact, ...] = ()
         if files.has_artifacts():
             artifacts = await self._runner.run(files.list_artifacts)
@@ -302,6 +310,8 @@ class Executor(Actor):
                 await trio.sleep(FILE_CHANGE_PAUSE_S)
 
     async def _look_at(self, run: _Run) -> None:
+        if run.times is not None:
+            run.times.note(run.files.log_bytes(), self._clock.now())
         if run.files.read_report():
             await self._tell_progress(run)
         if self._cap_log(run):

@@ -3,6 +3,7 @@
     runs/RUN_ID/work/       its working directory
                /artifacts/  what it leaves here becomes artifacts
                /log         its output, one plain file, byte for byte
+               /times       when the log was how long (`log_times.py`)
                /exit        what the shim says of start and end
                /report      JSON lines: progress and result; the program makes it
                /stdin       the params, for a type with `input = "json"`
@@ -71,6 +72,10 @@ class RunFiles:
     @property
     def log(self) -> Path:
         return self.root / "log"
+
+    @property
+    def times(self) -> Path:
+        return self.root / "times"
 
     @property
     def exit(self) -> Path:

@@ -45,6 +45,7 @@ class RunIntent:
 
 
 TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
+RESULT_IN_FACT_CHARACTERS_MAX = 4096
 NO_LOG = LogSummary(bytes=0, truncated=False)
 
 
@@ -182,10 +183,19 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
         lane=lane,
         status=outcome.status.value,
         error=outcome.error and outcome.error.code,
+        has_result=outcome.result is not None,
+        result=_small(outcome.result),
         waited_s=(started_at - eligible_at) / 1e6,
         duration_s=(finished_at - started_at) / 1e6,
     )
     return True
+
+
+def _small(result: str | None) -> Any:
+    """A result that is short enough for a fact; else None: it is read from the run."""
+    if result is None or len(result) > RESULT_IN_FACT_CHARACTERS_MAX:
+        return None
+    return json.loads(result)
 
 
 def find_run(connection: apsw.Connection, run_id: str) -> JobRun:

@@ -6,15 +6,17 @@ Following counts in the file itself, which only grows.
 import codecs
 import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 import trio
 
+from actors.log_times import Seen, read_times, time_of
 from actors.run_files import log_hole, open_regular
-from storage.job import TERMINAL
+from storage.job import TERMINAL, from_us
 from storage.jobs import find_job
 from storage.runs import run_of_job
-from web.log_view import CHUNK_BYTES
+from web.log_view import CHUNK_BYTES, line_start
 from web.services import Services
 from web.sse import HEARTBEAT_S, event
 
@@ -24,15 +26,21 @@ NOT_YET_S = 0.05
 class Follow:
     """A log as server-sent events, from `offset` in the file to the run's end.
 
+    With `tail`: from the first line of the last so many bytes that are there when it is first read.
+
     An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
     """
 
-    def __init__(self, services: Services, job_id: str, offset: int) -> None:
+    def __init__(
+        self, services: Services, job_id: str, offset: int, *, tail: int | None = None
+    ) -> None:
         self._services = services
         self._job_id = job_id
         self._offset = offset
+        self._tail = tail
         self._over = False
         self._seen = 0
+        self._times: list[Seen] = []
 
     def __aiter__(self) -> "Follow":
         return self
@@ -64,8 +72,11 @@ class Follow:
         path = self._log_path()
         if path is None or not path.is_file():
             return None
-        text = ""
-        if (hole := log_hole(path)) is not None and hole[0] <= self._offset < hole[1]:
+        text, hole = "", log_hole(path)
+        if self._tail is not None:
+            self._offset = tail_offset(path, hole, self._tail)
+            self._tail = None
+        if hole is not None and hole[0] <= self._offset < hole[1]:
             text = f"\n[headway: {hole[1] - self._offset} bytes dropped here]\n"
             self._offset = hole[1]
         until = CHUNK_BYTES
@@ -81,8 +92,20 @@ class Follow:
         at_end = to_the_end and self._offset + len(data) == self._seen
         more, length = whole_characters(data, final=at_hole or at_end)
         text += more
-        self._offset += length
-        return event("log", {"text": text}, self._offset) if text else None
+        begin, self._offset = self._offset, self._offset + length
+        if not text:
+            return None
+        piece = {"text": text, "offset": begin, "at": self._time_of(path, begin)}
+        return event("log", piece, self._offset)
+
+    def _time_of(self, path: Path, offset: int) -> datetime:
+        """When that byte was written; what nobody has sampled yet is being written."""
+        self._times += read_times(path.with_name("times"), after=len(self._times))
+        at = time_of(self._times, offset)
+        run = run_of_job(self._services.reader, self._job_id)
+        if at is None and run is not None and run.finished_at is not None:
+            return run.finished_at
+        return from_us(self._services.clock.now() if at is None else at)
 
     async def _wait(self) -> bool:
         """Until there may be more; False when only the time for a heartbeat has come."""
@@ -112,6 +135,15 @@ class Follow:
                 nursery.start_soon(heard)
                 await changed.wait()
                 nursery.cancel_scope.cancel()
+
+
+def tail_offset(path: Path, hole: tuple[int, int] | None, length: int) -> int:
+    """Where the first line of the last `length` bytes begins in the file, or a hole among them."""
+    with open_regular(path) as file:
+        descriptor = file.fileno()
+        size = os.fstat(descriptor).st_size
+        begin = line_start(lambda at, n: os.pread(descriptor, n, at), size, length)
+    return hole[0] if hole is not None and hole[0] <= begin < hole[1] else begin
 
 
 def whole_characters(data: bytes, *, final: bool) -> tuple[str, int]:

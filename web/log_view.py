@@ -6,7 +6,7 @@ and its end; `offset` and `Range` count in what is shown.
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from storage.database import Runner
 from storage.errors import Refusal
 
 CHUNK_BYTES = 64 * 1024
+_CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class LogView:
         """Bytes shown."""
         return self.head + len(self.marker) + self.tail
 
+    def line_start(self, length: int) -> int:
+        """The offset of the first line that lies within the last `length` bytes."""
+        return line_start(self.read, self.size, length)
+
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset` of what is shown."""
         out = b""
@@ -66,6 +71,22 @@ class LogView:
     def _pread(self, offset: int, length: int) -> bytes:
         with open_regular(self.path) as file:
             return os.pread(file.fileno(), length, offset)
+
+
+def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int:
+    """Where the first whole line of the last `length` of `size` bytes begins.
+
+    In a line that is longer it is the next character (UTF-8), so that nothing is torn.
+    """
+    begin = size - length
+    if begin <= 0:
+        return 0
+    data = read(begin - 1, min(length + 1, CHUNK_BYTES))
+    end = data.find(b"\n", 0, size - begin)  # the log's last byte begins no line
+    if end >= 0:
+        return begin + end
+    after = data[1:4]
+    return begin + len(after) - len(after.lstrip(_CONTINUATION))
 
 
 def ranged(

@@ -186,3 +186,59 @@ def test_an_output_at_the_limit_is_whole(server: Any) -> None:
     job_id = server.run("dropping", {"count": count})["job_id"]
     assert server.run_of(job_id)["log"] == {"bytes": 65_536, "truncated": False}
     assert len(server.output(job_id)) == 65_536
+
+
+def test_a_tail_begins_with_a_line_near_the_end(server: Any) -> None:
+    job_id = server.run("bytes", {"count": 300_000})["job_id"]
+    whole = server.output(job_id)
+    answer = server.client.get(f"/jobs/{job_id}/log", params={"tail": 40})
+    assert answer.content == whole[-32:]
+    assert answer.headers["log-offset"] == str(len(whole) - 32)
+    path = f"/jobs/{job_id}/log?tail=40"
+    with server.client.stream("GET", path, headers={"Accept": "text/event-stream"}) as stream:
+        (name, number, piece), *_ = server.read_events(stream.iter_lines())
+    assert (name, piece["text"].encode()) == ("log", whole[-32:])
+    assert (piece["offset"], number) == (len(whole) - 32, str(len(whole)))
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": str(len(whole) - 16)}
+    with server.client.stream("GET", path, headers=headers) as stream:
+        _, _, piece = next(server.read_events(stream.iter_lines()))
+    assert piece["text"].encode() == whole[-16:], "a resume goes on where it was"
+    both = server.client.get(f"/jobs/{job_id}/log", params={"tail": 40, "offset": 1})
+    assert (both.status_code, both.json()["code"]) == (422, "invalid")
+    all_of_it = server.client.get(f"/jobs/{job_id}/log", params={"tail": 2**63 - 1})
+    assert (all_of_it.content, all_of_it.headers["log-offset"]) == (whole, "0")
+
+
+def test_the_times_say_when_each_line_was_written(server: Any, gate: Any) -> None:
+    job_id = server.hold(gate)["job_id"]
+    path = f"/jobs/{job_id}/log/times"
+    first = server.eventually(lambda: server.get(path)["times"], "the run is watched")
+    assert first[0]["offset"] == 0
+    gate.write(b"a line\n")
+    server.until_printed(job_id, b"a line")
+    times = server.eventually(lambda: server.get(path)["times"][1:], "it is seen")
+    assert times[0]["offset"] == len(b"opened\n")
+    assert times[0]["at"] > first[0]["at"]
+    gate.open()
+    server.until(job_id)
+    ended = server.get(path)["times"]
+    assert ended[:2] == [*first, *times]
+    assert ended[-1]["offset"] <= len(server.output(job_id)) - len(b"closed\n")
+    events = follow(server, job_id)
+    assert events[0][2]["at"] == first[0]["at"]
+
+
+def test_the_times_of_a_short_run_are_its_end(server: Any) -> None:
+    job_id = server.run("raw")["job_id"]
+    times = server.get(f"/jobs/{job_id}/log/times")["times"]
+    assert [entry["offset"] for entry in times] == [0]
+    waiting = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    assert server.get(f"/jobs/{waiting}/log/times") == {"times": []}
+    assert server.client.get("/jobs/job-none/log/times").status_code == 404
+
+
+def test_colours_survive(server: Any) -> None:
+    script = "printf '\\033[31mred\\033[0m\\n'"
+    job_id = server.run("shell", {"script": script})["job_id"]
+    assert server.output(job_id) == b"\x1b[31mred\x1b[0m\n"
+    assert text_of(follow(server, job_id)) == "\x1b[31mred\x1b[0m\n"

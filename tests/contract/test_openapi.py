@@ -20,6 +20,7 @@ CONTRACT = {
     "GET /jobs/{job_id}/runs": {200, 404},
     "GET /jobs/{job_id}/explain": {200, 404},
     "GET /jobs/{job_id}/log": {200, 206, 404, 416, 422},
+    "GET /jobs/{job_id}/log/times": {200, 404},
     "GET /jobs/{job_id}/artifacts": {200, 404},
     "GET /jobs/{job_id}/artifacts/{name}": {200, 206, 404, 416},
     "POST /scheduler/start": {200, 507},

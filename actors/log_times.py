@@ -1,0 +1,108 @@
+"""When a log was written: its size at sampled moments, in a small file beside it.
+
+A record says that at a moment (µs) the log had grown to a size. So what lies between two sizes was
+written after the one moment and no later than the other: for as long as a server watches the run,
+they lie 0.1 s apart. The file is bounded: when it is full every second record goes, and from then
+on records lie a 2,000th of the run's length apart. What was written while no server was there
+carries the moment at which the next one saw it.
+"""
+
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from actors.run_files import open_regular
+
+RECORDS_MAX = 4096
+"""64 KiB."""
+
+_RECORD = struct.Struct("<QQ")
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+log = structlog.get_logger()
+
+
+class Seen(NamedTuple):
+    """At `at` (µs) the log held `size` bytes."""
+
+    size: int
+    at: int
+
+
+class LogTimes:
+    """Writes the records of one run; goes on where an earlier server stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._records = read_times(path)
+        with suppress(OSError):  # what a crash has torn must not shift what follows
+            os.truncate(path, len(self._records) * _RECORD.size)
+        self._failed = False
+
+    def note(self, size: int, at: int) -> None:
+        """Keep what was seen, if the log has grown and the last record is old enough.
+
+        A disk that is full costs times, not the run.
+        """
+        records = self._records
+        if size <= (records[-1].size if records else 0) or not self._is_due(at):
+            return
+        records.append(Seen(size, max(at, records[-1].at) if records else at))
+        try:
+            if len(records) > RECORDS_MAX:
+                records[:] = records[1::2]
+                self._write_anew()
+            else:
+                self._append(records[-1])
+        except OSError as error:
+            if not self._failed:
+                log.warning("log times not kept", run_id=self._path.parent.name, why=str(error))
+            self._failed = True
+
+    def finish(self, size: int, at: int) -> None:
+        """Keep the last size, however soon it comes after the one before."""
+        if self._records and size > self._records[-1].size:
+            self._records.append(Seen(size, max(at, self._records[-1].at)))
+            with suppress(OSError):
+                self._write_anew()
+
+    def _is_due(self, at: int) -> bool:
+        records = self._records
+        if len(records) < RECORDS_MAX // 2:
+            return True
+        return at - records[-1].at >= (records[-1].at - records[0].at) // len(records)
+
+    def _append(self, record: Seen) -> None:
+        # The program may have put something else in its place: a link, or a FIFO.
+        descriptor = os.open(self._path, _APPEND, 0o600)
+        try:
+            os.write(descriptor, _RECORD.pack(*record))
+        finally:
+            os.close(descriptor)
+
+    def _write_anew(self) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        fresh.write_bytes(b"".join(_RECORD.pack(*record) for record in self._records))
+        os.replace(fresh, self._path)
+
+
+def read_times(path: Path, after: int = 0) -> list[Seen]:
+    """What was kept, in order, `after` so many; a record that a crash has torn is passed over."""
+    with suppress(OSError), open_regular(path) as file:
+        file.seek(after * _RECORD.size)
+        data = file.read((RECORDS_MAX + 1) * _RECORD.size)
+        whole = len(data) // _RECORD.size * _RECORD.size
+        return [Seen(*record) for record in _RECORD.iter_unpack(data[:whole])]
+    return []
+
+
+def time_of(records: Sequence[Seen], offset: int) -> int | None:
+    """By when (µs) the byte at `offset` had been written; None: after the last record."""
+    index = bisect_right(records, offset, key=lambda record: record.size)
+    return records[index].at if index < len(records) else None
