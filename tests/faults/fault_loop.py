@@ -78,10 +78,6 @@ class Strike:
                 raise
 
 
-def well(_kind: str, _file: str) -> None:
-    """Nothing goes wrong."""
-
-
 def _error(disk: Disk, kind: str, name: str) -> None:
     if kind == "sync":
         disk.lose_unsynced(name)
@@ -175,7 +171,7 @@ class Play:
             if connection is not None:
                 with suppress(apsw.Error, Killed):
                     connection.close()
-        self.disk.fault = well
+        self.disk.fault = None
         if not killed:
             fault.then(self.disk)
         assert strike is not None

@@ -62,7 +62,7 @@ class Clients:
         kinds: dict[Callable[[Services], Awaitable[None]], int] = {
             self._submit: 40,
             self._again: 5,
-            self._batch: 4,
+            self._batch: 6,
             self._cancel: 12,
             self._patch: 10,
             self._delete: 4,

@@ -24,25 +24,38 @@ SECTOR_BYTES = 512
 LOST = 0.5
 """How likely it is that an unsynced write is not there after a power cut."""
 
+Change = tuple[int, bytes] | int
+"""A write at an offset, or a truncation to a length."""
+
 Fault = Callable[[str, str], None]
 """Called before each operation with its kind and the file's name; raises what shall go wrong."""
 
 
 @dataclass(slots=True)
 class Image:
-    """A file on the platter, and the writes and truncations that are still on their way."""
+    """A file on the platter, and the writes and truncations that are still on their way.
 
-    synced: bytearray = field(default_factory=bytearray)
-    pending: list[tuple[int, bytes] | int] = field(default_factory=list)
+    What was synced is only noted: the content is worked out when somebody looks at the platter.
+    """
+
+    content: bytearray = field(default_factory=bytearray)
+    synced: list[Change] = field(default_factory=list)
+    pending: list[Change] = field(default_factory=list)
 
     def sync(self) -> None:
         """All of it is on the platter now."""
-        for change in self.pending:
-            apply(self.synced, change)
+        self.synced += self.pending
         self.pending.clear()
 
+    def platter(self) -> bytes:
+        """What is there without power."""
+        for change in self.synced:
+            apply(self.content, change)
+        self.synced.clear()
+        return bytes(self.content)
 
-def apply(content: bytearray, change: tuple[int, bytes] | int) -> None:
+
+def apply(content: bytearray, change: Change) -> None:
     """Do one write, or one truncation to a length."""
     if isinstance(change, int):
         del content[change:]
@@ -59,7 +72,7 @@ class Disk(apsw.VFS):
         super().__init__(name, "unix")
         self.name = name
         self.operations = 0
-        self.fault: Fault = lambda _kind, _file: None
+        self.fault: Fault | None = None
         self._directory = directory
         self._rng = rng
         self.life = 0
@@ -93,15 +106,19 @@ class Disk(apsw.VFS):
         for image in self._images.values():
             image.pending = [self._torn(c) for c in image.pending if self._rng.random() > LOST]
             image.sync()
-        self._next_life({n: bytes(i.synced) for n, i in self._images.items() if n in alive})
+        self._next_life({n: i.platter() for n, i in self._images.items() if n in alive})
 
-    def operation(self, kind: str, name: str) -> Image:
-        """Count it, let it fail if it shall, and give the file's image."""
+    def operation(self, kind: str, name: str) -> None:
+        """Count it, and let it fail if it shall."""
         self.operations += 1
-        self.fault(kind, name)
+        if self.fault is not None:
+            self.fault(kind, name)
+
+    def image(self, name: str) -> Image:
+        """The file's."""
         return self._images.setdefault(name, Image())
 
-    def _torn(self, change: tuple[int, bytes] | int) -> tuple[int, bytes] | int:
+    def _torn(self, change: Change) -> Change:
         if isinstance(change, int) or self._rng.random() > 0.25:
             return change
         sectors = len(change[1]) // SECTOR_BYTES
@@ -148,21 +165,31 @@ class File(apsw.VFSFile):
         self._disk = disk
         self._name = path.name
         self._life = disk.life  # it has just been opened
+        self._image = disk.image(path.name)
         super().__init__("unix", str(path), flags)
 
     def _operation(self, kind: str) -> Image:
         if self._life != self._disk.life:
             return Image()
-        return self._disk.operation(kind, self._name)
+        self._disk.operation(kind, self._name)
+        return self._image
 
     def xRead(self, amount: int, offset: int) -> bytes:
-        self._operation("read")
+        disk = self._disk
+        if self._life == disk.life:  # `_operation` by hand: the call costs as much as the read
+            disk.operations += 1
+            if disk.fault is not None:
+                disk.fault("read", self._name)
         return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
-        image = self._operation("write")
+        disk = self._disk
+        if self._life == disk.life:
+            disk.operations += 1
+            if disk.fault is not None:
+                disk.fault("write", self._name)
+            self._image.pending.append((offset, bytes(data)))
         super().xWrite(data, offset)
-        image.pending.append((offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
         image = self._operation("truncate")

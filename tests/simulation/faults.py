@@ -140,7 +140,7 @@ class Faults:
         disk.fault = fault
         with trio.move_on_after(5):
             await struck.wait()
-        disk.fault = well
+        disk.fault = None
 
     async def _io_error(self) -> None:
         def fail() -> None:
@@ -155,8 +155,4 @@ class Faults:
 
         self._world.disk.fault = fault
         await trio.sleep(self._rng.uniform(0, 8))
-        self._world.disk.fault = well
-
-
-def well(_kind: str, _file: str) -> None:
-    """Nothing goes wrong."""
+        self._world.disk.fault = None

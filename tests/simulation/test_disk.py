@@ -68,7 +68,7 @@ def kill_at(disk: Disk, number: int, how: str) -> None:
 
 
 def stop_faults(disk: Disk) -> None:
-    disk.fault = lambda _kind, _file: None
+    disk.fault = None
 
 
 @pytest.mark.parametrize("how", ["crash", "power_loss"])
