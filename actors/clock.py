@@ -70,6 +70,10 @@ class SystemClock:
         spec = (ctypes.c_long * 4)(0, 0, seconds, us * 1000)
         flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
         if self._libc.timerfd_settime(self._descriptor, flags, spec, None) < 0:
+            if ctypes.get_errno() == errno.ECANCELED:
+                # The clock was set since the last wait: the kernel tells so here, not by a read.
+                await trio.lowlevel.checkpoint()
+                return
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")
         await trio.lowlevel.wait_readable(self._descriptor)
         try:

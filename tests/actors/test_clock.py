@@ -176,16 +176,33 @@ async def test_a_wait_that_was_given_up_does_not_ring_into_the_next(
         assert system_clock.now() >= moment
 
 
-async def test_setting_the_hosts_clock_ends_a_wait_early(system_clock: SystemClock) -> None:
+def set_the_hosts_clock() -> None:
     """To the time that it shows, so that nothing else on the host is disturbed."""
+    try:
+        time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns())
+    except PermissionError:
+        pytest.skip("this user may not set the clock")
+
+
+async def test_setting_the_hosts_clock_ends_a_wait_early(system_clock: SystemClock) -> None:
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(system_clock.wait_until, system_clock.now() + 1000 * S)
             await wait_all_tasks_blocked()
-            try:
-                time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns())
-            except PermissionError:
-                pytest.skip("this user may not set the clock")
+            set_the_hosts_clock()
+
+
+async def test_setting_the_hosts_clock_between_two_waits_is_no_error(
+    system_clock: SystemClock,
+) -> None:
+    with trio.fail_after(DEADLINE_S):
+        with trio.move_on_after(0):
+            await system_clock.wait_until(system_clock.now() + 1000 * S)
+        set_the_hosts_clock()
+        await system_clock.wait_until(system_clock.now() + 1000 * S)
+        moment = system_clock.now() + 5_000
+        while system_clock.now() < moment:
+            await system_clock.wait_until(moment)
 
 
 async def test_closing_it_twice_does_no_harm(system_clock: Any) -> None:

@@ -346,6 +346,22 @@ BUGS = (
         tests=("tests/contract/test_direct.py",),
     ),
     Bug(
+        name="claim-lost-before-it-is-named",
+        breaks="ReservationOrder: a client that goes away gives its claim back",
+        file="web/direct.py",
+        before="with trio.CancelScope(shield=True):\n            ticket",
+        after="with trio.CancelScope():\n            ticket",
+        tests=("tests/web/test_direct.py",),
+    ),
+    Bug(
+        name="clock-set-between-waits",
+        breaks="NoLostWakeup: a clock that is set crashes nothing",
+        file="actors/clock.py",
+        before="if ctypes.get_errno() == errno.ECANCELED:",
+        after="if ctypes.get_errno() == errno.EINTR:",
+        tests=("tests/actors/test_clock.py",),
+    ),
+    Bug(
         name="events-repeat",
         breaks="a resumed stream neither loses nor repeats",
         file="actors/feed.py",
