@@ -52,6 +52,8 @@ OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
 
 _POINTER_BYTES = 8  # each slot also costs a pointer, which the kernel counts
 _SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below both limits
+_SHORT, _SHORT_CHARS = (int, float, bool, type(None)), 30
+"""One value of these is one slot of at most 30 characters; more than 256 of them are counted."""
 _REDACTED = "***"
 _INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": "UTC"}
 _SCALARS = ("string", "integer", "number", "boolean", "object")
@@ -163,8 +165,13 @@ class JobType(BaseModel):
         """The accepted params as one JSON object; None where they are arguments."""
         return to_json(params).encode() if self.input == "json" else None
 
-    def redact(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The params for other eyes: in place of each secret value stands ***."""
+    def redact(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The params for other eyes: in place of each secret value stands ***.
+
+        The same object, if it holds no secret.
+        """
+        if self._secrets.isdisjoint(params):
+            return params
         return {name: _REDACTED if name in self._secrets else params[name] for name in params}
 
     def display_argv(self, params: Mapping[str, Any]) -> list[str]:
@@ -209,10 +216,18 @@ class JobType(BaseModel):
         return [(name, param.texts) for name, param in arguments if param.positional]
 
     @cached_property
+    def _is_terse(self) -> bool:
+        """Whether small values, one for each parameter, stay far below both limits."""
+        words = [*self.command, *(param.arg or "" for param in self.params.values())]
+        return len(words) < _SMALL_SLOTS and sum(map(len, words)) < _SMALL_CHARS // 2
+
+    @cached_property
     def _secrets(self) -> frozenset[str]:
         return frozenset(name for name, param in self.params.items() if param.secret)
 
     def _is_spawnable(self, given: dict[str, Any]) -> bool:
+        if self._is_terse and all(map(_is_small, given.values())):
+            return True
         if self.input == "arguments":
             slots = self.argv(given)
             if len(slots) < _SMALL_SLOTS and sum(map(len, slots)) < _SMALL_CHARS:
@@ -245,6 +260,11 @@ class JobType(BaseModel):
         slots = self.argv(given)
         if sum(map(_slot_bytes, slots)) + len(slots) * _POINTER_BYTES >= ARGV_BYTES_MAX:
             yield (), f"shorten them: a command line must stay below {ARGV_BYTES_MAX} bytes"
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind in _SHORT or (kind is str and len(value) <= _SHORT_CHARS)
 
 
 def _slot_bytes(slot: str) -> int:

@@ -37,7 +37,7 @@ def batch_body(job_ids: Sequence[str], first: int) -> bytes:
     )
 
 
-def _masked(type_name: str, params: dict[str, Any], types: JobTypes) -> dict[str, Any]:
+def _masked(type_name: str, params: dict[str, Any], types: JobTypes) -> Mapping[str, Any]:
     if job_type := types.get(type_name):
         return job_type.redact(params)
     # The type is no longer configured, so nobody knows which of its values were secret.

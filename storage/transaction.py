@@ -90,16 +90,11 @@ class Transaction:
         **data: Any,
     ) -> None:
         """Append a fact to the sequence."""
-        fact = Fact(
-            seq=self._next_seq,
-            at=self.now,
-            kind=kind,
-            job_id=job_id,
-            run_id=run_id,
-            data=to_json(data).decode(),
+        # By position: a batch appends 10,000 of them.
+        self.facts.append(
+            Fact(self._next_seq, self.now, kind, job_id, run_id, to_json(data).decode())
         )
         self._next_seq += 1
-        self.facts.append(fact)
 
     def write_facts(self) -> None:
         """Put what was gathered into the table, and add it to the minute's sums."""

@@ -93,7 +93,7 @@ def register(api: Api, services: Services) -> None:
         return Preview(
             argv=job_type.argv(shown),
             stdin=None if stdin is None else stdin.decode(),
-            params=shown,
+            params=dict(shown),
         )
 
 

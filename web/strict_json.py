@@ -20,7 +20,9 @@ def parse(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        if text.startswith("\ufeff"):
+            raise _malformed("it begins with a BOM")
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -77,3 +79,7 @@ def _depth(value: Any) -> int:
 
 def _malformed(why: str) -> Refusal:
     return Refusal("malformed_json", f"the body is not acceptable JSON: {why}")
+
+
+# `json.loads` with hooks would make one for each body.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
