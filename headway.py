@@ -225,21 +225,30 @@ async def shut_down(
     log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
     services.draining.set()
     server.drain()
-    if await tell_surely(services, m.Drain()) and not detach:
-        await end_runs(services, signals, grace_s)
+    if await tell_surely(services, m.Drain()):
+        await end_runs(services, signals, grace_s, detach=detach)
     server.finish()
 
 
-async def end_runs(services: Services, signals: AsyncIterator[int], grace_s: float) -> None:
-    """Wait for the programs, end those that take longer; leave them if the disk is full."""
-    hurried = await wait_for_runs(services, signals, grace_s)
-    stop = m.StopRuns(immediately=hurried)
-    if not running_intents(services.reader) or not await tell_surely(services, stop):
+async def end_runs(
+    services: Services, signals: AsyncIterator[int], grace_s: float, *, detach: bool
+) -> None:
+    """Wait for the programs, end those that take longer; leave them if the disk is full.
+
+    With `detach` that goes only for those that no later server could adopt.
+    """
+
+    def any_left() -> bool:
+        return any(not (detach and run.adopt) for run, _ in running_intents(services.reader))
+
+    hurried = await wait_while(any_left, services, signals, grace_s)
+    stop = m.StopRuns(immediately=hurried, adoptable=not detach)
+    if not any_left() or not await tell_surely(services, stop):
         return
     # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
-    if not hurried and await wait_for_runs(services, signals, inf):
-        await tell_surely(services, m.StopRuns(immediately=True))
-    await wait_for_runs(services, None, inf)
+    if not hurried and await wait_while(any_left, services, signals, inf):
+        await tell_surely(services, m.StopRuns(immediately=True, adoptable=not detach))
+    await wait_while(any_left, services, None, inf)
 
 
 async def tell_surely(services: Services, message: Ask[None]) -> bool:
@@ -260,10 +269,13 @@ async def tell_surely(services: Services, message: Ask[None]) -> bool:
         await trio.sleep(0.1)
 
 
-async def wait_for_runs(
-    services: Services, signals: AsyncIterator[int] | None, timeout_s: float
+async def wait_while(
+    any_left: Callable[[], bool],
+    services: Services,
+    signals: AsyncIterator[int] | None,
+    timeout_s: float,
 ) -> bool:
-    """Until no program runs, the time is over, or (True) another signal asks for haste."""
+    """Until no program is left, the time is over, or (True) another signal asks for haste."""
     hurried = False
     with trio.move_on_after(timeout_s):
         async with trio.open_nursery() as nursery:
@@ -277,7 +289,7 @@ async def wait_for_runs(
 
             nursery.start_soon(listen_for_haste)
             seq = services.feed.last_seq
-            while running_intents(services.reader):
+            while any_left():
                 await services.feed.beyond(seq)
                 seq = services.feed.last_seq
             nursery.cancel_scope.cancel()

@@ -171,8 +171,8 @@ class Core:
             case m.Drain():
                 self._dispatch.draining = True
                 return reservations.end_direct(tx, "the server is shutting down")
-            case m.StopRuns(immediately=immediately):
-                return self._stop_all(tx, immediately, effects)
+            case m.StopRuns():
+                return self._stop_all(tx, message, effects)
             case _:
                 raise AssertionError(f"the scheduler does not understand {message!r}")
 
@@ -344,11 +344,13 @@ class Core:
             + [f"types.{name}" for name in sorted(limits)],
         )
 
-    def _stop_all(self, tx: Transaction, immediately: bool, effects: list[Message]) -> None:
+    def _stop_all(self, tx: Transaction, message: m.StopRuns, effects: list[Message]) -> None:
         for intent, _ in runs.running_intents(tx.connection):
+            if intent.adopt and not message.adoptable:
+                continue
             runs.request_stop(tx, intent.run_id, "shutdown")
             effects.append(
-                m.StopRun(run_id=intent.run_id, reason="shutdown", immediately=immediately)
+                m.StopRun(run_id=intent.run_id, reason="shutdown", immediately=message.immediately)
             )
 
     def _stop_run(

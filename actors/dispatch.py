@@ -120,6 +120,7 @@ class Dispatch:
             params=claim.direct.params,
             timeout_s=job_type.timeout_s,
             boot_id=self._identity.boot_id,
+            adopt=job_type.adopt,
         )
         self._intend(tx, intent, claim.created_at, effects)
         return intent.type
@@ -127,14 +128,16 @@ class Dispatch:
     def claim(self, tx: Transaction, job: Job, lane: Lane, effects: list[Message]) -> str:
         """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
         jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
+        job_type = self._types[job.type]
         intent = RunIntent(
             run_id=self._new_id("run"),
             job_id=job.job_id,
             type=job.type,
             lane=lane,
             params=job.params,
-            timeout_s=job.timeout_s or self._types[job.type].timeout_s,
+            timeout_s=job.timeout_s or job_type.timeout_s,
             boot_id=self._identity.boot_id,
+            adopt=job_type.adopt,
         )
         self._intend(tx, intent, to_us(max(job.created_at, job.run_at or job.created_at)), effects)
         return job.type

@@ -28,8 +28,10 @@ from actors.messages import (
     RunProgressed,
     StopRun,
 )
-from actors.process import SHIM_NAME, ExitRecord, Host, Launch, Process, SpawnFailed
+from actors.process import Host, Launch, Process, SpawnFailed
 from actors.run_files import RunFiles
+from actors.shim import SHIM_NAME, ExitRecord
+from actors.spare import Spares
 from storage.database import Runner
 from storage.job import Artifact, ErrorCode, LogSummary, RunError, RunStatus
 from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
@@ -91,6 +93,7 @@ class Executor(Actor):
         self._runs_dir = runs_dir
         self._runner = runner
         self._clock = clock
+        self._spares = Spares(runs_dir / ".spare")
         self._runs: dict[str, _Run] = {}
         self._watched: dict[int, _Run] = {}
         self._inotify: Inotify
@@ -122,7 +125,8 @@ class Executor(Actor):
             if intent.stop_reason is not None:
                 known.end()
             return
-        run = _Run(intent=intent, files=RunFiles(self._runs_dir / intent.run_id))
+        files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares)
+        run = _Run(intent=intent, files=files)
         if intent.stop_reason is not None:
             run.end()
         self._runs[intent.run_id] = run
@@ -130,14 +134,20 @@ class Executor(Actor):
 
     async def _care(self, run: _Run) -> None:
         """The life of one run: begin or find, wait, clean up, collect, report."""
-        ids = {"run_id": run.intent.run_id, "job_id": run.intent.job_id}
         try:
             outcome = await self._collect(run, await self._live(run))
         finally:
             if run.process is not None:
                 run.process.close()
         # The status is the scheduler's to decide: it knows whether the run was cancelled.
-        log.info("run ended", **ids, exit_code=outcome.exit_code, signal=outcome.signal)
+        log.info(
+            "run ended",
+            run_id=run.intent.run_id,
+            job_id=run.intent.job_id,
+            pid=outcome.pid,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+        )
         await self._scheduler.tell(RunExited(run_id=run.intent.run_id, outcome=outcome))
         del self._runs[run.intent.run_id]
 
@@ -147,7 +157,6 @@ class Executor(Actor):
         except SpawnFailed as error:
             return failed("spawn", str(error))
         if run.process is not None:
-            log.info("run started", run_id=run.intent.run_id, pid=run.process.pid)
             await self._wait(run, run.process)
         return self._judge(run)
 
@@ -160,6 +169,10 @@ class Executor(Actor):
             return None
         if run.files.create():
             return None if run.stop.is_set() else self._launch(run)
+        if not run.intent.adopt:
+            # It may have begun, and how it ended is known to nobody: its parent has gone.
+            await self._host.sweep(frozenset({run.intent.run_id}))
+            return None
         record = run.files.exit_record()
         if not record.ended and (process := self._host.adopt(run.intent.run_id, record)):
             log.info("run adopted", run_id=run.intent.run_id, pid=process.pid)
@@ -199,6 +212,7 @@ class Executor(Actor):
                 log=files.log,
                 exit_file=files.exit,
                 stdin=None if stdin is None else files.stdin,
+                shim=intent.adopt,
             )
         )
 
@@ -222,6 +236,7 @@ class Executor(Actor):
 
     async def _show(self, run: _Run, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
+        log.info("run started", run_id=run.intent.run_id, pid=process.pid)
         with self._watching(run):
             # What was written before the directory was watched.
             run.times = LogTimes(run.files.times)
@@ -249,11 +264,14 @@ class Executor(Actor):
     # ---- collect -----------------------------------------------------------------------------
 
     def _judge(self, run: _Run) -> Outcome:
-        """What the exit file says, in the words of the contract."""
-        record = run.files.exit_record()
+        """What the exit file or the program's parent says, in the words of the contract."""
+        own = None if run.process is None else run.process.exit_record()
+        if own is None and not run.intent.adopt:
+            return failed("interrupted", "its server went down, and its type says adopt = false")
+        record = own or run.files.exit_record()
         job_type = self._types.get(run.intent.type)
         skip_codes = () if job_type is None else job_type.skip_exit_codes
-        if record.exit_code in (126, 127):
+        if own is None and record.exit_code in (126, 127):
             line = run.files.last_log_line()
             if line.startswith(f"{SHIM_NAME}: "):
                 return failed("spawn", f"cannot start the program: {line}")

@@ -69,7 +69,8 @@ class JobType(BaseModel):
 
     `env` is given as a list of names, passed through from the server's environment, or as a table
     of values in which `true` passes the name through; it is kept as the table. The word "{python}"
-    of `command` is headway's own interpreter. Times are in seconds, sizes in bytes.
+    of `command` is headway's own interpreter. With `adopt = false` its programs start without the
+    shim: sooner, but a server that crashes takes them along. Times are in seconds, sizes in bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -80,6 +81,7 @@ class JobType(BaseModel):
     timeout_s: Seconds = 3600.0
     kill_grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
+    adopt: bool = True
     input: Literal["arguments", "json"] = "arguments"
     env: dict[str, str | Literal[True]] = {}
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)

@@ -158,9 +158,13 @@ class Drain(Ask[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRuns(Ask[None]):
-    """End every running program (shutdown), and record it as interrupted."""
+    """End every running program (shutdown), and record it as interrupted.
+
+    Without `adoptable`: only those that no later server could go on waiting for.
+    """
 
     immediately: bool
+    adoptable: bool = True
 
 
 # ---- to the scheduler, from the executor and the alarm -----------------------------------------

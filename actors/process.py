@@ -1,8 +1,7 @@
 """Programs as processes: start one through the shim, find it again, wait for it, end its tree.
 
-The shim is a few lines of /bin/sh that lead each run in a session of its own. It says in the run's
-exit file that it has started (with its process id), runs the program, and says how that ended. So
-the file tells what happened while no server was there to see it.
+The shim (`shim.py`) leads a run in a session of its own. A type may do without it, by
+`adopt = false`: then the server is the program's parent, and alone learns how it ended.
 
 The server is a subreaper (prctl(2)): what a program leaves behind, also in a session of its own,
 becomes the server's child. So after a run one look at one's own children tells whether all of it is
@@ -16,12 +15,11 @@ decided in `executor.py`, how trees are read in `tree.py`.
 import ctypes
 import errno
 import os
-import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,24 +28,7 @@ import trio
 
 from actors import tree
 from actors.cgroup import CgroupRoot
-
-SHIM_NAME = "headway-shim"
-# $1 the exit file, $2 the working directory, then the argv.
-# Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
-# words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
-# Only of SIGINT and SIGPIPE no shell says a word: these two are told as exit status 130 and 141.
-# Where the disk is too full for the first line there is no run: it would be started again.
-SHIM = """\
-exec 2>>"$1"
-trap : TERM INT HUP QUIT USR1 USR2
-cd "$2" || exit 1
-unset PWD OLDPWD
-shift 2
-echo "started $$" >&2 || exit 1
-(exec "$@" 2>&1)
-echo "exit $?" >&2
-"""
-SHELL = "/bin/sh"
+from actors.shim import SHELL, ExitRecord, shim_argv
 
 KILL_WAIT_S = 5.0
 KILL_POLL_S = 0.005
@@ -63,7 +44,10 @@ class SpawnFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """All that a process needs. Paths are absolute; `stdin` None means empty."""
+    """All that a process needs. Paths are absolute; `stdin` None means empty.
+
+    Without `shim` the program itself is started, and nobody writes the exit file.
+    """
 
     run_id: str
     argv: list[str]
@@ -72,25 +56,7 @@ class Launch:
     log: Path
     exit_file: Path
     stdin: Path | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitRecord:
-    """What the exit file says. Only lines that end in a newline count."""
-
-    pid: int | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether the shim came so far as to say so."""
-        return self.pid is not None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the program's end is on record."""
-        return self.exit_code is not None or self.signal is not None
+    shim: bool = True
 
 
 class Process(Protocol):
@@ -105,6 +71,10 @@ class Process(Protocol):
 
     async def wait(self) -> None:
         """Return when its leader has ended."""
+        ...
+
+    def exit_record(self) -> ExitRecord | None:
+        """How a program without a shim ended. None: look into the exit file."""
         ...
 
     def fence(self) -> None:
@@ -146,26 +116,6 @@ class Host(Protocol):
         ...
 
 
-def parse_exit_file(text: str) -> ExitRecord:
-    """Read the shim's lines; what it did not finish writing did not happen."""
-    pid = None
-    spoke = False
-    for line in text.splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break
-        if match := re.fullmatch(r"started (\d+)\n", line):
-            pid = int(match[1])
-            spoke = False
-        elif (match := re.fullmatch(r"exit (\d+)\n", line)) and pid is not None:
-            code = int(match[1])
-            if code > 128 and spoke:
-                return ExitRecord(pid=pid, signal=code - 128)
-            return ExitRecord(pid=pid, exit_code=code)
-        else:
-            spoke = True
-    return ExitRecord(pid=pid)
-
-
 class LinuxHost:
     """Real processes. Needs pidfd_open(2), so Linux 5.3; uses cgroup v2 where it may write."""
 
@@ -175,6 +125,7 @@ class LinuxHost:
         self.leaders: dict[int, str] = {}
         # Held while a process is there that is not yet in `leaders`: another thread may look.
         self.lock = threading.Lock()
+        self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for descriptor in map(int, os.listdir("/proc/self/fd")):
             # What our own launcher left open is not for programs either.
             with suppress(OSError):
@@ -182,44 +133,58 @@ class LinuxHost:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def launch(self, launch: Launch) -> Process:
-        """Spawn the shim. Raises `SpawnFailed`."""
-        _check_executable(launch)
-        arguments = [
-            SHELL, "-c", SHIM, SHIM_NAME, str(launch.exit_file), str(launch.work_dir), *launch.argv,
-        ]  # fmt: skip
-        stdin = os.devnull if launch.stdin is None else str(launch.stdin)
+        """Spawn the shim, or the program. Raises `SpawnFailed`."""
+        program = _executable(launch)
         with self.lock:
-            pid = self._spawn(launch, arguments, stdin)
+            pid = self._spawn(launch, program)
             self.leaders[pid] = launch.run_id
         try:
-            return LinuxProcess(self, launch.run_id, pid, os.pidfd_open(pid), child=True)
+            pidfd = os.pidfd_open(pid)
         except OSError as error:
             # Out of descriptors: what cannot be watched must not run. Unreaped, its id is its own.
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             del self.leaders[pid]
             raise SpawnFailed(f"cannot watch {launch.argv[0]}: {error.strerror}") from error
+        return LinuxProcess(self, launch.run_id, pid, pidfd, child=True, shim=launch.shim)
 
-    def _spawn(self, launch: Launch, arguments: list[str], stdin: str) -> int:
+    def _spawn(self, launch: Launch, program: str) -> int:
+        stdin = os.devnull if launch.stdin is None else launch.stdin
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        path, arguments = program, launch.argv
+        if launch.shim:
+            path, arguments = SHELL, shim_argv(launch.exit_file, launch.work_dir, launch.argv)
         try:
-            return os.posix_spawn(
-                SHELL,
-                arguments,
-                dict(launch.environment),
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, str(launch.log), append, 0o600),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                ],
-                setsid=True,
-                setsigmask=[],
-                # Python ignores two, nohup a third, and an ignored signal would be inherited.
-                setsigdef=CATCHABLE,
-            )
+            with nullcontext() if launch.shim else self._in_directory(launch.work_dir):
+                return os.posix_spawn(
+                    path,
+                    arguments,
+                    launch.environment,
+                    file_actions=[
+                        (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
+                        (os.POSIX_SPAWN_OPEN, 1, launch.log, append, 0o600),
+                        (os.POSIX_SPAWN_DUP2, 1, 2),
+                    ],
+                    setsid=True,
+                    setsigmask=[],
+                    # Python ignores two, nohup a third, and an ignored signal would be inherited.
+                    setsigdef=CATCHABLE,
+                )
         except OSError as error:
             hint = ": its arguments are too long" if error.errno == errno.E2BIG else ""
             raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}{hint}") from error
+
+    @contextmanager
+    def _in_directory(self, directory: Path) -> Iterator[None]:
+        """posix_spawn(3) has no working directory in Python: ours is the program's for a moment.
+
+        Nobody sees it: there is no await inside, and all threads use absolute paths.
+        """
+        os.chdir(directory)
+        try:
+            yield
+        finally:
+            os.fchdir(self._home)
 
     def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
         """Open the pidfd first, then compare: so it cannot be another process by then."""
@@ -251,19 +216,25 @@ class LinuxHost:
         await _kill_all(find)
         for cgroup in cgroups:
             cgroup.remove()
+        for pid in [pid for pid, run_id in self.leaders.items() if run_id in run_ids]:
+            del self.leaders[pid]  # a child of ours is buried as a stray now
 
     async def reap(self) -> None:
-        """Bury what programs left behind and what has died since. Runs until cancelled."""
-        with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
-            async for _ in deaths:
+        """Bury what programs left behind and what has died since. Runs until cancelled.
+
+        Deaf in between: each signal wakes the loop, and short runs would bring thousands.
+        """
+        while True:
+            with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
                 self.strays()
-                await trio.sleep(REAP_PAUSE_S)
+                await anext(deaths)
+            await trio.sleep(REAP_PAUSE_S)
 
     def strays(self) -> list[int]:
         """Living children of ours that lead no run: orphans of a program. The dead are buried."""
         living = []
         with self.lock:
-            for pid in tree.children(os.getpid()):
+            for pid in tree.own_children():
                 if pid not in self.leaders:
                     with suppress(ChildProcessError):
                         if os.waitpid(pid, os.WNOHANG) == (0, 0):
@@ -272,24 +243,35 @@ class LinuxHost:
 
 
 class LinuxProcess:
-    """A run's shim and all that descends from it, or did."""
+    """A run's leader (its shim, or the program) and all that descends from it, or did."""
 
-    def __init__(self, host: LinuxHost, run_id: str, pid: int, pidfd: int, *, child: bool) -> None:
+    def __init__(
+        self,
+        host: LinuxHost,
+        run_id: str,
+        pid: int,
+        pidfd: int,
+        *,
+        child: bool,
+        shim: bool = True,
+    ) -> None:
         self._host = host
         self._run_id = run_id
         self._pid = pid
         self._pidfd = pidfd
         self._child = child
+        self._shim = shim
+        self._ended = False
         self._cgroup = host.cgroups.of_process(pid, run_id) if host.cgroups and not child else None
         host.leaders[pid] = run_id
 
     @property
     def pid(self) -> int:
-        """The shim's process id; also the id of its session and process group."""
+        """The leader's process id; also the id of its session and process group."""
         return self._pid
 
     def age_s(self) -> float:
-        """Seconds since the shim started."""
+        """Seconds since the leader started."""
         if (seen := tree.look(self._pid)) is None:
             return 0.0
         # The end of the tick in which it started: a time-out may come late by one, never early.
@@ -297,8 +279,20 @@ class LinuxProcess:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     async def wait(self) -> None:
-        """Return when the shim has ended. It is reaped later, so that its id stays taken."""
+        """Return when the leader has ended. It is reaped later, so that its id stays taken."""
         await trio.lowlevel.wait_readable(self._pidfd)
+        self._ended = True
+
+    def exit_record(self) -> ExitRecord | None:
+        """What waitid(2) says of a child without a shim, which it leaves unreaped."""
+        if self._shim or not self._child:
+            return None
+        seen = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if seen is None:
+            return ExitRecord(pid=self._pid)
+        if seen.si_code == os.CLD_EXITED:
+            return ExitRecord(pid=self._pid, exit_code=seen.si_status)
+        return ExitRecord(pid=self._pid, signal=seen.si_status)
 
     def fence(self) -> None:
         """Move the tree into a cgroup, until a look finds nobody outside. Takes milliseconds.
@@ -330,20 +324,22 @@ class LinuxProcess:
         await _kill_all(self._members)
 
     def close(self) -> None:
-        """Reap the shim if it is ours and has ended, close the pidfd, remove the cgroup."""
+        """Reap the leader if it is ours and has ended, close the pidfd, remove the cgroup."""
         if self._child:
             with suppress(ChildProcessError):
-                os.waitpid(self._pid, os.WNOHANG)
-        if (seen := tree.look(self._pid)) is None or not seen.lives:
-            # One that lives on (its executor crashed) is still a leader, and no stray.
+                self._ended = os.waitpid(self._pid, os.WNOHANG) != (0, 0)
+        # One that lives on (its executor crashed) is still a leader, and no stray.
+        if self._ended or (seen := tree.look(self._pid)) is None or not seen.lives:
             self._host.leaders.pop(self._pid, None)
         os.close(self._pidfd)
         if self._cgroup:
             self._cgroup.remove()
 
     def _members(self) -> list[tree.Seen]:
-        """The living processes of the run: the shim's descendants, its orphans, its cgroup's."""
-        found = {seen.pid: seen for seen in tree.with_descendants([self._pid, *self._orphans()])}
+        """The living processes of the run: the leader's descendants, its orphans, its cgroup's."""
+        # What descended from a leader that has ended is an orphan by now.
+        roots = self._orphans() if self._ended else [self._pid, *self._orphans()]
+        found = {seen.pid: seen for seen in tree.with_descendants(roots)}
         if self._cgroup:
             found |= {seen.pid: seen for seen in _alive(self._cgroup.members())}
         elif not self._child:
@@ -370,25 +366,28 @@ def _alive(pids: Iterable[int]) -> list[tree.Seen]:
 
 async def _kill_all(find: Callable[[], list[tree.Seen]]) -> None:
     """KILL what `find` finds, until it finds nothing; gives up on what the kernel cannot end."""
+    if not (found := find()):
+        return
     with trio.move_on_after(KILL_WAIT_S):
-        while found := find():
+        while found:
             for seen in found:
                 tree.send(seen, signal.SIGKILL)
             await trio.sleep(KILL_POLL_S)
+            found = find()
 
 
-def _check_executable(launch: Launch) -> None:
-    """Say before the spawn what the shell could only say in the log."""
+def _executable(launch: Launch) -> str:
+    """Where the program is; says before the spawn what the shell could only say in the log."""
     name = launch.argv[0]
     if "/" in name:
-        path = Path(launch.work_dir, name)
-        if not path.exists():
+        path = os.path.join(launch.work_dir, name)
+        if not os.path.exists(path):
             raise SpawnFailed(f"cannot start {name}: there is no such file")
-        if path.is_dir() or not os.access(path, os.X_OK):
+        if os.path.isdir(path) or not os.access(path, os.X_OK):
             raise SpawnFailed(f"cannot start {name}: it is not executable")
-        return
+        return name
     for directory in launch.environment.get("PATH", "").split(os.pathsep):
-        path = Path(directory or ".", name)
-        if path.is_file() and os.access(path, os.X_OK):
-            return
+        path = os.path.join(directory or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
     raise SpawnFailed(f"cannot start {name}: it is not on the PATH of the type")

@@ -21,6 +21,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from typing import Any
 import structlog
 from pydantic_core import from_json, to_json
 
-from actors.process import ExitRecord, parse_exit_file
+from actors.shim import ExitRecord, parse_exit_file
+from actors.spare import PRIVATE, Spares
 from storage.job import Artifact, Progress
 
 REPORT_LINE_BYTES_MAX = 1024 * 1024
@@ -54,55 +56,60 @@ class Report:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunFiles:
-    """The files of one run."""
+    """The files of one run. `spares` gives directories to begin with, and takes them back."""
 
     root: Path
     report_state: Report = field(default_factory=Report)
+    spares: Spares | None = None
 
-    @property
+    @cached_property
     def work(self) -> Path:
         return self.root / "work"
 
-    @property
+    @cached_property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 
-    @property
+    @cached_property
     def log(self) -> Path:
         return self.root / "log"
 
-    @property
+    @cached_property
     def times(self) -> Path:
         return self.root / "times"
 
-    @property
+    @cached_property
     def exit(self) -> Path:
         return self.root / "exit"
 
-    @property
+    @cached_property
     def report(self) -> Path:
         return self.root / "report"
 
-    @property
+    @cached_property
     def stdin(self) -> Path:
         return self.root / "stdin"
 
     def create(self) -> bool:
         """Make the directory. False if it is there: the run may have been started before."""
         try:
-            os.mkdir(self.root, 0o700)
+            os.mkdir(self.root, PRIVATE)
         except FileExistsError:
             return False
-        self.fill()
+        for directory in (self.work, self.artifacts):
+            if self.spares is None:
+                os.mkdir(directory, PRIVATE)
+            else:
+                self.spares.make(directory)
         return True
 
     def fill(self) -> None:
         """Make what is in it; also where a crash came between the two."""
         for directory in (self.work, self.artifacts):
             with suppress(FileExistsError):
-                os.mkdir(directory, 0o700)
+                os.mkdir(directory, PRIVATE)
 
     def begin_anew(self) -> None:
         """Ready for a first start that an earlier server only intended."""
@@ -111,9 +118,15 @@ class RunFiles:
 
     def exit_record(self) -> ExitRecord:
         """What the shim has said."""
-        with suppress(OSError), open_regular(self.exit) as file:
-            return parse_exit_file(file.read(EXIT_BYTES_MAX).decode(errors="replace"))
-        return ExitRecord()
+        try:
+            descriptor = open_descriptor(self.exit)
+        except OSError:
+            return ExitRecord()
+        try:
+            # One read(2): a file object costs six system calls, and each run ends here.
+            return parse_exit_file(os.read(descriptor, EXIT_BYTES_MAX).decode(errors="replace"))
+        finally:
+            os.close(descriptor)
 
     def last_log_line(self) -> str:
         """The end of the output, where the shim's shell says why it could not start a program."""
@@ -230,7 +243,11 @@ class RunFiles:
                 raise OSError(number, os.strerror(number), str(self.log))
 
     def remove_work(self) -> None:
-        """The working directory ends with its run; log and artifacts stay."""
+        """The working directory ends with its run; the log stays, and artifacts if there are."""
+        if self.spares is not None:
+            self.spares.take_back(self.artifacts)
+            if self.spares.take_back(self.work):
+                return
         try:
             os.rmdir(self.work)
         except OSError:
@@ -243,11 +260,16 @@ def open_regular(path: Path, access: int = os.O_RDONLY) -> BufferedReader:
     Raises:
         OSError: it is not there, or a link, or no regular file (a FIFO would block us).
     """
+    return open(open_descriptor(path, access), "rb")
+
+
+def open_descriptor(path: Path, access: int = os.O_RDONLY) -> int:
+    """The same as a plain descriptor, for the caller to close."""
     descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return open(descriptor, "rb")
+    return descriptor
 
 
 def log_hole(path: Path) -> tuple[int, int] | None:

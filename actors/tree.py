@@ -32,8 +32,8 @@ class Seen:
 def look(pid: int) -> Seen | None:
     """The process with this id now, or None."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b") ")[2].split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b") ")[2].split()
     except OSError:
         return None
     return Seen(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
@@ -49,6 +49,26 @@ def children(pid: int) -> list[int]:
     except OSError:
         pass
     return found
+
+
+def own_children() -> list[int]:
+    """Our direct children, where only the main thread spawns.
+
+    Orphans come to the first thread of their subreaper, and the others need not be asked: with
+    five threads this is a tenth of the cost, and it is paid at the end of each run.
+    """
+    pid = os.getpid()
+    try:
+        descriptor = os.open(f"/proc/self/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    found = b""
+    try:
+        while piece := os.read(descriptor, 65_536):
+            found += piece
+    finally:
+        os.close(descriptor)
+    return [int(word) for word in found.split()]
 
 
 def with_descendants(roots: Iterable[int]) -> list[Seen]:

@@ -32,7 +32,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIntent:
-    """A run that shall be: all that the executor needs to start it, or to find it again."""
+    """A run that shall be: all that the executor needs to start it, or to find it again.
+
+    `adopt` is kept, not read from the configuration again: it says what a crash left behind.
+    """
 
     run_id: str
     job_id: str | None
@@ -41,6 +44,7 @@ class RunIntent:
     params: dict[str, Any]
     timeout_s: float
     boot_id: str
+    adopt: bool = True
     stop_reason: StopReason | None = None
 
 
@@ -97,8 +101,8 @@ def insert_run(
     """Commit the intent. `argv` is for people, with secret values masked."""
     tx.execute(
         "INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,"
-        " timeout_s, boot_id, server_id, eligible_at, started_at)"
-        " VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?)",
+        " timeout_s, boot_id, server_id, eligible_at, started_at, adopt)"
+        " VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             intent.run_id,
             intent.job_id,
@@ -111,6 +115,7 @@ def insert_run(
             server_id,
             eligible_at,
             tx.now,
+            intent.adopt,
         ),
     )
     tx.fact(
@@ -223,26 +228,26 @@ def run_of_job(connection: apsw.Connection, job_id: str) -> JobRun | None:
 def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(
-        "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, stop_reason,"
-        " server_id FROM job_runs INDEXED BY job_runs_running"
+        "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, adopt,"
+        " stop_reason, server_id FROM job_runs INDEXED BY job_runs_running"
         " WHERE status = 'RUNNING' ORDER BY started_at, run_id"
     )
-    return [
-        (
-            RunIntent(
-                run_id=run_id,
-                job_id=job_id,
-                type=type_,
-                lane=lane,
-                params=json.loads(params),
-                timeout_s=timeout_s,
-                boot_id=boot_id,
-                stop_reason=stop_reason,
-            ),
-            server_id,
-        )
-        for run_id, job_id, type_, lane, params, timeout_s, boot_id, stop_reason, server_id in rows
-    ]
+    return [(_intent_from_row(row), server_id) for *row, server_id in rows]
+
+
+def _intent_from_row(row: list[Any]) -> RunIntent:
+    run_id, job_id, type_, lane, params, timeout_s, boot_id, adopt, stop_reason = row
+    return RunIntent(
+        run_id=run_id,
+        job_id=job_id,
+        type=type_,
+        lane=lane,
+        params=json.loads(params),
+        timeout_s=timeout_s,
+        boot_id=boot_id,
+        adopt=bool(adopt),
+        stop_reason=stop_reason,
+    )
 
 
 def busy_by_type(connection: apsw.Connection) -> dict[str, int]:

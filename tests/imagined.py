@@ -8,7 +8,8 @@ from pathlib import Path
 import trio
 
 from actors.clock import VirtualClock
-from actors.process import ExitRecord, Launch, SpawnFailed
+from actors.process import Launch, SpawnFailed
+from actors.shim import ExitRecord
 
 US = 1_000_000
 
@@ -59,6 +60,7 @@ class ImaginedProcess:
         self.left_behind = False
         self.ended = trio.Event()
         self.code: int | None = None  # what it ended with, if the shim lived to see it
+        self.by_signal = False
         self._host = host
 
     @property
@@ -71,6 +73,15 @@ class ImaginedProcess:
     async def wait(self) -> None:
         await self.ended.wait()
 
+    def exit_record(self) -> ExitRecord | None:
+        if self.launch.shim:
+            return None
+        if self.code is None:
+            return ExitRecord(pid=self.pid, signal=9)
+        if self.by_signal:
+            return ExitRecord(pid=self.pid, signal=self.code - 128)
+        return ExitRecord(pid=self.pid, exit_code=self.code)
+
     def fence(self) -> None:
         self.fenced = True
 
@@ -81,15 +92,17 @@ class ImaginedProcess:
 
     async def kill(self) -> None:
         await trio.lowlevel.checkpoint()
-        self.left_behind = False
         if self.lives:
             self.signals.append(("KILL", trio.current_time() - self._host.born))
             self.end(None)
+        self.left_behind = False
 
     def close(self) -> None:
         self.closed += 1
 
     def say(self, words: str) -> None:
+        if not self.launch.shim:
+            return
         with self.launch.exit_file.open("a") as file:
             file.write(words)
 
@@ -97,8 +110,10 @@ class ImaginedProcess:
         """The program ends; with the shim's word about it, unless KILL took the shim too."""
         if not self.lives:
             return
-        self.code = code if self.program.shim_speaks else None
-        if code is not None and self.program.shim_speaks:
+        speaks = self.program.shim_speaks or not self.launch.shim
+        self.code = code if speaks else None
+        self.by_signal = by_signal
+        if code is not None and speaks:
             self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
         self.left_behind = self.program.leaves_behind
         self.ended.set()

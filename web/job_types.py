@@ -22,7 +22,8 @@ class Argument(BaseModel):
 class JobTypeView(BaseModel):
     """What may be run, and the JSON Schema of its params as the operator wrote it.
 
-    `arguments` has the order of the command line. A secret parameter is `writeOnly`.
+    `arguments` has the order of the command line. A secret parameter is `writeOnly`. Where `adopt`
+    is false a run does not outlive a crash of the server: it fails as `interrupted`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class JobTypeView(BaseModel):
     timeout_s: float
     kill_grace_s: float
     concurrency: int | None
+    adopt: bool
     skip_exit_codes: list[int]
 
 
@@ -116,5 +118,6 @@ def type_view(job_type: JobType) -> JobTypeView:
         timeout_s=job_type.timeout_s,
         kill_grace_s=job_type.kill_grace_s,
         concurrency=job_type.concurrency,
+        adopt=job_type.adopt,
         skip_exit_codes=list(job_type.skip_exit_codes),
     )

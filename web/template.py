@@ -38,6 +38,9 @@ timeout_s = 900                                   # then TERM, and KILL after ki
 kill_grace_s = 10
 skip_exit_codes = [77]                            # "nothing to do": the run is SKIPPED
 # concurrency = 1                                 # at most so many of this type at once
+# adopt = true                                    # false: start programs without the shim, which
+#                                                 # costs less; but a server that crashes cannot go
+#                                                 # on waiting for them: they are ended, interrupted
 # output_limit_bytes = 67_108_864
 # on_output_limit = "drop"                        # drop the middle of the output, or "fail" the run
 env.OPENAI_BASE_URL = true

@@ -353,6 +353,14 @@ def test_shutdown_stops_every_run(make_desk: Any) -> None:
     assert desk.job(other).status is JobStatus.CANCELLED  # the first reason stands
 
 
+def test_a_shutdown_that_detaches_stops_what_nobody_could_adopt(make_desk: Any) -> None:
+    desk = make_desk(concurrency=2, b={"adopt": False})
+    (_, other) = desk.submit("a", "b")
+    decision = desk.decide(m.StopRuns(immediately=False, adoptable=False))
+    (stop,) = decision.effects
+    assert stop.run_id == next(r.run_id for r in desk.running() if r.job_id == other.job_id)
+
+
 def test_a_new_life_settles_every_run(make_desk: Any) -> None:
     desk = make_desk(concurrency=2)
     desk.submit("a", "b", "b")

@@ -12,7 +12,7 @@ import trio
 
 from actors import messages as m
 from actors.executor import FENCE_AFTER_S, IMMEDIATE_GRACE_S, outcome_of
-from actors.process import ExitRecord
+from actors.shim import ExitRecord
 from storage.job import JobStatus, Progress, RunStatus
 
 S = 1_000_000
@@ -383,6 +383,33 @@ async def test_a_shim_that_was_lost_meanwhile_is_interrupted(house: Any, program
         job = await house.ended(job)
         assert code_of(house.run(job)) == "interrupted"
     assert house.host.swept == [frozenset({house.run(job).run_id})]
+    assert len(house.host.launches) == 1
+
+
+async def test_without_a_shim_the_parent_says_how_it_ended(house: Any, program: Any) -> None:
+    house.types["a"] = house.types["a"].model_copy(update={"adopt": False})
+    house.host.programs["a"] = program(lasts_s=10, exit_code=77)
+    async with house.running():
+        (job,) = await house.submit("a")
+        assert (await house.ended(job)).status is JobStatus.SKIPPED
+    (launch,) = house.host.launches
+    assert not launch.shim
+    assert not launch.exit_file.exists()
+    assert house.host.swept == []
+
+
+@pytest.mark.parametrize("lasts_s", [8.0, 1e6])
+async def test_without_a_shim_a_crash_interrupts(house: Any, program: Any, lasts_s: float) -> None:
+    house.types["a"] = house.types["a"].model_copy(update={"adopt": False})
+    house.host.programs["a"] = program(lasts_s=lasts_s)
+    job = await crash_with_a_run(house)
+    house.types["a"] = house.types["a"].model_copy(update={"adopt": True})  # it had no shim
+    await trio.sleep(10)
+    async with house.running():
+        job = await house.ended(job)
+        assert code_of(house.run(job)) == "interrupted"
+    assert house.host.swept == [frozenset({house.run(job).run_id})]
+    assert house.host.living == []
     assert len(house.host.launches) == 1
 
 

@@ -15,15 +15,9 @@ import trio
 from actors import process as process_module
 from actors import tree
 from actors.cgroup import find_cgroup_root
-from actors.process import (
-    PR_SET_CHILD_SUBREAPER,
-    ExitRecord,
-    Launch,
-    LinuxHost,
-    SpawnFailed,
-    parse_exit_file,
-)
+from actors.process import PR_SET_CHILD_SUBREAPER, Launch, LinuxHost, SpawnFailed
 from actors.run_files import RunFiles
+from actors.shim import ExitRecord, parse_exit_file
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 10
@@ -198,6 +192,58 @@ async def test_how_it_ended_is_on_record(shop: Workshop, script: str, expected: 
         "signal": None,
         **expected,
     }
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("exit 0", {"exit_code": 0}),
+        ("exit 137", {"exit_code": 137}),
+        ("exit 127", {"exit_code": 127}),
+        ("kill -KILL $$", {"signal": 9}),
+        ("kill -INT $$", {"signal": 2}),
+        ("kill -PIPE $$", {"signal": 13}),
+    ],
+)
+async def test_without_a_shim_the_kernel_says_how_it_ended(
+    shop: Workshop, script: str, expected: Any
+) -> None:
+    process = shop.shell(script, shim=False)
+    await shop.end(process)
+    assert process.exit_record() == ExitRecord(pid=process.pid, **expected)
+    process.close()
+    assert shop.record() == ExitRecord()
+    assert shop.host.leaders == {}
+
+
+async def test_without_a_shim_it_runs_where_it_should(shop: Workshop) -> None:
+    here = os.getcwd()
+    await shop.end(shop.shell("pwd; ps -o sid= -p $$; echo $$; env", shim=False))
+    assert os.getcwd() == here
+    lines = shop.files(RUN_1).log.read_text().splitlines()
+    assert lines[0] == str(shop.files(RUN_1).work)
+    assert int(lines[1]) == int(lines[2])
+    assert f"HEADWAY_RUN_ID={RUN_1}" in lines[3:]
+
+
+async def test_without_a_shim_a_program_that_is_none_is_refused(shop: Workshop) -> None:
+    script = shop.root / "script"
+    script.write_bytes(b"\x7fELF nothing")
+    script.chmod(0o700)
+    with pytest.raises(SpawnFailed, match="Exec format error"):
+        shop.start(str(script), shim=False)
+    assert shop.host.leaders == {}
+
+
+async def test_a_sweep_buries_a_child_without_a_shim(shop: Workshop) -> None:
+    process = shop.start("sleep", "60", shim=False)
+    assert process.exit_record() == ExitRecord(pid=process.pid)
+    process.close()  # its executor has crashed
+    with trio.fail_after(DEADLINE_S):
+        await shop.host.sweep(frozenset({RUN_1}))
+    assert shop.host.leaders == {}
+    assert shop.host.strays() == []
+    assert tree.look(process.pid) is None
 
 
 async def test_output_goes_to_the_log_byte_for_byte(shop: Workshop) -> None:

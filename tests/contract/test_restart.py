@@ -22,6 +22,15 @@ SELECT
 """
 
 
+BARE = """
+[job_types.bare]
+command = ["/bin/sh", "-c", 'eval "$2"', "bare"]
+adopt = false
+kill_grace_s = 0.3
+params.script = { type = "string", positional = true }
+"""
+
+
 def figures(server: Any) -> list[tuple[int, ...]]:
     return [tuple(server.status()["cumulative_stats"].values())]
 
@@ -121,6 +130,25 @@ def test_what_ended_while_nobody_looked_ends_as_it_did(
     assert runs[3]["error"]["code"] == "interrupted"
     assert server.output(ids[0]) == b"opened\nclosed\n"
     assert figures(server) == server.rows(FIGURES)
+
+
+def test_without_a_shim_a_crash_interrupts_and_leaves_no_process(
+    launch: Callable[..., Any], gate: Any
+) -> None:
+    server = launch("", BARE)
+    ended = server.submit("bare", {"script": "echo out; exit 5"})["job_id"]
+    assert server.until(ended)["status"] == "FAILED"
+    assert (server.run_of(ended)["exit_code"], server.output(ended)) == (5, b"out\n")
+    script = "(setsid sleep 300 &) ; echo begun; sleep 300"
+    running = server.submit("bare", {"script": script})["job_id"]
+    server.until_printed(running, b"begun")
+    server.kill()
+    assert server.processes()
+    server.start()
+    assert server.until(running)["status"] == "FAILED"
+    assert server.run_of(running)["error"]["code"] == "interrupted"
+    server.eventually(lambda: not server.processes(), "nothing of it is left")
+    assert server.get("/job-types/bare")["adopt"] is False
 
 
 def test_a_shim_that_is_killed_leaves_an_interrupted_run_and_no_process(

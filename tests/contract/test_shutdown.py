@@ -89,6 +89,23 @@ def test_detach_leaves_the_program_to_the_next_server(
     assert server.output(running) == b"opened\nalone\nclosed\n"
 
 
+def test_detach_ends_what_the_next_server_could_not_adopt(
+    launch: Callable[..., Any], gate: Any
+) -> None:
+    bare = '[job_types.bare]\ncommand = ["sleep", "300"]\nadopt = false\n'
+    server = launch("shutdown_grace_s = 0.2", bare, "--detach")
+    server.client.patch("/scheduler/config", json={"concurrency": 2})
+    kept = server.submit("gate", {"path": gate.path})["job_id"]
+    server.until_printed(kept, b"opened")
+    ended = server.submit("bare")["job_id"]
+    server.eventually(lambda: len(server.status()["running_job_ids"]) == 2, "both run")
+    assert terminate(server, PROMPT_S) < PROMPT_S
+    assert server.rows(ENDS) == [(kept, "RUNNING", None), (ended, "FAILED", "interrupted")]
+    server.start()
+    gate.open()
+    assert server.until(kept)["status"] == "COMPLETED"
+
+
 def test_clients_that_do_nothing_do_not_delay_the_end(
     launch: Callable[..., Any], gate: Any
 ) -> None:

@@ -228,7 +228,8 @@ class Checker:
         if run.stop_reason is not None:
             return f"nobody wanted {run.stop_reason}"
         if run.error == "interrupted":
-            return None if run.run_id in self.victims.shims else BY_WHOM
+            lost = run.type == "bare" or run.run_id in self.victims.shims
+            return None if lost else BY_WHOM
         if run.error == "signal":
             hit = self.victims.programs | self.victims.shims
             return None if run.run_id in hit else BY_WHOM

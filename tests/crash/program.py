@@ -53,6 +53,16 @@ env.TALLY = "{tally}"
 params.seconds = {{ type = "number", default = 0, positional = true }}
 params.code = {{ type = "integer", default = 0, positional = true }}
 
+# Started without a shim: a killed server takes its running ones along.
+[job_types.bare]
+command = ["/bin/sh", "-c", '''setsid sleep 30 >/dev/null &\n{work}''', "bare"]
+adopt = false
+skip_exit_codes = [75]
+kill_grace_s = 0.3
+env.TALLY = "{tally}"
+params.seconds = {{ type = "number", default = 0, positional = true }}
+params.code = {{ type = "integer", default = 0, positional = true }}
+
 [job_types.python]
 command = ["{python}", "-ISc", '''{script}''']
 skip_exit_codes = [75]
@@ -82,7 +92,7 @@ with open(os.environ["HEADWAY_REPORT"], "a") as report:
 os.write(tally, f"{run_id} end -\\n".encode())
 sys.exit(params["code"])
 """
-TYPES = ("work", "work", "work", "work", "single", "leaver", "late", "python")
+TYPES = ("work", "work", "work", "work", "single", "leaver", "late", "bare", "python")
 SKIP_CODE = 75
 
 

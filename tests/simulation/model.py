@@ -31,6 +31,8 @@ class Model:
         self.refused: set[str] = set()
         self.cancelled: set[str] = set()
         self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
+        self.launched: set[str] = set()
+        self.outlived: set[str] = set()  # runs that had not ended when their server died
 
     # ---- commits -----------------------------------------------------------------------------
 
@@ -54,6 +56,7 @@ class Model:
 
     def begin_life(self, reader: apsw.Connection) -> None:
         """What the disk shows after a crash: all that was committed, perhaps the last one more."""
+        self.outlived |= self.launched - self.ended.keys()
         known = self.replay.last_seq
         (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
         if last < known:
@@ -109,13 +112,19 @@ class Model:
             raise Breach(f"IntentFirst: {run_id} starts without an intent on disk")
         if any(process.launch.run_id == run_id for process in before):
             raise Breach(f"OneRun: {run_id} is started a second time")
+        self.launched.add(run_id)
 
-    def truth(self, processes: Iterable[ImaginedProcess], lost: set[str]) -> None:
+    def truth(
+        self, processes: Iterable[ImaginedProcess], lost: set[str], swept: frozenset[str]
+    ) -> None:
         """At the end: each run's status is what its program did, where anybody could know."""
         for process in processes:
             run_id = process.launch.run_id
             status, error = self.ended[run_id]
             if status == "CANCELLED" or error in ("timeout", "output_limit") or run_id in lost:
+                continue
+            knew_alone = not process.launch.shim and run_id in swept | self.outlived
+            if knew_alone and error == "interrupted":
                 continue
             expected = {0: "COMPLETED", 77: "SKIPPED"}.get(process.code, "FAILED")  # type: ignore[arg-type]
             if status != expected:

@@ -46,9 +46,10 @@ TYPES: dict[str, dict[str, Any]] = {
     "free": {},
     "alone": {"concurrency": 1},
     "pair": {"concurrency": 2, "kill_grace_s": 1.0},
+    "bare": {"adopt": False},
 }
 TIMEOUT_S = 30.0
-CROWD = 3
+CROWD = 5
 PATIENCE_S = 40 * 86_400.0
 """Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
 
@@ -118,7 +119,7 @@ class World:
             await self._until(lambda: self.clients.done, "NoLostWakeup: clients wait for ever")
             await self._come_to_rest()
             nursery.cancel_scope.cancel()
-        self.model.truth(self.host.processes, self.lost)
+        self.model.truth(self.host.processes, self.lost, frozenset().union(*self.host.swept))
         return self._tally()
 
     async def _come_to_rest(self) -> None:

@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from actors import messages as m
 from actors.clock import VirtualClock
 from actors.job_type import JobType
-from actors.process import ExitRecord, Launch
+from actors.process import Launch
 from actors.runner import InlineRunner
+from actors.shim import ExitRecord
 from headway import Headway, Seams
 from storage.job import Job, NewJob
 from web.services import Services
@@ -54,6 +55,8 @@ class WaitingProcess:
 
     async def wait(self) -> None:
         await self._ended.wait()
+
+    def exit_record(self) -> None: ...
 
     def fence(self) -> None: ...
 
