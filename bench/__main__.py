@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from bench import backlog, batch, idle, latency, machine, ready, recovery, runs, submit
+from bench import backlog, batch, events, idle, latency, machine, ready, recovery, runs, submit
 from bench.result import Report, Result, keep, table
 
 
@@ -33,6 +33,7 @@ BENCHES: dict[str, Bench] = {
     "batch": _bench(batch),
     "runs": _bench(runs),
     "latency": _bench(latency),
+    "events": _bench(events),
     "backlog": _bench(backlog),
     "recovery": _bench(recovery),
     "idle": _bench(idle),

@@ -1,5 +1,9 @@
 """batch: 10,000 Jobs in one request, beside the same rows inserted by a bare loop, and Huey.
 
+Meanwhile another client reads a Job every 10 ms, or queues one, and once more while nothing
+else happens. A reader should not notice the batch. Who queues does: he waits for the one writer,
+which has the batch's transaction open.
+
 The bare loop gets exactly what headway left in its tables for the batch, in tables of the same
 schema on a connection with the same pragmas: statement by statement, in one transaction.
 """
@@ -12,12 +16,14 @@ from typing import Any
 import apsw
 
 from bench.peer import huey_enqueue
-from bench.result import Figure, Report, at_least, ratio
+from bench.probe import Probe
+from bench.result import Figure, Report, at_least, percentile, ratio
 from bench.server import Program, stopped_headway
 from storage.database import DATABASE_NAME, open_reader, open_writer
 
 SUMMARY = "POST /jobs/batch of 10,000, beside a bare APSW loop and Huey with fsync"
 JOBS = 10_000
+PROBES_PER_S, PROBES = 100, 200
 TABLES = {"jobs": "position", "events": "seq"}
 """The tables that a batch writes, with what numbers their rows."""
 
@@ -26,7 +32,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn; both databases grow by the same rows."""
-    rounds = 3 if quick else 9
+    rounds, tasks = (3, 300) if quick else (9, 2_000)
     headway_s, bare_s, huey_s = list[float](), list[float](), list[float]()
     with stopped_headway(directory / "headway") as server:
         database = directory / "headway" / "data" / DATABASE_NAME
@@ -38,14 +44,36 @@ def run(directory: Path, quick: bool) -> Report:
             rows = _rows_after(reader, seen)
             seen = _newest(reader)
             inserted = _insert(bare, rows)
-            queued = huey_enqueue(directory / f"huey-{number}.db", JOBS)
+            queued = huey_enqueue(directory / f"huey-{number}.db", tasks)
             if number:  # the first round warms up
-                headway_s.append(submitted)
-                bare_s.append(inserted)
-                huey_s.append(queued)
+                headway_s.append(submitted / JOBS)
+                bare_s.append(inserted / JOBS)
+                huey_s.append(queued / tasks)
         reader.close()
         bare.close()
-    return _report(headway_s, bare_s, huey_s)
+        others = _others(server, 2 if quick else 5)
+    return _report(headway_s, bare_s, huey_s, others)
+
+
+def _others(server: Program, rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+    """p99 (ms) of another client's requests: (while batches come, while nothing happens)."""
+    with server.connect() as connection:
+        job = connection.json("POST", "/jobs", {"type": "true"}, status=201)
+    asked = {
+        "GET a Job": ("GET", f"/jobs/{job['job_id']}", b"", 200),
+        "POST a Job": ("POST", "/jobs", b'{"type":"true"}', 201),
+    }
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in asked}
+    for _ in range(rounds):
+        for name, (method, path, body, status) in asked.items():
+            for busy, p99s in zip((True, False), found[name], strict=True):
+                probe = Probe(
+                    server.url, method, path, body, status=status, per_s=PROBES_PER_S, count=PROBES
+                )
+                while busy and probe.is_asking:
+                    _submit(server)
+                p99s.append(percentile(probe.times(), 99) * 1e3)
+    return found
 
 
 def _submit(server: Program) -> float:
@@ -88,12 +116,22 @@ def _insert(connection: apsw.Connection, rows: Rows) -> float:
     return time.perf_counter() - begin
 
 
-def _report(headway_s: list[float], bare_s: list[float], huey_s: list[float]) -> Report:
+def _report(
+    headway_s: list[float],
+    bare_s: list[float],
+    huey_s: list[float],
+    others: dict[str, tuple[list[float], list[float]]],
+) -> Report:
     def rate(name: str, seconds: list[float]) -> Figure:
-        return Figure(name, "jobs/s", tuple(JOBS / s for s in seconds))
+        return Figure(name, "jobs/s", tuple(1 / s for s in seconds))
 
     ours, bare = rate("headway", headway_s), rate("bare APSW loop, one transaction", bare_s)
     huey = rate("Huey, in process, fsync", huey_s)
+    beside = [
+        Figure(f"{name} {when}: p99", "ms", tuple(p99s))
+        for name, both in others.items()
+        for when, p99s in zip(("beside batches", "alone"), both, strict=True)
+    ]
     return Report(
         (
             ratio("headway / bare loop", ours, bare, at_least(0.4)),
@@ -101,5 +139,6 @@ def _report(headway_s: list[float], bare_s: list[float], huey_s: list[float]) ->
             ours,
             bare,
             huey,
+            *beside,
         )
     )

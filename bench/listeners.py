@@ -1,0 +1,129 @@
+"""Many readers of `GET /events` in one process, each of which checks that it misses nothing.
+
+    python -m bench.listeners URL COUNT AFTER   < "SEQ\\n"
+
+It says `listening` when every stream has been greeted. Told the number of the last fact on standard
+input, it ends when every stream has read so far, or after `PATIENCE_S`, and prints how many streams
+lost a fact, saw one twice or out of order, or did not get to the end.
+"""
+
+import json
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from bench.machine import ROOT
+from bench.wire import address_of, request_bytes
+
+PATIENCE_S = 20.0
+RECEIVE_BYTES = 1 << 18
+_ID = re.compile(rb"^id: (\d+)\n", re.MULTILINE)
+_CHUNK = re.compile(rb"\r\n[0-9a-fA-F]+\r\n")
+
+
+@dataclass(slots=True)
+class Stream:
+    """One reader. `seq`: the last number that it saw; `odd`: one that was not the next."""
+
+    socket: socket.socket
+    seq: int
+    greeted: bool = False
+    odd: bool = False
+    rest: bytes = b""
+
+    def hear(self) -> None:
+        """Take in what has arrived. The sizes of HTTP's chunks are taken out."""
+        piece = self.socket.recv(RECEIVE_BYTES)
+        if not piece:
+            raise ConnectionError("the server closed a stream")
+        self.greeted = True
+        data = _CHUNK.sub(b"", self.rest + piece)
+        whole = data.rfind(b"\n\n") + 2
+        if whole < 2:
+            self.rest = data
+            return
+        self.rest = data[whole:]
+        ids = _ID.findall(data, 0, whole)
+        if ids:
+            numbers = range(self.seq + 1, self.seq + 1 + len(ids))
+            self.odd = self.odd or list(map(int, ids)) != list(numbers)
+            self.seq = int(ids[-1])
+
+
+def listen(url: str, count: int, after: int) -> dict[str, Any]:
+    """Read until told to stop, in this process."""
+    address = address_of(url)
+    path, accept = f"/events?after={after}", {"Accept": "text/event-stream"}
+    request = request_bytes("GET", path, f"{address[0]}:{address[1]}", extra=accept)
+    poll = select.epoll()
+    streams: dict[int, Stream] = {}
+    for _ in range(count):
+        made = socket.create_connection(address, timeout=PATIENCE_S)
+        made.sendall(request)
+        streams[made.fileno()] = Stream(made, after)
+        poll.register(made, select.EPOLLIN)
+    poll.register(sys.stdin, select.EPOLLIN)
+    silent, last, deadline = count, sys.maxsize, time.monotonic() + 600
+    while time.monotonic() < deadline and min(s.seq for s in streams.values()) < last:
+        for descriptor, _ in poll.poll(0.2):
+            if descriptor == sys.stdin.fileno():
+                last, deadline = int(sys.stdin.readline()), time.monotonic() + PATIENCE_S
+                poll.unregister(sys.stdin)
+                continue
+            stream = streams[descriptor]
+            silent -= not stream.greeted
+            stream.hear()
+            if silent == 0:
+                silent = -1
+                print("listening", flush=True)
+    found = list(streams.values())
+    return {
+        "odd": sum(stream.odd for stream in found),
+        "behind": sum(stream.seq < last for stream in found),
+    }
+
+
+class Listeners:
+    """The same in a process of its own."""
+
+    def __init__(self, url: str, count: int, after: int) -> None:
+        command = [sys.executable, "-m", "bench.listeners", url, str(count), str(after)]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+
+    def __enter__(self) -> "Listeners":
+        if self._output.readline() != "listening\n":
+            raise ConnectionError("not every stream was greeted")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._input.close()
+        self._output.close()
+
+    def finish(self, last_seq: int) -> dict[str, int]:
+        """What every stream saw, once it had read `last_seq` or had its time for it."""
+        self._input.write(f"{last_seq}\n")
+        self._input.flush()
+        found: dict[str, int] = json.loads(self._output.readline())
+        return found
+
+
+def main() -> None:
+    """The process."""
+    url, count, after = sys.argv[1:]
+    print(json.dumps(listen(url, int(count), int(after))))
+
+
+if __name__ == "__main__":
+    main()
