@@ -42,6 +42,8 @@ from storage.errors import DataDirectoryInUse, NewerDatabase, Refusal, StorageFa
 from storage.runs import running_intents
 from web.app import make_app
 from web.commands import register as register_client_verbs
+from web.hub import Hub
+from web.journal import configure_logging
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
 from web.server import Server, listen, url_of
@@ -116,13 +118,16 @@ class Headway:
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
         )
+        feed, draining = Feed(), trio.Event()
         self.services = Services(
             settings=settings,
             job_types=settings.job_types,
             core=core,
             scheduler=scheduler,
             stats=stats,
-            feed=Feed(),
+            feed=feed,
+            hub=Hub(feed, draining),
+            draining=draining,
             clock=seams.clock,
             files=FileWatcher(),
             reader=reader,
@@ -183,6 +188,7 @@ class Headway:
         with self._connections:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.services.files.run)
+                await nursery.start(self.services.hub.run)
                 await nursery.start(self._supervisor.run)
                 yield self.services
                 self._supervisor.stop()
@@ -366,30 +372,6 @@ def demo(*, data_dir: DataDirOption = None) -> int:
             return run_demo(line.split()[-1], rich.console.Console(), directory)
         finally:
             server.terminate()
-
-
-def configure_logging(style: str, level: str) -> None:
-    """One event a line on standard error: for people on a terminal, JSON otherwise."""
-    for_people = style == "console" or (style == "auto" and sys.stderr.isatty())
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if for_people:
-        # Local variables may hold secret parameters: no traceback shows them.
-        tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)
-    else:
-        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        processors.append(structlog.processors.ExceptionRenderer(told))
-    structlog.configure(
-        processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

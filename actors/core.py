@@ -232,7 +232,7 @@ class Core:
         elif job.status is JobStatus.RUNNING:
             run_id = tx.execute("SELECT run_id FROM job_runs WHERE job_id = ?", (job_id,)).get
             if self._stop_run(tx, run_id, "cancel", effects):
-                tx.fact("job.cancel_requested", job_id=job_id, run_id=run_id)
+                tx.fact("job.cancel_requested", job_id=job_id, run_id=run_id, type=job.type)
         elif job.status is not JobStatus.CANCELLED:
             raise Refusal("wrong_state", f"{job_id} is {job.status} and can no longer be cancelled")
         return jobs.find_job(tx.connection, job_id)

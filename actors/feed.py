@@ -7,7 +7,6 @@ Whoever needs older facts reads the `events` table.
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 
 import trio
 
@@ -79,7 +78,13 @@ class Feed:
         """Wait for facts after `seq`. None: some of them are no longer here, read the table."""
         while self.last_seq <= seq:
             await self._lot.park()
+        return self.after(seq)
+
+    def after(self, seq: int, *, limit: int = KEPT_FACTS) -> list[Fact] | None:
+        """The next facts after `seq`, at most `limit`. None: some of them are no longer here."""
         if not self._ring or self._ring[0].seq > seq + 1:
             return None
         # Numbers have no gap, so the new ones are the last so many of the ring.
-        return list(islice(self._ring, len(self._ring) - (self.last_seq - seq), None))
+        begin = len(self._ring) - (self.last_seq - seq)
+        end = min(begin + limit, len(self._ring))
+        return [self._ring[index] for index in range(begin, end)]

@@ -181,14 +181,17 @@ def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:
 
 def move(
     tx: Transaction, job_id: str, before: JobStatus, after: JobStatus, *, reason: str | None = None
-) -> None:
-    """Take the Job from `before` to `after`; exactly one row must agree that it was in `before`."""
+) -> str:
+    """Take the Job from `before` to `after`; exactly one row must agree that it was in `before`.
+
+    Returns its type.
+    """
     assert after in TRANSITIONS[before], f"{before} -> {after} is not in the table of transitions"
-    tx.execute(
+    row = tx.execute(
         "UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),"
         " started_at = iif(?, ?, started_at),"
         " finished_at = iif(?, max(?, coalesce(started_at, 0)), finished_at)"
-        " WHERE job_id = ? AND status = ?",
+        " WHERE job_id = ? AND status = ? RETURNING type",
         (
             after,
             reason,
@@ -199,20 +202,21 @@ def move(
             job_id,
             before,
         ),
-    )
-    assert tx.connection.changes() == 1, f"{job_id} was not {before}"
+    ).fetchone()
+    assert row is not None, f"{job_id} was not {before}"
+    return str(row[0])
 
 
 def cancel_queued(tx: Transaction, job_id: str) -> None:
     """QUEUED → CANCELLED: no process will ever exist for it."""
-    move(tx, job_id, JobStatus.QUEUED, JobStatus.CANCELLED)
-    tx.fact("job.cancelled", job_id=job_id)
+    type_ = move(tx, job_id, JobStatus.QUEUED, JobStatus.CANCELLED)
+    tx.fact("job.cancelled", job_id=job_id, type=type_)
 
 
 def skip_queued(tx: Transaction, job_id: str, reason: str) -> None:
     """QUEUED → SKIPPED, with the reason."""
-    move(tx, job_id, JobStatus.QUEUED, JobStatus.SKIPPED, reason=reason)
-    tx.fact("job.skipped", job_id=job_id, reason=reason)
+    type_ = move(tx, job_id, JobStatus.QUEUED, JobStatus.SKIPPED, reason=reason)
+    tx.fact("job.skipped", job_id=job_id, type=type_, reason=reason)
 
 
 def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
@@ -240,6 +244,7 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
     tx.fact(
         "job.updated",
         job_id=job.job_id,
+        type=job.type,
         priority=new["priority"],
         run_at=run_at,
         deferred=deferred,
@@ -250,27 +255,27 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
 
 def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
     """Keep the last report of a running program."""
-    tx.execute(
+    row = tx.execute(
         "UPDATE jobs SET progress = ?, version = version + 1 WHERE job_id = ?"
-        " AND status = 'RUNNING'",
+        " AND status = 'RUNNING' RETURNING type",
         (to_json(progress).decode(), job_id),
-    )
+    ).fetchone()
     # A last word may arrive after the end; the end stands.
-    if tx.connection.changes():
-        tx.fact("job.progress", job_id=job_id, **progress.model_dump())
+    if row is not None:
+        tx.fact("job.progress", job_id=job_id, type=row[0], **progress.model_dump())
 
 
 def promote_due(tx: Transaction) -> None:
     """Make Jobs eligible whose `run_at` has come: all, since the last may be the most urgent."""
     due = tx.execute(
-        "SELECT position, job_id FROM jobs INDEXED BY jobs_run_at"
+        "SELECT position, job_id, type FROM jobs INDEXED BY jobs_run_at"
         " WHERE status = 'QUEUED' AND deferred = 1"
         " AND run_at <= ? ORDER BY run_at",
         (tx.now,),
     ).fetchall()
-    for position, job_id in due:
+    for position, job_id, type_ in due:
         tx.execute("UPDATE jobs SET deferred = 0 WHERE position = ?", (position,))
-        tx.fact("job.due", job_id=job_id)
+        tx.fact("job.due", job_id=job_id, type=type_)
 
 
 def skip_expired(tx: Transaction) -> None:

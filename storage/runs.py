@@ -130,24 +130,25 @@ def insert_run(
 
 def note_process(tx: Transaction, run_id: str, pid: int) -> None:
     """Show the process id of a run that has lasted long enough for somebody to ask."""
-    tx.execute(
-        "UPDATE job_runs SET pid = ? WHERE run_id = ? AND status = 'RUNNING' AND pid IS NOT ?",
+    row = tx.execute(
+        "UPDATE job_runs SET pid = ? WHERE run_id = ? AND status = 'RUNNING' AND pid IS NOT ?"
+        " RETURNING job_id, type",
         (pid, run_id, pid),
-    )
-    if tx.connection.changes():
-        tx.fact("run.process", run_id=run_id, pid=pid)
+    ).fetchone()
+    if row is not None:
+        tx.fact("run.process", job_id=row[0], run_id=run_id, type=row[1], pid=pid)
 
 
 def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
     """Commit why the run will be ended. False if it has ended, or a reason stands already."""
-    tx.execute(
+    row = tx.execute(
         "UPDATE job_runs SET stop_reason = ? WHERE run_id = ? AND status = 'RUNNING'"
-        " AND stop_reason IS NULL",
+        " AND stop_reason IS NULL RETURNING job_id, type",
         (reason, run_id),
-    )
-    if not tx.connection.changes():
+    ).fetchone()
+    if row is None:
         return False
-    tx.fact("run.stopping", run_id=run_id, reason=reason)
+    tx.fact("run.stopping", job_id=row[0], run_id=run_id, type=row[1], reason=reason)
     return True
 
 

@@ -69,6 +69,13 @@ class JobFilter(TypedDict, total=False):
     order: str | None
 
 
+class FactFilter(TypedDict, total=False):
+    """Filters of `GET /events`: `kind` may be a beginning like `run.`."""
+
+    type: Sequence[str]
+    kind: Sequence[str]
+
+
 class JobChanges(TypedDict, total=False):
     """What may change while a Job is QUEUED; a key left out stays as it is, None clears it."""
 

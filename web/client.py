@@ -31,6 +31,7 @@ from storage.job import (
 from web.answers import (
     ArtifactList,
     DirectRun,
+    FactFilter,
     Health,
     JobChanges,
     JobFilter,
@@ -342,6 +343,14 @@ class Client:
         """The server takes work; ApiError (503) with the reason while it does not."""
         return self._ask(Health, "GET", "/ready")
 
-    def events(self, job_id: str | None = None) -> Generator[ServerEvent, None, None]:
-        """Every committed fact, or one Job's, without end; close the iterator to stop."""
-        return self._connection.stream("/events", {} if job_id is None else {"job_id": job_id})
+    def events(
+        self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[FactFilter]
+    ) -> Generator[ServerEvent, None, None]:
+        """Every committed fact that is wanted, without end; close the iterator to stop.
+
+        Without `after` from now. An event `reset` says that facts are missing: ask for the state
+        anew. Cut off, it goes on by itself behind the last fact.
+        """
+        query: dict[str, Any] = {"job_id": job_id, "after": after, **only}
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._connection.stream("/events", given)

@@ -73,7 +73,7 @@ class ServerEvent:
     """One event of a stream.
 
     Two names are made on this side: `open`, at each connection and reconnection (what was missed
-    in between has to be asked for), and `comment`, the heartbeat.
+    in between has to be asked for), and `comment`, the heartbeat, which may carry an id.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Connection:
                 raise ServerUnreachable(self.url, _reason(error)) from error
 
     def stream(
-        self, path: str, query: Mapping[str, str] | None = None
+        self, path: str, query: Mapping[str, Any] | None = None
     ) -> Generator[ServerEvent, None, None]:
         """The events of a stream without end; when it is cut it goes on after the last id."""
         last_id: str | None = None
@@ -169,8 +169,8 @@ class Connection:
                 try:
                     events = parse_events(split_lines(response.iter_bytes()))
                     for number, event in enumerate(events):
-                        # One comment is a greeting, and no proof that the stream lasts.
-                        if number or event.name != "comment":
+                        # A comment and an id are a greeting, and no proof that the stream lasts.
+                        if event.name != "comment" or number > (event.id is not None):
                             fruitless = 0
                         last_id = event.id or last_id
                         yield event
@@ -236,12 +236,16 @@ def parse_events(lines: Iterable[str]) -> Iterator[ServerEvent]:
     Raises httpx.RemoteProtocolError for an event with more than `EVENT_BYTES_MAX` characters.
     """
     name, event_id, data, size = "message", None, list[str](), 0
+    told = event_id
     for line in lines:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
             if data:
                 yield ServerEvent(name=name, id=event_id, data="\n".join(data))
+            elif event_id != told:  # an id alone moves the place to go on from, too
+                yield ServerEvent(name="comment", id=event_id)
+            told = event_id
             name, data, size = "message", [], 0
         elif not field:
             yield ServerEvent(name="comment")

@@ -1,95 +1,189 @@
-"""/events: every committed fact, in order, as server-sent events."""
+"""/events: every committed fact, in order, as server-sent events.
 
-from typing import Annotated
+Invariant: a stream tells each fact that it wants once, in order, none left out, from where it
+begins to its end; where that cannot be, it says `reset` first. What it has passed over moves its
+`id` as well, so that a resume never reads the same twice.
+"""
+
+from typing import Annotated, NamedTuple, get_args
 
 import trio
-from pydantic import Field
-from pydantic_core import from_json
+from pydantic import Field, StringConstraints
 from quart import Response
 
-from storage.events import facts_after
-from storage.job import MAX_INT, from_us
-from storage.transaction import Fact
+from storage.errors import Fault, Refusal
+from storage.events import facts_after, last_seq
+from storage.job import MAX_INT
+from storage.transaction import FactKind
 from web.api import Api, Header, Query
+from web.hub import FACTS_PER_PIECE_MAX, Shown, show
 from web.services import Services
-from web.sse import HEARTBEAT_S, SSE, SSE_HEADERS, event, event_number
+from web.sse import SSE, SSE_HEADERS, event, event_number
 
-FACTS_PER_READ_MAX = 1_000
+RESET_BEYOND_FACTS = 100_000
+"""A `Last-Event-ID` that is further back is too old: whoever shows a state asks for it anew."""
+TELL_PLACE_AFTER_FACTS = 1_000
+"""So many facts may pass a stream by before it tells how far it is."""
+RECONNECT_MS = 1_000
+
+SUMMARY = "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes"
+Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
+Kind = Annotated[str, StringConstraints(max_length=40)]
+
+
+class Wanted(NamedTuple):
+    """Which facts a stream tells; an empty set means all. Kinds, or beginnings like `run.`."""
+
+    job_id: str | None = None
+    types: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = ()
+
+    def covers(self, fact: Shown) -> bool:
+        """Whether the stream tells this fact."""
+        return (
+            self.job_id in (None, fact.job_id)
+            and (not self.types or fact.type in self.types)
+            and (not self.kinds or any(is_of_kind(fact.kind, kind) for kind in self.kinds))
+        )
+
+
+EVERYTHING = Wanted()
+
+
+def is_of_kind(kind: str, wanted: str) -> bool:
+    """Whether a fact's kind is the one that is wanted, or begins like it where that ends in `.`."""
+    return kind == wanted or (wanted.endswith(".") and kind.startswith(wanted))
 
 
 def register(api: Api, services: Services) -> None:
     """Add the stream."""
 
-    @api.route(
-        "GET",
-        "/events",
-        tag="events",
-        summary="Every committed fact in order; `id` is its number, `Last-Event-ID` resumes",
-        media=(SSE,),
-        refusals=("invalid",),
-    )
+    @api.route("GET", "/events", tag="events", summary=SUMMARY, media=(SSE,), refusals=("invalid",))
     async def events(
         job_id: Annotated[str | None, Query("Only facts about this Job.")] = None,
+        type: Annotated[list[str], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006
+        kind: Annotated[
+            list[Kind], Query("Only these kinds; `run.` means all that begin so.")
+        ] = [],  # noqa: B006
         after: Annotated[
-            Annotated[int, Field(ge=0, le=MAX_INT)] | None,
-            Query("Begin behind this number; else: from now."),
+            Seq | None,
+            Query(
+                "Begin behind this number, however far back; else: from now. A number that this"
+                " database has never reached is answered by `event: reset`, whose data is"
+                ' `{"seq": now}`, and the stream goes on from there.'
+            ),
         ] = None,
         last_event_id: Annotated[
-            str | None, Header("Last-Event-ID", "Go on behind this number.")
+            str | None,
+            Header(
+                "Last-Event-ID",
+                "Go on behind this number. Without `after`, one that is more than 100,000 facts"
+                " back is answered by `event: reset`, too.",
+            ),
         ] = None,
     ) -> Response:
-        begin = event_number(last_event_id)
-        if begin is None:
-            begin = services.feed.last_seq if after is None else after
-        stream = Stream(services, min(begin, services.feed.last_seq), job_id)
+        wanted = Wanted(job_id, frozenset(type), known_kinds(kind))
+        stream = begin(services, wanted, event_number(last_event_id), after)
         response = Response(stream, headers=SSE_HEADERS)
         response.timeout = None
         return response
 
 
-class Stream:
-    """Facts after `seq`, from the ring while it reaches back so far, else from the table."""
+def known_kinds(given: list[str]) -> tuple[str, ...]:
+    """The same, each of which some fact may have.
 
-    def __init__(self, services: Services, seq: int, job_id: str | None) -> None:
+    Raises:
+        Refusal: `invalid`, naming all kinds.
+    """
+    known = get_args(FactKind)
+    wrong = [one for one in given if not any(is_of_kind(kind, one) for kind in known)]
+    if wrong:
+        faults = (Fault("/kind", f"there are: {', '.join(known)}; `run.` means all of run"),)
+        raise Refusal("invalid", f"there is no kind of fact called {wrong[0]!r}", faults)
+    return tuple(given)
+
+
+def begin(services: Services, wanted: Wanted, last_id: int | None, after: int | None) -> "Stream":
+    """The stream of a request, from where it wants to begin, or from a reset."""
+    newest = last_seq(services.reader)
+    place = after if last_id is None else last_id
+    if place is None:
+        # What is committed and not yet told to the feed comes next.
+        return Stream(services, wanted, services.feed.last_seq)
+    is_too_old = after is None and newest - place > RESET_BEYOND_FACTS
+    if place > newest or is_too_old:
+        return Stream(services, wanted, newest, event("reset", {"seq": newest}, newest))
+    return Stream(services, wanted, place)
+
+
+class Stream:
+    """The wanted facts after `seq`, from the hub while it reaches back so far, else from the table.
+
+    An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
+    """
+
+    def __init__(self, services: Services, wanted: Wanted, seq: int, first: bytes = b"") -> None:
         self._services = services
+        self._hub = services.hub
+        self._wanted = wanted
         self._seq = seq
-        self._job_id = job_id
-        self._over = False
-        self._greeted = False
+        self._told = seq
+        self._beats = self._hub.beats
+        # An id at once, so that a stream which is cut before its first fact resumes here.
+        self._greeting = b": welcome\nretry: %d\nid: %d\n\n" % (RECONNECT_MS, seq) + first
+        self._is_over = False
 
     def __aiter__(self) -> "Stream":
         return self
 
     async def __anext__(self) -> bytes:
-        if self._over:
+        if self._is_over:
             raise StopAsyncIteration
-        if not self._greeted:
-            self._greeted = True
-            return b": welcome\n\n"
+        if self._greeting:
+            piece, self._greeting = self._greeting, b""
+            return piece
         await trio.lowlevel.checkpoint()
-        facts: list[Fact] | None = []
-        with trio.move_on_after(HEARTBEAT_S) as scope:
-            async with self._services.unless_draining():
-                facts = await self._services.feed.beyond(self._seq)
-        if scope.cancelled_caught:
-            return b": still here\n\n"
+        while not (piece := await self._next()):
+            if self._hub.is_over and self._seq >= self._hub.released:
+                self._is_over = True
+                return self._place() + event("goodbye", {})
+            if self._beats != self._hub.beats:
+                self._beats = self._hub.beats
+                return b": still here\n" + self._place()
+            if self._seq >= self._hub.released:
+                await self._hub.wait()
+        self._beats = self._hub.beats
+        return piece
+
+    async def _next(self) -> bytes:
+        """What the next facts give; nothing if there are none, or none that are wanted."""
+        if self._seq >= self._hub.released:
+            return b""
+        facts = self._hub.after(self._seq)
         if facts is None:
-            facts = facts_after(self._services.reader, self._seq, limit=FACTS_PER_READ_MAX)
-        if not facts:
-            self._over = True
-            return event("goodbye", {})
-        self._seq = facts[-1].seq
-        return b"".join(fact_event(fact) for fact in facts if self._job_id in (None, fact.job_id))
+            facts = await self._read()
+        else:
+            self._seq = facts[-1].seq
+        if self._wanted != EVERYTHING:
+            facts = [fact for fact in facts if self._wanted.covers(fact)]
+        if facts:
+            self._told = facts[-1].seq
+            return self._hub.join(facts)
+        return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_FACTS else b""
 
+    async def _read(self) -> list[Shown]:
+        """The same from the table; of one Job only, by its index."""
+        seq, until, job_id = self._seq, self._hub.released, self._wanted.job_id
+        found = await self._services.walk(
+            lambda connection: facts_after(
+                connection, seq, limit=FACTS_PER_PIECE_MAX, job_id=job_id
+            )
+        )
+        is_all = len(found) < FACTS_PER_PIECE_MAX
+        self._seq = until if is_all else min(until, found[-1].seq)
+        return [show(fact) for fact in found if fact.seq <= self._seq]
 
-def fact_event(fact: Fact) -> bytes:
-    """One fact on the wire."""
-    data = {
-        "seq": fact.seq,
-        "at": from_us(fact.at),
-        "kind": fact.kind,
-        "job_id": fact.job_id,
-        "run_id": fact.run_id,
-        "data": from_json(fact.data),
-    }
-    return event(fact.kind, data, fact.seq)
+    def _place(self) -> bytes:
+        """How far it is, without a fact."""
+        self._told = self._seq
+        return b"id: %d\n\n" % self._seq

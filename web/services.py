@@ -22,6 +22,7 @@ from storage.errors import Refusal
 from storage.job import TERMINAL, Job, RunStatus
 from storage.jobs import find_job
 from storage.runs import find_run
+from web.hub import Hub
 from web.settings import Settings
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Services:
     scheduler: Mailbox
     stats: Mailbox
     feed: Feed
+    hub: Hub
     clock: Clock
     files: FileWatcher
     reader: apsw.Connection
@@ -46,7 +48,7 @@ class Services:
     batch_runner: Runner
     runs_dir: Path
     started_at: int
-    draining: trio.Event = field(default_factory=trio.Event)
+    draining: trio.Event
     ready: trio.Event = field(default_factory=trio.Event)
 
     async def ask(self, message: Ask[Answer]) -> Answer:

@@ -78,6 +78,69 @@ def test_many_streams_see_the_same(server: Any) -> None:
     assert numbers(found[0]) == list(range(seq + 1, found[0][-1]["seq"] + 1))
 
 
+def test_a_stream_tells_only_what_is_asked_for(server: Any) -> None:
+    seq = server.last_seq()
+    server.run("ok")
+    job = server.run("exit", {"code": 1})
+    mark = server.submit("exit", {"code": 0}, run_at="2126-01-01T00:00:00Z")["job_id"]
+    server.client.delete(f"/jobs/{mark}")
+
+    def told(**query: Any) -> list[tuple[str, str]]:
+        with server.client.stream("GET", "/events", params={"after": seq, **query}) as stream:
+            found = []
+            for name, _, fact in server.read_events(stream.iter_lines()):
+                found.append((name, fact["job_id"]))
+                if name == "job.cancelled":
+                    return found
+        raise AssertionError("the stream ended before its time")
+
+    kinds = ["run.started", "job.cancelled"]
+    assert told(kind=kinds, type="exit") == [
+        ("run.started", job["job_id"]), ("job.cancelled", mark),
+    ]  # fmt: skip
+    assert {name.partition(".")[0] for name, _ in told(kind=["job."])} == {"job"}
+    assert {job_id for _, job_id in told(type=["exit", "none"])} == {job["job_id"], mark}
+    wrong = server.client.get("/events", params={"kind": "run"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")
+    assert "run.started" in wrong.json()["errors"][0]["message"]
+
+
+def test_a_place_that_was_never_reached_is_reset(server: Any) -> None:
+    now = server.last_seq()
+    headers = {"Last-Event-ID": str(now + 1000)}
+    with server.client.stream("GET", "/events", headers=headers) as stream:
+        events = server.read_events(stream.iter_lines())
+        assert next(events) == ("reset", str(now), {"seq": now})
+        server.submit("ok", run_at="2126-01-01T00:00:00Z")
+        assert next(events)[1] == str(now + 1)
+
+
+def test_a_filtered_stream_tells_where_it_stands(server: Any) -> None:
+    with server.client.stream("GET", "/events", params={"kind": "reservation."}) as stream:
+        lines = stream.iter_lines()
+        greeting = [next(lines) for _ in range(4)]
+    assert greeting[0] == ": welcome"
+    assert f"id: {server.last_seq()}" in greeting
+
+
+def test_a_stream_goes_on_across_a_restart_without_loss_or_repeat(server: Any) -> None:
+    seq = server.last_seq()
+    server.run("ok")
+    first = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
+    server.restart()
+    server.run("ok")
+    last = server.last_seq()
+    headers = {"Last-Event-ID": str(first[-1]["seq"])}
+    rest = []
+    with server.client.stream("GET", "/events", headers=headers) as stream:
+        for _, _, fact in server.read_events(stream.iter_lines()):
+            rest.append(fact)
+            if fact["seq"] == last:
+                break
+    assert numbers([*first, *rest]) == list(range(seq + 1, last + 1))
+    assert "server.started" in [fact["kind"] for fact in rest]
+
+
 def test_facts_tell_a_legal_story_of_every_job(server: Any) -> None:
     """At the end of the module: what its Jobs went through, folded from the stream."""
     after = {

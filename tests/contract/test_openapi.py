@@ -110,7 +110,7 @@ def test_headers_of_requests_are_in_it(document: Any) -> None:
     assert "Idempotency-Key" in names("POST /jobs/batch")
     assert {"If-Match", "job_id"} <= names("PATCH /jobs/{job_id}")
     assert {"offset", "Range", "Last-Event-ID"} <= names("GET /jobs/{job_id}/log")
-    assert "Last-Event-ID" in names("GET /events")
+    assert {"Last-Event-ID", "after", "job_id", "kind", "type"} <= names("GET /events")
     query = {"status", "type", "label", "q", "limit", "cursor", "order"}
     assert query <= names("GET /jobs")
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -389,8 +390,36 @@ def test_events_are_read_as_the_standard_says() -> None:
     assert list(parse_events(lines)) == [
         ServerEvent(name="comment"),
         ServerEvent(name="log", id="5", data="one\n two"),
+        ServerEvent(name="comment", id="6"),
         ServerEvent(name="message", id="6", data=""),
     ]
+
+
+def test_an_id_alone_moves_the_place_to_go_on_from() -> None:
+    lines = [": hello", "retry: 5", "id: 3", "", ": still", "id: 3", "", "id: 9", "", "data: x", ""]
+    assert list(parse_events(lines)) == [
+        ServerEvent(name="comment"),
+        ServerEvent(name="comment", id="3"),
+        ServerEvent(name="comment"),
+        ServerEvent(name="comment", id="9"),
+        ServerEvent(name="message", id="9", data="x"),
+    ]
+    greeted = stream(b": hello\nid: 7\n\n")
+    server = Server(greeted, stream(b"event: a\nid: 8\ndata: {}\n\n"))
+    with server.client() as client:
+        names = [event.name for event in islice(client.events(), 5)]
+    assert names == ["open", "comment", "comment", "open", "a"]
+    assert server.requests[1].headers["Last-Event-ID"] == "7"
+
+
+def test_events_are_asked_for_by_what_they_are_about() -> None:
+    server = Server(stream(b": hello\n\n"))
+    with server.client() as client:
+        next(client.events("job-1", after=4, kind=["run.", "job.due"], type=["story"]))
+    assert server.last.url.params.multi_items() == [
+        ("job_id", "job-1"), ("after", "4"), ("kind", "run."), ("kind", "job.due"),
+        ("type", "story"),
+    ]  # fmt: skip
 
 
 def test_an_event_without_end_is_refused() -> None:

@@ -1,0 +1,133 @@
+"""What all event streams share: facts as bytes, made once, and one clock that wakes the streams.
+
+A stream has a cursor and nothing else, so a thousand of them cost one ring. New facts are released
+to all streams at a time, in rounds: the more streams there are, the longer the pause between two
+rounds, and the more facts each of them carries. In a round a few streams are woken at a time, so
+that requests have their turn in between.
+
+Invariant: nobody sees a fact before its round, and a stream that waits is woken by the next round,
+by the heartbeat and by the end.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import trio
+from pydantic_core import from_json
+
+from actors.feed import KEPT_FACTS, Feed
+from storage.job import from_us
+from storage.transaction import Fact
+from web.sse import HEARTBEAT_S, event
+
+PAUSE_PER_STREAM_S = 0.000_25
+"""A stream costs about 50 µs a round: all streams together get at most a fifth of one core."""
+WOKEN_AT_ONCE = 8
+FACTS_PER_PIECE_MAX = 1_000
+
+
+class Shown(NamedTuple):
+    """A fact as it goes out. `type`: of its Job or run, if it has one."""
+
+    seq: int
+    kind: str
+    job_id: str | None
+    type: str | None
+    wire: bytes
+
+
+def show(fact: Fact) -> Shown:
+    """One fact on the wire."""
+    data = from_json(fact.data)
+    told = {
+        "seq": fact.seq,
+        "at": from_us(fact.at),
+        "kind": fact.kind,
+        "job_id": fact.job_id,
+        "run_id": fact.run_id,
+        "data": data,
+    }
+    wire = event(fact.kind, told, fact.seq)
+    return Shown(fact.seq, fact.kind, fact.job_id, data.get("type"), wire)
+
+
+class Hub:
+    """One for a server."""
+
+    def __init__(self, feed: Feed, draining: trio.Event) -> None:
+        self._feed = feed
+        self._draining = draining
+        self._lot = trio.lowlevel.ParkingLot()
+        self._somebody = trio.Event()
+        self._shown: dict[int, Shown] = {}
+        # Most streams stand at the same place: what the last one got is kept for the next.
+        self._last: tuple[tuple[int, int], list[Shown] | None] = ((-1, -1), None)
+        self._piece: tuple[Sequence[Shown], bytes] = ((), b"")
+        self.released = 0
+        """The last fact that streams may see."""
+        self.beats = 0
+        """How many heartbeats there have been."""
+        self.is_over = False
+        """Whether the server says goodbye."""
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Wake the streams. Runs until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end)
+            task_status.started()
+            beat_at = trio.current_time() + HEARTBEAT_S
+            while True:
+                if not self._lot:
+                    self._somebody = trio.Event()
+                    await self._somebody.wait()
+                    beat_at = max(beat_at, trio.current_time() + HEARTBEAT_S / 2)
+                with trio.move_on_at(beat_at):
+                    await self._feed.beyond(self.released)
+                if trio.current_time() >= beat_at:
+                    self.beats += 1
+                    beat_at = trio.current_time() + HEARTBEAT_S
+                self.released = self._feed.last_seq
+                pause_s = len(self._lot) * PAUSE_PER_STREAM_S
+                await self._wake()
+                await trio.sleep(pause_s)
+
+    async def _wake(self) -> None:
+        left = len(self._lot)
+        while left > 0:
+            self._lot.unpark(count=min(left, WOKEN_AT_ONCE))
+            left -= WOKEN_AT_ONCE
+            await trio.lowlevel.checkpoint()
+
+    async def _end(self) -> None:
+        await self._draining.wait()
+        self.is_over = True
+        self.released = self._feed.last_seq
+        await self._wake()
+
+    async def wait(self) -> None:
+        """Until the next round, the next heartbeat or the end."""
+        if self.is_over:
+            return
+        self._somebody.set()
+        await self._lot.park()
+
+    def after(self, seq: int) -> list[Shown] | None:
+        """The next released facts after `seq`; None: they are no longer here, read the table."""
+        if self._last[0] != (seq, self.released):
+            facts = self._feed.after(seq, limit=min(FACTS_PER_PIECE_MAX, self.released - seq))
+            shown = None if facts is None else [self._show(fact) for fact in facts]
+            self._last = (seq, self.released), shown
+        return self._last[1]
+
+    def _show(self, fact: Fact) -> Shown:
+        if (shown := self._shown.get(fact.seq)) is None:
+            shown = self._shown[fact.seq] = show(fact)
+            if len(self._shown) > KEPT_FACTS:
+                del self._shown[next(iter(self._shown))]
+        return shown
+
+    def join(self, facts: Sequence[Shown]) -> bytes:
+        """The facts in one piece."""
+        if self._piece[0] is not facts:
+            self._piece = (facts, b"".join(fact.wire for fact in facts))
+        return self._piece[1]

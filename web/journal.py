@@ -1,0 +1,29 @@
+"""What the server says on standard error: one event a line."""
+
+import sys
+
+import structlog
+
+
+def configure_logging(style: str, level: str) -> None:
+    """For people on a terminal, JSON otherwise; `style` console or json says which."""
+    for_people = style == "console" or (style == "auto" and sys.stderr.isatty())
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if for_people:
+        # Local variables may hold secret parameters: no traceback shows them.
+        tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)
+    else:
+        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors.append(structlog.processors.ExceptionRenderer(told))
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
