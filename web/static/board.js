@@ -12,6 +12,8 @@ class Board extends EventTarget {
   counts = null;
   types = new Map();
   times = new Map(); // type → {p50, p95, p99} of its run time, in seconds
+  #asked = 0;
+  #answered = 0;
   #refresh = throttle(() => this.read(), REFRESH_MS);
   #readTimes = throttle(() => this.readTimes(), TIMES_MS);
 
@@ -28,10 +30,14 @@ class Board extends EventTarget {
     });
   }
 
-  /** Read the status and the counts. */
+  /** Read the status and the counts. An answer that was overtaken by a later one is dropped. */
   async read() {
+    this.#asked += 1;
+    const mine = this.#asked;
     await this.#quietly(async () => {
       const [status, page] = await Promise.all([get("/scheduler/status"), get("/jobs?limit=1")]);
+      if (mine < this.#answered) return;
+      this.#answered = mine;
       this.status = status;
       this.counts = page.counts;
     });

@@ -9,15 +9,16 @@ const TICKS = 4;
 
 /**
  * A chart. `series`: [{name, color, values: [number | null]}] along `times`; `kind`: "line", "area" or
- * "bars" (stacked); `format` writes a value; `stepS` is the width of one point.
+ * "bars" (stacked); `format` writes a value, `formatAxis` a short one; `isTime`: values are seconds;
+ * `stepS` is the width of one point.
  */
-export function chart({ title, summary, kind, times, series, format, stepS }) {
+export function chart({ title, summary, kind, times, series, format, formatAxis = format, isTime = false, stepS }) {
   const titleId = freshId("chart");
   const tip = h("div", { class: "chart-tip", hidden: true });
-  const scale = scaleOf(kind, times, series, stepS);
+  const scale = scaleOf({ kind, times, series, stepS, isTime });
   const marker = svg("line", { class: "chart-marker", y1: SIZE.top, y2: SIZE.height - SIZE.bottom, visibility: "hidden" });
   const picture = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, class: "chart", role: "img", "aria-labelledby": titleId, tabindex: "0" },
-    svg("title", { id: titleId }, `${title}. ${summary}`), grid(scale, times, format), drawing(kind, times, series, scale), marker);
+    svg("title", { id: titleId }, `${title}. ${summary}`), grid(scale, times, formatAxis), drawing(kind, times, series, scale), marker);
   const box = h("div", { class: "chart-box" }, picture, tip);
   readable(box, picture, { times, series, format, scale, tip, marker });
   return h("figure", { class: "chart-figure" },
@@ -25,13 +26,13 @@ export function chart({ title, summary, kind, times, series, format, stepS }) {
     box, h("details", { class: "chart-table" }, h("summary", {}, t("chart.table")), table(title, times, series, format)));
 }
 
-function scaleOf(kind, times, series, stepS) {
+function scaleOf({ kind, times, series, stepS, isTime }) {
   const first = times[0] ?? 0;
   const last = (times.at(-1) ?? 1) + (kind === "bars" ? stepS * 1000 : 0);
   const totals = kind === "bars"
     ? times.map((_, i) => series.reduce((sum, one) => sum + (one.values[i] ?? 0), 0))
     : series.flatMap((one) => one.values.filter((v) => v !== null));
-  const top = niceTop(Math.max(0, ...totals));
+  const top = niceTop(Math.max(0, ...totals), isTime);
   const wide = SIZE.width - SIZE.left - SIZE.right;
   const high = SIZE.height - SIZE.top - SIZE.bottom;
   return {
@@ -42,8 +43,13 @@ function scaleOf(kind, times, series, stepS) {
 }
 
 // The smallest of 1, 2, 4, 5, 8 × 10^n that is not less: quarters of it are round.
-function niceTop(value) {
+// Of times, those with round quarters in minutes or hours.
+function niceTop(value, isTime) {
   if (value <= 0) return 4;
+  if (isTime && value > 40) {
+    const unit = value > 2400 ? 3600 : 60;
+    return unit * niceTop(value / unit, false);
+  }
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 4, 5, 8, 10].map((step) => step * power).find((step) => step >= value);
 }

@@ -63,7 +63,8 @@ class ChartsView extends HTMLElement {
     const common = { times: points.map((point) => Date.parse(point.at)), stepS };
     this.#charts.replaceChildren(
       chart({ ...common, ...queueChart(points) }),
-      chart({ ...common, ...outcomeChart(points) }),
+      // What ended in a step stands at its beginning, and fills it.
+      chart({ ...common, times: common.times.map((_, i) => common.times[0] + (i - 1) * stepS * 1000), ...outcomeChart(points) }),
       chart({ ...common, ...timesChart(points, "wait_s") }),
       chart({ ...common, ...timesChart(points, "run_s") }));
   }
@@ -95,15 +96,19 @@ function timesChart(points, name) {
   const last = (values) => values.findLast((value) => value !== null) ?? null;
   const [p50, , p99] = series.map((one) => last(one.values));
   const summary = p50 === null ? t("chart.nothing") : t("chart.timesSummary", { p50: duration(p50), p99: duration(p99) });
-  return { title: t(name === "wait_s" ? "chart.wait" : "chart.run"), kind: "line", format: axisDuration, series, summary };
+  return { title: t(name === "wait_s" ? "chart.wait" : "chart.run"), kind: "line", isTime: true, format: duration, formatAxis: axisDuration, series, summary };
 }
 
 function count(n) {
   return Number.isInteger(n) ? number(n) : "";
 }
 
+// As short as an axis needs it: "30 s", "1.5 m", "2 h".
 function axisDuration(s) {
-  return s === 0 ? "0" : duration(s);
+  const short = (n) => number(Math.round(n * 100) / 100);
+  if (s === 0) return "0";
+  if (s < 60) return t("time.s", { s: short(s) });
+  return s < 3600 ? t("time.m", { m: short(s / 60) }) : t("time.h", { h: short(s / 3600) });
 }
 
 customElements.define("charts-view", ChartsView);

@@ -214,7 +214,7 @@ export default {
   "stop.noneRuns": "Nothing is running now.",
   "stop.queued": { one: "{n} queued job waits; none is lost.", other: "{n} queued jobs wait; none is lost." },
   "figure.queued": "Queued",
-  "figure.deferred": "Of these not yet due",
+  "figure.deferred": "Not yet due",
   "figure.running": "Running",
   "figure.executed": "Executed",
   "figure.succeeded": "Completed",
@@ -293,6 +293,8 @@ export default {
   "fault.rate_limited": "Too many requests: try again shortly",
 
   "time.s": "{s} s",
+  "time.m": "{m} m",
+  "time.h": "{h} h",
   "time.ms": "{m} m {s} s",
   "time.hm": "{h} h {m} m",
   "time.dh": "{d} d {h} h",

@@ -112,6 +112,7 @@ class JobView extends HTMLElement {
     this.#parts.explain.hidden = job.status !== "QUEUED";
     this.#parts.artifacts.querySelector("artifact-list").show(run?.artifacts ?? []);
     this.#parts.artifacts.hidden = (run?.artifacts ?? []).length === 0;
+    this.classList.toggle("not-started", run === null);
     this.#showLog();
     this.#showProgress();
     if (job.retry_of) this.#showChain();

@@ -211,7 +211,7 @@ export default {
   "stop.noneRuns": "지금 실행 중인 Job은 없습니다.",
   "stop.queued": { other: "대기 중인 Job {n}개는 그대로 남습니다." },
   "figure.queued": "대기",
-  "figure.deferred": "그중 예약 시각 전",
+  "figure.deferred": "예약 시각 전",
   "figure.running": "실행 중",
   "figure.executed": "전체 실행",
   "figure.succeeded": "완료",
@@ -290,6 +290,8 @@ export default {
   "fault.rate_limited": "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요",
 
   "time.s": "{s}초",
+  "time.m": "{m}분",
+  "time.h": "{h}시간",
   "time.ms": "{m}분 {s}초",
   "time.hm": "{h}시간 {m}분",
   "time.dh": "{d}일 {h}시간",

@@ -50,7 +50,7 @@ class LogView extends HTMLElement {
     this.#stream = new LogStream(this.#jobId, signal, {
       begin: (from) => this.#begin(from),
       text: (text) => this.#take(text),
-      state: (state) => setText(this.#state, t(`log.${state}`)),
+      state: (state) => this.#tell(state),
     });
     this.#stream.run();
   }
@@ -102,6 +102,11 @@ class LogView extends HTMLElement {
     const { scrollTop, scrollHeight, clientHeight } = this.#pane;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < AT_END_PX;
     if (isAtEnd !== this.#follows && !this.#search.isStepping) setAttribute(this.#follow, "aria-pressed", isAtEnd);
+  }
+
+  #tell(state) {
+    setText(this.#state, t(`log.${state}`));
+    if (state === "ended") setText(this.#empty, t("log.nothing"));
   }
 
   // From this byte on; a beginning in the middle of a log begins in the middle of a line.

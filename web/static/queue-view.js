@@ -10,7 +10,7 @@ import { JobList } from "./job-list.js";
 import { live } from "./live.js";
 import { faultText } from "./notice.js";
 import { go, link, route } from "./route.js";
-import { t } from "./text.js";
+import { number, t } from "./text.js";
 
 class QueueView extends HTMLElement {
   #filters = document.createElement("filter-bar");
@@ -20,6 +20,7 @@ class QueueView extends HTMLElement {
   #empty = h("div", { class: "empty", hidden: true });
   #list = null;
   #shown = "";
+  #bulkParts = null;
   #life;
 
   connectedCallback() {
@@ -57,7 +58,10 @@ class QueueView extends HTMLElement {
     if (this.#shown === JSON.stringify(filter)) return;
     this.#shown = JSON.stringify(filter);
     this.#list = new JobList(filter);
-    this.#list.addEventListener("change", () => this.#tellLength());
+    this.#list.addEventListener("change", () => {
+      this.#tellLength();
+      this.#tellSelection();
+    });
     this.#table.list = this.#list;
     this.#list.restart();
   }
@@ -83,21 +87,30 @@ class QueueView extends HTMLElement {
     );
   }
 
+  #buildBulk() {
+    const action = (name, work) => {
+      const count = h("span", { class: "count" });
+      const button = h("button", { class: "button", onclick: () => work(this.#table.selectedJobs()) }, t(name), count);
+      return { button, count };
+    };
+    const actions = { cancel: action("action.cancel", cancel), retry: action("action.retry", retry), change: action("action.priority", reprioritise) };
+    const selected = h("span", { role: "status" });
+    this.#bulk.replaceChildren(selected, ...Object.values(actions).map((one) => one.button),
+      h("button", { class: "tool", onclick: () => this.#table.clearSelection() }, t("bulk.clear")));
+    return { selected, actions };
+  }
+
   #tellSelection() {
     const n = this.#table.selected.size;
     this.#bulk.hidden = n === 0;
     if (n === 0) return;
-    const jobs = this.#table.selectedJobs();
-    const can = possible(jobs);
-    const button = (name, list, work) =>
-      h("button", { class: "button", disabled: list.length === 0, onclick: work }, t(name), h("span", { class: "count" }, String(list.length)));
-    this.#bulk.replaceChildren(
-      h("span", { role: "status" }, t("bulk.selected", { n })),
-      button("action.cancel", can.cancel, () => cancel(this.#table.selectedJobs())),
-      button("action.retry", can.retry, () => retry(this.#table.selectedJobs())),
-      button("action.priority", can.change, () => reprioritise(this.#table.selectedJobs())),
-      h("button", { class: "tool", onclick: () => this.#table.clearSelection() }, t("bulk.clear")),
-    );
+    this.#bulkParts ??= this.#buildBulk();
+    setText(this.#bulkParts.selected, t("bulk.selected", { n }));
+    const can = possible(this.#table.selectedJobs());
+    for (const [name, { button, count }] of Object.entries(this.#bulkParts.actions)) {
+      setText(count, number(can[name].length));
+      button.disabled = can[name].length === 0;
+    }
   }
 }
 

@@ -85,11 +85,15 @@ class SchedulerView extends HTMLElement {
     } catch {
       return;
     }
-    if (this.#limits.contains(document.activeElement)) return; // somebody is typing
+    const focused = document.activeElement;
+    const at = [...this.#limits.querySelectorAll(".limit")].findIndex((form) => form.contains(focused));
+    if (at >= 0 && focused.tagName === "INPUT") return; // somebody is typing
     const all = limitField(t("limits.all"), config.concurrency, config.overridden.includes("concurrency"), (n) => change({ concurrency: n }));
     const types = Object.entries(config.types).map(([name, limit]) =>
-      limitField(name, limit, config.overridden.includes(name), (n) => change({ types: { [name]: n } })));
+      limitField(name, limit, config.overridden.includes(`types.${name}`), (n) => change({ types: { [name]: n } })));
     this.#limits.replaceChildren(h("h2", {}, t("limits.title")), h("p", { class: "dim" }, t("limits.help")), all, h("h3", {}, t("limits.types")), ...types);
+    // Whoever pressed a button of a form that was built again goes on from there.
+    if (at >= 0) this.#limits.querySelectorAll(".limit input")[at]?.focus();
   }
 }
 

@@ -21,7 +21,7 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const s = Math.max(0, seconds);
   const pad = (n) => String(Math.floor(n)).padStart(2, "0");
-  if (s < 10) return t("time.s", { s: s < 0.095 && s > 0 ? s.toFixed(2) : s.toFixed(1) });
+  if (s < 10) return t("time.s", { s: s < 0.005 ? 0 : s.toFixed(s < 0.095 ? 2 : 1) });
   if (s < 60) return t("time.s", { s: Math.floor(s) });
   if (s < 3600) return t("time.ms", { m: Math.floor(s / 60), s: pad(s % 60) });
   if (s < 86_400) return t("time.hm", { h: Math.floor(s / 3600), m: pad((s % 3600) / 60) });

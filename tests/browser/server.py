@@ -1,0 +1,181 @@
+"""A real `headway serve` for the browser, on one port through all its kills and restarts."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+HEADWAY = Path(sys.executable).with_name("headway")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DEADLINE_S = 20.0
+POLL_S = 0.02
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+CONFIG = r"""
+[server]
+shutdown_grace_s = 0
+
+[scheduler]
+concurrency = 2
+
+[job_types.story]
+description = "Write short horror stories"
+command = ["{python}", "-m", "pipelines.story"]
+env.PIPELINES_LIBRARY = "{data_dir}/library"
+params.max_stories = { description = "How many to write", type = "integer", minimum = 1, maximum = 200, default = 1, arg = "--max-stories" }
+params.topic = { description = "What the stories are to touch upon", type = "string", maxLength = 200, arg = "--topic" }
+params.seed = { description = "The same seed makes the same stories", type = "integer", minimum = 0, arg = "--seed" }
+
+[job_types.ok]
+description = "Do nothing, well"
+command = ["true"]
+
+[job_types.fail]
+description = "Say why, and fail"
+command = ["/bin/sh", "-c", 'echo "connecting"; echo "refused" >&2; exit 3']
+
+# Prints what is written into the named pipe, until that is closed.
+[job_types.gate]
+description = "Wait for a named pipe"
+command = ["/bin/sh", "-c", 'echo "waiting"; cat "$2"; echo "gate closed"', "gate"]
+kill_grace_s = 0.5
+params.path = { type = "string", positional = true }
+required = ["path"]
+
+[job_types.reports]
+description = "Report progress, wait for a named pipe, leave files"
+command = ["/bin/sh", "-c", '''
+echo '{"progress": 0.4, "message": "four of ten"}' >> "$HEADWAY_REPORT"
+cat "$2"
+echo '{"result": {"answer": 42}}' >> "$HEADWAY_REPORT"
+cd "$HEADWAY_ARTIFACTS"
+printf '<script>document.title = "owned"</script>' > '<img src=x onerror=alert(1)>.html'
+printf 'It was a dark night.\n' > story.txt
+printf 'bytes' > data.bin
+''', "reports"]
+kill_grace_s = 0.5
+params.path = { type = "string", positional = true }
+
+[job_types.every]
+description = "One parameter of each kind"
+command = ["true"]
+params.text = { type = "string", minLength = 3, maxLength = 40, arg = "--text", description = "Some words" }
+params.count = { type = "integer", minimum = 1, maximum = 9, default = 4, arg = "--count" }
+params.ratio = { type = "number", exclusiveMinimum = 0, maximum = 1, arg = "--ratio" }
+params.flag = { type = "boolean", default = false, arg = "--flag" }
+params.colour = { enum = ["red", "green"], arg = "--colour" }
+params.tags = { type = "array", items = { type = "string" }, arg = "--tag" }
+params.table = { type = "object", arg = "--table" }
+required = ["text"]
+"""  # noqa: E501 - a parameter in short form is one line of TOML
+
+Json = dict[str, Any]
+
+
+def eventually(probe: Callable[[], Any], why: str) -> Any:
+    """The first true answer of `probe`, asked again and again until the time is over."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (answer := probe()):
+        assert time.monotonic() < deadline, f"within {DEADLINE_S} s: {why}"
+        time.sleep(POLL_S)
+    return answer
+
+
+class Pipe:
+    """A named pipe that holds a program until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        os.mkfifo(path)
+        # Opened for both, so that opening waits for nobody.
+        self._keep = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def write(self, text: str) -> None:
+        """The program prints this."""
+        os.write(self._keep, text.encode())
+
+    def close(self) -> None:
+        """The program goes on."""
+        if self._keep >= 0:
+            os.close(self._keep)
+        self._keep = -1
+
+
+class Server:
+    """One data directory, one port, and the process that serves them now."""
+
+    def __init__(self, directory: Path, config: str = CONFIG) -> None:
+        self.directory = directory
+        (directory / "headway.toml").write_text(config)
+        self._log = directory / "stderr"
+        self._bind = "127.0.0.1:0"
+        self.url = ""
+        self.start()
+
+    def start(self) -> None:
+        """Serve; return when it listens. The port stays the same from the first time on."""
+        offset = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [HEADWAY, "serve", "--config", "headway.toml", "--bind", self._bind],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self.directory,
+            )
+
+        def announced() -> str | None:
+            assert self._process.poll() is None, self._log.read_text()
+            text = self._log.read_text()[offset:]
+            found = re.search(r"^headway listening on (\S+)$", text, re.M)
+            return found and found[1]
+
+        self.url = eventually(announced, "the server listens")
+        self._bind = self.url.removeprefix("http://")
+        self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_S, verify=False)
+
+    def kill(self) -> None:
+        """As the kernel does when memory is out."""
+        self._process.kill()
+        self._process.wait()
+        self.client.close()
+
+    def close(self) -> None:
+        """End it, and what it runs."""
+        for job in self.get("/jobs?status=RUNNING")["jobs"]:
+            self.client.post(f"/jobs/{job['job_id']}/cancel")
+        self.client.close()
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(DEADLINE_S) == 0, self._log.read_text()
+
+    def get(self, path: str) -> Json:
+        """The JSON of a GET."""
+        answer = self.client.get(path)
+        assert answer.status_code == 200, answer.text
+        value: Json = answer.json()
+        return value
+
+    def submit(self, type: str, params: Json | None = None, **fields: Any) -> str:
+        """Queue a Job; its id."""
+        answer = self.client.post("/jobs", json={"type": type, "params": params or {}, **fields})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["job_id"])
+
+    def until(self, job_id: str, status: str) -> None:
+        """Return when the Job is in this status."""
+        eventually(lambda: self.get(f"/jobs/{job_id}")["status"] == status, f"{job_id} {status}")

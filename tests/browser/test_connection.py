@@ -1,0 +1,91 @@
+"""The server goes away and comes back under an open page."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Pipe, Server
+
+REFUSED = ("net::ERR_",)
+"""What the browser itself writes when nobody answers."""
+
+
+def test_an_empty_queue_leads_to_the_first_job(
+    visit: Callable[..., Page], own_server: Server
+) -> None:
+    page = visit(at=own_server)
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    page.locator(".empty a").click()
+    expect(page.get_by_role("heading", name="New job")).to_be_visible()
+
+
+def test_a_killed_server_is_missed_quietly_and_caught_up_with(
+    visit: Callable[..., Page], own_server: Server, pipe: Pipe
+) -> None:
+    server = own_server
+    job_id = server.submit("gate", {"path": pipe.path}, name="Survivor")
+    server.until(job_id, "RUNNING")
+    page = visit(at=server, tolerated=REFUSED)
+    row = page.locator(".rows .row", has_text="Survivor")
+    expect(row.locator(".cell-status")).to_have_text("Running")
+    banner = page.locator(".banner")
+    expect(banner).to_be_hidden()
+    server.kill()
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("No connection to the server.")
+    expect(row).to_be_visible()
+    server.start()
+    # What happens before the page is back must be on it afterwards.
+    later = server.submit("ok", name="While you were away")
+    server.until(later, "COMPLETED")
+    banner.get_by_role("button", name="Try now").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator(".rows .row", has_text="While you were away")).to_contain_text("Completed")
+    pipe.close()
+    expect(row.locator(".cell-status")).to_have_text("Completed")
+
+
+def test_it_comes_back_by_itself_from_the_last_fact(
+    visit: Callable[..., Page], own_server: Server, pipe: Pipe
+) -> None:
+    server = own_server
+    job_id = server.submit("gate", {"path": pipe.path}, name="Log")
+    resumed: list[str | None] = []
+    page = visit(f"#/jobs/{job_id}", at=server, tolerated=REFUSED)
+    log = page.locator(".log-lines")
+    expect(log).to_contain_text("waiting")
+    pipe.write("before\n")
+    expect(log).to_contain_text("before")
+    # The page has seen a fact, so it knows where to go on.
+    server.submit("ok")
+    expect(page.locator(".state-pill")).to_have_text("1 running · 0 queued")
+
+    def note(request: object) -> None:
+        if getattr(request, "url", "").endswith("/events"):
+            resumed.append(getattr(request, "headers", {}).get("last-event-id"))
+
+    page.on("request", note)
+    server.kill()
+    expect(page.locator(".banner")).to_be_visible()
+    pipe.write("while nobody served\n")
+    server.start()
+    expect(page.locator(".banner")).to_be_hidden()
+    assert resumed
+    assert all(number is not None and int(number) > 0 for number in resumed)
+    expect(log).to_contain_text("while nobody served")
+    assert log.inner_text().count("before") == 1
+    pipe.close()
+    expect(page.locator(".job-title .status")).to_have_text("Completed")
+    expect(log).to_contain_text("gate closed")
+
+
+def test_what_cannot_be_done_now_says_so(visit: Callable[..., Page], own_server: Server) -> None:
+    server = own_server
+    page = visit("#/new?type=ok", at=server, tolerated=REFUSED)
+    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    server.kill()
+    page.get_by_role("button", name="Queue job").click()
+    expect(page.get_by_role("alert")).to_have_text("The server does not answer.")
+    server.start()
+    page.get_by_role("button", name="Queue job").click()
+    expect(page.locator(".job-title .status")).to_have_text("Completed")

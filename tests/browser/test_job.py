@@ -1,0 +1,195 @@
+"""From the form to the end of a run, as a person does it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Pipe, Server
+
+
+def test_a_story_is_queued_by_form_watched_and_read(
+    visit: Callable[..., Page], server: Server
+) -> None:
+    page = visit()
+    page.get_by_role("link", name="New job").first.click()
+    page.get_by_role("radio", name="story").check()
+    page.get_by_role("textbox", name="topic").fill("the sea")
+    page.get_by_label("seed").fill("7")
+    page.get_by_role("textbox", name="Name").fill("A story of the sea")
+    expect(page.get_by_label("Command line")).to_contain_text("'--topic=the sea' --seed=7")
+    expect(page.get_by_label("curl")).to_contain_text('"topic":"the sea"')
+    page.get_by_role("button", name="Queue job").click()
+    expect(page.get_by_role("heading", name="A story of the sea")).to_be_visible()
+    expect(page.locator(".job-title .status")).to_have_text("Completed")
+    story = page.locator(".artifact-text").first
+    expect(story).to_be_visible()
+    expect(story).not_to_be_empty()
+    assert page.url.rpartition("/")[2] in {
+        job["job_id"] for job in server.get("/jobs?q=of%20the%20sea")["jobs"]
+    }
+    page.go_back()
+    expect(page.get_by_role("heading", name="New job")).to_be_visible()
+
+
+def test_a_faulty_form_says_what_to_correct(visit: Callable[..., Page]) -> None:
+    page = visit("#/new?type=every", tolerated=("status of 422",))
+    page.get_by_role("button", name="Queue job").click()
+    text = page.get_by_label(re.compile("^text"))
+    expect(text).to_be_focused()
+    expect(text).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".help", has_text="Some words")).to_contain_text("at least 3 characters")
+    text.fill("ab")
+    page.get_by_role("button", name="Queue job").click()
+    # The browser counts only what was typed, the server counts all: its word is shown in its place.
+    expect(text).to_have_attribute("aria-invalid", "true")
+    text.fill("words")
+    page.get_by_label("table").fill("{not json")
+    page.get_by_role("button", name="Queue job").click()
+    expect(page.get_by_label("table")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("table").fill('{"a": 1}')
+    page.get_by_label("colour", exact=True).select_option("green")
+    page.get_by_label("tags").fill("one\ntwo words")
+    command = page.get_by_label("Command line")
+    expect(command).to_contain_text("--colour=green --tag=one '--tag=two words'")
+    page.get_by_role("button", name="Queue job").click()
+    expect(page.locator(".job-title .status")).to_have_text("Completed")
+    expect(page.locator(".job-params")).to_contain_text("two words")
+
+
+def test_what_was_typed_survives_another_view_and_another_language(
+    visit: Callable[..., Page],
+) -> None:
+    page = visit("#/new?type=every")
+    page.get_by_label(re.compile("^text")).fill("kept")
+    page.get_by_role("link", name="Charts").click()
+    page.go_back()
+    expect(page.get_by_label(re.compile("^text"))).to_have_value("kept")
+    page.get_by_role("button", name="한국어").click()
+    expect(page.get_by_label(re.compile("^text"))).to_have_value("kept")
+
+
+def test_a_log_is_followed_searched_and_coloured(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    job_id = server.submit("gate", {"path": pipe.path}, name="Talkative")
+    page = visit(f"#/jobs/{job_id}")
+    log = page.locator(".log-lines")
+    expect(log).to_contain_text("waiting")
+    pipe.write("\x1b[32mgreen\x1b[0m and <b>plain</b>\n")
+    expect(log.locator(".ansi-fg-2")).to_have_text("green")
+    expect(log).to_contain_text("and <b>plain</b>")
+    assert log.locator("b").count() == 0
+    pipe.write("".join(f"line {n}\n" for n in range(200)))
+    expect(log).to_contain_text("line 199")
+    pane = page.locator(".log-pane")
+    at_end = "e => e.scrollHeight - e.scrollTop - e.clientHeight < 30"
+    assert pane.evaluate(at_end)
+    pane.evaluate("e => { e.scrollTop = 0; }")
+    follow = page.get_by_role("button", name="Follow")
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    pipe.write("one more\n")
+    expect(log).to_contain_text("one more")
+    assert pane.evaluate("e => e.scrollTop") == 0
+    follow.click()
+    assert pane.evaluate(at_end)
+    page.get_by_label("Search the log").fill("LINE 19")
+    expect(page.locator(".log-bar .search-box .dim")).to_have_text("11 of 11")
+    page.get_by_label("Search the log").press("Enter")
+    expect(page.locator(".log-bar .search-box .dim")).to_have_text("1 of 11")
+    pipe.close()
+    expect(log).to_contain_text("gate closed")
+    expect(page.locator(".log-bar > [role=status]")).to_have_text("complete")
+
+
+def test_progress_result_and_hostile_files_are_shown_inertly(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    job_id = server.submit("reports", {"path": pipe.path}, name="Reporter")
+    page = visit(f"#/jobs/{job_id}")
+    expect(page.locator(".job-progress")).to_contain_text("four of ten")
+    expect(page.locator(".job-progress [role=progressbar]")).to_have_attribute(
+        "aria-valuenow", "40"
+    )
+    pipe.close()
+    expect(page.locator(".job-result")).to_contain_text('"answer": 42')
+    names = page.locator(".artifact-name")
+    expect(names).to_have_count(3)
+    expect(names.filter(has_text="<img src=x onerror=alert(1)>.html")).to_have_count(1)
+    expect(page.locator(".artifact-text", has_text="It was a dark night.")).to_be_visible()
+    page.locator("summary", has_text="<img").click()
+    page.locator("summary", has_text="<img").click()
+    shown = page.locator(".artifact-text", has_text="<script>")
+    expect(shown).to_have_text('<script>document.title = "owned"</script>')
+    assert "owned" not in page.title()
+    assert page.locator(".job-artifacts img, .job-artifacts script").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download data.bin").click()
+    assert download.value.path().read_bytes() == b"bytes"
+
+
+def test_a_running_job_is_cancelled_and_retried(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    job_id = server.submit("gate", {"path": pipe.path}, name="Doomed")
+    server.until(job_id, "RUNNING")
+    page = visit(f"#/jobs/{job_id}")
+    page.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It is running: its program is told to end")
+    expect(dialog.get_by_role("button", name="Never mind")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert server.get(f"/jobs/{job_id}")["status"] == "RUNNING"
+    page.get_by_role("button", name="Cancel").click()
+    dialog.get_by_role("button", name="Cancel job").click()
+    expect(page.locator(".job-title .status")).to_have_text("Cancelled")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".job-title .status")).to_have_text("Running")
+    chain = page.locator(".job-chain")
+    expect(chain).to_contain_text("Doomed")
+    expect(chain).to_contain_text("Cancelled")
+    again = page.url.rpartition("/")[2]
+    assert server.get(f"/jobs/{again}")["retry_of"] == job_id
+    pipe.close()
+    server.client.post(f"/jobs/{again}/cancel")
+
+
+def test_it_says_why_a_job_waits_and_lets_it_be_changed(
+    visit: Callable[..., Page], server: Server
+) -> None:
+    job_id = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
+    page = visit(f"#/jobs/{job_id}")
+    why = page.locator("explain-box")
+    expect(why).to_contain_text("Its time has not come")
+    expect(why).to_contain_text("Probably starts in")
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Priority").fill("42")
+    dialog.get_by_label("Name").fill("Sooner")
+    dialog.get_by_label("Labels").fill("team=web")
+    dialog.get_by_role("button", name="Change").click()
+    expect(page.get_by_role("heading", name="Sooner")).to_be_visible()
+    expect(page.locator(".job-timeline")).to_contain_text("42")
+    expect(page.locator(".job-sub .chip")).to_have_text("team=web")
+    page.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Run at").fill("")
+    dialog.get_by_role("button", name="Change").click()
+    expect(page.locator(".job-title .status")).to_have_text("Completed")
+    expect(why).to_be_hidden()
+
+
+def test_a_failed_job_says_why(visit: Callable[..., Page], server: Server) -> None:
+    job_id = server.submit("fail")
+    page = visit(f"#/jobs/{job_id}")
+    expect(page.locator(".job-why")).to_contain_text("It ended with an error")
+    expect(page.locator(".log-lines")).to_contain_text("refused")
+    expect(page.locator(".job-run")).to_contain_text("Exit code")
+
+
+def test_a_job_that_is_not_there_leads_back(visit: Callable[..., Page]) -> None:
+    page: Any = visit("#/jobs/job-none", tolerated=("status of 404",))
+    expect(page.get_by_text("There is no such job")).to_be_visible()
+    page.locator(".empty a").click()
+    expect(page.locator("job-table")).to_be_attached()

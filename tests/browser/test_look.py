@@ -1,0 +1,162 @@
+"""Both themes, both languages, a phone, and what axe-core says of each view."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Server
+
+AXE = (Path(next(iter(axe_playwright_python.__path__))) / "axe.min.js").read_text()
+SERIOUS = ("serious", "critical")
+PHONE: Any = {"width": 390, "height": 844}
+ENGLISH = ("Queue", "Running", "Completed", "Cancel", "Priority", "Search", "waiting", "Log")
+VIEWS = ["queue", "new", "job", "waiting", "scheduler", "charts", "dialog", "empty"]
+
+
+@pytest.fixture(scope="module")
+def addresses(server: Server) -> dict[str, str]:
+    """Where each view is, with something to show."""
+    failed = server.submit("fail", name="Failing", labels={"team": "web"})
+    story = server.submit("story", {"seed": 1}, name="A dark and stormy night")
+    later = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
+    server.until(story, "COMPLETED")
+    server.until(failed, "FAILED")
+    return {
+        "queue": "",
+        "new": "#/new?type=every",
+        "job": f"#/jobs/{story}",
+        "waiting": f"#/jobs/{later}",
+        "scheduler": "#/scheduler",
+        "charts": "#/charts",
+        "dialog": "",
+        "empty": "#/?q=no-such-job",
+    }
+
+
+def settle(page: Page, view: str) -> None:
+    """Wait until the view shows what it is about."""
+    wanted = {
+        "queue": ".rows .row",
+        "new": ".job-form .field",
+        "job": ".artifact-text",
+        "waiting": "explain-box li",
+        "scheduler": ".figures dd",
+        "charts": "figure svg",
+        "dialog": ".rows .row",
+        "empty": ".empty-title",
+    }[view]
+    expect(page.locator(wanted).first).to_be_visible()
+    if view == "dialog":
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_be_visible()
+    page.evaluate("document.fonts.ready.then(() => true)")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_accessible_narrow_and_korean(
+    visit: Callable[..., Page], addresses: dict[str, str], view: str
+) -> None:
+    # axe itself needs what the policy forbids; that the page does not is seen in all other tests.
+    page = visit(addresses[view], color_scheme="light", reduced_motion="reduce", bypass_csp=True)
+    settle(page, view)
+    page.evaluate(AXE)
+    assert serious_faults(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert serious_faults(page, "color-contrast") == []
+    page.set_viewport_size(PHONE)
+    assert is_narrow(page)
+    assert serious_faults(page, "color-contrast", "target-size") == []
+    if view == "dialog":
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="한국어").click()
+    settle(page, view)
+    assert is_narrow(page)
+    shown = page.locator("body").inner_text()
+    assert [word for word in ENGLISH if word in shown] == []
+
+
+def serious_faults(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds, by all rules or only these."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    found: Any = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes'][:5]]}"
+        for fault in found["violations"]
+        if fault["impact"] in SERIOUS
+    ]
+
+
+def is_narrow(page: Page) -> bool:
+    """Whether nothing must be scrolled sideways, and the navigation is in the thumb's reach."""
+    widths = page.evaluate(
+        "[document.scrollingElement, document.querySelector('main')].map(e => e.scrollWidth)"
+    )
+    top = page.evaluate("document.querySelector('.nav').getBoundingClientRect().top")
+    return max(widths) <= PHONE["width"] and top > PHONE["height"] * 0.8
+
+
+def test_korean_by_the_browser_and_english_by_choice(
+    visit: Callable[..., Page], addresses: dict[str, str]
+) -> None:
+    page = visit(locale="ko-KR")
+    expect(page.get_by_role("link", name="스케줄러").first).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    expect(page.locator(".rows .status").first).not_to_have_text("Completed")
+    page.get_by_role("link", name="새 Job").first.click()
+    expect(page.get_by_role("button", name="큐에 넣기")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_dark_by_the_system_and_by_choice(visit: Callable[..., Page]) -> None:
+    def brightness(page: Page) -> float:
+        colour = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+        return float(page.evaluate(f"{colour}.reduce((a, b) => a + b)"))
+
+    assert brightness(visit(color_scheme="light")) > 600
+    page = visit(color_scheme="dark")
+    assert brightness(page) < 150
+    page.get_by_role("button", name="Colours: as the system").click()
+    expect(page.get_by_role("button", name="Colours: light")).to_be_visible()
+    assert brightness(page) > 600
+    page.reload()
+    assert brightness(page) > 600
+    page.get_by_role("button", name="Colours: light").click()
+    assert brightness(page) < 150
+
+
+def test_charts_say_in_words_what_they_show(
+    visit: Callable[..., Page], addresses: dict[str, str]
+) -> None:
+    page = visit("#/charts")
+    expect(page.get_by_role("img", name="Finished jobs")).to_be_visible()
+    expect(page.locator("figure svg")).to_have_count(4)
+    page.get_by_role("button", name="Week").click()
+    expect(page.get_by_role("button", name="Week")).to_have_attribute("aria-pressed", "true")
+    assert "span=week" in page.url
+    chart = page.get_by_role("img", name="Finished jobs")
+    chart.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".chart-tip:visible")).to_contain_text("Completed:")
+    page.locator(".chart-table summary").nth(1).click()
+    expect(page.get_by_role("columnheader", name="Failed").first).to_be_visible()
+
+
+def test_the_focus_goes_with_the_view(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.get_by_role("link", name="Scheduler").first.click()
+    expect(page.locator("main")).to_be_focused()
+    assert page.title() == "Scheduler · headway"

@@ -1,0 +1,108 @@
+"""The scheduler's view: stop and start, limits, reservations, a direct run."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Pipe, Server
+
+
+@pytest.fixture
+def running(server: Server) -> Iterator[None]:
+    """Whatever a test leaves, the next one finds a scheduler that runs."""
+    yield
+    server.client.post("/scheduler/start")
+    server.client.patch("/scheduler/config", json={"concurrency": None, "types": {"ok": None}})
+
+
+def test_it_is_stopped_and_started(
+    visit: Callable[..., Page], server: Server, running: None
+) -> None:
+    page = visit("#/scheduler")
+    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("No further job starts until you start the scheduler again")
+    expect(dialog).to_contain_text("Nothing is running now.")
+    dialog.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("The scheduler is stopped")).to_be_visible()
+    expect(page.locator(".state-pill")).to_have_text("Scheduler stopped")
+    job_id = server.submit("ok", name="Held back")
+    page.goto(f"{server.url}/#/jobs/{job_id}")
+    expect(page.locator("explain-box")).to_contain_text("The scheduler is stopped.")
+    page.locator("explain-box a").click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    server.until(job_id, "COMPLETED")
+
+
+def test_somebody_else_stops_it(visit: Callable[..., Page], server: Server, running: None) -> None:
+    page = visit("#/scheduler")
+    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    server.client.post("/scheduler/stop")
+    expect(page.get_by_text("The scheduler is stopped")).to_be_visible()
+
+
+def test_limits_are_changed_and_reset(
+    visit: Callable[..., Page], server: Server, running: None
+) -> None:
+    page = visit("#/scheduler")
+    everything = page.get_by_label("All types together")
+    expect(everything).to_have_value("2")
+    everything.fill("5")
+    page.locator(".limit", has_text="All types together").get_by_role("button").click()
+    expect(page.get_by_role("button", name="As configured")).to_be_visible()
+    assert server.get("/scheduler/config")["concurrency"] == 5
+    page.get_by_label("ok", exact=True).fill("3")
+    page.get_by_label("ok", exact=True).press("Enter")
+    expect(page.get_by_role("button", name="As configured")).to_have_count(2)
+    assert server.get("/scheduler/config")["types"]["ok"] == 3
+    page.get_by_role("button", name="As configured").first.click()
+    expect(everything).to_have_value("2")
+    assert server.get("/scheduler/config")["concurrency"] == 2
+
+
+def test_a_slot_is_reserved_and_released(visit: Callable[..., Page], server: Server) -> None:
+    page = visit("#/scheduler")
+    page.get_by_label("Minutes").fill("5")
+    page.get_by_role("button", name="Reserve").click()
+    held = page.locator("reservation-list li", has_text="holds a slot, ends in")
+    expect(held).to_be_visible()
+    held.get_by_role("button", name="Release").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("The slot becomes free")
+    dialog.get_by_role("button", name="Release").click()
+    expect(held).to_have_count(0)
+    assert server.get("/scheduler/reservations")["reservations"] == []
+
+
+def test_a_direct_run_shows_its_output_and_outlives_the_view(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    page = visit("#/scheduler")
+    page.get_by_label("Type", exact=True).select_option("gate")
+    page.locator("direct-run").get_by_label("path").fill(pipe.path)
+    page.get_by_role("button", name="Run now").click()
+    expect(page.get_by_text("gate waits for a slot or runs")).to_be_visible()
+    page.get_by_role("link", name="Charts").click()
+    page.go_back()
+    expect(page.get_by_text("gate waits for a slot or runs")).to_be_visible()
+    pipe.write("said directly\n")
+    pipe.close()
+    output = page.locator(".direct-state pre")
+    expect(output).to_contain_text("said directly")
+    expect(page.locator(".direct-state .status")).to_have_text("Completed")
+    assert server.get("/scheduler/status")["running_job_ids"] == []
+
+
+def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pipe: Pipe) -> None:
+    page = visit("#/scheduler")
+    page.get_by_label("Type", exact=True).select_option("gate")
+    page.locator("direct-run").get_by_label("path").fill(pipe.path)
+    page.get_by_role("button", name="Run now").click()
+    page.get_by_role("button", name="Stop it").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("its program is ended")
+    dialog.get_by_role("button", name="Stop it").click()
+    expect(page.locator(".direct-state")).to_contain_text("Stopped.")
