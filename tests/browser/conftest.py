@@ -106,4 +106,4 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
     """What holds a program."""
     pipe = Pipe(tmp_path / "pipe")
     yield pipe
-    pipe.close()
+    pipe.drop()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,32 @@ class Pipe:
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
+        self._writer = 0
         os.mkfifo(path)
-        # Opened for both, so that opening waits for nobody.
-        self._keep = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def write(self, text: str) -> None:
-        """The program prints this."""
-        os.write(self._keep, text.encode())
+        """The program prints this; it stays held."""
+        self._open()
+        os.write(self._writer, text.encode())
 
     def close(self) -> None:
         """The program goes on."""
-        if self._keep >= 0:
-            os.close(self._keep)
-        self._keep = -1
+        self._open()
+        self.drop()
+
+    def drop(self) -> None:
+        """Let go of it, whether or not a program reads."""
+        if self._writer:
+            os.close(self._writer)
+        self._writer = 0
+
+    def _open(self) -> None:
+        def attempt() -> int:
+            with suppress(OSError):  # ENXIO: no program reads yet
+                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            return 0
+
+        self._writer = self._writer or eventually(attempt, "a program opens the pipe")
 
 
 class Server:

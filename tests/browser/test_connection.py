@@ -34,11 +34,12 @@ def test_a_killed_server_is_missed_quietly_and_caught_up_with(
     expect(banner).to_be_visible()
     expect(banner).to_contain_text("No connection to the server.")
     expect(row).to_be_visible()
+    banner.get_by_role("button", name="Try now").click()
+    expect(banner).to_be_visible()
     server.start()
     # What happens before the page is back must be on it afterwards.
     later = server.submit("ok", name="While you were away")
     server.until(later, "COMPLETED")
-    banner.get_by_role("button", name="Try now").click()
     expect(banner).to_be_hidden()
     expect(page.locator(".rows .row", has_text="While you were away")).to_contain_text("Completed")
     pipe.close()
