@@ -52,14 +52,16 @@ def test_it_comes_back_by_itself_from_the_last_fact(
     server = own_server
     job_id = server.submit("gate", {"path": pipe.path}, name="Log")
     resumed: list[str | None] = []
-    page = visit(f"#/jobs/{job_id}", at=server, tolerated=REFUSED)
+    page = visit(at=server, tolerated=REFUSED)
+    # Once the stream is there, only a fact can show this: so the page knows where to go on.
+    expect(page.locator("app-shell[data-connection=live]")).to_be_attached()
+    server.submit("ok", name="A fact")
+    expect(page.locator(".rows .row", has_text="A fact")).to_be_visible()
+    page.goto(f"{server.url}/#/jobs/{job_id}")
     log = page.locator(".log-lines")
     expect(log).to_contain_text("waiting")
     pipe.write("before\n")
     expect(log).to_contain_text("before")
-    # The page has seen a fact, so it knows where to go on.
-    server.submit("ok")
-    expect(page.locator(".state-pill")).to_have_text("1 running · 0 queued")
 
     def note(request: object) -> None:
         if getattr(request, "url", "").endswith("/events"):

@@ -133,6 +133,7 @@ class Shell extends HTMLElement {
   }
 
   #tellConnection() {
+    this.dataset.connection = live.state;
     if (live.state === "lost") {
       this.#lostTimer ||= setTimeout(() => {
         this.#banner.hidden = live.state === "live";
