@@ -97,7 +97,7 @@ async def test_an_end_that_dies_is_told_by_the_next_life(
 @pytest.mark.parametrize(("call", "number"), [("pwrite64", 1), ("fdatasync", 1), ("mkdir", 1)])
 async def test_a_recovery_that_dies_is_begun_again(place: Any, call: str, number: int) -> None:
     await place.start()
-    asked = await place.submit(seconds=0.8, code=75)
+    asked = await place.submit(seconds=2.5, code=75)
     run_id = await place.begun()
     await place.kill()
     for _ in range(2):
