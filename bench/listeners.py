@@ -22,7 +22,8 @@ from bench.wire import address_of, request_bytes
 
 PATIENCE_S = 20.0
 RECEIVE_BYTES = 1 << 18
-_ID = re.compile(rb"^id: (\d+)\n", re.MULTILINE)
+# Of an event; an id that stands alone only tells the place.
+_ID = re.compile(rb"^event: [^\n]+\nid: (\d+)\n", re.MULTILINE)
 _CHUNK = re.compile(rb"\r\n[0-9a-fA-F]+\r\n")
 
 
