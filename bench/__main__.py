@@ -1,6 +1,10 @@
-"""python -m bench list | NAME … | all [--json] [--quick]
+"""python -m bench list
+python -m bench NAME … | all [--json] [--quick [--guard] [--keep]]
+python -m bench profile NAME … [--svg FILE]
+python -m bench plot
 
-Exits 0 when every goal was met, 1 when one was not, 2 on a wrong command line.
+Exits 0 when every goal was met, 1 when one was not, 2 on a wrong command line. With `--guard`, a
+goal that is missed is only said; it exits 3 when a ratio has fallen, see `guard.py`.
 """
 
 import argparse
@@ -12,7 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from bench import backlog, batch, events, idle, latency, machine, ready, recovery, runs, submit
+from bench import (
+    backlog,
+    batch,
+    events,
+    guard,
+    idle,
+    latency,
+    machine,
+    plot,
+    profile,
+    ready,
+    recovery,
+    runs,
+    submit,
+)
 from bench.result import Report, Result, keep, table
 
 
@@ -63,7 +81,7 @@ def listing() -> str:
     return "\n".join(f"{name:10} {bench.summary}" for name, bench in BENCHES.items())
 
 
-def main(arguments: Sequence[str]) -> int:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
@@ -73,25 +91,71 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "name",
         nargs="+",
-        choices=["list", "all", *BENCHES],
+        choices=["list", "all", "plot", "profile", *BENCHES],
         metavar="NAME",
-        help="list, all, or one or more benches",
+        help="list, all, one or more benches, profile and one or more benches, or plot",
     )
     parser.add_argument("--json", action="store_true", help="print results as lines of JSON")
-    parser.add_argument("--quick", action="store_true", help="small, rough, and not kept")
+    parser.add_argument("--quick", action="store_true", help="small, rough, not among the results")
+    parser.add_argument("--guard", action="store_true", help="with --quick: fail on fallen ratios")
+    parser.add_argument("--keep", action="store_true", help="with --quick: the ratios to guard")
+    parser.add_argument("--svg", type=Path, help="with profile: write flame graphs, no table")
     given = parser.parse_args(arguments)
+    if (given.guard or given.keep) and not given.quick:
+        parser.error("--guard and --keep are about quick runs: add --quick")
+    if given.name == ["profile"]:
+        parser.error("name the bench to profile")
+    return given
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command."""
+    given = parse(arguments)
     if "list" in given.name:
         print(listing())
         return 0
-    results = []
-    for name in BENCHES if "all" in given.name else given.name:
+    if "plot" in given.name:
+        print(*plot.plot(), sep="\n")
+        return 0
+    names = list(BENCHES) if "all" in given.name else [n for n in given.name if n in BENCHES]
+    if "profile" in given.name:
+        for name in names:
+            print(profile.profile(BENCHES[name].run, given.svg))
+        return 0
+    return run(names, arguments, given)
+
+
+def run(names: Sequence[str], arguments: Sequence[str], given: argparse.Namespace) -> int:
+    """Measure, print, keep, judge. The exit status."""
+    results, fallen = [], list[str]()
+    before = guard.kept() if given.guard else {}
+    for name in names:
         result = measure(name, arguments, quick=given.quick)
+        show(result, as_json=given.json)
+        if given.guard and (suspects := guard.fallen(result, before)):
+            print(*suspects.values(), f"{name} is measured once more", sep="\n", flush=True)
+            again = measure(name, arguments, quick=True)
+            show(again, as_json=given.json)
+            still = guard.fallen(again, before)
+            fallen += [sentence for figure, sentence in still.items() if figure in suspects]
         if not given.quick:
             keep(result)
-        print(json.dumps(result.as_json(), ensure_ascii=False) if given.json else table(result))
-        print(flush=True, end="" if given.json else "\n")
         results.append(result)
-    return 1 if any(result.met is False for result in results) else 0
+    if given.keep:
+        guard.keep(results)
+    missed = [f"{r.bench}: {f.name}" for r in results for f in r.report.figures if f.met is False]
+    if missed and not given.json:
+        print("goals not met:", *missed, sep="\n  ")
+    if given.guard:
+        print(*(fallen or ["no ratio has fallen"]), sep="\n")
+        return 3 if fallen else 0
+    return 1 if missed else 0
+
+
+def show(result: Result, *, as_json: bool) -> None:
+    """One result on standard output."""
+    print(json.dumps(result.as_json(), ensure_ascii=False) if as_json else f"{table(result)}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,11 @@ class Program:
         self.url = ""
 
     @property
+    def is_headway(self) -> bool:
+        """Whether it is ours, and not one that ours is compared with."""
+        return "headway" in self._arguments
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import BENCHES, main
+from bench.__main__ import BENCHES, Bench, main
 from bench.pause import PAUSE_S, pauses
 from bench.result import (
     Figure,
@@ -145,6 +145,62 @@ class TestCommandLine:
     def test_an_unknown_bench_is_a_usage_error(self) -> None:
         with pytest.raises(SystemExit) as exit:
             main(["speed"])
+        assert exit.value.code == 2
+
+
+class Scripted:
+    """A bench that finds what it is told to, one value a run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
+        self.left = list(values)
+        monkeypatch.setattr("bench.__main__.BENCHES", {"submit": Bench("as told", self.run)})
+        monkeypatch.setattr("bench.guard.kept", lambda: {"submit": {"a / b": 3.0}})
+        monkeypatch.setattr("bench.guard.keep", lambda results: kept.extend(results))
+        kept: list[Result] = []
+        self.kept = kept
+
+    def run(self, directory: Path, quick: bool) -> Report:
+        assert quick
+        return Report((Figure("a / b", "ratio", (self.left.pop(0),), at_least(2)),))
+
+
+class TestGuard:
+    @pytest.mark.parametrize(
+        ("values", "status"),
+        [((3.0,), 0), ((1.9, 3.0), 0), ((1.9, 1.9), 3)],
+        ids=["level", "a fall that is not confirmed", "a fall"],
+    )
+    def test_a_fall_counts_when_it_is_seen_twice(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        values: tuple[float, ...],
+        status: int,
+    ) -> None:
+        bench = Scripted(monkeypatch, *values)
+        assert main(["all", "--quick", "--guard"]) == status
+        assert bench.left == []
+        said = capsys.readouterr().out
+        assert ("no ratio has fallen" in said) is (status == 0)
+        assert said.count("is measured once more") == len(values) - 1
+
+    def test_a_missed_goal_is_said_and_fails_only_without_guard(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("bench.guard.FALL", 0.0)
+        Scripted(monkeypatch, 1.0, 1.0)
+        assert main(["submit", "--quick", "--guard"]) == 0
+        assert main(["submit", "--quick"]) == 1
+        assert capsys.readouterr().out.count("goals not met:\n  submit: a / b\n") == 2
+
+    def test_keep_keeps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench = Scripted(monkeypatch, 5.0)
+        assert main(["all", "--quick", "--keep"]) == 0
+        assert [result.report.figures[0].median for result in bench.kept] == [5.0]
+
+    def test_it_is_about_quick_runs(self) -> None:
+        with pytest.raises(SystemExit) as exit:
+            main(["submit", "--guard"])
         assert exit.value.code == 2
 
 
