@@ -38,7 +38,14 @@ from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
 from storage.database import DATABASE_NAME, Runner, directory_lock, open_reader, open_writer
-from storage.errors import DataDirectoryInUse, NewerDatabase, Refusal, StorageFailed
+from storage.errors import (
+    DamagedDatabase,
+    DataDirectoryInUse,
+    NewerDatabase,
+    Refusal,
+    StorageFailed,
+)
+from storage.reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
 from storage.runs import running_intents
 from web.app import make_app
 from web.commands import register as register_client_verbs
@@ -51,6 +58,7 @@ from web.services import Services
 from web.settings import Settings
 
 MAILBOX_MESSAGES_MAX = 1024
+REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, NewerDatabase)
 
 log = structlog.get_logger()
 
@@ -67,6 +75,7 @@ class Seams:
     files: Runner
     host: Host
     vfs: str | None = None
+    reserve_bytes: int = RESERVE_BYTES
 
 
 @contextmanager
@@ -107,6 +116,7 @@ class Headway:
         reader, walker = (open_reader(path, vfs=seams.vfs) for _ in range(2))
         for connection in (self._writing, walker, reader):
             self._connections.callback(connection.close)
+        reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
         ids = Ids(seams.clock, seams.random_bytes)
         scheduler, executor, stats = (
             Mailbox(name, MAILBOX_MESSAGES_MAX) for name in ("scheduler", "executor", "stats")
@@ -176,6 +186,7 @@ class Headway:
                         clock=seams.clock,
                         executor=executor,
                         stats=stats,
+                        reserve=reserve,
                     ),
                 ),
             ],
@@ -335,8 +346,8 @@ def serve_command(
     try:
         with directory_lock(directory), production_seams(directory) as seams:
             trio.run(lambda: serve(settings, seams, detach=detach))
-    except* (DataDirectoryInUse, NewerDatabase, OSError, SupervisorGaveUp, StorageFailed) as group:
-        fail(*(getattr(error, "strerror", None) or str(error) for error in leaves(group)))
+    except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
+        fail(*map(told, leaves(group)))
     except* apsw.Error as group:
         fail(*(f"the database {directory}: {error}" for error in leaves(group)))
     except* KeyboardInterrupt:
@@ -372,6 +383,13 @@ def demo(*, data_dir: DataDirOption = None) -> int:
             return run_demo(line.split()[-1], rich.console.Console(), directory)
         finally:
             server.terminate()
+
+
+def told(error: BaseException) -> str:
+    """An error as a sentence for the operator."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

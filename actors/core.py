@@ -21,7 +21,7 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from actors.public import batch_body, job_body
 from storage import idempotency, jobs, reservations, runs, scheduler
-from storage.errors import Refusal
+from storage.errors import Refusal, StorageFailed
 from storage.job import (
     TERMINAL,
     Job,
@@ -104,8 +104,10 @@ class Core:
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
 
-    def decide(self, connection: apsw.Connection, now: int, batch: list[Message]) -> Decision:
-        """Apply a batch in one transaction.
+    def decide(
+        self, connection: apsw.Connection, now: int, batch: list[Message], *, dispatch: bool = True
+    ) -> Decision:
+        """Apply a batch in one transaction; without `dispatch` nothing starts.
 
         Raises:
             apsw.FullError: the disk is full; nothing of the batch happened.
@@ -122,7 +124,8 @@ class Core:
                 except Refusal as refusal:
                     del effects[mark:]
                     answers.append(outcome.Error(refusal))
-            self._dispatch.dispatch(tx, effects)
+            if dispatch:
+                self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=answers, effects=effects, facts=tx.facts, next_due=next_due)
 
@@ -142,6 +145,8 @@ class Core:
                 return self._stop_run(tx, run_id, reason, effects)
             case m.MomentCame() | m.Probe():
                 return None
+            case m.StorageBroke(why=why):
+                raise StorageFailed(why)
             case m.CancelJob(job_id=job_id):
                 return self._cancel(tx, job_id, effects)
             case m.PatchJob():

@@ -44,6 +44,7 @@ FILE_CHANGE_PAUSE_S = 0.1
 """How often, at most, progress is read and the size of a log is looked at."""
 
 IMMEDIATE_GRACE_S = 0.5
+LOOK_AGAIN_S = 0.5
 UNTOLD_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
 """Exit statuses that may stand for these two: of all others the shim's shell says a word."""
 
@@ -167,12 +168,24 @@ class Executor(Actor):
         if run.intent.boot_id != self._host.boot_id:
             # Power may have gone: what the disk does not show may have happened all the same.
             return None
-        if run.files.create():
+        with _as_spawn_failure():
+            is_new = run.files.create()
+        if is_new:
             return None if run.stop.is_set() else self._launch(run)
         if not run.intent.adopt:
             # It may have begun, and how it ended is known to nobody: its parent has gone.
             await self._host.sweep(frozenset({run.intent.run_id}))
             return None
+        while True:
+            try:
+                return await self._find(run)
+            except OSError as error:
+                # To see nothing is not to know that nothing is there.
+                log.warning("run not looked for", run_id=run.intent.run_id, why=str(error))
+                await trio.sleep(LOOK_AGAIN_S)
+
+    async def _find(self, run: _Run) -> Process | None:
+        """The process of a run that may have been started before. OSError: look again."""
         record = run.files.exit_record()
         if not record.ended and (process := self._host.adopt(run.intent.run_id, record)):
             log.info("run adopted", run_id=run.intent.run_id, pid=process.pid)
@@ -184,7 +197,8 @@ class Executor(Actor):
             await self._host.sweep(frozenset({run.intent.run_id}))
             return None
         # Neither a word of the shim nor a process: never started. Now, under the same id.
-        run.files.begin_anew()
+        with _as_spawn_failure():
+            run.files.begin_anew()
         return None if run.stop.is_set() else self._launch(run)
 
     def _launch(self, run: _Run) -> Process:
@@ -194,7 +208,8 @@ class Executor(Actor):
             raise SpawnFailed(f"the type {intent.type} is no longer configured")
         stdin = job_type.stdin(intent.params)
         if stdin is not None:
-            files.stdin.write_bytes(stdin)
+            with _as_spawn_failure():
+                files.stdin.write_bytes(stdin)
         environment = {
             **job_type.environment(self._server_environment),
             "HEADWAY_RUN_ID": intent.run_id,
@@ -361,6 +376,15 @@ class Executor(Actor):
     def _output_limit_bytes(self, run: _Run) -> int:
         job_type = self._types.get(run.intent.type)
         return OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
+
+
+@contextmanager
+def _as_spawn_failure() -> Iterator[None]:
+    """Files that cannot be made, for want of space or descriptors, are a failure of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise SpawnFailed(f"cannot make the files of the run: {error.strerror}") from error
 
 
 def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool) -> Outcome:

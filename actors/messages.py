@@ -204,6 +204,13 @@ class RunExited(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageBroke(Message):
+    """A reader found that the database cannot be read any more: the process must end."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MomentCame(Message):
     """A `run_at`, an `expires_at` or the end of a reservation may be due."""
 

@@ -126,6 +126,7 @@ class LinuxHost:
         # Held while a process is there that is not yet in `leaders`: another thread may look.
         self.lock = threading.Lock()
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        tree.keep_spares()
         for descriptor in map(int, os.listdir("/proc/self/fd")):
             # What our own launcher left open is not for programs either.
             with suppress(OSError):
@@ -187,7 +188,10 @@ class LinuxHost:
             os.fchdir(self._home)
 
     def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
-        """Open the pidfd first, then compare: so it cannot be another process by then."""
+        """Open the pidfd first, then compare: so it cannot be another process by then.
+
+        Raises OSError where nothing can be opened: then nobody knows whether it lives.
+        """
         if record.pid is not None:
             candidates = [record.pid]
         else:
@@ -195,7 +199,7 @@ class LinuxHost:
         for pid in candidates:
             try:
                 pidfd = os.pidfd_open(pid)
-            except OSError:
+            except ProcessLookupError:
                 continue
             seen = tree.look(pid)
             if seen is not None and seen.lives and tree.run_id_of(pid) == run_id:

@@ -29,6 +29,7 @@ from typing import Any
 import structlog
 from pydantic_core import from_json, to_json
 
+from actors import tree
 from actors.shim import ExitRecord, parse_exit_file
 from actors.spare import PRIVATE, Spares
 from storage.job import Artifact, Progress
@@ -117,10 +118,12 @@ class RunFiles:
         self.fill()
 
     def exit_record(self) -> ExitRecord:
-        """What the shim has said."""
+        """What the shim has said. OSError: there is no descriptor left to read it with."""
         try:
-            descriptor = open_descriptor(self.exit)
-        except OSError:
+            descriptor = tree.with_spare(lambda: open_descriptor(self.exit))
+        except OSError as error:
+            if error.errno in tree.SCARCE:
+                raise
             return ExitRecord()
         try:
             # One read(2): a file object costs six system calls, and each run ends here.
@@ -144,7 +147,9 @@ class RunFiles:
 
     def log_is_cut(self) -> bool:
         """Whether the middle of the output was dropped; a shorter log cannot have a hole."""
-        return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
+        with suppress(OSError):
+            return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
+        return False
 
     def read_report(self, *, ended: bool = False) -> bool:
         """Take in the lines that were added; whether they changed the progress.

@@ -17,18 +17,26 @@ from actors.clock import Alarm, Clock
 from actors.core import Core, Decision
 from actors.messages import (
     AbandonDirect,
+    CancelJob,
+    DeleteJob,
+    Drain,
     FactsCommitted,
     MomentCame,
     RunExited,
     RunOverstepped,
     RunProcess,
     RunProgressed,
+    StopRuns,
+    StopScheduler,
 )
 from storage.database import Runner
 from storage.errors import Refusal, StorageFailed
+from storage.reserve import Reserve
 
 BATCH_MESSAGES_MAX = 256
 FULL_DISK_RETRY_S = 1.0
+URGENT = (AbandonDirect, CancelJob, DeleteJob, Drain, RunExited, StopRuns, StopScheduler)
+"""What is written on a full disk too, as long as the reserve lasts."""
 
 log = structlog.get_logger()
 
@@ -48,8 +56,10 @@ class Scheduler(Actor):
         clock: Clock,
         executor: Mailbox,
         stats: Mailbox,
+        reserve: Reserve,
     ) -> None:
         super().__init__(mailbox)
+        self._reserve = reserve
         self._core = core
         self._connection = connection
         self._runner = runner
@@ -80,6 +90,8 @@ class Scheduler(Actor):
             await self._recover()
         except apsw.FullError:
             self._wait_for_space([])
+        else:
+            await self._runner.run(self._reserve.fill)
 
     async def _recover(self) -> None:
         decision = await self._write(lambda: self._core.recover(self._connection, self._now()))
@@ -98,24 +110,48 @@ class Scheduler(Actor):
                 lambda: self._core.decide(self._connection, self._now(), messages)
             )
         except apsw.FullError:
-            self._wait_for_space(batch)
+            self._wait_for_space(await self._write_urgent(batch))
             return
+        await self._conclude(batch, decision)
+        if self._full:
+            self._full = False
+            await self._runner.run(self._reserve.fill)
+
+    async def _conclude(self, batch: list[Envelope], decision: Decision) -> None:
         for envelope, answer in zip(batch, decision.answers, strict=True):
             settle(envelope, answer)
         await self._act(decision)
+
+    async def _write_urgent(self, batch: list[Envelope]) -> list[Envelope]:
+        """Write what ends something into the space held back for it; returns what still waits.
+
+        Nothing starts meanwhile: its files would find no space.
+        """
+        urgent = [envelope for envelope in batch if isinstance(envelope.message, URGENT)]
+        if not urgent or not self._recovered or not await self._runner.run(self._reserve.give_up):
+            return batch
+        messages = [envelope.message for envelope in urgent]
+        try:
+            decision = await self._write(
+                lambda: self._core.decide(self._connection, self._now(), messages, dispatch=False)
+            )
+        except apsw.FullError:
+            return batch
+        finally:
+            await self._runner.run(self._reserve.fill)
+        await self._conclude(urgent, decision)
+        return [envelope for envelope in batch if not isinstance(envelope.message, URGENT)]
 
     def _now(self) -> int:
         return self._clock.now()
 
     async def _write(self, decide: Callable[[], Decision]) -> Decision:
         try:
-            decision = await self._runner.run(decide)
+            return await self._runner.run(decide)
         except (apsw.IOError, apsw.CorruptError, apsw.NotADBError) as error:
             # After a failed fsync nobody knows which pages are on disk, and SQLite would go on as
             # if all were (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
             raise StorageFailed(f"the database failed: {error}") from error
-        self._full = False
-        return decision
 
     async def _act(self, decision: Decision) -> None:
         for effect in decision.effects:

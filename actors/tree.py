@@ -2,15 +2,25 @@
 
 Only reads. A process id is a name that can be given again, so whoever signals one compares the
 start time that stands beside it here; `send` does.
+
+Invariant: that nothing is found means that nothing is there, never that no descriptor was left to
+look with: one is kept for that.
 """
 
+import errno
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RUN_ID_VARIABLE = b"HEADWAY_RUN_ID="
+GONE = (FileNotFoundError, ProcessLookupError)
+SCARCE = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +42,8 @@ class Seen:
 def look(pid: int) -> Seen | None:
     """The process with this id now, or None."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(4096).rpartition(b") ")[2].split()
-    except OSError:
+        fields = with_spare(lambda: _read_once(f"/proc/{pid}/stat")).rpartition(b") ")[2].split()
+    except GONE:
         return None
     return Seen(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
@@ -42,12 +51,9 @@ def look(pid: int) -> Seen | None:
 def children(pid: int) -> list[int]:
     """Direct children, of whichever thread (needs CONFIG_PROC_CHILDREN, as common kernels have)."""
     found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
-    except OSError:
-        pass
+    with suppress(*GONE):
+        for thread in with_spare(lambda: os.listdir(f"/proc/{pid}/task")):
+            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 
@@ -86,9 +92,8 @@ def with_descendants(roots: Iterable[int]) -> list[Seen]:
 def run_id_of(pid: int) -> str | None:
     """The run id that the process carries in its environment."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = file.read()
-    except OSError:
+        environment = _read(f"/proc/{pid}/environ")
+    except (*GONE, PermissionError):
         return None
     for entry in environment.split(b"\0"):
         if entry.startswith(RUN_ID_VARIABLE):
@@ -98,7 +103,7 @@ def run_id_of(pid: int) -> str | None:
 
 def carriers(run_ids: frozenset[str]) -> Iterator[Seen]:
     """Every living process of the host that carries one of these run ids: a walk over all."""
-    for entry in os.listdir("/proc"):
+    for entry in with_spare(lambda: os.listdir("/proc")):
         if entry.isdigit() and run_id_of(int(entry)) in run_ids:
             seen = look(int(entry))
             if seen is not None and seen.lives:
@@ -107,11 +112,60 @@ def carriers(run_ids: frozenset[str]) -> Iterator[Seen]:
 
 def send(seen: Seen, number: signal.Signals) -> None:
     """Signal exactly the process that was seen: the pidfd is opened first, then compared."""
-    with suppress(OSError):
-        pidfd = os.pidfd_open(seen.pid)
+    with suppress(*GONE, PermissionError):
+        with_spare(lambda: _send(seen, number))
+
+
+def _send(seen: Seen, number: signal.Signals) -> None:
+    pidfd = os.pidfd_open(seen.pid)
+    try:
+        now = look(seen.pid)
+        if now is not None and now.start_ticks == seen.start_ticks:
+            signal.pidfd_send_signal(pidfd, number)
+    finally:
+        os.close(pidfd)
+
+
+# ---- descriptors -------------------------------------------------------------------------------
+
+SPARES = 3
+"""A pidfd, a file of /proc, and one that another thread takes meanwhile."""
+_spares: list[int] = []
+_lock = threading.RLock()
+
+
+def keep_spares() -> None:
+    """Hold some descriptors, so that there are some when there are no others."""
+    with _lock, suppress(OSError):
+        while len(_spares) < SPARES:
+            _spares.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def with_spare(call: Callable[[], T]) -> T:
+    """What `call` gives; with the descriptors held back if it finds no other."""
+    try:
+        return call()
+    except OSError as error:
+        if error.errno not in SCARCE:
+            raise
+    with _lock:
+        while _spares:
+            os.close(_spares.pop())
         try:
-            now = look(seen.pid)
-            if now is not None and now.start_ticks == seen.start_ticks:
-                signal.pidfd_send_signal(pidfd, number)
+            return call()
         finally:
-            os.close(pidfd)
+            keep_spares()
+
+
+def _read_once(path: str) -> bytes:
+    """One read(2) is enough for a short file of /proc."""
+    with open(path, "rb", buffering=0) as file:
+        return file.read(4096)
+
+
+def _read(path: str) -> bytes:
+    def read() -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    return with_spare(read)

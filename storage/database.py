@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
+from storage.damage import refuse_damaged
 from storage.errors import DataDirectoryInUse, NewerDatabase
 
 T = TypeVar("T")
@@ -59,11 +60,16 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 
     Raises:
         NewerDatabase: its `user_version` is beyond this headway's migrations.
+        DamagedDatabase: a look at its pages has found faults.
         apsw.Error: SQLite cannot open or read it.
     """
     connection = apsw.Connection(str(path), vfs=vfs)
+    # Until we know that we may: closing the last connection copies the log into the file.
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     add_functions(connection)
     refuse_newer(connection)
+    refuse_damaged(connection)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     _put_on_disk(connection)

@@ -66,3 +66,7 @@ class DataDirectoryInUse(Exception):
 
 class NewerDatabase(Exception):
     """The database was written by a newer headway and was left untouched."""
+
+
+class DamagedDatabase(Exception):
+    """SQLite found faults in the file, and it was left untouched; the message names the pages."""

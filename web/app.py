@@ -1,22 +1,23 @@
 """The Quart app, and the guard before it that every request passes."""
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
+import apsw
 from quart import Quart, Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from actors import messages as m
 from storage.errors import Code, Refusal
 from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
 from web.answering import answer, refused
 from web.api import Answer, Api, Route
 from web.call import Call
-from web.errors import internal_problem, problem_of
-from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW, Express
+from web.errors import problem_of
+from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW, Express, bug
 from web.page import mount_page
 from web.services import Services
 
@@ -39,8 +40,6 @@ REFUSALS: dict[Code, Refusal] = {
     )
 }
 
-logger = structlog.get_logger()
-
 
 def make_api(services: Services) -> Api:
     """Every operation of the contract."""
@@ -61,8 +60,14 @@ def make_app(services: Services) -> "Guard":
     mount(api, app)
     mount_page(app)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _bug)
-    return Guard(Express(api, app, max_body_bytes=max_body_bytes), services)
+    accident = partial(_accident, services)
+
+    async def failed(error: Exception) -> Response:
+        return _response(accident(error))
+
+    app.register_error_handler(Exception, failed)
+    express = Express(api, app, max_body_bytes=max_body_bytes, accident=accident)
+    return Guard(express, services)
 
 
 def mount(api: Api, app: Quart) -> None:
@@ -104,10 +109,12 @@ async def _http_error(error: HTTPException) -> Response:
     return response
 
 
-async def _bug(error: Exception) -> Response:
-    logger.error("request failed", exc_info=error)
-    status, body, headers = internal_problem()
-    return Response(body, status=status, headers=headers)
+def _accident(services: Services, error: Exception) -> Answer[Any]:
+    """What is no refusal: a disk that fails under us, which ends the process, or a bug of ours."""
+    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+        services.scheduler.tell_nowait(m.StorageBroke(why=f"the database failed: {error}"))
+        return refused(Refusal("unavailable", "the database cannot be read: the server ends now"))
+    return bug(error)
 
 
 class Guard:

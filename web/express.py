@@ -32,8 +32,16 @@ class Gone(Exception):
 class Express:
     """ASGI app: the routes that answer at once, before another app."""
 
-    def __init__(self, api: Api, otherwise: Any, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        api: Api,
+        otherwise: Any,
+        *,
+        max_body_bytes: int,
+        accident: Callable[[Exception], Answer[Any]] | None = None,
+    ) -> None:
         self._otherwise = otherwise
+        self._accident = accident or bug
         self._max_body_bytes = max_body_bytes
         self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
         for route in api.routes:
@@ -69,10 +77,8 @@ class Express:
             done = await answer(route, call, path)
         except Gone:
             raise
-        except Exception as error:
-            logger.error("request failed", exc_info=error)
-            status, body, headers = internal_problem()
-            done = Answer(status=status, body=body, headers=headers)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged there
+            done = self._accident(error)
         assert isinstance(done, Answer)
         return done
 
@@ -102,6 +108,13 @@ class Express:
                 if not message.get("more_body", False):
                     return b"".join(pieces)
         raise TOO_SLOW
+
+
+def bug(error: Exception) -> Answer[Any]:
+    """The answer where something is wrong with headway itself."""
+    logger.error("request failed", exc_info=error)
+    status, body, headers = internal_problem()
+    return Answer(status=status, body=body, headers=headers)
 
 
 async def respond(send: Any, done: Answer[Any]) -> None:

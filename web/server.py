@@ -4,6 +4,7 @@ What one connection does is in `tcp_server.py`; Hypercorn's parsing, streams and
 used as they are.
 """
 
+import resource
 import socket
 from functools import partial
 from math import inf
@@ -22,6 +23,19 @@ ABORT_AFTER_S = 2.0
 """At shutdown: how long connections may take to end by themselves."""
 
 
+DESCRIPTORS_KEPT = 48
+"""Of the process's descriptors: 30 for itself (database, logs, clocks), the others for runs."""
+CONNECTIONS_SHARE = 0.85
+
+
+def connections_max() -> int:
+    """How many connections the process's limit of descriptors (RLIMIT_NOFILE) has room for."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 1_000_000
+    return max(8, min(limit - DESCRIPTORS_KEPT, int(limit * CONNECTIONS_SHARE)))
+
+
 class Server:
     """Accepts connections until it is drained, and ends when the last of them has ended."""
 
@@ -37,12 +51,13 @@ class Server:
         self.at_once = at_once
         self.connections: set[StockConnection] = set()
         self._connection_class = connection_class()
+        self._connections_max = connections_max()
         self.draining = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_until = -inf
         self._drain = trio.Event()
         self._finish = trio.Event()
-        self._closed = trio.Event()
+        self._closed = trio.lowlevel.ParkingLot()
 
     async def run(
         self,
@@ -50,10 +65,11 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve; returns after `drain` and `finish`."""
+        limited = [_Limited(listener, self) for listener in listeners]
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
                 accept = partial(trio.serve_listeners, self._handle, handler_nursery=handlers)
-                await accepting.start(accept, listeners)
+                await accepting.start(accept, limited)
                 task_status.started()
                 await self._drain.wait()
                 if not issubclass(self._connection_class, Connection):
@@ -89,8 +105,7 @@ class Server:
 
     async def _all_closed(self) -> None:
         while self.connections:
-            self._closed = trio.Event()
-            await self._closed.wait()
+            await self._closed.park()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         connection = self._connection_class(self, stream)
@@ -99,7 +114,27 @@ class Server:
             await connection
         finally:
             self.connections.discard(connection)
-            self._closed.set()
+            self._closed.unpark_all()
+
+    async def room(self) -> None:
+        """Return when one more connection leaves enough descriptors for everything else."""
+        while len(self.connections) >= self._connections_max:
+            await self._closed.park()
+
+
+class _Limited(trio.abc.Listener[trio.SocketStream]):
+    """Accepts while there is room; whoever comes then waits in the kernel's queue."""
+
+    def __init__(self, listener: trio.SocketListener, server: Server) -> None:
+        self._listener = listener
+        self._server = server
+
+    async def accept(self) -> trio.SocketStream:
+        await self._server.room()
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
 
 
 def listen(host: str, port: int) -> list[trio.SocketListener]:

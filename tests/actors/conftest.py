@@ -135,6 +135,7 @@ class House:
             files=InlineRunner(),
             host=self.host,
             vfs=self.vfs,
+            reserve_bytes=0,
         )
         self.headway = Headway(settings, seams, {"PATH": "/bin"})
         self.services = self.headway.services

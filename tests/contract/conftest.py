@@ -341,6 +341,8 @@ class Server:
         self.data_dir = directory / "data"
         self.config = directory / "headway.toml"
         self.config.write_text(config)
+        self.prefix: list[str] = []
+        """Words before the command: another program that becomes the server (exec), as prlimit."""
         self.stderr = directory / "stderr"
         self.stdout = directory / "stdout"
         self.process: subprocess.Popen[bytes] | None = None
@@ -357,7 +359,15 @@ class Server:
         self._log_from = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stderr.open("ab") as stderr, self.stdout.open("ab") as stdout:
             self.process = subprocess.Popen(
-                [HEADWAY, "serve", "--data-dir", self.data_dir, "--config", self.config]
+                [
+                    *self.prefix,
+                    HEADWAY,
+                    "serve",
+                    "--data-dir",
+                    self.data_dir,
+                    "--config",
+                    self.config,
+                ]
                 + (["--bind", "127.0.0.1:0"] if "--bind" not in arguments else [])
                 + [*arguments],
                 stdin=subprocess.DEVNULL,

@@ -247,6 +247,8 @@ class Checker:
             return f"its result is {run.result}"
         files = RunFiles(self.data_dir / "runs" / run.run_id)
         output = files.log.read_text(errors="replace")
+        if output == f"output of {run.run_id}\nKilled\n":
+            return BY_WHOM  # a child of the program's
         return None if output == f"output of {run.run_id}\n" else f"its output is {output!r}"
 
     def _orphans(self, runs: list[RunRow]) -> Iterator[str]:

@@ -19,7 +19,6 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-import actors.process
 import headway
 from tests.crash.migration import know_it
 from tests.crash.server import is_traced
@@ -75,8 +74,6 @@ def become_headway(start: dict[str, Any]) -> None:
     os.close(output)
     os.close(nothing)
     os.chdir(start["directory"])
-    if shell := start.get("shell"):
-        actors.process.SHELL = shell
     if sql := start.get("migration"):
         know_it(sql)
     while start.get("traced") and not is_traced("self"):

@@ -260,6 +260,8 @@ class Server:
 
     def others_killed(self, life: Life) -> int:
         """How many processes that are no threads of the server strace has killed in this life."""
+        if not self.traced.exists():  # the server was dead before strace was there
+            return 0
         text = self.traced.read_bytes()[life.trace_from :].decode(errors="replace")
         # strace pads the process id to five characters.
         dead = {int(pid) for pid in re.findall(r"^(\d+) +\+\+\+ killed by SIGKILL", text, re.M)}

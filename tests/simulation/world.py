@@ -202,6 +202,7 @@ class World:
             files=InlineRunner(),
             host=self.host,
             vfs=self.disk.name,
+            reserve_bytes=0,
         )
         headway = Headway(settings, seams, {"PATH": "/bin"})
         # In production every 4,000 pages: more than a world writes, so nothing would fail in one.

@@ -124,6 +124,7 @@ async def services(
         batches=InlineRunner(),
         files=InlineRunner(),
         host=programs,  # type: ignore[arg-type]
+        reserve_bytes=0,
     )
     async with Headway(settings, seams, {}).running() as services:
         yield services
