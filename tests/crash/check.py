@@ -102,9 +102,10 @@ class Checker:
         """Whether the next life has to change the schema."""
         assert self.migration is not None
         path = self.data_dir / DATABASE_NAME
-        if not path.exists():
-            return True
-        connection = open_reader(path)
+        try:
+            connection = open_reader(path)
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            return True  # it is not there, or somebody died while making it
         try:
             return user_version(connection) < self.migration - (not has_one_more)
         finally:
