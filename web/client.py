@@ -38,13 +38,13 @@ from web.answers import (
     JobPage,
     JobType,
     JobTypeList,
-    LogPiece,
     Placed,
     PlacedList,
     Preview,
     RunList,
 )
 from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
+from web.log_reader import LogLine, LogReader, timed_lines
 
 __all__ = ["ApiError", "Client", "JobPage", "JobType", "ServerEvent", "ServerUnreachable"]
 
@@ -220,45 +220,34 @@ class Client:
         """The Job's run, or an empty list while there is none."""
         return self._ask(RunList, "GET", f"/jobs/{segment(job_id)}/runs").runs
 
-    def log(self, job_id: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The run's output so far, byte for byte, from byte `start` to before byte `end`."""
-        headers = {"Accept": "text/plain"}
-        if start or end is not None:
-            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        return self._connection.download(f"/jobs/{segment(job_id)}/log", headers)
+    def log(
+        self, job_id: str, *, start: int = 0, end: int | None = None, tail: int | None = None
+    ) -> Iterator[bytes]:
+        """The run's output so far, byte for byte, from byte `start` to before byte `end`.
 
-    def follow_log(self, job_id: str) -> Iterator[bytes]:
-        """The run's output as it comes, from its first byte to the end of the run.
-
-        Waits for a run that has not started. An event carries text; where a byte of the output
-        was not UTF-8 its piece is fetched again as bytes, so that nothing is altered.
+        With `tail` instead: from the first line of its last so many bytes.
         """
-        offset = 0
-        path = f"/jobs/{segment(job_id)}/log"
-        for event in self._connection.stream(path):
-            if event.name == "end":
-                return
-            if event.name != "log":
-                continue
-            try:
-                text = LogPiece.model_validate_json(event.data).text
-                after = int(event.id or offset + len(text.encode()))
-            except ValueError:
-                reason = "the events of its log are not those of headway"
-                raise ServerUnreachable(self.url, reason) from None
-            yield self._exact(job_id, offset, after, text) if "\ufffd" in text else text.encode()
-            offset = after
+        reader = LogReader(self._connection, job_id)
+        if tail is None:
+            return reader.read(start, end)
+        return (part.data for part in reader.read_parts(tail))
 
-    def _exact(self, job_id: str, start: int, end: int, text: str) -> bytes:
-        """The bytes that were shown as `text`; `text` itself where they cannot be had any more.
+    def follow_log(self, job_id: str, *, tail: int | None = None) -> Iterator[bytes]:
+        """The run's output as it comes, from its first byte (or `tail`) to the end of the run."""
+        return (part.data for part in LogReader(self._connection, job_id).follow(tail))
 
-        A log whose middle was dropped counts differently from its stream, hence the comparison.
+    def log_lines(
+        self, job_id: str, *, follow: bool = False, tail: int | None = None
+    ) -> Iterator[LogLine]:
+        """The same line by line, with the moment at which each was written.
+
+        While a run goes on whose middle was dropped, lines behind the gap have an earlier moment.
         """
-        try:
-            piece = b"".join(self.log(job_id, start=start, end=end))
-        except ApiError:
-            return text.encode()
-        return piece if piece.decode(errors="replace") == text else text.encode()
+        reader = LogReader(self._connection, job_id)
+        # The stream of a run that has ended counts in the log itself, as the times do.
+        is_over = self.get_job(job_id).status in TERMINAL
+        parts = reader.follow(tail) if follow or is_over else reader.read_parts(tail)
+        return timed_lines(parts, reader.times())
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """What the run left in HEADWAY_ARTIFACTS."""

@@ -6,12 +6,11 @@ Everything heavy is imported when a verb runs, so that `--help` stays quick.
 """
 
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from web import scheduler_commands
+from web import log_command, scheduler_commands
 from web.arguments import UsageError, parse_labels, parse_moment, parse_params, split_pairs
 from web.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
 from web.verb import DEFAULT_URL, AsJson, JobId, Url, connect, print_json, print_view
@@ -41,7 +40,7 @@ def register(app: App) -> None:
     app.command(submit)
     app.command(list_jobs, name="list")
     app.command(show)
-    app.command(log)
+    log_command.register(app)
     app.command(cancel)
     app.command(retry)
     app.command(priority)
@@ -124,26 +123,6 @@ def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> i
         from web.table import job_view, write
 
         write(job_view(job, run, why))
-    return EXIT_DONE
-
-
-@exit_with
-def log(
-    job_id: JobId,
-    /,
-    *,
-    follow: Annotated[
-        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the run has ended.")
-    ] = False,
-    url: Url = DEFAULT_URL,
-    json: AsJson = False,
-) -> int:
-    """Print what a Job's run wrote, byte for byte; with --json as lines of {"text": …}."""
-    with connect(url) as client:
-        pieces = client.follow_log(job_id) if follow else client.log(job_id)
-        for piece in _text_lines(pieces) if json else pieces:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
     return EXIT_DONE
 
 
@@ -234,15 +213,6 @@ def _params(
             if refusal.code != "not_found":  # an unknown type is refused better by what follows
                 raise
     return parse_params(given, pairs or [], schema)
-
-
-def _text_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The output as JSON lines; a character that two pieces share is not torn."""
-    from codecs import iterdecode
-    from json import dumps
-
-    for text in iterdecode(pieces, "utf-8", "replace"):
-        yield dumps({"text": text}).encode() + b"\n"
 
 
 def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:

@@ -138,16 +138,24 @@ class Connection:
             reason = f"what answers {method} {path} there is another program"
             raise ServerUnreachable(self.url, reason) from None
 
-    def download(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
-        """The body of a GET in pieces, as they come."""
+    def open(self, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """The answer to a GET, of which only the head has been read. To be closed."""
         request = self._http.build_request(
             "GET", path, headers=headers, timeout=_timeout(ANSWER_TIMEOUT_S)
         )
-        with closing(self._send(request, repeatable=True, stream=True)) as response:
-            try:
-                yield from response.iter_bytes()
-            except httpx.TransportError as error:
-                raise ServerUnreachable(self.url, _reason(error)) from error
+        return self._send(request, repeatable=True, stream=True)
+
+    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """The body of such an answer as it comes."""
+        try:
+            yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise ServerUnreachable(self.url, _reason(error)) from error
+
+    def download(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The body of a GET in pieces, as they come."""
+        with closing(self.open(path, headers)) as response:
+            yield from self.pieces(response)
 
     def stream(
         self, path: str, query: Mapping[str, Any] | None = None
