@@ -1,5 +1,6 @@
 """What the README draws and names is what the code has."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,6 @@ def test_the_files_it_names_are_there(name: str) -> None:
         assert path in text
         assert (ROOT / path).exists()
     assert "bench/README.md" in text
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    assert pictures
+    assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []

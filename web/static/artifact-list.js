@@ -1,13 +1,14 @@
 // What a program left: texts and pictures are shown, everything can be downloaded. A text is shown as
 // text whatever it says it is; a picture stands in <img>, where nothing in it can run.
 import { ask, jobPath } from "./api.js";
-import { h } from "./dom.js";
+import { h, textBlock } from "./dom.js";
 import { bytes } from "./job-part.js";
 import { faultText } from "./notice.js";
 import { t } from "./text.js";
 
 const TEXT_BYTES_MAX = 512 * 1024;
 const TEXTS = /\.(md|txt|log|json|jsonl|csv|tsv|toml|yaml|yml|xml|html|ini|srt|vtt)$/i;
+const PROSE = /\.(md|txt)$/i;
 const PICTURES = /\.(png|jpe?g|webp)$/i;
 const OPENED_MAX = 2; // so many texts are open from the beginning
 
@@ -35,7 +36,7 @@ class ArtifactList extends HTMLElement {
       return h("li", {}, h("div", { class: "artifact-head" }, about, download), h("img", { src: path, alt: name, loading: "lazy", class: "picture" }));
     }
     if (!TEXTS.test(name)) return h("li", {}, h("div", { class: "artifact-head" }, about, download));
-    const text = h("pre", { class: "artifact-text", tabindex: "0", "aria-label": name, dir: "auto" });
+    const text = textBlock(PROSE.test(name) ? "artifact-text prose" : "artifact-text", name);
     const details = h("details", {}, h("summary", {}, about), text);
     details.addEventListener("toggle", () => details.open && read(path, size, text), { once: true });
     details.open = isOpen;
@@ -57,7 +58,7 @@ async function read(path, size, target) {
 
 // What people read stands before what machines read.
 function rank(name) {
-  if (/\.(md|txt)$/i.test(name)) return 0;
+  if (PROSE.test(name)) return 0;
   return PICTURES.test(name) ? 1 : TEXTS.test(name) ? 2 : 3;
 }
 

@@ -42,16 +42,17 @@ function scaleOf({ kind, times, series, stepS, isTime }) {
   };
 }
 
-// The smallest of 1, 2, 4, 5, 8 × 10^n that is not less: quarters of it are round.
-// Of times, those with round quarters in minutes or hours.
+// The smallest round number that is not less and has round quarters: of counts whole ones, of times
+// those that are round in minutes or hours.
 function niceTop(value, isTime) {
-  if (value <= 0) return 4;
+  if (value <= 0 || (value <= 4 && !isTime)) return 4;
   if (isTime && value > 40) {
     const unit = value > 2400 ? 3600 : 60;
-    return unit * niceTop(value / unit, false);
+    return unit * niceTop(Math.max(4, value / unit), false);
   }
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 5, 8, 10].map((step) => step * power).find((step) => step >= value);
+  const tops = [1, 1.2, 2, 4, 8, 10, 12].map((step) => step * power);
+  return tops.find((top) => top >= value && (isTime || top % 4 === 0));
 }
 
 function grid(scale, times, format) {

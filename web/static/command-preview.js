@@ -1,16 +1,16 @@
 // What a form would run: the exact command line, as the server makes it, and the curl that asks for the
 // same. Words are quoted as a shell needs them, so both can be copied.
 import { send } from "./api.js";
-import { debounce, h, setText } from "./dom.js";
+import { debounce, h, setText, textBlock } from "./dom.js";
 import { copyButton } from "./copy.js";
 import { t } from "./text.js";
 
 const TYPING_MS = 250;
 
 export class CommandPreview {
-  #command = h("pre", { class: "code-block", tabindex: "0", "aria-label": t("preview.command") });
+  #command = textBlock("code-block", t("preview.command"));
   #stdin = h("div", { hidden: true });
-  #curl = h("pre", { class: "code-block", tabindex: "0", "aria-label": "curl" });
+  #curl = textBlock("code-block", "curl");
   #asked = 0;
   #ask = debounce((type, params) => this.#read(type, params), TYPING_MS);
 
@@ -40,7 +40,7 @@ export class CommandPreview {
       this.#stdin.hidden = stdin === null;
       if (stdin !== null) {
         const shown = typeof stdin === "string" ? stdin : JSON.stringify(stdin, null, 2);
-        this.#stdin.replaceChildren(h("h3", {}, t("preview.stdin")), h("pre", { class: "code-block", tabindex: "0" }, shown));
+        this.#stdin.replaceChildren(h("h3", {}, t("preview.stdin")), textBlock("code-block", t("preview.stdin"), shown));
       }
     } catch {
       // Not acceptable: the fields say why when it is sent.

@@ -3,7 +3,7 @@
 import { send } from "./api.js";
 import { board } from "./board.js";
 import { confirmed } from "./dialog.js";
-import { freshId, h } from "./dom.js";
+import { freshId, h, textBlock } from "./dom.js";
 import { statusBadge } from "./job-row.js";
 import { faultText } from "./notice.js";
 import { SchemaForm } from "./schema-form.js";
@@ -95,7 +95,7 @@ class DirectRun extends HTMLElement {
     } else {
       this.#state.replaceChildren(
         h("p", {}, statusBadge(run.status), " ", run.duration_s === null ? "" : duration(run.duration_s), " ", run.error ? run.error.message : ""),
-        h("pre", { class: "artifact-text", tabindex: "0", "aria-label": t("log.title"), dir: "auto" }, run.log_tail || t("log.nothing")));
+        textBlock("artifact-text", t("log.title"), run.log_tail || t("log.nothing")));
     }
   }
 

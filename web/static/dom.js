@@ -24,6 +24,11 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** A text in its own lines that can be scrolled, and so must be reachable by keyboard and named. */
+export function textBlock(kind, label, text = "") {
+  return h("pre", { class: kind, tabindex: "0", role: "group", "aria-label": label, dir: "auto" }, text);
+}
+
 /** Writes a text only where it differs: a write costs a layout, a look does not. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

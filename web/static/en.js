@@ -170,6 +170,7 @@ export default {
 
   "explain.title": "Why it waits",
   "explain.start": "Probably starts {in}.",
+  "explain.soon": "It may start at any moment, at the latest about {to}.",
   "explain.between": "Between {from} and {to}.",
   "explain.unknown": "When it will start is not known yet.",
   "explain.toScheduler": "To the scheduler",
@@ -295,6 +296,8 @@ export default {
   "time.s": "{s} s",
   "time.m": "{m} m",
   "time.h": "{h} h",
+  "time.d": "{d} d",
+  "time.ago": "{duration} ago",
   "time.ms": "{m} m {s} s",
   "time.hm": "{h} h {m} m",
   "time.dh": "{d} d {h} h",

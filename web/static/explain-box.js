@@ -1,16 +1,18 @@
 // Why a queued Job is not running, and when it probably will: the server's own reasons and estimate.
 import { get, jobPath } from "./api.js";
-import { h, throttle } from "./dom.js";
+import { h, setText, throttle } from "./dom.js";
 import { live } from "./live.js";
 import { link } from "./route.js";
 import { has, t } from "./text.js";
-import { clock, countdown, moment } from "./time.js";
+import { clock, countdown, moment, now } from "./time.js";
 
 const READ_MS = 1_500;
 const AGAIN_MS = 15_000;
 
 class ExplainBox extends HTMLElement {
   jobId = "";
+  #told = null;
+  #guess = h("p", { "aria-live": "off" });
   #life;
 
   connectedCallback() {
@@ -20,13 +22,17 @@ class ExplainBox extends HTMLElement {
     const read = throttle(() => this.#read(), READ_MS);
     live.addEventListener("facts", read, { signal });
     live.addEventListener("sync", read, { signal });
-    const again = setInterval(read, AGAIN_MS);
-    signal.addEventListener("abort", () => clearInterval(again));
+    const timers = [setInterval(read, AGAIN_MS), setInterval(() => this.#tick(), 1000)];
+    signal.addEventListener("abort", () => timers.forEach(clearInterval));
     this.#read();
   }
 
   disconnectedCallback() {
     this.#life.abort();
+  }
+
+  #tick() {
+    if (this.#told !== null) setText(this.#guess, estimateOf(this.#told.estimate));
   }
 
   async #read() {
@@ -44,8 +50,10 @@ class ExplainBox extends HTMLElement {
     this.replaceChildren(
       h("h2", {}, t("explain.title")),
       h("ul", {}, told.waiting.map((reason) => h("li", {}, reasonOf(reason), reason.code === "scheduler_stopped" ? startLink() : null))),
-      h("p", {}, estimateOf(told.estimate)),
+      this.#guess,
     );
+    this.#told = told;
+    this.#tick();
   }
 }
 
@@ -59,11 +67,13 @@ function startLink() {
 }
 
 function estimateOf(estimate) {
-  if (!estimate?.start_at) return t("explain.unknown");
+  if (!estimate) return t("explain.unknown");
   const { start_at: at, earliest, latest } = estimate;
-  const days = Date.parse(latest ?? at) - Date.now() > 20 * 3600 * 1000;
-  const range = earliest && latest ? t("explain.between", { from: clock(earliest, { seconds: !days, date: days }), to: clock(latest, { seconds: !days, date: days }) }) : "";
-  return [t("explain.start", { in: countdown(at) }), range].filter(Boolean).join(" ");
+  const isFar = Date.parse(latest) - now() > 20 * 3600 * 1000;
+  const [from, to] = [earliest, latest].map((time) => clock(time, { seconds: !isFar, date: isFar }));
+  if (Date.parse(at) <= now()) return t("explain.soon", { to });
+  const range = from === to ? "" : t("explain.between", { from, to });
+  return `${t("explain.start", { in: countdown(at) })} ${range}`.trim();
 }
 
 customElements.define("explain-box", ExplainBox);

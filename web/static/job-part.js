@@ -2,7 +2,7 @@
 import { get, jobPath } from "./api.js";
 import { copyButton } from "./copy.js";
 import { quoted } from "./command-preview.js";
-import { h } from "./dom.js";
+import { h, textBlock } from "./dom.js";
 import { statusBadge, titleOf } from "./job-row.js";
 import { link } from "./route.js";
 import { number, t } from "./text.js";
@@ -53,7 +53,7 @@ export function runFacts(run, job) {
   const command = run.argv.map(quoted).join(" ");
   return [
     h("h2", {}, t("job.run")),
-    h("pre", { class: "code-block", tabindex: "0", "aria-label": t("preview.command") }, command),
+    textBlock("code-block", t("preview.command"), command),
     copyButton(() => command),
     facts([
       ["run.status", run.status !== job.status ? t(`status.${run.status}`) : null],

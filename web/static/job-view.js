@@ -4,7 +4,7 @@ import "./explain-box.js";
 import "./log-view.js";
 import { get, jobPath, Problem } from "./api.js";
 import { copyButton } from "./copy.js";
-import { h, setAttribute, setText, throttle } from "./dom.js";
+import { h, setAttribute, setText, textBlock, throttle } from "./dom.js";
 import { ENDED, patchJob } from "./fact.js";
 import { icon } from "./icon.js";
 import { cancel, retry } from "./job-action.js";
@@ -95,7 +95,7 @@ class JobView extends HTMLElement {
     this.replaceChildren(
       h("nav", { class: "crumb", "aria-label": t("job.crumb") }, h("a", { href: link("queue") }, t("nav.queue"))),
       head, progress, explain,
-      h("div", { class: "job-columns" }, h("div", { class: "job-main" }, result, artifacts, log), h("div", { class: "job-side" }, Object.values(side))),
+      h("div", { class: "job-columns" }, h("div", { class: "job-main" }, artifacts, result, log), h("div", { class: "job-side" }, Object.values(side))),
     );
     this.#parts.explain.replaceChildren(Object.assign(document.createElement("explain-box"), { jobId: this.#id }));
     this.#parts.artifacts.replaceChildren(Object.assign(document.createElement("artifact-list"), { jobId: this.#id }));
@@ -193,7 +193,7 @@ class JobView extends HTMLElement {
 
 function resultPart(run) {
   if (run === null || run.result === null) return null;
-  return [h("h2", {}, t("job.result")), h("pre", { class: "code-block", tabindex: "0", "aria-label": t("job.result") }, JSON.stringify(run.result, null, 2))];
+  return [h("h2", {}, t("job.result")), textBlock("code-block", t("job.result"), JSON.stringify(run.result, null, 2))];
 }
 
 function errorText(error) {

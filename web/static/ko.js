@@ -167,6 +167,7 @@ export default {
 
   "explain.title": "대기하는 이유",
   "explain.start": "예상 시작: {in}.",
+  "explain.soon": "곧 시작할 수 있으며, 늦어도 {to}쯤 시작할 것으로 보입니다.",
   "explain.between": "{from}~{to} 사이입니다.",
   "explain.unknown": "언제 시작할지 아직 알 수 없습니다.",
   "explain.toScheduler": "스케줄러로 이동",
@@ -292,6 +293,8 @@ export default {
   "time.s": "{s}초",
   "time.m": "{m}분",
   "time.h": "{h}시간",
+  "time.d": "{d}일",
+  "time.ago": "{duration} 전",
   "time.ms": "{m}분 {s}초",
   "time.hm": "{h}시간 {m}분",
   "time.dh": "{d}일 {h}시간",

@@ -21,10 +21,11 @@ export class SchemaForm {
   read() {
     const params = {};
     const faults = [];
-    for (const [name, { read, input }] of this.#fields) {
+    for (const [name, { read, input, fallback, isDefault }] of this.#fields) {
       try {
         const value = read();
-        if (value !== undefined) params[name] = value;
+        // The server fills in the default itself; what was not changed need not be said.
+        if (value !== undefined && !(isDefault && sameValue(value, fallback))) params[name] = value;
         if (!input.checkValidity()) faults.push({ name, message: input.validationMessage });
       } catch (error) {
         faults.push({ name, message: error.message });
@@ -71,7 +72,11 @@ function field(name, schema, isRequired, onInput) {
     setAttribute(input, "aria-invalid", message === null ? null : "true");
     return true;
   };
-  return { ...made, element, showFault };
+  return { ...made, element, showFault, fallback: schema.default, isDefault: "default" in schema };
+}
+
+function sameValue(a, b) {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 // ---- one input per kind of value ----------------------------------------------------------------

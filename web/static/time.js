@@ -3,6 +3,7 @@
 import { language, t } from "./text.js";
 
 const SKEW_MS_MIN = 2_000; // the Date header counts in whole seconds
+const UNITS = [["time.d", "d", 86_400], ["time.h", "h", 3600], ["time.m", "m", 60], ["time.s", "s", 1]];
 let skewMs = 0;
 
 /** Compare the server's Date header with our clock. */
@@ -48,10 +49,8 @@ export function countdown(time) {
 export function ago(time) {
   const s = secondsBetween(time);
   if (s < 5) return t("time.justNow");
-  const [n, unit] =
-    s < 60 ? [s, "second"] : s < 3600 ? [s / 60, "minute"] : s < 86_400 ? [s / 3600, "hour"] : [s / 86_400, "day"];
-  const format = new Intl.RelativeTimeFormat(language(), { style: "narrow" });
-  return format.format(-Math.floor(n), unit);
+  const [key, unit, seconds] = UNITS.find(([, , size]) => s >= size);
+  return t("time.ago", { duration: t(key, { [unit]: Math.floor(s / seconds) }) });
 }
 
 /** The moment in full, in the reader's own time zone. */
