@@ -35,7 +35,13 @@ def insert_direct(
         " created_at) VALUES (?, 'direct', 'WAITING', ?, ?, ?, ?, ?)",
         (reservation_id, run_id, type, to_json(params).decode(), server_id, tx.now),
     )
-    tx.fact("reservation.requested", run_id=run_id, reservation_id=reservation_id, claim="direct")
+    tx.fact(
+        "reservation.requested",
+        run_id=run_id,
+        reservation_id=reservation_id,
+        claim="direct",
+        type=type,
+    )
 
 
 def insert_hold(tx: Transaction, reservation_id: str, *, ttl_s: float, server_id: str) -> None:
@@ -155,12 +161,19 @@ def end(tx: Transaction, reservation_id: str, reason: str) -> bool:
     """Give the claim back. False if it had ended already."""
     row = tx.execute(
         "UPDATE reservations SET state = 'ENDED', ended_at = ?, end_reason = ?"
-        " WHERE reservation_id = ? AND state <> 'ENDED' RETURNING run_id",
+        " WHERE reservation_id = ? AND state <> 'ENDED' RETURNING run_id, type",
         (tx.now, reason, reservation_id),
     ).fetchone()
     if row is None:
         return False
-    tx.fact("reservation.ended", run_id=row[0], reservation_id=reservation_id, reason=reason)
+    run_id, type_ = row
+    tx.fact(
+        "reservation.ended",
+        run_id=run_id,
+        reservation_id=reservation_id,
+        reason=reason,
+        type=type_,
+    )
     return True
 
 

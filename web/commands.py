@@ -17,6 +17,7 @@ from web.verb import DEFAULT_URL, AsJson, JobId, Url, connect, print_json, print
 
 if TYPE_CHECKING:
     from storage.job import Job, JobRun
+    from web.answers import Preview
     from web.client import Client, JobPage
 
 Wait = Annotated[
@@ -64,6 +65,9 @@ def submit(
     name: Annotated[str | None, Parameter(help="A name for people.")] = None,
     label: Labels = None,
     timeout_s: Annotated[float | None, Parameter(help="At most the type's own limit.")] = None,
+    preview: Annotated[
+        bool, Parameter(negative="", help="Queue nothing; print the command line it would run.")
+    ] = False,
     wait: Wait = False,
     url: Url = DEFAULT_URL,
     json: AsJson = False,
@@ -73,9 +77,13 @@ def submit(
     expiry = None if expires_at is None else parse_moment("--expires-at", expires_at)
     labels = parse_labels(label or [])
     with connect(url) as client:
+        given = _params(client, type, params, param)
+        if preview:
+            _print_preview(client.preview(type, given), json)
+            return EXIT_DONE
         job = client.submit(
             type,
-            _params(client, type, params, param),
+            given,
             priority=priority,
             run_at=begin,
             expires_at=expiry,
@@ -213,6 +221,20 @@ def _params(
             if refusal.code != "not_found":  # an unknown type is refused better by what follows
                 raise
     return parse_params(given, pairs or [], schema)
+
+
+def _print_preview(shown: "Preview", json: bool) -> None:
+    """As a shell would take it; what the program reads comes after it."""
+    from shlex import join
+
+    from web.table import clean
+
+    if json:
+        print_json(shown)
+        return
+    print(clean(join(shown.argv)))
+    if shown.stdin is not None:
+        say(f"On its standard input: {clean(shown.stdin)}")
 
 
 def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:

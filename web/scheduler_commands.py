@@ -1,17 +1,17 @@
 """`headway scheduler …`: start, stop and look at the scheduler of a server."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from web.exit_status import EXIT_DONE, exit_with
-from web.verb import DEFAULT_URL, AsJson, Url, connect, print_view
+from web.verb import DEFAULT_URL, AsJson, Url, connect, print_json, print_view
 
 
 def register(app: App) -> None:
     """Add the verbs to `app`."""
     scheduler = App(name="scheduler", help="Start, stop and look at the scheduler.")
-    for verb in (start, stop, status, concurrency):
+    for verb in (start, stop, status, concurrency, history):
         scheduler.command(verb)
     app.command(scheduler)
 
@@ -56,4 +56,24 @@ def concurrency(
     """Change how many Jobs may run at once; remembered across restarts."""
     with connect(url) as client:
         print_view(client.scheduler_config(concurrency=number), json)
+    return EXIT_DONE
+
+
+@exit_with
+def history(
+    span: Annotated[Literal["hour", "day", "week"], Parameter(help="hour, day or week.")] = "hour",
+    /,
+    *,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Show how long the queue was, what ended, and how long it took; quiet steps are left out."""
+    with connect(url) as client:
+        found = client.scheduler_history(span)
+    if json:
+        print_json(found)
+    else:
+        from web.table import history_table, write
+
+        write(history_table(found))
     return EXIT_DONE

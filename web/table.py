@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from storage.explanation import Ending, Estimate, Explanation
+from storage.history import History
 from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
 from web.client import JobType
 
@@ -219,6 +220,27 @@ def config_view(config: SchedulerConfig) -> Table:
             for name, limit in limits.items()
         ]
     )
+
+
+def history_table(history: History) -> Table:
+    """A step a line; one in which nothing ended, and the queue stayed as it was, is left out."""
+    table = _table(
+        *("UNTIL", "QUEUED", "COMPLETED", "FAILED", "SKIPPED", "CANCELLED"),
+        *("WAITED (p50, p95)", "RAN (p50, p95)"),
+        fluid=2,
+    )
+    length = None
+    for point in history.points:
+        ended = (point.completed, point.failed, point.skipped, point.cancelled)
+        if any(ended) or point.queue_length != length or point is history.points[-1]:
+            times = (
+                "" if each is None else f"{span(each.p50)}, {span(each.p95)}"
+                for each in (point.wait_s, point.run_s)
+            )
+            numbers = map(str, (point.queue_length, *ended))
+            table.add_row(moment(point.at), *numbers, *times)
+        length = point.queue_length
+    return table
 
 
 def status_text(status: str) -> Text:

@@ -434,6 +434,44 @@ def test_show_of_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "headway: there is no such thing\n"
 
 
+def test_a_preview_queues_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {"argv": ["story", "--", "a b\x1b"], "stdin": '{"a":1}', "params": {"topic": "a b"}}
+    server["POST /job-types/story/preview"] = shown
+    assert headway("submit", "story", "--params", '{"topic": "a b"}', "--preview") == 0
+    captured = capsys.readouterr()
+    assert captured.out == "story -- 'a b�'\n"
+    assert captured.err == 'On its standard input: {"a":1}\n'
+    assert server.sent("POST /job-types/story/preview").body == {"params": {"topic": "a b"}}
+    assert headway("submit", "story", "--preview", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == shown
+    assert {request.path for request in server.requests} == {"/job-types/story/preview"}
+
+
+def test_history_leaves_quiet_steps_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = {
+        "queue_length": 2, "completed": 0, "failed": 0, "skipped": 0, "cancelled": 0,
+        "wait_s": None, "run_s": None,
+    }  # fmt: skip
+    times = {"p50": 0.25, "p95": 3.0, "p99": 70.0}
+    points = [
+        quiet | {"at": "2031-05-01T08:01:00Z"},
+        quiet | {"at": "2031-05-01T08:02:00Z"},
+        quiet | {"at": "2031-05-01T08:03:00Z", "failed": 4, "wait_s": times, "run_s": times},
+        quiet | {"at": "2031-05-01T08:03:20Z"},
+    ]
+    ends = {"from": "2031-05-01T08:00:00Z", "to": "2031-05-01T08:03:20Z"}
+    server["GET /scheduler/history"] = {**ends, "step_s": 60, "points": points}
+    assert headway("scheduler", "history", "day") == 0
+    out = capsys.readouterr().out
+    assert server.sent("GET /scheduler/history").query == {"span": ["day"]}
+    assert [line[:20].strip() for line in out.splitlines()] == [
+        "UNTIL", "2031-05-01 08:01:00Z", "2031-05-01 08:03:00Z", "2031-05-01 08:03:20Z",
+    ]  # fmt: skip
+    assert "250 ms, 3 s" in out
+    assert headway("scheduler", "history", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["from"] == "2031-05-01T08:00:00Z"
+
+
 def test_log_is_byte_for_byte(server: Server, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     server["GET /jobs/job-1/log"] = Reply(b"a\xff\x00\r\n\x1b[31m", content_type="text/plain")
     assert headway("log", "job-1") == 0
