@@ -5,11 +5,14 @@ nesting over 64. The standard library's parser takes all of these but the first.
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from storage.errors import Refusal
 
 NESTING_MAX = 64
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Only such an escape can make one: as bytes it would not be UTF-8."""
 
 
 def parse(body: bytes) -> Any:
@@ -35,7 +38,7 @@ def parse(body: bytes) -> Any:
     # Only as many levels as there are brackets: the walk is for the few that have so many.
     if body.count(b"{") + body.count(b"[") > NESTING_MAX and _depth(value) > NESTING_MAX:
         raise _malformed(f"it is nested deeper than {NESTING_MAX}")
-    if b"\\u" in body:
+    if _SURROGATE.search(body):
         _refuse_surrogates(value)
     return value
 

@@ -26,7 +26,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
@@ -155,26 +155,11 @@ class Connection(StockConnection):
             if self.host.at_once is not None:
                 self._exchange_at_once(protocol, self.host.at_once)
         with self._scope:
-            await (self._read_plain() if self._is_plain else super()._read_data())
+            await super()._read_data()
         if self._scope.cancelled_caught:
             if isinstance(protocol.stream, Exchange):  # type: ignore[union-attr]
                 await protocol.stream.too_slow()  # type: ignore[union-attr]
             await self.protocol.handle(Closed())
-
-    async def _read_plain(self) -> None:
-        """Hypercorn's loop without a try that must fail first and a scope for each piece."""
-        socket = self.stream.socket
-        data = b"something"
-        while data:
-            try:
-                await trio.lowlevel.wait_readable(socket)
-                data = os.read(socket.fileno(), MAX_RECV)
-            except BlockingIOError:
-                continue
-            except (trio.ClosedResourceError, trio.BusyResourceError, OSError, ValueError):
-                break  # closed under us (ValueError: its descriptor is then -1)
-            await self.protocol.handle(RawData(data))
-        await self.protocol.handle(Closed())
 
     def _exchange_at_once(self, protocol: H11Protocol, at_once: AtOnce) -> None:
         create_stream = protocol._create_stream
