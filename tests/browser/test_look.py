@@ -98,7 +98,8 @@ def is_narrow(page: Page) -> bool:
         "[document.scrollingElement, document.querySelector('main')].map(e => e.scrollWidth)"
     )
     top = page.evaluate("document.querySelector('.nav').getBoundingClientRect().top")
-    return max(widths) <= PHONE["width"] and top > PHONE["height"] * 0.8
+    assert max(widths) <= PHONE["width"], widths
+    return bool(top > PHONE["height"] * 0.8)
 
 
 def test_korean_by_the_browser_and_english_by_choice(
