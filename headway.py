@@ -1,319 +1,21 @@
-"""headway: wiring, lifecycle and the command line. The only file that knows every layer.
+"""headway: the command line. What its verbs do is imported when they run.
 
-A server's life: lock the data directory, migrate, start the actors (which settle what an earlier
-life left running), open the port; on SIGTERM or SIGINT close it, answer what is in flight, wait for
-the programs, end those that take longer than the grace, write the last commit, exit 0.
+A server is put together in `wiring.py`, which takes most of a second to import; `--help` and the
+verbs of a client do without.
 """
 
 import gc
-import hashlib
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
-import apsw
 import cyclopts
-import structlog
-import trio
 
-from actors import messages as m
-from actors.actor import Ask, Mailbox
-from actors.cgroup import find_cgroup_root
-from actors.clock import Clock, SystemClock
-from actors.core import Core
-from actors.executor import Executor
-from actors.feed import Feed
-from actors.identity import Identity, Ids
-from actors.inotify import FileWatcher
-from actors.process import Host, LinuxHost
-from actors.runner import ThreadRunner
-from actors.scheduler import Scheduler
-from actors.stats import Stats
-from actors.supervisor import Child, Supervisor, SupervisorGaveUp
-from storage.database import DATABASE_NAME, Runner, directory_lock, open_reader, open_writer
-from storage.errors import (
-    DamagedDatabase,
-    DataDirectoryInUse,
-    NewerDatabase,
-    Refusal,
-    StorageFailed,
-)
-from storage.reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
-from storage.runs import running_intents
-from web.app import make_app
 from web.commands import register as register_client_verbs
-from web.hub import Hub
-from web.journal import configure_logging
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
-from web.server import Server, listen, url_of
-from web.services import Services
-from web.settings import Settings
-
-MAILBOX_MESSAGES_MAX = 1024
-REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, NewerDatabase)
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seams:
-    """All that production and simulation do differently, and nothing else."""
-
-    clock: Clock
-    random_bytes: Callable[[int], bytes]
-    writer: Runner
-    walker: Runner
-    batches: Runner
-    files: Runner
-    host: Host
-    vfs: str | None = None
-    reserve_bytes: int = RESERVE_BYTES
-
-
-@contextmanager
-def production_seams(data_dir: Path) -> Iterator[Seams]:
-    """The host's clock and randomness, real threads and real processes."""
-    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    cgroups = find_cgroup_root(f"headway-{name}")
-    with ExitStack() as stack:
-        if cgroups is not None:
-            stack.callback(cgroups.remove)
-        clock = SystemClock()
-        stack.callback(clock.close)
-        writer, walker, batches, files = (
-            stack.enter_context(ThreadRunner(name))
-            for name in ("writer", "walker", "batches", "files")
-        )
-        yield Seams(
-            clock=clock,
-            random_bytes=os.urandom,
-            writer=writer,
-            walker=walker,
-            batches=batches,
-            files=files,
-            host=LinuxHost(cgroups),
-        )
-
-
-class Headway:
-    """One life of the server without its port: the actors, and what the web layer asks."""
-
-    def __init__(self, settings: Settings, seams: Seams, environ: Mapping[str, str]) -> None:
-        data_dir = settings.server.data_dir
-        runs_dir = data_dir / "runs"
-        runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = data_dir / DATABASE_NAME
-        self._connections = ExitStack()
-        self._writing = open_writer(path, vfs=seams.vfs)
-        reader, walker = (open_reader(path, vfs=seams.vfs) for _ in range(2))
-        for connection in (self._writing, walker, reader):
-            self._connections.callback(connection.close)
-        reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
-        ids = Ids(seams.clock, seams.random_bytes)
-        scheduler, executor, stats = (
-            Mailbox(name, MAILBOX_MESSAGES_MAX) for name in ("scheduler", "executor", "stats")
-        )
-        core = Core(
-            job_types=settings.job_types,
-            concurrency=settings.scheduler.concurrency,
-            max_queued=settings.scheduler.max_queued,
-            identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
-            new_id=ids,
-        )
-        feed, draining = Feed(), trio.Event()
-        self.services = Services(
-            settings=settings,
-            job_types=settings.job_types,
-            core=core,
-            scheduler=scheduler,
-            stats=stats,
-            feed=feed,
-            hub=Hub(feed, draining),
-            draining=draining,
-            clock=seams.clock,
-            files=FileWatcher(),
-            reader=reader,
-            walker=walker,
-            walker_runner=seams.walker,
-            batch_runner=seams.batches,
-            runs_dir=runs_dir,
-            started_at=seams.clock.now(),
-        )
-        # In the order of starting: nobody is told anything before he listens.
-        self._supervisor = Supervisor(
-            [
-                Child(
-                    "stats",
-                    stats,
-                    lambda: Stats(
-                        stats,
-                        feed=self.services.feed,
-                        clock=seams.clock,
-                        reader=reader,
-                        types=list(settings.job_types),
-                    ),
-                ),
-                Child(
-                    "executor",
-                    executor,
-                    lambda: Executor(
-                        executor,
-                        scheduler=scheduler,
-                        host=seams.host,
-                        job_types=settings.job_types,
-                        server_environment=environ,
-                        runs_dir=runs_dir,
-                        runner=seams.files,
-                        clock=seams.clock,
-                    ),
-                ),
-                Child(
-                    "scheduler",
-                    scheduler,
-                    lambda: Scheduler(
-                        scheduler,
-                        core=core,
-                        connection=self._writing,
-                        runner=seams.writer,
-                        clock=seams.clock,
-                        executor=executor,
-                        stats=stats,
-                        reserve=reserve,
-                    ),
-                ),
-            ],
-            fatal=(StorageFailed,),
-        )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Services]:
-        """The actors live in this block. Leaving it stops them, writes the last, and closes."""
-        with self._connections:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.services.files.run)
-                await nursery.start(self.services.hub.run)
-                await nursery.start(self._supervisor.run)
-                yield self.services
-                self._supervisor.stop()
-                await self._supervisor.stopped.wait()
-                nursery.cancel_scope.cancel()
-            # On a full disk the log stays as it is; the next server reads it.
-            with suppress(apsw.FullError):
-                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-async def serve(settings: Settings, seams: Seams, *, detach: bool) -> None:
-    """One whole life of the server, from the open port to the last commit."""
-    headway = Headway(settings, seams, os.environ)
-    async with headway.running() as services:
-        listeners = listen(settings.server.host, settings.server.port)
-        app = make_app(services)
-        server = Server(app, app.at_once)
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(server.run, listeners)
-                services.ready.set()
-                # What stands now stands for the life of the server: p99 went from 25 to 15 ms.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(50_000, 20, 20)
-                # While a thread reads a large batch, others' p99 went from 51 to 12 ms.
-                sys.setswitchinterval(0.001)
-                print(f"headway listening on {url_of(listeners[0])}", file=sys.stderr, flush=True)
-                await anext(signals)
-                await shut_down(services, server, signals, detach=detach)
-    log.info("stopped")
-
-
-async def shut_down(
-    services: Services, server: Server, signals: AsyncIterator[int], *, detach: bool
-) -> None:
-    """Close the door, let what is inside finish, end what does not."""
-    grace_s = services.settings.server.shutdown_grace_s
-    running = len(running_intents(services.reader))
-    log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
-    services.draining.set()
-    server.drain()
-    if await tell_surely(services, m.Drain()):
-        await end_runs(services, signals, grace_s, detach=detach)
-    server.finish()
-
-
-async def end_runs(
-    services: Services, signals: AsyncIterator[int], grace_s: float, *, detach: bool
-) -> None:
-    """Wait for the programs, end those that take longer; leave them if the disk is full.
-
-    With `detach` that goes only for those that no later server could adopt.
-    """
-
-    def any_left() -> bool:
-        return any(not (detach and run.adopt) for run, _ in running_intents(services.reader))
-
-    hurried = await wait_while(any_left, services, signals, grace_s)
-    stop = m.StopRuns(immediately=hurried, adoptable=not detach)
-    if not any_left() or not await tell_surely(services, stop):
-        return
-    # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
-    if not hurried and await wait_while(any_left, services, signals, inf):
-        await tell_surely(services, m.StopRuns(immediately=True, adoptable=not detach))
-    await wait_while(any_left, services, None, inf)
-
-
-async def tell_surely(services: Services, message: Ask[None]) -> bool:
-    """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
-
-    What runs then is left to the next server, as with `--detach`: nothing of it is lost.
-    """
-    while True:
-        try:
-            await services.ask(message)
-        except Refusal as refusal:
-            if refusal.code == "storage_full":
-                log.error("programs are left to the next server", why=str(refusal))
-                return False
-        else:
-            return True
-        # It crashed at this moment. The supervisor starts it again, or ends everything.
-        await trio.sleep(0.1)
-
-
-async def wait_while(
-    any_left: Callable[[], bool],
-    services: Services,
-    signals: AsyncIterator[int] | None,
-    timeout_s: float,
-) -> bool:
-    """Until no program is left, the time is over, or (True) another signal asks for haste."""
-    hurried = False
-    with trio.move_on_after(timeout_s):
-        async with trio.open_nursery() as nursery:
-
-            async def listen_for_haste() -> None:
-                nonlocal hurried
-                if signals is not None:
-                    await anext(signals)
-                    hurried = True
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(listen_for_haste)
-            seq = services.feed.last_seq
-            while any_left():
-                await services.feed.beyond(seq)
-                seq = services.feed.last_seq
-            nursery.cancel_scope.cancel()
-    return hurried
-
-
-# ---- command line ------------------------------------------------------------------------------
 
 app = cyclopts.App(
     name="headway",
@@ -340,20 +42,12 @@ def serve_command(
     ] = False,
 ) -> int:
     """Run the server until SIGTERM or SIGINT."""
+    # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
+    gc.disable()
+    import wiring
+
     settings = load_settings(config, bind=bind, data_dir=data_dir)
-    configure_logging(settings.server.log_format, settings.server.log_level)
-    directory = settings.server.data_dir
-    try:
-        with directory_lock(directory), production_seams(directory) as seams:
-            trio.run(lambda: serve(settings, seams, detach=detach))
-    except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
-        fail(*map(told, leaves(group)))
-    except* apsw.Error as group:
-        fail(*(f"the database {directory}: {error}" for error in leaves(group)))
-    except* KeyboardInterrupt:
-        # Before the port was open, nothing had begun; afterwards the signal is `shut_down`'s.
-        fail("stopped while starting", status=130)
-    return 0
+    return wiring.run(settings, detach=detach)
 
 
 @app.command
@@ -383,22 +77,6 @@ def demo(*, data_dir: DataDirOption = None) -> int:
             return run_demo(line.split()[-1], rich.console.Console(), directory)
         finally:
             server.terminate()
-
-
-def told(error: BaseException) -> str:
-    """An error as a sentence for the operator."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside nested groups."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
 
 
 def main() -> None:

@@ -1,17 +1,17 @@
-"""The operator's verbs beside `serve`: init, check, verify, backup. They need no running server."""
+"""The operator's verbs beside `serve`: init, check, verify, backup. They need no running server.
+
+What they need is imported when they run, so that `--help` and the client's verbs stay quick.
+"""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import apsw
 import cyclopts
 
-from storage import invariants
-from storage.database import DATABASE_NAME, open_reader
-from web import settings as configuration
-from web.settings import ConfigurationError, Settings
+if TYPE_CHECKING:
+    from web.settings import Settings
 
 CONFIG_NAME = "headway.toml"
 
@@ -31,9 +31,11 @@ def register(app: cyclopts.App) -> None:
 
 def init(path: Path = Path(CONFIG_NAME)) -> None:
     """Write a commented headway.toml."""
+    from web.template import TEMPLATE
+
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(configuration.template())
+            file.write(TEMPLATE)
     except FileExistsError:
         fail(f"{path} is there already and was left as it is: name another file")
     except OSError as error:
@@ -43,14 +45,19 @@ def init(path: Path = Path(CONFIG_NAME)) -> None:
 
 def check(path: Path | None = None) -> None:
     """Say everything that is wrong with a configuration at once, with its line."""
+    from web.settings import warnings
+
     settings = load_settings(path)
-    for warning in configuration.warnings(settings):
+    for warning in warnings(settings):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
 
 
 def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> int:
     """Check the invariants on the database of a living or dead server; 1 if one is broken."""
+    from storage import invariants
+    from storage.database import open_reader
+
     path = existing_database(load_settings(config, data_dir=data_dir))
     findings = invariants.verify(open_reader(path))
     for finding in findings:
@@ -62,6 +69,10 @@ def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> in
 
 def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     """Copy the database, also of a running server, into FILE: a whole and consistent one."""
+    import apsw
+
+    from storage.database import open_reader
+
     path = existing_database(load_settings(config, data_dir=data_dir))
     if file.exists():
         fail(f"{file} is there already and was left as it is: name another file", status=2)
@@ -73,8 +84,10 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
     print(f"wrote {file} ({file.stat().st_size} bytes); logs and artifacts stay in {path.parent}")
 
 
-def existing_database(settings: Settings) -> Path:
+def existing_database(settings: "Settings") -> Path:
     """Where the database is; exits 2 if there is none."""
+    from storage.database import DATABASE_NAME
+
     path = settings.server.data_dir / DATABASE_NAME
     if not path.exists():
         fail(f"there is no database at {path}: name its directory with --data-dir", status=2)
@@ -83,8 +96,10 @@ def existing_database(settings: Settings) -> Path:
 
 def load_settings(
     path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
-) -> Settings:
+) -> "Settings":
     """The configuration with what the command line overrides; exits 2 when it is wrong."""
+    from web.settings import ConfigurationError, load
+
     environ = dict(os.environ)
     if bind is not None:
         environ["HEADWAY_SERVER__BIND"] = bind
@@ -93,7 +108,7 @@ def load_settings(
     if path is None and Path(CONFIG_NAME).exists():
         path = Path(CONFIG_NAME)
     try:
-        return configuration.load(path, environ)
+        return load(path, environ)
     except ConfigurationError as error:
         fail(*(str(fault) for fault in error.faults), status=2)
     except OSError as error:

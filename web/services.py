@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Handed down from `headway.py` to everything in this layer."""
+    """Handed down from `wiring.py` to everything in this layer."""
 
     settings: Settings
     job_types: Mapping[str, JobType]

@@ -187,11 +187,6 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return _locate(settings)
 
 
-def template() -> str:
-    """The commented headway.toml that `headway init` writes; loaded, it equals the defaults."""
-    return TEMPLATE
-
-
 def built_in_types() -> dict[str, JobType]:
     """The job types that are there without a file, `{data_dir}` not yet replaced."""
     tables = tomllib.loads(TEMPLATE)["job_types"]

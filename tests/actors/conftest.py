@@ -24,7 +24,6 @@ from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.runner import InlineRunner
-from headway import Headway, Seams
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
 from storage.invariants import Finding, verify
@@ -34,6 +33,7 @@ from storage.runs import Outcome, find_run, run_of_job
 from tests.imagined import FakeHost, Program, SettableClock
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
+from wiring import Headway, Seams
 
 US = 1_000_000
 

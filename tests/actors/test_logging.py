@@ -6,8 +6,8 @@ import sys
 import pytest
 
 FAIL = """
-import headway, structlog
-headway.configure_logging({style!r}, "info")
+import structlog, web.journal
+web.journal.configure_logging({style!r}, "info")
 def fail(secret):
     raise RuntimeError("it broke")
 try:

@@ -10,11 +10,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
 from actors.scheduler import FULL_DISK_RETRY_S
-from headway import shut_down
 from storage.database import open_reader
 from storage.errors import Refusal, StorageFailed
 from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
 from storage.runs import Outcome
+from wiring import shut_down
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

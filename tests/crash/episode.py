@@ -39,7 +39,7 @@ CALLS = {
     "close": 200,
     "fcntl": 300,
     "unlink": 6,
-    "rmdir": 10,
+    "rename": 10,
     "pidfd_open": 12,
     "waitid": 12,
     "wait4": 12,

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 import headway
+import wiring  # noqa: F401 - imported once, before the forks
 from tests.crash.migration import know_it
 from tests.crash.server import is_traced
 

@@ -27,7 +27,6 @@ from actors.core import Decision
 from actors.job_type import JobType
 from actors.runner import InlineRunner
 from actors.supervisor import SupervisorGaveUp
-from headway import Headway, Seams
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
 from storage.job import TERMINAL
@@ -39,6 +38,7 @@ from tests.simulation.host import SimulatedHost
 from tests.simulation.model import Breach, Model
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
+from wiring import Headway, Seams
 
 T = TypeVar("T")
 

@@ -16,10 +16,10 @@ from actors.job_type import JobType
 from actors.process import Launch
 from actors.runner import InlineRunner
 from actors.shim import ExitRecord
-from headway import Headway, Seams
 from storage.job import Job, NewJob
 from web.services import Services
 from web.settings import ServerSettings, Settings
+from wiring import Headway, Seams
 
 
 @pytest.fixture(scope="session")

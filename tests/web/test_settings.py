@@ -15,9 +15,9 @@ from web.settings import (
     Settings,
     built_in_types,
     load,
-    template,
     warnings,
 )
+from web.template import TEMPLATE
 
 DEADLINE_S = 30
 TYPE = '[job_types.x]\ncommand = ["true"]\n'
@@ -55,13 +55,13 @@ def test_without_a_file_headway_is_ready_to_run() -> None:
 
 
 def test_the_template_says_what_the_defaults_are(tmp_path: Path) -> None:
-    path = write(tmp_path, template())
+    path = write(tmp_path, TEMPLATE)
     assert load(path, {}) == load(None, {})
-    assert "#" in template()
+    assert "#" in TEMPLATE
 
 
 def test_every_line_that_the_template_leaves_out_could_be_put_in(tmp_path: Path) -> None:
-    told = template().replace("# sunset", "sunset").replace("# concurrency", "concurrency")
+    told = TEMPLATE.replace("# sunset", "sunset").replace("# concurrency", "concurrency")
     told = told.replace("# output_limit_bytes", "output_limit_bytes")
     told = told.replace("# on_output_limit", "on_output_limit")
     settings = load(write(tmp_path, told), {})
@@ -76,7 +76,7 @@ def test_every_key_of_the_server_and_the_scheduler_stands_in_the_template() -> N
     for name in ("server", "scheduler"):
         section = getattr(Settings(), name)
         for key in type(section).model_fields:
-            assert f"\n{key} = " in template() or f"\n# {key} = " in template(), key
+            assert f"\n{key} = " in TEMPLATE or f"\n# {key} = " in TEMPLATE, key
 
 
 def test_the_story_takes_its_parameters() -> None:
