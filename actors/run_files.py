@@ -120,14 +120,17 @@ class RunFiles:
     def exit_record(self) -> ExitRecord:
         """What the shim has said. OSError: there is no descriptor left to read it with."""
         try:
-            descriptor = tree.with_spare(lambda: open_descriptor(self.exit))
+            return parse_exit_file(tree.with_spare(self._read_exit).decode(errors="replace"))
         except OSError as error:
             if error.errno in tree.SCARCE:
                 raise
             return ExitRecord()
+
+    def _read_exit(self) -> bytes:
+        descriptor = open_descriptor(self.exit)
         try:
             # One read(2): a file object costs six system calls, and each run ends here.
-            return parse_exit_file(os.read(descriptor, EXIT_BYTES_MAX).decode(errors="replace"))
+            return os.read(descriptor, EXIT_BYTES_MAX)
         finally:
             os.close(descriptor)
 

@@ -143,6 +143,8 @@ def keep_spares() -> None:
 
 def with_spare(call: Callable[[], T]) -> T:
     """What `call` gives; with the descriptors held back if it finds no other."""
+    if len(_spares) < SPARES:
+        keep_spares()
     try:
         return call()
     except OSError as error:

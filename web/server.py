@@ -26,6 +26,8 @@ ABORT_AFTER_S = 2.0
 DESCRIPTORS_KEPT = 48
 """Of the process's descriptors: 30 for itself (database, logs, clocks), the others for runs."""
 CONNECTIONS_SHARE = 0.85
+SPARED_S = 0.5
+"""A connection that has just come, or just been answered, does not make room for another."""
 
 
 def connections_max() -> int:
@@ -117,9 +119,16 @@ class Server:
             self._closed.unpark_all()
 
     async def room(self) -> None:
-        """Return when one more connection leaves enough descriptors for everything else."""
+        """Return when one more connection leaves enough descriptors for everything else.
+
+        Whoever has been idle for longest makes room for who comes; a client opens another.
+        """
         while len(self.connections) >= self._connections_max:
-            await self._closed.park()
+            idlest = max(self.connections, key=lambda connection: connection.idle_s())
+            if idlest.idle_s() >= SPARED_S:
+                idlest.abort()
+            with trio.move_on_after(SPARED_S):
+                await self._closed.park()
 
 
 class _Limited(trio.abc.Listener[trio.SocketStream]):

@@ -82,6 +82,10 @@ class StockConnection(TCPServer):
     def set_idle(self, idle: bool) -> None:
         """It has no idle scope."""
 
+    def idle_s(self) -> float:
+        """How long it has had no request, as far as is known."""
+        return 0.0
+
     def abort(self) -> None:
         """Close the socket under whatever waits on it, shielded or not."""
         getattr(self.stream, "transport_stream", self.stream).socket.close()
@@ -115,6 +119,10 @@ class Connection(StockConnection):
         """Arm or disarm the idle deadline."""
         self.idle = idle
         self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
+
+    def idle_s(self) -> float:
+        """How long it has had no request; 0 while it has one."""
+        return trio.current_time() - (self._scope.deadline - IDLE_S) if self.idle else 0.0
 
     def limit(self, seconds: float) -> None:
         """Reading ends in so many seconds, unless somebody sets another limit."""

@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, help="where data directories are made")
     given = parser.parse_args()
     begin = time.monotonic()
-    root = Path(tempfile.mkdtemp(prefix="headway-crash-", dir=given.directory))
+    root = Path(tempfile.mkdtemp(prefix="headway-crash-", dir=given.directory)).absolute()
     totals, breaches = play_all(given.cycles, given.seed, given.jobs, root)
     print(summary(totals, breaches, time.monotonic() - begin, given.seed))
     if breaches:
