@@ -3,6 +3,7 @@
 The table of recovery is here, and what timeouts, cancels and output limits do to a program.
 """
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import trio
 
 from actors import messages as m
 from actors.executor import FENCE_AFTER_S, IMMEDIATE_GRACE_S, outcome_of
+from actors.run_files import RunFiles
 from actors.shim import ExitRecord
 from storage.job import JobStatus, Progress, RunStatus
 
@@ -360,6 +362,43 @@ async def test_a_living_program_is_adopted(house: Any, program: Any) -> None:
         run = house.run(job)
         assert (run.exit_code, run.duration_s, run.pid) == (3, 100, 1001)
     assert len(house.host.launches) == 1
+
+
+async def test_who_cannot_look_does_not_start_it_again(
+    house: Any, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.host.programs["a"] = program(lasts_s=100)
+    job = await crash_with_a_run(house)
+    looks = []
+
+    def adopt(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return type(house.host).adopt(house.host, *arguments)
+
+    monkeypatch.setattr(house.host, "adopt", adopt)
+    async with house.running():
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+    assert len(looks) == 3
+    assert len(house.host.launches) == 1
+
+
+async def test_files_that_cannot_be_made_fail_the_run_and_not_the_server(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: Any) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with house.running():
+        with monkeypatch.context() as full:
+            full.setattr(RunFiles, "create", create)
+            (job,) = await house.submit("a")
+            assert (await house.ended(job)).status is JobStatus.FAILED
+        error = house.run(job).error
+        assert (error.code, "No space left" in error.message) == ("spawn", True)
+        (job,) = await house.submit("a")
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
 
 
 async def test_a_program_that_ended_meanwhile_is_settled(house: Any, program: Any) -> None:

@@ -13,6 +13,7 @@ from actors.scheduler import FULL_DISK_RETRY_S
 from storage.database import open_reader
 from storage.errors import Refusal, StorageFailed
 from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
+from storage.reserve import Reserve
 from storage.runs import Outcome
 from wiring import shut_down
 
@@ -459,3 +460,42 @@ async def test_the_last_moment_of_all_can_be_waited_for(house: Any) -> None:
     async with house.running():
         (job,) = await house.submit({"type": "a", "run_at": "9999-12-31T23:59:59.999999Z"})
         assert house.job(job).run_at == job.run_at
+
+
+async def test_on_a_full_disk_what_ends_something_is_written_into_the_reserve(
+    house: Any, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up: list[str] = []
+
+    def give_up(_: Reserve) -> bool:
+        given_up.append("given up")
+        disk.error = None
+        return True
+
+    def fill(_: Reserve) -> None:
+        if given_up:
+            disk.error = apsw.FullError
+
+    house.vfs = disk.name
+    house.host.programs["a"] = program(lasts_s=1000)
+    async with house.running() as services:
+        running, waiting, other = await house.submit("a", "b", "b")
+        await trio.sleep(1)
+        disk.error = apsw.FullError
+        monkeypatch.setattr(Reserve, "give_up", give_up)
+        monkeypatch.setattr(Reserve, "fill", fill)
+        with pytest.raises(Refusal):
+            await house.submit("b")
+        assert given_up == []
+        await services.ask(m.CancelJob(job_id=waiting.job_id))
+        assert house.job(waiting).status is JobStatus.CANCELLED
+        await services.ask(m.CancelJob(job_id=running.job_id))
+        await trio.sleep(5)
+        assert house.job(running).status is JobStatus.CANCELLED
+        assert house.job(other).status is JobStatus.QUEUED, "nothing starts on a full disk"
+        with pytest.raises(Refusal):
+            await house.submit("b")
+        disk.error = None
+        monkeypatch.undo()
+        assert (await house.ended(other)).status is JobStatus.COMPLETED
+        assert house.broken() == []

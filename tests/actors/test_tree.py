@@ -1,6 +1,7 @@
 """Process trees as /proc shows them, and signals to exactly the process that was seen."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -106,3 +107,30 @@ def test_a_signal_goes_to_the_process_that_was_seen_only(start: Start) -> None:
 
 def test_a_signal_to_nobody_does_no_harm() -> None:
     tree.send(tree.Seen(2**22 + 1, "S", 1, 1, 1), signal.SIGKILL)
+
+
+def test_a_lack_of_descriptors_is_not_taken_for_absence(start: Start) -> None:
+    process = start("echo up; exec sleep 60", HEADWAY_RUN_ID="run-scarce")
+    assert process.stdout is not None
+    process.stdout.readline()
+    tree.keep_spares()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        with pytest.raises(OSError, match="Too many open files"):  # noqa: PT012 - until it does
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(3):
+            seen = tree.look(process.pid)
+            assert seen is not None
+            assert seen.lives
+            assert tree.run_id_of(process.pid) == "run-scarce"
+            assert process.pid in tree.children(os.getpid())
+            assert [c.pid for c in tree.carriers(frozenset({"run-scarce"}))] == [process.pid]
+        tree.send(seen, signal.SIGKILL)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert process.wait(DEADLINE_S) == -signal.SIGKILL
