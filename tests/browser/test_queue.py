@@ -188,3 +188,21 @@ def test_hostile_names_and_labels_are_text(visit: Callable[..., Page], server: S
     expect(page.locator(".job-chain a")).to_have_text(HOSTILE)
     assert page.locator("main img").count() == 0
     assert "owned" not in page.title().replace(HOSTILE, "")
+
+
+def test_whoever_comes_back_finds_his_place(
+    visit: Callable[..., Page], full_server: Server
+) -> None:
+    page = visit("#/?q=Job&order=asc", at=full_server)
+    expect(row(page, "Job 0000")).to_be_visible()
+    grid = page.locator(".grid")
+    for _ in range(3):
+        grid.evaluate("e => { e.scrollTop = e.scrollHeight; }")
+        page.wait_for_timeout(200)
+    grid.evaluate("e => { e.scrollTop = 400 * 36; }")
+    row(page, "Job 0405").click()
+    expect(page.get_by_role("heading", name="Job 0405")).to_be_visible()
+    page.locator(".crumb a").click()
+    expect(row(page, "Job 0405")).to_be_in_viewport()
+    expect(row(page, "Job 0405")).to_have_class(re.compile("active"))
+    expect(page.get_by_label("Search by name")).to_have_value("Job")

@@ -89,6 +89,18 @@ class JobTable extends HTMLElement {
     return true;
   }
 
+  /** Where the reader is: {top, active}. */
+  get place() {
+    return { top: this.#top, active: this.#active };
+  }
+
+  set place({ top, active }) {
+    this.#active = active;
+    this.#body.style.height = `${this.#list.jobs.length * this.#rowHeight}px`;
+    this.#grid.scrollTop = top;
+    this.#schedule();
+  }
+
   /** The Job that the keys are on. */
   get activeJob() {
     return this.#list?.get(this.#active) ?? null;
@@ -195,6 +207,7 @@ class JobTable extends HTMLElement {
     this.#rowHeight = parseFloat(getComputedStyle(this.#grid).getPropertyValue("--row-height")) || 36;
     this.#body.style.height = `${jobs.length * this.#rowHeight}px`;
     const { scrollTop, clientHeight } = this.#grid;
+    this.#top = scrollTop;
     const first = Math.max(0, Math.floor(scrollTop / this.#rowHeight) - OVERSCAN);
     const last = Math.min(jobs.length, Math.ceil((scrollTop + clientHeight) / this.#rowHeight) + OVERSCAN);
     this.#fill(jobs, first, last);
@@ -229,6 +242,7 @@ class JobTable extends HTMLElement {
   }
 
   #first = null; // the row at the top edge
+  #top = 0;
 
   // New Jobs come in above: whoever has scrolled down goes on seeing the same rows.
   #keepPlace(jobs) {

@@ -13,7 +13,7 @@ import { labelChips, paramsTable, retryChain, runFacts, timeline } from "./job-p
 import { reasonText, statusBadge, titleOf } from "./job-row.js";
 import { live } from "./live.js";
 import { faultText } from "./notice.js";
-import { go, link, route } from "./route.js";
+import { go, last, link, route } from "./route.js";
 import { progressOf } from "./running-bar.js";
 import { t } from "./text.js";
 import { secondsBetween, ticking } from "./time.js";
@@ -49,7 +49,7 @@ class JobView extends HTMLElement {
     if (key === "/" && this.#log) this.#log.focusSearch();
     else if (key === "c") cancel([this.#job]);
     else if (key === "r") this.#retry();
-    else if (key === "Escape") go(link("queue"));
+    else if (key === "Escape") go(last.queue);
     else return false;
     return true;
   }
@@ -93,7 +93,7 @@ class JobView extends HTMLElement {
     for (const name of names) this.#parts[name] = h("section", { class: `job-${name}` });
     const { head, progress, explain, log, artifacts, result, ...side } = this.#parts;
     this.replaceChildren(
-      h("nav", { class: "crumb", "aria-label": t("job.crumb") }, h("a", { href: link("queue") }, t("nav.queue"))),
+      h("nav", { class: "crumb", "aria-label": t("job.crumb") }, h("a", { href: last.queue }, t("nav.queue"))),
       head, progress, explain,
       h("div", { class: "job-columns" }, h("div", { class: "job-main" }, artifacts, result, log), h("div", { class: "job-side" }, Object.values(side))),
     );

@@ -22,6 +22,7 @@ class Live extends EventTarget {
     document.addEventListener("visibilitychange", () => this.#seen());
     window.addEventListener("online", () => this.retry());
     this.#connect();
+    this.#seen();
   }
 
   /** Try now instead of later. */

@@ -1,6 +1,7 @@
 // Follows the log of one Job as server-sent events: begins at its end, comes back from where it stopped
-// when the connection was lost, and ends with the run.
+// when the connection was lost, and ends with the run. It sleeps when the stream of facts does.
 import { jobPath, Problem, withQuery } from "./api.js";
+import { live } from "./live.js";
 import { serverEvents } from "./sse.js";
 
 const TAIL_BYTES = 256 * 1024;
@@ -11,6 +12,7 @@ export class LogStream {
   #signal;
   #on;
   #lastId = null;
+  #abort = new AbortController();
 
   /** `on`: {begin(fromByte), text(text, at), state("live" | "ended" | "lost")}. */
   constructor(jobId, signal, on) {
@@ -22,10 +24,13 @@ export class LogStream {
   /** Until the run has ended, or the signal. */
   async run() {
     let pauseMs = PAUSE_MS.first;
+    live.addEventListener("state", () => live.state === "asleep" && this.#abort.abort(), { signal: this.#signal });
     while (!this.#signal.aborted) {
       try {
         const before = this.#lastId;
-        if (await this.#follow()) return;
+        if (live.state === "asleep") await new Promise((resolve) => live.addEventListener("state", resolve, { once: true }));
+        this.#abort = new AbortController();
+        if (await this.#follow(AbortSignal.any([this.#signal, this.#abort.signal]))) return;
         if (this.#lastId !== before) pauseMs = PAUSE_MS.first;
       } catch (error) {
         if (this.#signal.aborted) return;
@@ -38,9 +43,9 @@ export class LogStream {
   }
 
   // True when the run has ended and everything was read.
-  async #follow() {
+  async #follow(signal) {
     const path = withQuery(jobPath(this.#jobId, "log"), this.#lastId === null ? { tail: TAIL_BYTES } : {});
-    for await (const event of serverEvents(path, { lastId: this.#lastId, signal: this.#signal })) {
+    for await (const event of serverEvents(path, { lastId: this.#lastId, signal })) {
       if (event.name === "open") this.#on.state("live");
       else if (event.name === "log") this.#take(event);
       else if (event.name === "goodbye") return false;

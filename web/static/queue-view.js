@@ -9,8 +9,11 @@ import { cancel, possible, reprioritise, retry } from "./job-action.js";
 import { JobList } from "./job-list.js";
 import { live } from "./live.js";
 import { faultText } from "./notice.js";
-import { go, link, route } from "./route.js";
+import { go, last, link, route } from "./route.js";
 import { number, t } from "./text.js";
+
+const KEPT_ROWS_MAX = 5_000;
+let left = null; // where the reader was when he left: {filter, length, place}
 
 class QueueView extends HTMLElement {
   #filters = document.createElement("filter-bar");
@@ -40,6 +43,7 @@ class QueueView extends HTMLElement {
 
   disconnectedCallback() {
     this.#life.abort();
+    left = { filter: this.#shown, length: this.#list.jobs.length, place: this.#table.place };
   }
 
   press(key, event) {
@@ -63,7 +67,20 @@ class QueueView extends HTMLElement {
       this.#tellSelection();
     });
     this.#table.list = this.#list;
-    this.#list.restart();
+    last.queue = location.hash || "#/";
+    this.#read(this.#list);
+  }
+
+  // Whoever comes back finds the row that he left.
+  async #read(list) {
+    const was = left?.filter === this.#shown ? left : null;
+    left = null;
+    await list.restart();
+    if (was === null) return;
+    while (list.jobs.length < Math.min(was.length, KEPT_ROWS_MAX) && !list.isComplete && list.error === null) {
+      await list.more();
+    }
+    if (list === this.#list) this.#table.place = was.place;
   }
 
   #tellLength() {

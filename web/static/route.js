@@ -1,6 +1,9 @@
 // Where the reader is, in the part of the URL behind #, so that the back button and a bookmark work
 // and no path of the API is taken. "#/jobs/job-1", "#/?status=QUEUED&q=night".
 
+/** The queue as it was seen last, with its filters: where "back" leads from a Job. */
+export const last = { queue: "#/" };
+
 /** {view, id, query} of the URL now. */
 export function route() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
