@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from storage.damage import refuse_damaged
-from storage.errors import DataDirectoryInUse, NewerDatabase
+from storage.errors import DataDirectoryInUse, NewerDatabase, OlderDatabase
 
 T = TypeVar("T")
 
@@ -135,6 +135,16 @@ def refuse_newer(connection: apsw.Connection) -> None:
         raise NewerDatabase(
             f"{connection.filename} has schema {version}, this headway knows {newest}: "
             "start it with the newer headway, or point data_dir elsewhere"
+        )
+
+
+def refuse_older(connection: apsw.Connection) -> None:
+    """Raise `OlderDatabase` where it cannot be migrated, since it is only read."""
+    newest = migrations()[-1][0]
+    if (version := user_version(connection)) < newest:
+        raise OlderDatabase(
+            f"{connection.filename} has schema {version}, this headway reads {newest}: "
+            "start the server with it once, which brings it up to date"
         )
 
 

@@ -64,6 +64,10 @@ class DataDirectoryInUse(Exception):
     """Another server holds the data directory; the message names its process."""
 
 
+class OlderDatabase(Exception):
+    """The database was written by an older headway, and only a server brings it up to date."""
+
+
 class NewerDatabase(Exception):
     """The database was written by a newer headway and was left untouched."""
 

@@ -2,6 +2,24 @@
 
 Each check yields a sentence for every breach that it finds; none means that the invariant holds.
 The checks only read, so they run on the database of a living server as well as on a dead one's.
+
+Some names are decided by several: a check of the tables here, the walk along the facts
+(`audit.walk`), and the rules of what may follow what (`Replay`). What no database can show is
+decided by tests that look at processes, files and answers as well:
+
+| invariant | decided by |
+|---|---|
+| AckDurable, NoPhantom, of what clients were told | tests/simulation, tests/crash, tests/faults |
+| CancelBound: a cancelled run ends within its grace | tests/actors, tests/contract/test_cancel.py |
+| NoLostWakeup: nothing waits that could start | tests/simulation after each commit and at the end |
+| IntentFirst, OneRun, of processes | tests/simulation at each start, tests/crash |
+| NoOrphan: what lives belongs to a RUNNING run | tests/simulation after each commit, tests/crash |
+| SafeSignal: only after boot id, pid and start time match | tests/actors/test_process.py |
+| OutputExact: the log is what the program wrote | tests/actors, tests/contract/test_log.py |
+| RecoveryIdempotent, of every interrupted recovery | tests/simulation, tests/crash, tests/faults |
+| SingleWriter: a second server is refused | tests/storage/test_database.py, tests/faults |
+| Bounded, of memory, mailboxes and connections | tests/actors, tests/contract, bench |
+| StablePaging, of a walk while Jobs come and go | tests/storage/test_jobs.py, tests/contract |
 """
 
 from collections.abc import Callable, Iterator
@@ -10,13 +28,15 @@ from itertools import islice
 
 import apsw
 
-from storage.job import TERMINAL, JobStatus
-from storage.replay import NAMES, Breach, Replay
+from storage.audit import walk
+from storage.job import LABELS_MAX, NAME_LENGTH_MAX, TIME_MAX_US
+from storage.replay import NAMES
 from storage.rollup import recount
 from storage.scheduler import cumulative_stats, recounted_stats
-from storage.transaction import Fact
 
 BREACHES_SHOWN_MAX = 20
+BREACHES_WALKED_MAX = 200
+"""After so many the walk along the facts ends: nothing more is to be learned from it."""
 
 Check = Callable[[apsw.Connection], Iterator[str]]
 
@@ -31,17 +51,25 @@ class Finding:
 
 def verify(connection: apsw.Connection) -> list[Finding]:
     """Run every check on one snapshot of the database."""
-    found: dict[str, list[str]] = {name: [] for name in (*CHECKS, *NAMES)}
+    found: dict[str, list[str]] = {name: [] for name in (*CHECKS, *NAMES, "AckDurable")}
     connection.execute("BEGIN")
     try:
-        for name, check in CHECKS.items():
-            found[name] += islice(check(connection), BREACHES_SHOWN_MAX)
-        for name, breach in told(connection):
-            if len(found[name]) < BREACHES_SHOWN_MAX:
+        for name, checks in CHECKS.items():
+            for check in checks:
+                try:
+                    found[name] += islice(check(connection), BREACHES_SHOWN_MAX)
+                except (apsw.CorruptError, apsw.NotADBError) as error:
+                    found["Sound"].append(f"{name} cannot be checked: {error}")
+                except apsw.SQLError as error:  # JSON that is none
+                    found[name].append(f"it cannot be checked: {error}")
+        try:
+            for name, breach in islice(walk(connection), BREACHES_WALKED_MAX):
                 found[name].append(breach)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            found["Sound"].append(f"the facts cannot be read: {error}")
     finally:
         connection.execute("ROLLBACK")
-    return [Finding(name, tuple(breaches)) for name, breaches in found.items()]
+    return [Finding(name, tuple(these[:BREACHES_SHOWN_MAX])) for name, these in found.items()]
 
 
 def sound(connection: apsw.Connection) -> Iterator[str]:
@@ -78,11 +106,13 @@ def same_status(connection: apsw.Connection) -> Iterator[str]:
 
 def times_in_order(connection: apsw.Connection) -> Iterator[str]:
     """A Job has `finished_at` exactly if its status is terminal; nothing ends before it began."""
-    for job_id, status, finished_at in connection.execute(
+    for name, status, finished_at in connection.execute(
         "SELECT job_id, status, finished_at FROM jobs"
+        " WHERE (status IN ('QUEUED', 'RUNNING')) = (finished_at IS NOT NULL) UNION ALL"
+        " SELECT run_id, status, finished_at FROM job_runs"
+        " WHERE (status = 'RUNNING') = (finished_at IS NOT NULL)"
     ):
-        if (JobStatus(str(status)) in TERMINAL) != (finished_at is not None):
-            yield f"{job_id} is {status}, finished_at is {finished_at}"
+        yield f"{name} is {status}, finished_at is {finished_at}"
     for name, began, ended in connection.execute(
         "SELECT job_id, started_at, finished_at FROM jobs WHERE finished_at < started_at"
         " UNION ALL"
@@ -99,22 +129,30 @@ def facts_kept(connection: apsw.Connection) -> Iterator[str]:
 
 
 def unknown_not_success(connection: apsw.Connection) -> Iterator[str]:
-    """A run is COMPLETED only by exit status 0, and SKIPPED only by one that was seen."""
-    for run_id, status, exit_code in connection.execute(
-        "SELECT run_id, status, exit_code FROM job_runs"
-        " WHERE status = 'COMPLETED' AND exit_code IS NOT 0"
-        " OR status = 'SKIPPED' AND exit_code IS NULL"
+    """A run is COMPLETED only by exit status 0, SKIPPED only by one that was seen, and without an
+    error; FAILED it is only with one."""
+    for run_id, status, exit_code, error in connection.execute(
+        "SELECT run_id, status, exit_code, error_code FROM job_runs"
+        " WHERE status = 'COMPLETED' AND (exit_code IS NOT 0 OR error_code IS NOT NULL)"
+        " OR status = 'SKIPPED' AND (exit_code IS NULL OR error_code IS NOT NULL)"
+        " OR status = 'FAILED' AND error_code IS NULL"
     ):
-        yield f"{run_id} is {status} with exit status {exit_code}"
+        yield f"{run_id} is {status} with exit status {exit_code} and error {error}"
 
 
 def idem_replay(connection: apsw.Connection) -> Iterator[str]:
-    """An answer that is kept for a replay names a Job that is there."""
+    """An answer that is kept for a replay names Jobs that are there."""
     for key, location in connection.execute(
         "SELECT key, location FROM idempotency WHERE location IS NOT NULL AND NOT EXISTS"
         " (SELECT 1 FROM jobs WHERE job_id = substr(location, length('/jobs/') + 1))"
     ):
         yield f"the answer to key {key} leads to {location}, which is not there"
+    for key, job_id in connection.execute(
+        "SELECT idempotency.key, entry.value ->> 'job_id' AS named FROM idempotency,"
+        " json_each(CAST(response AS TEXT), '$.jobs') AS entry WHERE location IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE job_id = named)"
+    ):
+        yield f"the answer to key {key} names {job_id}, which is not there"
 
 
 def stats_recount(connection: apsw.Connection) -> Iterator[str]:
@@ -140,40 +178,65 @@ def history_recount(connection: apsw.Connection) -> Iterator[str]:
         yield f"the sums {sums} of minute {minute} stand on one side only"
 
 
-def told(connection: apsw.Connection) -> Iterator[Breach]:
-    """What the facts say is what may happen (see `Replay`), and leads to what the tables say."""
-    replay = Replay()
-    for row in connection.execute(
-        "SELECT seq, at, kind, job_id, run_id, data FROM events ORDER BY seq"
+def no_phantom(connection: apsw.Connection) -> Iterator[str]:
+    """Every Job was submitted, and every run was started, by a fact: nothing is there untold."""
+    for (job_id,) in connection.execute(
+        "SELECT job_id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM events"
+        " WHERE events.job_id = jobs.job_id AND kind = 'job.submitted')"
     ):
-        yield from replay.apply(Fact(*row))
-    left = dict(replay.jobs)
-    for job_id, status, deferred, priority in connection.execute(
-        "SELECT job_id, status, deferred, priority FROM jobs"
+        yield f"{job_id} is there, and was never submitted"
+    for (run_id,) in connection.execute(
+        "SELECT run_id FROM job_runs AS r WHERE job_id IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM events AS e WHERE e.job_id = r.job_id AND e.run_id = r.run_id"
+        " AND kind = 'run.started')"
+        " UNION ALL SELECT * FROM (SELECT run_id FROM job_runs WHERE job_id IS NULL EXCEPT"
+        " SELECT run_id FROM events WHERE kind = 'run.started' AND job_id IS NULL)"
     ):
-        job = left.pop(str(job_id), None)
-        if job is None or job.status != status:
-            yield "LegalPath", f"{job_id} is {status}, which its facts do not say"
-        elif status == JobStatus.QUEUED and (-job.place[0], not job.eligible) != (
-            priority,
-            bool(deferred),
-        ):
-            yield "DispatchOrder", f"{job_id} has a place in the queue that its facts do not say"
-    for job_id in left:
-        yield "LegalPath", f"{job_id} has facts, but is not there"
-    rows = connection.execute("SELECT run_id FROM job_runs WHERE status = 'RUNNING'")
-    for run_id in replay.running.keys() ^ {str(run_id) for (run_id,) in rows}:
-        yield "LegalPath", f"{run_id} runs by its facts or by its row, not by both"
+        yield f"{run_id} is there, and was never started"
 
 
-CHECKS: dict[str, Check] = {
-    "Sound": sound,
-    "OneRun": one_run,
-    "SameStatus": same_status,
-    "TerminalFinal": times_in_order,
-    "FactsAtomic": facts_kept,
-    "StatsRecount": stats_recount,
-    "HistoryRecount": history_recount,
-    "UnknownNotSuccess": unknown_not_success,
-    "IdemReplay": idem_replay,
+def cancelled_as_asked(connection: apsw.Connection) -> Iterator[str]:
+    """A run is CANCELLED exactly if it was ended because of a cancel, and a Job by such a run."""
+    for run_id, status, reason in connection.execute(
+        "SELECT run_id, status, stop_reason FROM job_runs WHERE status <> 'RUNNING'"
+        " AND (status = 'CANCELLED') <> (stop_reason IS 'cancel')"
+    ):
+        yield f"{run_id} is {status}, and was ended by {reason or 'nobody'}"
+
+
+def reservations_end(connection: apsw.Connection) -> Iterator[str]:
+    """A reservation has ended exactly if it says when and why; one that is held says since when."""
+    for name, state in connection.execute(
+        "SELECT reservation_id, state FROM reservations"
+        " WHERE (state = 'ENDED') <> (ended_at IS NOT NULL) OR (ended_at IS NULL) <>"
+        " (end_reason IS NULL) OR (state = 'HELD' AND (held_at IS NULL OR expires_at IS NULL))"
+    ):
+        yield f"{name} is {state}, and its times say something else"
+
+
+def bounded(connection: apsw.Connection) -> Iterator[str]:
+    """No Job is larger than the API lets in: its name, labels, times."""
+    for (job_id,) in connection.execute(
+        "SELECT job_id FROM jobs WHERE length(name) > ?1 OR run_at NOT BETWEEN 0 AND ?3"
+        " OR expires_at NOT BETWEEN 0 AND ?3 OR timeout_s <= 0 OR (labels <> '{}'"
+        " AND iif(json_valid(labels), (SELECT count(*) FROM json_each(labels)) > ?2, TRUE))",
+        (NAME_LENGTH_MAX, LABELS_MAX, TIME_MAX_US),
+    ):
+        yield f"{job_id} holds more than a request may ask for"
+
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "Sound": (sound,),
+    "OneRun": (one_run,),
+    "SameStatus": (same_status,),
+    "NoPhantom": (no_phantom,),
+    "TerminalFinal": (times_in_order,),
+    "CancelBeforeStart": (cancelled_as_asked,),
+    "ReservationOrder": (reservations_end,),
+    "FactsAtomic": (facts_kept,),
+    "StatsRecount": (stats_recount,),
+    "HistoryRecount": (history_recount,),
+    "UnknownNotSuccess": (unknown_not_success,),
+    "IdemReplay": (idem_replay,),
+    "Bounded": (bounded,),
 }

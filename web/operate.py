@@ -5,6 +5,7 @@ What they need is imported when they run, so that `--help` and the client's verb
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -55,15 +56,28 @@ def check(path: Path | None = None) -> None:
 
 def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> int:
     """Check the invariants on the database of a living or dead server; 1 if one is broken."""
+    import apsw
+
     from storage import invariants
-    from storage.database import open_reader
+    from storage.database import open_reader, refuse_older
+    from storage.errors import NewerDatabase, OlderDatabase
+    from web.table import findings_table, write
 
     path = existing_database(load_settings(config, data_dir=data_dir))
-    findings = invariants.verify(open_reader(path))
-    for finding in findings:
-        print(f"{finding.name:<18} {'BROKEN' if finding.breaches else 'holds'}")
-        for breach in finding.breaches:
-            print(f"    {breach}")
+    try:
+        with closing(open_reader(path)) as connection:
+            refuse_older(connection)
+            findings = invariants.verify(connection)
+    except (NewerDatabase, OlderDatabase) as error:
+        fail(str(error))
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        fail(
+            f"{path} is broken: {error}. It was only read. Keep a copy of it and of its -wal file, "
+            "and go back to the last backup"
+        )
+    except apsw.Error as error:
+        fail(f"{path} cannot be read: {error}")
+    write(findings_table(findings))
     return int(any(finding.breaches for finding in findings))
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from shutil import get_terminal_size
-from typing import IO, Any, assert_never
+from typing import IO, TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -20,6 +20,9 @@ from storage.explanation import Ending, Estimate, Explanation
 from storage.history import History
 from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
 from web.client import JobType
+
+if TYPE_CHECKING:
+    from storage.invariants import Finding
 
 WIDE_COLUMNS = 120
 """What a list of Jobs takes with a name and a note."""
@@ -104,6 +107,18 @@ def types_table(types: Iterable[JobType]) -> Table:
     for kind in types:
         limit = "" if kind.timeout_s is None else span(kind.timeout_s)
         table.add_row(clean(kind.name), limit, _params(kind.params_schema), clean(kind.description))
+    return table
+
+
+def findings_table(findings: "Iterable[Finding]") -> Table:
+    """One invariant a line, and where it is broken."""
+    table = _table("INVARIANT", "STATE", "WHERE", fluid=1)
+    for finding in findings:
+        first, *others = (clean(breach) for breach in finding.breaches or ("",))
+        state = Text("BROKEN", "bold red") if finding.breaches else Text("holds", "green")
+        table.add_row(finding.name, state, first)
+        for breach in others:
+            table.add_row("", "", breach)
     return table
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import random
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 import trio
 
@@ -47,7 +48,7 @@ class Clients:
     @property
     def done(self) -> bool:
         """Whether there are Jobs enough, and of each it is known whether it is there."""
-        return len(self._model.replay.jobs) >= JOBS_MIN and not self._in_doubt
+        return self._model.jobs >= JOBS_MIN and not self._in_doubt
 
     def clock_was_set(self, now: int) -> None:
         """What the server may have forgotten by now it does not remember when the clock goes back.
@@ -154,7 +155,9 @@ class Clients:
     # ---- changing ----------------------------------------------------------------------------
 
     def _some(self, *statuses: JobStatus) -> str | None:
-        fitting = [i for i, job in self._model.replay.jobs.items() if job.status in statuses]
+        open_ = ((job_id, job.status) for job_id, job in self._model.replay.jobs.items())
+        known = chain(open_, self._model.statuses.items())
+        fitting = [job_id for job_id, status in known if status in statuses]
         return self._rng.choice(fitting) if fitting else None
 
     async def _cancel(self, services: Services) -> None:

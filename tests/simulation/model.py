@@ -24,7 +24,8 @@ class Model:
     """The facts so far, and what clients and the host know beside them."""
 
     def __init__(self) -> None:
-        self.replay = Replay()
+        self.statuses: dict[str, JobStatus] = {}  # of the Jobs that have ended
+        self.replay = Replay(self.statuses)
         self.checks = 0
         self.commits = 0
         self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
@@ -33,6 +34,11 @@ class Model:
         self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
         self.launched: set[str] = set()
         self.outlived: set[str] = set()  # runs that had not ended when their server died
+
+    @property
+    def jobs(self) -> int:
+        """How many Jobs there are."""
+        return len(self.replay.jobs) + len(self.statuses)
 
     # ---- commits -----------------------------------------------------------------------------
 
@@ -45,6 +51,8 @@ class Model:
             run_id = process.launch.run_id
             if run_id not in self.replay.running:
                 raise Breach(f"NoOrphan: {run_id} has ended, and something of it lives")
+        if what := self.replay.overlooked():
+            raise Breach(f"NoLostWakeup: {what}")
 
     def _follow(self, fact: Fact) -> None:
         self.checks += 1
@@ -83,8 +91,8 @@ class Model:
         for name in self.refused & there.keys():
             raise Breach(f"NoPhantom: {name} was refused, and is there")
         for job_id in self.cancelled:
-            if self.replay.jobs[job_id].status is not JobStatus.CANCELLED:
-                raise Breach(f"CancelBeforeStart: {job_id} is {self.replay.jobs[job_id].status}")
+            if (status := self.replay.status(job_id)) is not JobStatus.CANCELLED:
+                raise Breach(f"CancelBeforeStart: {job_id} is {status}")
 
     # ---- answers -----------------------------------------------------------------------------
 

@@ -29,7 +29,6 @@ from actors.runner import InlineRunner
 from actors.supervisor import SupervisorGaveUp
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
-from storage.job import TERMINAL
 from tests.imagined import SettableClock
 from tests.simulation.clients import Clients
 from tests.simulation.disk import Disk
@@ -54,6 +53,18 @@ PATIENCE_S = 40 * 86_400.0
 """Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
 
 CHECKPOINT_PAGES = (10, 50, 100, 200)
+
+DEADLY = (
+    Killed,
+    StorageFailed,
+    SupervisorGaveUp,
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CantOpenError,
+)
+"""What may end a life. Anything else, as a file that is broken, fails the world."""
+
+LIVES_MAX = 300
 
 NUMBERS = count()
 
@@ -131,11 +142,7 @@ class World:
                 await self._services.ask(m.StartScheduler())  # type: ignore[union-attr]
                 break
             await trio.sleep(1)
-        jobs = self.model.replay.jobs
-        await self._until(
-            lambda: all(job.status in TERMINAL for job in jobs.values()),
-            "NoLostWakeup: some Jobs never end",
-        )
+        await self._until(lambda: not self.model.replay.jobs, "NoLostWakeup: some Jobs never end")
         self._over = True
         self.end_life()
         await self._until(lambda: self._services is None, "the server does not stop")
@@ -152,10 +159,12 @@ class World:
     async def _live_again_and_again(self) -> None:
         while not self._over:
             self.lives += 1
+            if self.lives > LIVES_MAX:
+                raise Breach("NoLostWakeup: one life after the other ends")
             disk_life = self.disk.life
             try:
                 await self._live()
-            except* (Killed, StorageFailed, SupervisorGaveUp, apsw.Error) as group:
+            except* DEADLY as group:
                 self.note(f"the server died: {leaf(group)!r}")
             finally:
                 self._services, self.mailboxes = None, []
@@ -230,7 +239,7 @@ class World:
 
     def _tally(self) -> Tally:
         return Tally(
-            jobs=len(self.model.replay.jobs),
+            jobs=self.model.jobs,
             runs=len(self.model.ended),
             faults=sum(self.faults.count.values()),
             lives=self.lives,

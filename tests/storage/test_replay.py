@@ -11,8 +11,13 @@ from storage.transaction import Fact
 Step = tuple[str, str | None, dict[str, Any]]
 
 
-def server(concurrency: int = 2, **types: int | None) -> Step:
-    return "server.started", None, {"concurrency": concurrency, "types": {"a": None, **types}}
+def server(concurrency: int = 2, life: str = "srv-1", **types: int | None) -> Step:
+    limits = {"a": None, **types}
+    return (
+        "server.started",
+        None,
+        {"server_id": life, "concurrency": concurrency, "types": limits},
+    )
 
 
 def job(
@@ -25,23 +30,28 @@ def job(
     )
 
 
-def run(name: str, *, type_: str = "a", lane: str = "queue") -> Step:
+def run(name: str | None, *, type_: str = "a", lane: str = "queue") -> Step:
     return "run.started", name, {"type": type_, "lane": lane}
 
 
-def end(name: str, status: str = "COMPLETED") -> Step:
+def end(name: str | None, status: str = "COMPLETED") -> Step:
     return "run.finished", name, {"type": "a", "lane": "queue", "status": status}
 
 
-def claim(change: str, name: str = "r-1") -> Step:
-    return f"reservation.{change}", None, {"reservation_id": name}
+def claim(change: str, name: str = "r-1", of: str = "hold", reason: str = "released") -> Step:
+    data = {"reservation_id": name, "claim": of, "reason": reason}
+    return f"reservation.{change}", None, data
+
+
+def direct(step: str, name: str = "r-1", reason: str = "started") -> Step:
+    return claim(step, name, "direct", reason)
 
 
 def breaches(*steps: Step) -> set[str]:
     replay = Replay()
     found = set()
     for seq, (kind, name, data) in enumerate(steps, 1):
-        run_id = f"run-of-{name}" if kind.startswith("run.") else None
+        run_id = f"run-of-{name}" if kind.startswith("run.") else "run-of-None"
         fact = Fact(seq, 0, kind, name, run_id, json.dumps(data))  # type: ignore[arg-type]
         found |= {invariant for invariant, _ in replay.apply(fact)}
     return found
@@ -67,6 +77,17 @@ def test_the_right_story_breaks_nothing() -> None:
         claim("ended"),
         run("1"),
         ("job.cancelled", "4", {}),
+        end("1"),
+        direct("requested"),
+        direct("ended"),
+        run(None, lane="direct"),
+        ("run.process", None, {}),
+        ("run.stopping", None, {}),
+        end(None),
+        direct("requested", "r-2"),
+        server(2, b=1),  # the same life: its scheduler was started anew
+        direct("ended", "r-2"),
+        server(2, "srv-2", b=1),
     )
     assert breaches(*story) == set()
 
@@ -77,7 +98,24 @@ def test_the_right_story_breaks_nothing() -> None:
         ("LegalPath", [("job.cancelled", "1", {})]),
         ("LegalPath", [job("1", 1), job("1", 2)]),
         ("LegalPath", [job("1", 1), end("1")]),
-        ("TerminalFinal", [job("1", 1), ("job.cancelled", "1", {}), run("1")]),
+        ("LegalPath", [("job.updated", "1", {"priority": 1, "deferred": False})]),
+        ("LegalPath", [job("1", 1), run("1"), ("job.due", "1", {})]),
+        ("OneRun", [job("1", 1), run("1"), run("1")]),
+        ("OneRun", [job("1", 1), run("1"), end("1"), run("1")]),
+        ("IntentFirst", [("run.process", "1", {"pid": 1})]),
+        ("IntentFirst", [("run.stopping", "1", {})]),
+        ("IntentFirst", [job("1", 1), ("job.progress", "1", {})]),
+        ("TerminalFinal", [job("1", 1), run("1"), end("1"), ("run.process", "1", {"pid": 1})]),
+        ("TerminalFinal", [job("1", 1), run("1"), end("1"), ("job.progress", "1", {})]),
+        ("TerminalFinal", [job("1", 1), ("job.cancelled", "1", {}), ("job.due", "1", {})]),
+        ("StablePaging", [job("1", 2), job("2", 1)]),
+        ("StablePaging", [job("1", 1), job("2", 1)]),
+        ("SingleWriter", [server(2, "srv-2"), server(2, "srv-1")]),
+        ("RecoveryIdempotent", [direct("requested"), server(2, "srv-2"), direct("ended")]),
+        ("ReservationOrder", [run(None, lane="direct")]),
+        ("ReservationOrder", [claim("requested"), direct("requested", "r-2"),
+                              direct("ended", "r-2")]),
+        ("CancelBeforeStart", [job("1", 1), ("job.cancelled", "1", {}), run("1")]),
         ("TerminalFinal", [job("1", 1), run("1"), end("1"), end("1")]),
         ("DispatchOrder", [job("1", 1), job("2", 2), run("2")]),
         ("DispatchOrder", [job("1", 1), job("2", 2, priority=1), run("1")]),
