@@ -2,7 +2,8 @@
 
 Kept are the medians of one quick run (`--keep`). On a shared machine single rounds are disturbed,
 most of them to the worse; so a ratio counts by its best round, and has fallen when even that is
-worse by more than a third than what was kept. Such a bench is measured once more before it counts.
+worse by more than a third than what was kept, or than half as much again as its goal if it was
+better than that. Such a bench is measured once more before it counts.
 """
 
 import json
@@ -47,7 +48,10 @@ def fallen(result: Result, before: Ratios) -> dict[str, str]:
 
 
 def _is_near(goal: Goal, best: float, old: float) -> bool:
-    return best <= old / FALL if goal.at_most else best >= old * FALL
+    """Far beyond its goal a ratio tells of the disk's mood (Huey's 10,000 fsyncs), not of us."""
+    if goal.at_most:
+        return best <= max(old, goal.bound * FALL) / FALL
+    return best >= min(old, goal.bound / FALL) * FALL
 
 
 def keep(results: list[Result], path: Path = KEPT) -> None:

@@ -187,7 +187,7 @@ class TestGuard:
     def test_a_missed_goal_is_said_and_fails_only_without_guard(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("bench.guard.FALL", 0.0)
+        monkeypatch.setattr("bench.guard.fallen", lambda result, before: {})
         Scripted(monkeypatch, 1.0, 1.0)
         assert main(["submit", "--quick", "--guard"]) == 0
         assert main(["submit", "--quick"]) == 1

@@ -23,13 +23,17 @@ def result(name: str, values: tuple[float, ...], goal: Goal | None, unit: str = 
 @pytest.mark.parametrize(
     ("goal", "values", "has_fallen"),
     [
-        (at_least(1), (0.1, 0.2, 2.0), False),  # the best round is near enough
-        (at_least(1), (0.1, 0.2, 1.9), True),
-        (at_least(1), (9.0,), False),
-        (at_most(1), (4.5, 9.0), False),
-        (at_most(1), (4.6, 9.0), True),
-        (at_most(1), (0.1,), False),
+        (at_least(4), (0.1, 0.2, 2.0), False),  # the best round is near enough
+        (at_least(4), (0.1, 0.2, 1.9), True),
+        (at_least(4), (9.0,), False),
+        (at_most(2), (4.5, 9.0), False),
+        (at_most(2), (4.6, 9.0), True),
+        (at_most(2), (0.1,), False),
         (None, (0.01,), False),  # nobody says which way is worse
+        (at_least(1), (1.0,), False),  # it was far beyond its goal, and still meets it
+        (at_least(1), (0.9,), True),
+        (at_most(6), (6.0,), False),
+        (at_most(6), (6.1,), True),
     ],
 )
 def test_a_ratio_has_fallen_when_its_best_round_is_a_third_worse(
@@ -50,8 +54,8 @@ def test_a_new_ratio_has_nothing_to_fall_from() -> None:
 
 
 def test_the_sentence_says_what_fell_and_how_far() -> None:
-    (sentence,) = guard.fallen(result("r", (0.5,), at_least(1)), {"submit": {"r": 3.0}}).values()
-    assert sentence == "submit: r was 3, its best round is now 0.5 (goal ≥ 1)"
+    (sentence,) = guard.fallen(result("r", (0.5,), at_least(4)), {"submit": {"r": 3.0}}).values()
+    assert sentence == "submit: r was 3, its best round is now 0.5 (goal ≥ 4)"
 
 
 def test_keeping_one_bench_leaves_the_others(tmp_path: Path) -> None:
