@@ -7,6 +7,7 @@ begins to its end; where that cannot be, it says `reset` first. What it has pass
 
 from typing import Annotated, NamedTuple, get_args
 
+import apsw
 import trio
 from pydantic import Field, StringConstraints
 from quart import Response
@@ -28,7 +29,9 @@ RECONNECT_MS = 1_000
 
 SUMMARY = "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes"
 Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
-Kind = Annotated[str, StringConstraints(max_length=40)]
+Kind = Annotated[
+    str, StringConstraints(max_length=40), Field(examples=["run.", *get_args(FactKind)])
+]
 
 
 class Wanted(NamedTuple):
@@ -174,14 +177,15 @@ class Stream:
     async def _read(self) -> list[Shown]:
         """The same from the table; of one Job only, by its index."""
         seq, until, job_id = self._seq, self._hub.released, self._wanted.job_id
-        found = await self._services.walk(
-            lambda connection: facts_after(
-                connection, seq, limit=FACTS_PER_PIECE_MAX, job_id=job_id
-            )
-        )
+
+        def read(connection: apsw.Connection) -> list[Shown]:
+            found = facts_after(connection, seq, limit=FACTS_PER_PIECE_MAX, job_id=job_id)
+            return [show(fact) for fact in found]
+
+        found = await self._services.walk(read)
         is_all = len(found) < FACTS_PER_PIECE_MAX
         self._seq = until if is_all else min(until, found[-1].seq)
-        return [show(fact) for fact in found if fact.seq <= self._seq]
+        return [fact for fact in found if fact.seq <= self._seq]
 
     def _place(self) -> bytes:
         """How far it is, without a fact."""
