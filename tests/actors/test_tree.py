@@ -109,7 +109,9 @@ def test_a_signal_to_nobody_does_no_harm() -> None:
     tree.send(tree.Seen(2**22 + 1, "S", 1, 1, 1), signal.SIGKILL)
 
 
-def test_a_lack_of_descriptors_is_not_taken_for_absence(start: Start) -> None:
+def test_a_lack_of_descriptors_is_not_taken_for_absence(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = start("echo up; exec sleep 60", HEADWAY_RUN_ID="run-scarce")
     assert process.stdout is not None
     process.stdout.readline()
@@ -129,6 +131,10 @@ def test_a_lack_of_descriptors_is_not_taken_for_absence(start: Start) -> None:
             assert process.pid in tree.children(os.getpid())
             assert [c.pid for c in tree.carriers(frozenset({"run-scarce"}))] == [process.pid]
         tree.send(seen, signal.SIGKILL)
+        monkeypatch.setattr(tree, "_spares", [])  # those that are lost stay open
+        monkeypatch.setattr(tree, "keep_spares", lambda: None)
+        with pytest.raises(OSError, match="Too many open files"):
+            tree.look(process.pid)
     finally:
         for descriptor in taken:
             os.close(descriptor)
