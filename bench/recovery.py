@@ -20,7 +20,7 @@ GOAL_S = 1.0
 
 def run(directory: Path, quick: bool) -> Report:
     """Kill after kill, with a start of an empty server between them."""
-    kills = 3 if quick else 20
+    kills = 3 if quick else 100
     recovered, empty = list[float](), list[float]()
     server = headway(directory / "headway", concurrency=RUNNING)
     with server:

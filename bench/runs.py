@@ -3,7 +3,8 @@
 Every side begins with its queue full and has two slots. headway commits the intent and the end of
 each run and keeps its output in a file; Huey keeps output and status of what ended, and forgets
 what it had begun when it is killed; task-spooler keeps output files and a list in memory; xargs
-keeps nothing.
+keeps nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when
+it is killed, but says so.
 """
 
 import shutil
@@ -23,7 +24,7 @@ SUMMARY = "2,000 × /bin/true at concurrency 2, beside Huey, task-spooler and xa
 CONCURRENCY = 2
 TIMEOUT_S = 300.0
 LOOK_S = 0.1
-HEADWAY, HUEY = "headway", "Huey, 2 threads"
+HEADWAY, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
 TSP, XARGS = "task-spooler", "xargs -P2 (keeps nothing)"
 
 
@@ -33,6 +34,7 @@ def run(directory: Path, quick: bool) -> Report:
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
             HEADWAY: lambda _: drain(server, "true", count),
+            BARE: lambda _: drain(server, "bare", count),
             HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
         if shutil.which("tsp"):
@@ -92,7 +94,10 @@ def _until_drained(connection: Connection) -> None:
 
 def _report(figures: dict[str, Figure]) -> Report:
     ours = figures[HEADWAY]
-    ratios = [ratio("headway / Huey", ours, figures[HUEY])]
+    ratios = [
+        ratio(f"{BARE} / Huey", figures[BARE], figures[HUEY], at_least(1)),
+        ratio("headway / Huey", ours, figures[HUEY]),
+    ]
     notes = []
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))

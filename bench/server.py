@@ -31,13 +31,17 @@ max_queued = 2_000_000
 [job_types.true]
 command = ["/bin/true"]
 params.n = {{ type = "integer", default = 0, arg = "--n" }}
+[job_types.bare]
+command = ["/bin/true"]
+adopt = false
+params.n = {{ type = "integer", default = 0, arg = "--n" }}
 [job_types.stamp]
 command = ["/bin/date", "+%s%N"]
 [job_types.sleep]
 command = ["/bin/sleep", "600"]
 kill_grace_s = 0
 """
-"""`true`, `stamp` (the time of its first instructions) and `sleep`."""
+"""`true`, `bare` (without a shim), `stamp` (the time of its first instructions) and `sleep`."""
 
 
 class NotReady(Exception):
