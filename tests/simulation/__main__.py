@@ -1,20 +1,28 @@
-"""python -m tests.simulation --seeds N [--start S] [--jobs J]    many worlds, one line at the end
-python -m tests.simulation --seed N                             one world, with its trace
+"""python -m tests.simulation --seeds N [--fresh M] [--start S] [--jobs J]    many worlds
+python -m tests.simulation --seed N                                        one, with its trace
 
-Exits 1 when an invariant was broken; the seed that it names fails every time.
+Of the N worlds M have seeds that nobody has seen before; their start is printed first, and
+`--start` with it runs them again. Exits 1 when an invariant was broken, and when a kind of fault
+or of request never came; the seed that it names fails every time.
 """
 
 import argparse
 import os
+import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import fields
 
 from tests.simulation.world import Failure, Tally, simulate
 
 SEEDS_AT_ONCE = 10
+FRESH_FROM = 1_000_000
+KINDS_SEEN_AFTER = 100
+"""In so many worlds every kind has come: the rarest comes in every second one."""
+
+FIGURES = ("jobs", "runs", "lives", "commits", "operations", "checks")
 
 
 def run_some(seeds: list[int]) -> tuple[list[Tally], list[str]]:
@@ -36,23 +44,51 @@ def run_many(seeds: list[int], jobs: int) -> Iterator[tuple[list[Tally], list[st
             yield done.result()
 
 
+class Total:
+    """The sum of many worlds."""
+
+    def __init__(self) -> None:
+        self.worlds = self.broken = 0
+        self.figures: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+
+    def add(self, tallies: list[Tally], failures: list[str]) -> None:
+        """Some more."""
+        self.worlds += len(tallies) + len(failures)
+        self.broken += len(failures)
+        for tally in tallies:
+            self.figures.update({name: getattr(tally, name) for name in FIGURES})
+            self.faults.update(tally.faults)
+            self.asked.update(tally.asked)
+
+    def never(self) -> list[str]:
+        """The kinds that never came, although they should have."""
+        if self.worlds - self.broken < KINDS_SEEN_AFTER:
+            return []
+        return [name for name, n in (self.faults | self.asked).items() if n == 0]
+
+
 def campaign(seeds: list[int], jobs: int) -> int:
     """Run them, tell of each failure at once, and sum up. Returns the exit status."""
     begin = time.perf_counter()
-    total = dict.fromkeys((field.name for field in fields(Tally)), 0)
-    worlds = broken = 0
+    total = Total()
     for tallies, failures in run_many(seeds, jobs):
         for failure in failures:
             print(failure, flush=True)
-        worlds += len(tallies)
-        broken += len(failures)
-        for tally in tallies:
-            for name in total:
-                total[name] += getattr(tally, name)
-    counts = ", ".join(f"{n:,} {name}" for name, n in total.items())
-    print(f"simulation: {worlds + broken:,} worlds, {broken} broken: {counts}; "
+        total.add(tallies, failures)
+    print(f"simulation: {total.worlds:,} worlds, {total.broken} broken: {listed(total.figures)}; "
           f"{time.perf_counter() - begin:.0f} s")  # fmt: skip
-    return 1 if broken else 0
+    print(f"  {total.faults.total():,} faults: {listed(total.faults)}")
+    print(f"  {total.asked.total():,} requests: {listed(total.asked)}")
+    if never := total.never():
+        print(f"  never came: {', '.join(never)}")
+    return 1 if total.broken or never else 0
+
+
+def listed(counts: Counter[str]) -> str:
+    """`3 kill, 4 power cut`."""
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items())
 
 
 def show(seed: int) -> int:
@@ -76,12 +112,19 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, help="one world, with its trace")
     parser.add_argument("--seeds", type=int, default=100, help="how many worlds")
+    parser.add_argument("--fresh", type=int, default=0, help="how many of them with new seeds")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     given = parser.parse_args()
     if given.seed is not None:
         return show(given.seed)
-    return campaign(list(range(given.start, given.start + given.seeds)), given.jobs)
+    fresh = min(given.fresh, given.seeds)
+    seeds = list(range(given.start, given.start + given.seeds - fresh))
+    if fresh:
+        start = random.SystemRandom().randrange(FRESH_FROM, 2**31)
+        print(f"simulation: fresh seeds, to be had again with --start {start} --seeds {fresh}")
+        seeds += range(start, start + fresh)
+    return campaign(seeds, given.jobs)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ outcome; the next client asks it again under the same Idempotency-Key.
 import hashlib
 import json
 import random
-from collections.abc import Awaitable, Callable
 from itertools import chain
 
 import trio
@@ -33,11 +32,32 @@ Submission = tuple[tuple[NewJob, ...], Key | None, bool, int]
 """What was sent: the Jobs, the key, whether as a batch, and when (µs of the wall clock)."""
 
 
+WEIGHTS = {
+    "submit": 40,
+    "again": 5,
+    "batch": 6,
+    "cancel": 12,
+    "patch": 10,
+    "delete": 4,
+    "retry": 4,
+    "trigger": 3,
+    "direct": 5,
+    "reserve": 4,
+    "release": 3,
+    "configure": 3,
+    "stop": 2,
+}
+"""What they ask for, and how often."""
+
+ANSWERS = (*WEIGHTS, "replay")
+
+
 class Clients:
-    """One crowd; its journal lives in the model."""
+    """One crowd; its journal lives in the model. `answered`: how often each got what it asked."""
 
     def __init__(self, rng: random.Random, model: Model, types: list[str]) -> None:
         self.asked = 0
+        self.answered: dict[str, int] = dict.fromkeys(ANSWERS, 0)
         self._rng = rng
         self._model = model
         self._types = types
@@ -60,29 +80,16 @@ class Clients:
 
     async def run(self, services: Services) -> None:
         """Ask until there has been enough of it, or the server dies."""
-        kinds: dict[Callable[[Services], Awaitable[None]], int] = {
-            self._submit: 40,
-            self._again: 5,
-            self._batch: 6,
-            self._cancel: 12,
-            self._patch: 10,
-            self._delete: 4,
-            self._retry: 4,
-            self._trigger: 3,
-            self._direct: 5,
-            self._reserve: 4,
-            self._release: 3,
-            self._configure: 3,
-            self._stop: 2,
-        }
         while not self.done:
             await trio.sleep(self._rng.expovariate(1 / PAUSE_S))
-            (ask,) = self._rng.choices(list(kinds), list(kinds.values()))
+            (name,) = self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))
             try:
-                await ask(services)
+                await getattr(self, f"_{name}")(services)
             except Refusal as refusal:
                 if refusal.code == "internal":
                     raise Breach(f"a client was told of a bug: {refusal}") from refusal
+            else:
+                self.answered[name] += 1
 
     # ---- asking ------------------------------------------------------------------------------
 
@@ -121,6 +128,7 @@ class Clients:
         except trio.Cancelled:
             self._doubt(submission)
             raise
+        self.answered["replay"] += done.replayed
         if done.response is not None and batch:
             ids = [entry["job_id"] for entry in json.loads(done.response)["jobs"]]
         else:

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 PAUSE_S = 2.0
 FAULTS_MIN = 20
 DAY_S = 86_400.0
+KINDS = (
+    "kill",
+    "kill at an operation",
+    "power cut",
+    "power cut at an operation",
+    "I/O error",
+    "disk full",
+    "actor crash",
+    "program killed",
+    "shim killed",
+    "clock set ahead",
+    "clock set back",
+    "spawn fails",
+)
+"""Of these the server dies at any await (kill), at any I/O, alone or with its host (power cut)."""
+
 LOST_FILES = 0.3
 """How likely a run's unsynced files are gone after a power cut."""
 
@@ -31,24 +47,24 @@ class Nonsense(Message):
 
 
 class Faults:
-    """Makes things go wrong, until it has been enough."""
+    """Makes things go wrong, until it has been enough. `count`: what did go wrong, by its kind."""
 
     def __init__(self, rng: random.Random, world: "World") -> None:
-        self.count: dict[str, int] = {}
+        self.count: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._rng = rng
         self._world = world
-        self._kinds: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
-            "kill": (4, self._kill),
-            "kill at an operation": (6, self._kill_at_operation),
-            "power cut": (1, self._power_cut),
-            "power cut at an operation": (3, self._power_cut_at_operation),
-            "I/O error": (2, self._io_error),
-            "disk full": (2, self._disk_full),
-            "actor crash": (3, self._actor_crash),
-            "program killed": (3, self._program_killed),
-            "shim killed": (2, self._shim_killed),
-            "clock set": (3, self._clock_set),
-            "spawn fails": (2, self._spawn_fails),
+        self._kinds: dict[Callable[[], Awaitable[None]], int] = {
+            self._kill: 4,
+            self._kill_at_operation: 6,
+            self._power_cut: 1,
+            self._power_cut_at_operation: 3,
+            self._io_error: 2,
+            self._disk_full: 2,
+            self._actor_crash: 3,
+            self._program_killed: 3,
+            self._shim_killed: 2,
+            self._clock_set: 3,
+            self._spawn_fails: 2,
         }
 
     @property
@@ -60,20 +76,23 @@ class Faults:
         """One after the other."""
         while not self.done:
             await trio.sleep(self._rng.expovariate(1 / PAUSE_S))
-            weights = [weight for weight, _ in self._kinds.values()]
-            (name,) = self._rng.choices(list(self._kinds), weights)
-            self._world.note(name)
-            self.count[name] = self.count.get(name, 0) + 1
-            await self._kinds[name][1]()
+            (fault,) = self._rng.choices(list(self._kinds), list(self._kinds.values()))
+            await fault()
+
+    def struck(self, kind: str, where: str = "") -> None:
+        """It went wrong now, and was not only about to."""
+        self.count[kind] += 1
+        self._world.note(f"{kind}{where}")
 
     # ---- the server --------------------------------------------------------------------------
 
     async def _kill(self) -> None:
+        self.struck("kill")
         self._world.disk.crash()
         self._world.end_life()
 
     async def _kill_at_operation(self) -> None:
-        await self._at_operation(self._die)
+        await self._at_operation("kill at an operation", self._die)
 
     def _die(self) -> None:
         self._world.disk.crash()
@@ -81,11 +100,13 @@ class Faults:
 
     async def _actor_crash(self) -> None:
         if mailboxes := self._world.mailboxes:
+            self.struck("actor crash")
             self._rng.choice(mailboxes).tell_nowait(Nonsense())
 
     # ---- the host ----------------------------------------------------------------------------
 
     async def _power_cut(self) -> None:
+        self.struck("power cut")
         self._lose_power()
         self._world.end_life()
 
@@ -94,7 +115,7 @@ class Faults:
             self._lose_power()
             raise Killed
 
-        await self._at_operation(cut)
+        await self._at_operation("power cut at an operation", cut)
 
     def _lose_power(self) -> None:
         world = self._world
@@ -107,25 +128,32 @@ class Faults:
 
     async def _program_killed(self) -> None:
         if living := self._world.host.living:
+            self.struck("program killed")
             self._rng.choice(living).end(137, by_signal=True)
 
     async def _shim_killed(self) -> None:
         if living := self._world.host.living:
+            self.struck("shim killed")
             self._rng.choice(living).end(None)
 
     async def _clock_set(self) -> None:
         days = self._rng.choice((1 / DAY_S, 1 / 24, 1, 10))
-        self._world.clock.set_by_s(self._rng.uniform(-days, days) * DAY_S)
+        by_s = self._rng.uniform(-days, days) * DAY_S
+        self.struck("clock set back" if by_s < 0 else "clock set ahead", f" by {abs(by_s):.3f} s")
+        self._world.clock.set_by_s(by_s)
         self._world.clients.clock_was_set(self._world.clock.now())
 
     async def _spawn_fails(self) -> None:
-        self._world.host.spawn_fails = 0.5
+        host = self._world.host
+        before, host.spawn_fails = host.spawns_failed, 0.5
         await trio.sleep(self._rng.uniform(0, 3))
-        self._world.host.spawn_fails = 0.0
+        host.spawn_fails = 0.0
+        if host.spawns_failed > before:
+            self.struck("spawn fails", f", {host.spawns_failed - before} times until now")
 
     # ---- the disk ----------------------------------------------------------------------------
 
-    async def _at_operation(self, happen: Callable[[], None]) -> None:
+    async def _at_operation(self, kind_of: str, happen: Callable[[], None]) -> None:
         """Once, at one of the next operations, if it comes to it within some seconds."""
         disk = self._world.disk
         number = disk.operations + self._rng.choice((1, 2, 3, 5, 8, 13, 21, 40, 80))
@@ -134,7 +162,7 @@ class Faults:
         def fault(kind: str, file: str) -> None:
             if disk.operations >= number and not struck.is_set():
                 struck.set()
-                self._world.note(f"  at {kind} of {file}")
+                self.struck(kind_of, f", at {kind} of {file}")
                 happen()
 
         disk.fault = fault
@@ -146,11 +174,17 @@ class Faults:
         def fail() -> None:
             raise apsw.IOError("disk I/O error")
 
-        await self._at_operation(fail)
+        await self._at_operation("I/O error", fail)
 
     async def _disk_full(self) -> None:
+        full = False
+
         def fault(kind: str, _file: str) -> None:
+            nonlocal full
             if kind == "write":
+                if not full:
+                    self.struck("disk full")
+                full = True
                 raise apsw.FullError("database or disk is full")
 
         self._world.disk.fault = fault

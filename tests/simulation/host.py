@@ -29,6 +29,7 @@ class SimulatedHost(FakeHost):
     def __init__(self, nursery: trio.Nursery, rng: random.Random) -> None:
         super().__init__(nursery)
         self.spawn_fails = 0.0
+        self.spawns_failed = 0
         self.launching: Callable[[str], None] = lambda _: None
         self._rng = rng
         self._populated: list[ImaginedProcess] = []
@@ -37,6 +38,7 @@ class SimulatedHost(FakeHost):
         """Start it, or not."""
         self.launching(launch.run_id)
         if self._rng.random() < self.spawn_fails:
+            self.spawns_failed += 1
             raise SpawnFailed("cannot start it: Resource temporarily unavailable")
         (kind,) = self._rng.choices([k for _, k in KINDS], [weight for weight, _ in KINDS])
         if kind.lasts_s is not None:

@@ -1,10 +1,13 @@
 """Some worlds in every test run, the seeds that once failed for ever; and a seed is a world."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.world import simulate
+from tests.simulation.clients import ANSWERS
+from tests.simulation.faults import KINDS
+from tests.simulation.world import Tally, simulate
 
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
 SEEDS_IN_TESTS = 8
@@ -16,13 +19,27 @@ def regressions() -> list[int]:
     return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
 
 
+@cache
+def world(seed: int) -> Tally:
+    """What it has seen; lived through once."""
+    return simulate(seed)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS_IN_TESTS))
 def test_a_world_holds(seed: int) -> None:
-    tally = simulate(seed)
+    tally = world(seed)
     assert tally.jobs >= 200
-    assert tally.faults >= 20
+    assert sum(tally.faults.values()) >= 20
     assert tally.lives >= 2
     assert tally.runs
+
+
+def test_everything_goes_wrong_and_is_asked_for_somewhere() -> None:
+    tallies = [world(seed) for seed in range(SEEDS_IN_TESTS)]
+    for kind in KINDS:
+        assert any(tally.faults[kind] for tally in tallies), kind
+    for kind in ANSWERS:
+        assert any(tally.asked[kind] for tally in tallies), kind
 
 
 @pytest.mark.parametrize("seed", regressions())

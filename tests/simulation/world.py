@@ -71,11 +71,12 @@ NUMBERS = count()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one world has seen."""
+    """What one world has seen. `faults` by kind; `asked`: what clients asked for and got."""
 
     jobs: int
     runs: int
-    faults: int
+    faults: dict[str, int]
+    asked: dict[str, int]
     lives: int
     commits: int
     operations: int
@@ -241,7 +242,8 @@ class World:
         return Tally(
             jobs=self.model.jobs,
             runs=len(self.model.ended),
-            faults=sum(self.faults.count.values()),
+            faults=self.faults.count,
+            asked=self.clients.answered,
             lives=self.lives,
             commits=self.model.commits,
             operations=self.disk.operations,
