@@ -51,17 +51,9 @@ class Finding:
 
 def verify(connection: apsw.Connection) -> list[Finding]:
     """Run every check on one snapshot of the database."""
-    found: dict[str, list[str]] = {name: [] for name in (*CHECKS, *NAMES, "AckDurable")}
     connection.execute("BEGIN")
     try:
-        for name, checks in CHECKS.items():
-            for check in checks:
-                try:
-                    found[name] += islice(check(connection), BREACHES_SHOWN_MAX)
-                except (apsw.CorruptError, apsw.NotADBError) as error:
-                    found["Sound"].append(f"{name} cannot be checked: {error}")
-                except apsw.SQLError as error:  # JSON that is none
-                    found[name].append(f"it cannot be checked: {error}")
+        found = check_tables(connection)
         try:
             for name, breach in islice(walk(connection), BREACHES_WALKED_MAX):
                 found[name].append(breach)
@@ -70,6 +62,20 @@ def verify(connection: apsw.Connection) -> list[Finding]:
     finally:
         connection.execute("ROLLBACK")
     return [Finding(name, tuple(these[:BREACHES_SHOWN_MAX])) for name, these in found.items()]
+
+
+def check_tables(connection: apsw.Connection) -> dict[str, list[str]]:
+    """What the tables show by themselves: the breaches of each invariant."""
+    found: dict[str, list[str]] = {name: [] for name in (*CHECKS, *NAMES, "AckDurable")}
+    for name, checks in CHECKS.items():
+        for check in checks:
+            try:
+                found[name] += islice(check(connection), BREACHES_SHOWN_MAX)
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                found["Sound"].append(f"{name} cannot be checked: {error}")
+            except apsw.SQLError as error:  # JSON that is none
+                found[name].append(f"it cannot be checked: {error}")
+    return found
 
 
 def sound(connection: apsw.Connection) -> Iterator[str]:

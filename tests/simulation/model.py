@@ -4,12 +4,14 @@ Named as in the design. A breach is raised as `Breach`, which no actor catches.
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 import apsw
 from pydantic_core import from_json
 
+from storage.audit import open_jobs, open_runs
 from storage.events import facts_after
-from storage.invariants import verify
+from storage.invariants import check_tables, verify
 from storage.job import JobStatus
 from storage.replay import Replay
 from storage.transaction import Fact
@@ -26,6 +28,7 @@ class Model:
     def __init__(self) -> None:
         self.statuses: dict[str, JobStatus] = {}  # of the Jobs that have ended
         self.replay = Replay(self.statuses)
+        self._last: Fact | None = None
         self.checks = 0
         self.commits = 0
         self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
@@ -56,6 +59,7 @@ class Model:
 
     def _follow(self, fact: Fact) -> None:
         self.checks += 1
+        self._last = fact
         for name, what in self.replay.apply(fact):
             raise Breach(f"{name}: {what}")
         if fact.kind == "run.finished" and fact.run_id is not None:
@@ -69,16 +73,33 @@ class Model:
         (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
         if last < known:
             raise Breach(f"AckDurable: {known} facts were committed, {last} are on the disk")
+        if self._last is not None and facts_after(reader, known - 1, limit=1) != [self._last]:
+            raise Breach(f"AckDurable: fact {known} is not what was committed")
         for fact in facts_after(reader, known, limit=1_000_000):
             self._follow(fact)
-        self.verify(reader)
+        self._look_at(reader)
 
-    def verify(self, reader: apsw.Connection) -> None:
-        """Everything that a database decides, and what clients were told."""
-        self.checks += 1
+    def end_world(self, reader: apsw.Connection) -> None:
+        """Everything once more, from the first fact on: a walk, and all that a life looks at."""
+        self.begin_life(reader)
         for finding in verify(reader):
             for what in finding.breaches:
                 raise Breach(f"{finding.name}: {what}")
+
+    def _look_at(self, reader: apsw.Connection) -> None:
+        """What the tables decide, what they say beside the facts, and what clients were told.
+
+        The facts were followed when they were committed: no life begins with a walk along them all.
+        """
+        self.checks += 1
+        for name, breaches in check_tables(reader).items():
+            for what in breaches:
+                raise Breach(f"{name}: {what}")
+        for name, what in chain(open_jobs(reader, self.replay), open_runs(reader, self.replay)):
+            raise Breach(f"{name}: {what}")
+        self._compare_answers(reader)
+
+    def _compare_answers(self, reader: apsw.Connection) -> None:
         there: dict[str, list[str]] = {}
         for name, job_id in reader.execute("SELECT name, job_id FROM jobs WHERE retry_of IS NULL"):
             there.setdefault(str(name), []).append(str(job_id))

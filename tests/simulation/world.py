@@ -65,6 +65,8 @@ DEADLY = (
 """What may end a life. Anything else, as a file that is broken, fails the world."""
 
 LIVES_MAX = 300
+COMMITS_MAX = 50_000
+"""A world has about 15 lives and 600 commits: one that goes round in circles ends here."""
 
 NUMBERS = count()
 
@@ -227,6 +229,8 @@ class World:
         for fact in decision.facts if self.trace is not None else ():
             self.note(f"    {fact.seq} {fact.kind} {fact.job_id or ''} {fact.data}")
         self.model.committed(decision.facts, self.host.populated())
+        if self.model.commits > COMMITS_MAX:
+            raise Breach("NoLostWakeup: it never comes to rest")
 
     def note(self, what: str) -> None:
         """A line of the trace, if somebody wants it."""
@@ -235,7 +239,7 @@ class World:
 
     def _verify(self) -> None:
         connection = open_writer(self.path / DATABASE_NAME, vfs=self.disk.name)
-        self.model.begin_life(connection)
+        self.model.end_world(connection)
         connection.close()
 
     def _tally(self) -> Tally:
