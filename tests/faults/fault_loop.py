@@ -142,6 +142,8 @@ class Play:
     disk: Disk
     before: Dump
     after: Dump
+    between: list[Dump]
+    """What each but the last of several migrations leaves: each is a transaction of its own."""
     harmed: bool = False
     told: str = "nothing"
     """What became of the transaction, as far as anybody was told."""
@@ -206,7 +208,7 @@ class Play:
         """Nothing fails any more: look at what is there, lose power, look again, go on."""
         shown = self._shown()
         expected = {"success": (self.after,), "refusal": (self.before,)}.get(
-            self.told, (self.before, self.after)
+            self.told, (self.before, *self.between, self.after)
         )
         if shown not in expected:
             raise Broken(f"told {self.told}, and now there is {difference(shown, expected[-1])}")
@@ -254,6 +256,19 @@ class Stage:
             self._after = dump(connection)
             connection.close()
 
+        known = storage.database.migrations()
+        self._between = [self._migrated(known[:n]) for n in range(1, len(known) * case.empty)]
+
+    def _migrated(self, known: list[tuple[int, str]]) -> Dump:
+        """What these migrations alone make of nothing."""
+        all_of_them = storage.database.migrations
+        storage.database.migrations = lambda: known
+        try:
+            connection = open_writer(Path(":memory:"))
+        finally:
+            storage.database.migrations = all_of_them
+        return dump(connection)
+
     def play_all(self, *, pairs: bool = False) -> None:
         """Each fault at each operation; with `pairs` also each at each operation after it.
 
@@ -272,7 +287,7 @@ class Stage:
     def _play(self, kind: str, *faults: tuple[Fault, int]) -> bool:
         """Count it if it did harm. False: there is no such operation any more."""
         with self._disk() as disk:
-            play = Play(self.case, disk, self._before, self._after)
+            play = Play(self.case, disk, self._before, self._after, self._between)
             try:
                 struck = True
                 for nth, (fault, number) in enumerate(faults):
