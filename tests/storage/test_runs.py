@@ -4,6 +4,7 @@ from typing import Any
 
 import apsw
 import pytest
+from pydantic_core import from_json
 
 from storage import runs
 from storage.errors import Refusal
@@ -165,3 +166,34 @@ def test_the_run_of_a_job(connection: apsw.Connection, write: Any, put: Any, int
     run = run_of_job(connection, "job-1")
     assert run is not None
     assert run.run_id == "run-1"
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [(None, None), ('{"a":[1]}', {"a": [1]}), ("null", None), (f'"{"x" * 5000}"', None)],
+)
+def test_a_short_result_is_part_of_the_fact(
+    write: Any, intend: Any, result: str | None, told: Any
+) -> None:
+    with write() as tx:
+        intend(tx, "run-1", lane="direct")
+        finish_run(tx, "run-1", Outcome(status=RunStatus.COMPLETED, exit_code=0, result=result))
+    data = from_json(tx.facts[-1].data)
+    assert (data["has_result"], data["result"]) == (result is not None, told)
+
+
+def test_every_fact_about_a_run_tells_its_job_and_its_type(
+    write: Any, put: Any, intend: Any
+) -> None:
+    with write() as tx:
+        put(tx, "job-1")
+        intend(tx, "run-1", job_id="job-1")
+        runs.note_process(tx, "run-1", 7)
+        request_stop(tx, "run-1", "cancel")
+        finish_run(tx, "run-1", DONE)
+    told = [fact for fact in tx.facts if fact.run_id == "run-1"]
+    assert [fact.kind for fact in told] == [
+        "run.started", "run.process", "run.stopping", "run.finished",
+    ]  # fmt: skip
+    assert {fact.job_id for fact in told} == {"job-1"}
+    assert {from_json(fact.data)["type"] for fact in told} == {"story"}
