@@ -1,10 +1,15 @@
-"""For all tests: virtual time, where a test or one of its fixtures asks for it."""
+"""For all tests: virtual time, where a test or one of its fixtures asks for it; no time limits."""
 
 from typing import Any
 
 import pytest
 import trio
+from hypothesis import settings
 from trio.testing import MockClock
+
+# A loaded machine is slow, not wrong.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 VIRTUAL_DEADLINE_S = 1e7
 """Four months, which pass in a moment where nobody has anything else to do."""
