@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import apsw
-from quart import Quart, Response, request
+from quart import Quart, Response, current_app, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -104,9 +104,16 @@ async def _http_error(error: HTTPException) -> Response:
     code = HTTP_CODES.get(error.code or 500, "invalid")
     refusal = REFUSALS.get(code) or Refusal(code, error.description or "")
     response = _response(refused(refusal))
-    if error.code == 405 and (allowed := getattr(error, "valid_methods", None)):
-        response.headers["Allow"] = ", ".join(sorted(set(allowed)))
+    if error.code == 405:
+        response.headers["Allow"] = ", ".join(sorted(_allowed(error)))
     return response
+
+
+def _allowed(error: HTTPException) -> set[str]:
+    """The methods of the path: of the fixed one, where a pattern like /jobs/{job_id} fits too."""
+    rules = current_app.url_map.iter_rules()
+    fixed = set().union(*(rule.methods or () for rule in rules if rule.rule == request.path))
+    return fixed or set(getattr(error, "valid_methods", None) or ())
 
 
 def _accident(services: Services, error: Exception) -> Answer[Any]:

@@ -149,6 +149,7 @@ class TestAllowedHosts:
         ("GET", "/health/", 404, "not_found"),
         ("PUT", "/jobs", 405, "method_not_allowed"),
         ("OPTIONS", "/jobs", 405, "method_not_allowed"),
+        ("OPTIONS", "/jobs/batch", 405, "method_not_allowed"),
         ("GET", "/jobs/job-none", 404, "not_found"),
         ("POST", "/jobs", 415, "unsupported_media_type"),
     ],

@@ -1,0 +1,139 @@
+"""python -m tests.fuzz [--requests N] [--seed S]    generated requests to a real server
+
+Schemathesis reads the server's OpenAPI document and makes requests from it: right ones, wrong ones,
+and chains in which one answer gives the next its ids. No answer may be a 5xx of a bug, and each
+must be as documented: its status, media type, headers and body. Afterwards the invariants must hold.
+
+Exit status 1: one was not. The seed and a `curl` for each are printed.
+"""
+
+import argparse
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.database import DATABASE_NAME, open_reader
+from storage.invariants import verify
+
+BIN = Path(sys.executable).parent
+READY_S_MAX = 60
+FUZZ_S_MAX = 1_200
+REQUESTS_PER_EXAMPLE = 42
+"""About as many requests one example of each operation comes to, chains included."""
+
+CONFIG = """
+[scheduler]
+concurrency = 1_024  # reservations of a day are made too, and a direct run must not wait for them
+max_queued = 5_000
+[job_types.ok]
+command = ["true"]
+params.count = { type = "integer", minimum = 0, maximum = 9, default = 1, arg = "--count" }
+params.text = { type = "string", maxLength = 40, positional = true }
+[job_types.whisper]
+command = ["cat"]
+input = "json"
+params.token = { type = "string", maxLength = 40, secret = true }
+"""
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+"""Not among them: that what was deleted is gone (a Job stays on record), and that whatever fits its
+schema is accepted (a Job that has started fits it, and cannot be changed)."""
+ENDLESS = ("--exclude-path", "/events")
+
+
+@contextmanager
+def server(directory: Path) -> Iterator[str]:
+    """A server of its own; gives its address, and ends it in good order."""
+    config, log = directory / "headway.toml", directory / "log"
+    config.write_text(CONFIG)
+    command = [BIN / "headway", "serve", "--config", config, "--bind", "127.0.0.1:0"]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([*command, "--data-dir", directory / "data"], stderr=stderr)
+    try:
+        yield address(process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(READY_S_MAX)
+    if status != 0 or b"Traceback" in log.read_bytes() or b"request failed" in log.read_bytes():
+        raise SystemExit(f"the server ended with {status}:\n{log.read_text()[-4000:]}")
+
+
+def address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where it listens, as soon as it says so."""
+    deadline = time.monotonic() + READY_S_MAX
+    while process.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"listening on (\S+)\n", log.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not start:\n{log.read_text()}")
+
+
+def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
+    """(exit status, output) of Schemathesis."""
+    command = [
+        BIN / "schemathesis",
+        "run",
+        f"{url}/openapi.json",
+        *ENDLESS,
+        *("--checks", ",".join(CHECKS)),
+        *("--phases", "coverage,fuzzing,stateful"),
+        *("--max-examples", str(examples)),
+        *("--seed", str(seed)),
+        *("--workers", "2"),
+        *("--request-timeout", "30"),
+        *("--suppress-health-check", "all"),
+        *("--warnings", "off"),
+        "--no-shrink",
+        "--continue-on-failure",
+    ]
+    with tempfile.TemporaryDirectory() as elsewhere:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=elsewhere, timeout=FUZZ_S_MAX
+        )
+    return done.returncode, done.stdout + done.stderr
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000, help="about so many")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="headway-fuzz-") as directory:
+        root = Path(directory)
+        begin = time.monotonic()
+        with server(root) as url:
+            examples = max(1, given.requests // REQUESTS_PER_EXAMPLE)
+            status, output = fuzz(url, examples, given.seed)
+        connection = open_reader(root / "data" / DATABASE_NAME)
+        broken = [finding for finding in verify(connection) if finding.breaches]
+        connection.close()
+    count = re.search(r"([\d,]+) generated", output)
+    if status or broken or count is None:
+        print(output, *broken, sep="\n")
+    print(
+        f"generated requests: {count and count[1]}, seed {given.seed}, "
+        f"{'as documented' if status == 0 else 'NOT all as documented'}, "
+        f"{len(broken)} invariants broken; {time.monotonic() - begin:.0f} s"
+    )
+    return 1 if status or broken or count is None else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
