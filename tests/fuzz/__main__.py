@@ -2,7 +2,7 @@
 
 Schemathesis reads the server's OpenAPI document and makes requests from it: right ones, wrong ones,
 and chains in which one answer gives the next its ids. No answer may be a 5xx of a bug, and each
-must be as documented: its status, media type, headers and body. Afterwards the invariants must hold.
+must be as documented: its status, media type, headers and body. Then the invariants must hold.
 
 Exit status 1: one was not. The seed and a `curl` for each are printed.
 """
