@@ -24,10 +24,17 @@ def describe(directory: Path) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that was measured; `-dirty` when a tracked file differed from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    """The commit that was measured; `-dirty`: a tracked file that is no result differed from it."""
+    found = _git("describe", "--always", "--abbrev=10")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+    return (found or "unknown") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    found = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()
 
 
 def now() -> str:
