@@ -169,7 +169,7 @@ export default {
   "reason.it expired before it could start": "It expired before it could start.",
 
   "explain.title": "Why it waits",
-  "explain.start": "Probably starts {in}.",
+  "explain.start": "It will probably start: {in}.",
   "explain.soon": "It may start at any moment, at the latest about {to}.",
   "explain.between": "Between {from} and {to}.",
   "explain.unknown": "When it will start is not known yet.",

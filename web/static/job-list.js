@@ -9,6 +9,8 @@ import { patchJob } from "./fact.js";
 const PAGE = 200;
 const HEAD = 100;
 const HEAD_MS = 500;
+const GAP_PAGE = 500;
+const GAP_PAGES_MAX = 10;
 const ENTERING_MAX = 20;
 
 export class JobList extends EventTarget {
@@ -91,7 +93,7 @@ export class JobList extends EventTarget {
     this.#entering.clear();
     try {
       if (wanted.length > ENTERING_MAX) return await this.restart();
-      const page = this.#filter.order === "desc" ? await this.#request({ limit: HEAD }) : await this.#tail();
+      const page = this.#filter.order === "desc" ? await this.#head() : await this.#tail();
       const found = await Promise.all(wanted.map((id) => get(jobPath(id)).catch(() => null)));
       if (life !== this.#life) return undefined;
       if (this.#hasGap(page)) return this.#replace(page);
@@ -100,6 +102,17 @@ export class JobList extends EventTarget {
       // The connection is gone; `sync` reads everything again.
     }
     return undefined;
+  }
+
+  // The newest, back to one that is known: a burst must not cost the reader his place.
+  async #head() {
+    const page = await this.#request({ limit: HEAD });
+    for (let n = 0; this.#hasGap(page) && n < GAP_PAGES_MAX; n += 1) {
+      const next = await this.#request({ cursor: page.next_cursor, limit: GAP_PAGE });
+      page.jobs.push(...next.jobs);
+      page.next_cursor = next.next_cursor;
+    }
+    return page;
   }
 
   // Ascending order: what is new stands at the end, and only a list that is whole shows its end.

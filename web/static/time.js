@@ -4,6 +4,7 @@ import { language, t } from "./text.js";
 
 const SKEW_MS_MIN = 2_000; // the Date header counts in whole seconds
 const UNITS = [["time.d", "d", 86_400], ["time.h", "h", 3600], ["time.m", "m", 60], ["time.s", "s", 1]];
+const FAR_S = 2 * 86_400;
 let skewMs = 0;
 
 /** Compare the server's Date header with our clock. */
@@ -39,9 +40,10 @@ export function secondsBetween(from, to = null) {
   return ((to === null ? now() : Date.parse(to)) - Date.parse(from)) / 1000;
 }
 
-/** "in 3 m 20 s", "due now". */
+/** "in 3 m 20 s", "now"; what is more than two days away, by its date. */
 export function countdown(time) {
   const left = -secondsBetween(time);
+  if (left > FAR_S) return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
   return left > 0 ? t("time.in", { duration: ticking(left) }) : t("time.due");
 }
 
