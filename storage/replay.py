@@ -10,6 +10,7 @@ needs no more memory than they take.
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from sys import intern
 from typing import Any, Protocol
 
 from pydantic_core import from_json
@@ -168,7 +169,8 @@ class Replay:
             what = f"{job_id} has position {position}, which comes after {self._last_position}"
             self._broken("StablePaging", what)
         self._last_position = max(position, self._last_position)
-        self.jobs[job_id] = Told(data["type"], (-data["priority"], position), not data["deferred"])
+        place = (-data["priority"], position)
+        self.jobs[job_id] = Told(intern(data["type"]), place, not data["deferred"])
         self._line_up(job_id)
 
     def _queued(self, fact: Fact) -> Told | None:
