@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import trio
 
+from actors import tree
+
 ROOT = Path(__file__).parents[2]
 HEADWAY = Path(sys.executable).with_name("headway")
 READY_TIMEOUT_S = 30.0
@@ -247,8 +249,13 @@ class Server:
         if life.tracer is not None:
             # What the server has started may live on, and strace with it. Asked to end it waits for
             # each of them to stop, and for a parent in vfork(2) without end; dead it lets go.
+            # A child of its own, by which it tries at its start what the kernel can, ends with it.
+            probes = tree.children(life.tracer.pid)
             life.tracer.kill()
             life.tracer.wait()
+            for pid in probes:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         os.close(life.pidfd)
         executed = life.executed
         status = self.launcher.reap(life.pid) if executed is None else executed.wait()
