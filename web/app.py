@@ -137,20 +137,15 @@ class Guard:
         self._names = LOOPBACK_NAMES | frozenset(
             _hostname(name.lower()) for name in services.settings.server.allowed_hosts
         )
-        self.requests = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self.express(scope, receive, send)
             return
-        self.requests += 1
-        try:
-            if (refusal := self._check(scope["raw_path"], scope["headers"])) is not None:
-                await _send_problem(send, refusal)
-            else:
-                await self.express(scope, receive, self._closing(send))
-        finally:
-            self.requests -= 1
+        if (refusal := self._check(scope["raw_path"], scope["headers"])) is not None:
+            await _send_problem(send, refusal)
+        else:
+            await self.express(scope, receive, self._closing(send))
 
     def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
         """What answers this request in the task that read it; None: ask `__call__`."""
