@@ -87,8 +87,14 @@ def test_a_log_is_followed_searched_and_coloured(
     pane = page.locator(".log-pane")
     at_end = "e => e.scrollHeight - e.scrollTop - e.clientHeight < 30"
     assert pane.evaluate(at_end)
-    pane.evaluate("e => { e.scrollTop = 0; }")
     follow = page.get_by_role("button", name="Follow")
+    # Lines that are much higher than they seemed before they were seen.
+    for n in range(4):
+        pipe.write("".join(f"long {n} {k} " + "word " * (k * 9) + "\n" for k in range(14)))
+        expect(log).to_contain_text(f"long {n} 13")
+        expect(follow).to_have_attribute("aria-pressed", "true")
+    assert pane.evaluate(at_end)
+    pane.evaluate("e => { e.scrollTop = 0; }")
     expect(follow).to_have_attribute("aria-pressed", "false")
     pipe.write("one more\n")
     expect(log).to_contain_text("one more")

@@ -6,7 +6,6 @@ const HITS_MAX = 2_000;
 
 export class LogSearch {
   found = 0;
-  isStepping = false;
   #lines;
   #pane;
   #text = "";
@@ -39,11 +38,7 @@ export class LogSearch {
   step(by) {
     if (this.found === 0) return;
     this.#at = (this.#at + by + this.#hits.length) % this.#hits.length;
-    this.isStepping = true;
     this.#hits[this.#at].startContainer.parentElement.scrollIntoView({ block: "center" });
-    setTimeout(() => {
-      this.isStepping = false;
-    }, 100);
     this.#mark();
   }
 

@@ -47,6 +47,10 @@ class LogView extends HTMLElement {
     this.#wrap.addEventListener("click", () => this.#toggleWrap(), { signal });
     this.#earlier.addEventListener("click", () => this.#readEarlier(), { signal });
     this.#pane.addEventListener("scroll", () => this.#scrolled(), { passive: true, signal });
+    // Lines get their height only when they are seen; then the end is elsewhere.
+    const grown = new ResizeObserver(() => this.#follows && this.#setFollow(true));
+    grown.observe(this.#lines);
+    signal.addEventListener("abort", () => grown.disconnect());
     this.#stream = new LogStream(this.#jobId, signal, {
       begin: (from) => this.#begin(from),
       text: (text) => this.#take(text),
@@ -98,11 +102,15 @@ class LogView extends HTMLElement {
     this.#pane.classList.toggle("no-wrap", !isOn);
   }
 
+  // Only a scroll upwards is the reader's wish to stay: that the end moves away below is not.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#pane;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < AT_END_PX;
-    if (isAtEnd !== this.#follows && !this.#search.isStepping) setAttribute(this.#follow, "aria-pressed", isAtEnd);
+    if (scrollHeight - scrollTop - clientHeight < AT_END_PX) setAttribute(this.#follow, "aria-pressed", true);
+    else if (scrollTop < this.#top) setAttribute(this.#follow, "aria-pressed", false);
+    this.#top = scrollTop;
   }
+
+  #top = 0;
 
   #tell(state) {
     setText(this.#state, t(`log.${state}`));
@@ -154,7 +162,7 @@ class LogView extends HTMLElement {
       this.#earlier.hidden = true; // what would come before is no longer known by its byte
     }
     this.#search.refresh();
-    if (this.#follows) this.#pane.scrollTop = this.#pane.scrollHeight;
+    if (this.#follows) this.#setFollow(true);
   }
 
   async #readEarlier() {
