@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 DATABASE_NAME = "headway.db"
 LOCK_NAME = "headway.lock"
+LOG_FLAGS = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE
+LOG_PIECE_BYTES = 64 * 1024
+"""SQLite's own file methods take less than 128 KiB at a time."""
 DEAD_HOLDER_WAIT_S = 2.0
 """How long the lock of a server that is dead is waited for: a program that it was starting when it
 was killed holds its descriptors until its exec."""
@@ -72,22 +75,40 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    _put_on_disk(connection)
+    _put_on_disk(connection, vfs)
     # The writer waits for nobody but a `headway backup`, which holds no lock for longer.
     connection.set_busy_timeout(10_000)
     migrate(connection)
     return connection
 
 
-def _put_on_disk(connection: apsw.Connection) -> None:
+def _put_on_disk(connection: apsw.Connection, vfs: str | None) -> None:
     """Copy what an earlier life has left in the write-ahead log, so that all we show is durable.
 
-    A life that ended with a failed fsync leaves a commit which can be read and is on no disk, and
-    which no later fsync of the same file would bring there (Rebello et al., 2020).
+    A life that ended with a failed fsync leaves commits which can be read and are on no disk, and
+    no later fsync would bring them there: the kernel takes their pages for written (Rebello et
+    al., 2020). So the log is written once more, over itself, before anything relies on it.
     """
     # On a full disk it stays in the log until a later checkpoint; reads must go on meanwhile.
     with suppress(apsw.FullError):
+        _rewrite_log(connection.filename_wal, vfs)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _rewrite_log(name: str, vfs: str | None) -> None:
+    """Write the log's own bytes over it, and sync it. At most 16 MiB or so: some 20 ms."""
+    try:
+        log = apsw.VFSFile(vfs or "", name, [LOG_FLAGS, 0])
+    except apsw.CantOpenError:
+        return  # there is none
+    try:
+        size = log.xFileSize()
+        for offset in range(0, size, LOG_PIECE_BYTES):
+            log.xWrite(log.xRead(min(LOG_PIECE_BYTES, size - offset), offset), offset)
+        if size:
+            log.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        log.xClose()
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:

@@ -49,6 +49,14 @@ BUGS = (
         tests=("tests/actors/test_scheduler.py", "tests/simulation"),
     ),
     Bug(
+        name="shown-and-on-no-disk",
+        breaks="AckDurable: what a life has shown is on disk, also after a failed fsync",
+        file="storage/database.py",
+        before="        _rewrite_log(connection.filename_wal, vfs)\n",
+        after="",
+        tests=("tests/storage/test_database.py",),
+    ),
+    Bug(
         name="refusal-leaves-a-trace",
         breaks="NoPhantom",
         file="storage/transaction.py",

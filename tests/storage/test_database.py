@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from storage.database import (
     user_version,
 )
 from storage.errors import DataDirectoryInUse, NewerDatabase
+from tests.simulation.disk import Disk
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30
@@ -231,3 +233,33 @@ def test_what_a_killed_server_was_just_starting_is_waited_for(
             ):
                 pytest.fail("it is held")
             unborn.kill()
+
+
+def test_what_a_failed_fsync_left_is_on_disk_before_it_is_relied_on(tmp_path: Path) -> None:
+    disk = Disk("fsync", tmp_path / "disk", random.Random(1))
+    path = Path("/nowhere/headway.db")
+    connection = open_writer(path, vfs=disk.name)
+
+    def fail_to_sync(kind: str, name: str) -> None:
+        if kind == "sync":
+            disk.lose_unsynced(name)
+            raise apsw.IOError
+
+    disk.fault = fail_to_sync
+    with pytest.raises(apsw.IOError):
+        connection.execute("INSERT INTO type_limits VALUES ('a', 1)")
+    disk.crash()
+
+    def cut_the_power(kind: str, name: str) -> None:
+        if (kind, name) == ("write", "headway.db"):
+            disk.power_loss()
+            raise apsw.IOError
+
+    disk.fault = cut_the_power  # in the middle of the next life's checkpoint
+    with pytest.raises(apsw.IOError):
+        open_writer(path, vfs=disk.name)
+    disk.fault = None
+    connection = open_writer(path, vfs=disk.name)
+    assert connection.execute("SELECT concurrency FROM type_limits").fetchall() == [(1,)]
+    connection.close()
+    disk.unregister()
