@@ -6,7 +6,6 @@ directory and the processes that live. So being told twice, after any crash, doe
 Invariant: when `RunExited` is told, no process of the run is left.
 """
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,10 +29,11 @@ from actors.messages import (
 )
 from actors.process import Host, Launch, Process, SpawnFailed
 from actors.run_files import RunFiles
-from actors.shim import SHIM_NAME, ExitRecord
+from actors.shim import SHIM_NAME
 from actors.spare import Spares
+from actors.verdict import failed, outcome_of
 from storage.database import Runner
-from storage.job import Artifact, ErrorCode, LogSummary, RunError, RunStatus
+from storage.job import Artifact, LogSummary, RunStatus
 from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
 
 SHOW_AFTER_S = 0.05
@@ -45,8 +45,6 @@ FILE_CHANGE_PAUSE_S = 0.1
 
 IMMEDIATE_GRACE_S = 0.5
 LOOK_AGAIN_S = 0.5
-UNTOLD_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
-"""Exit statuses that may stand for these two: of all others the shim's shell says a word."""
 
 
 log = structlog.get_logger()
@@ -385,27 +383,3 @@ def _as_spawn_failure() -> Iterator[None]:
         yield
     except OSError as error:
         raise SpawnFailed(f"cannot make the files of the run: {error.strerror}") from error
-
-
-def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool) -> Outcome:
-    """The table of the contract: what a program's end means for its run."""
-    if record.exit_code == 0:
-        return Outcome(status=RunStatus.COMPLETED, exit_code=0)
-    if record.exit_code is not None:
-        if record.exit_code in skip_codes:
-            return Outcome(status=RunStatus.SKIPPED, exit_code=record.exit_code)
-        message = f"the program ended with exit status {record.exit_code}"
-        if record.exit_code in UNTOLD_SIGNALS:
-            message += f", or by {UNTOLD_SIGNALS[record.exit_code]}: a shell tells both alike"
-        return replace(failed("exit_status", message), exit_code=record.exit_code)
-    if record.signal is not None:
-        message = f"the program was ended by signal {record.signal}"
-        return replace(failed("signal", message), signal=record.signal)
-    if killed:
-        return replace(failed("signal", "the program was ended by signal 9"), signal=9)
-    return failed("interrupted", "no exit status was recorded: the host or the shim went down")
-
-
-def failed(code: ErrorCode, message: str) -> Outcome:
-    """A run that failed."""
-    return Outcome(status=RunStatus.FAILED, error=RunError(code=code, message=message))

@@ -36,8 +36,8 @@ def _newest(file: Path) -> dict[str, Any] | None:
 
 def _draw(result: dict[str, Any], file: Path) -> Path:
     # The extra `bench` only: it takes half a second to import, and serves nothing else.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]
+    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
     # The same results give the same file, in letters and not in their outlines.
     mpl.rcParams.update({"svg.hashsalt": "headway", "svg.fonttype": "none"})

@@ -12,9 +12,10 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.executor import FENCE_AFTER_S, IMMEDIATE_GRACE_S, outcome_of
+from actors.executor import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord
+from actors.verdict import outcome_of
 from storage.job import JobStatus, Progress, RunStatus
 
 S = 1_000_000

@@ -240,7 +240,7 @@ BUGS = (
     Bug(
         name="success-by-assumption",
         breaks="UnknownNotSuccess",
-        file="actors/executor.py",
+        file="actors/verdict.py",
         before='    return failed("interrupted", "no exit status was recorded: '
         'the host or the shim went down")',
         after="    return Outcome(status=RunStatus.COMPLETED, exit_code=0)",
