@@ -7,7 +7,6 @@ python -m bench.huey_peer latency FILE COUNT   ns from a call to the program, id
 """
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -16,9 +15,8 @@ from typing import Any
 # Installed by the extra `bench` only.
 from huey import SqliteHuey  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-from bench.machine import ROOT
 from bench.pause import pauses
-from bench.peer import STAMP
+from bench.peer import STAMP, recorded, running
 
 TIMEOUT_S = 300.0
 WORKERS = 2
@@ -35,13 +33,11 @@ class Queue:
         self.run = self.huey.task(name="run")(self._run)
 
     def _run(self, argv: list[str]) -> list[Any]:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        done = recorded(argv)
         with self._lock:
             self.finished += 1
             self.last_at = time.perf_counter()
-        return [done.returncode, done.stdout.decode()]
+        return done
 
 
 def enqueue(queue: Queue, count: int) -> float:
@@ -68,8 +64,7 @@ def drain(queue: Queue, count: int) -> float:
 
 def latency(queue: Queue, file: str, count: int) -> list[int]:
     """Nanoseconds from the call to the program's clock; the worker is another process."""
-    worker = subprocess.Popen([sys.executable, "-m", "bench.huey_peer", "work", file], cwd=ROOT)
-    try:
+    with running([sys.executable, "-m", "bench.huey_peer", "work", file]):
         queue.run(STAMP).get(blocking=True, timeout=30)
         found = []
         for pause_s in pauses(count):
@@ -77,9 +72,6 @@ def latency(queue: Queue, file: str, count: int) -> list[int]:
             begin = time.time_ns()
             _, output = queue.run(STAMP).get(blocking=True, timeout=30)
             found.append(int(output) - begin)
-    finally:
-        worker.terminate()
-        worker.wait(10)
     return found
 
 

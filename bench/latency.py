@@ -7,16 +7,19 @@ own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows h
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from bench import redis_peer
 from bench.pause import pauses
-from bench.peer import STAMP, celery_is_here, celery_latencies, huey_latencies
+from bench.peer import STAMP, huey_latencies
+from bench.redis_peer import RedisPeer
 from bench.result import Figure, Report, at_most, percentile, ratio
 from bench.server import Program, headway
 
-SUMMARY = "idle server: HTTP submit to the program's first instructions, beside Huey and Celery"
+SUMMARY = "idle server: HTTP submit to the program's first instructions, beside Huey, Celery and RQ"
 PERCENTILES = (50, 99)
-OURS, HUEY, CELERY, SPAWN = "headway, over HTTP", "Huey", "Celery, Redis", "bare spawn"
+OURS, HUEY, SPAWN = "headway, over HTTP", "Huey", "bare spawn"
 
 
 def run(directory: Path, quick: bool) -> Report:
@@ -28,13 +31,17 @@ def run(directory: Path, quick: bool) -> Report:
             HUEY: lambda number: huey_latencies(directory / f"huey-{number}.db", count),
             SPAWN: lambda _: spawn_latencies(count),
         }
-        if celery_is_here():
-            sides[CELERY] = lambda number: celery_latencies(directory / f"celery-{number}", count)
+        for peer in redis_peer.measured(quick):
+            sides[peer.name] = partial(_in_redis, peer, directory, count)
         found: dict[str, list[list[float]]] = {name: [] for name in sides}
         for number in range(rounds):
             for name, measure in sides.items():
                 found[name].append(measure(number))
-    return _report(found)
+    return _report(found, quick)
+
+
+def _in_redis(peer: RedisPeer, directory: Path, count: int, number: int) -> list[float]:
+    return peer.latencies(directory / f"{peer.module}-{number}", count)
 
 
 def latencies(server: Program, count: int) -> list[float]:
@@ -62,7 +69,7 @@ def spawn_latencies(count: int) -> list[float]:
     return found
 
 
-def _report(found: dict[str, list[list[float]]]) -> Report:
+def _report(found: dict[str, list[list[float]]], quick: bool) -> Report:
     figures = {
         (name, p): Figure(
             f"{name}: p{p}", "ms", tuple(percentile(values, p) for values in found[name])
@@ -81,5 +88,4 @@ def _report(found: dict[str, list[list[float]]]) -> Report:
         if name != OURS
         for p in PERCENTILES
     ]
-    notes = () if CELERY in found else ("celery, redis or redis-server is missing: not judged",)
-    return Report((*ratios, *figures.values()), notes)
+    return Report((*ratios, *figures.values()), tuple(redis_peer.notes(quick)))

@@ -2,20 +2,18 @@
 
 import json
 import os
-import shutil
-import socket
+import signal
 import subprocess
 import sys
-import time
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.machine import ROOT
 
 TIMEOUT_S = 300.0
-START_TIMEOUT_S = 30.0
-REDIS_URL_VARIABLE = "BENCH_REDIS_URL"
+STOP_TIMEOUT_S = 10.0
 STAMP = ["/bin/date", "+%s%N"]
 """The program whose first instructions are waited for: it prints the clock in nanoseconds."""
 
@@ -36,56 +34,52 @@ def huey_latencies(file: Path, count: int) -> list[float]:
 
 
 def _huey(mode: str, file: Path, count: int) -> Any:
-    command = [sys.executable, "-m", "bench.huey_peer", mode, str(file), str(count)]
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=True
-    )
-    return json.loads(done.stdout)
+    return answer([sys.executable, "-m", "bench.huey_peer", mode, str(file), str(count)])
 
 
-def celery_is_here() -> bool:
-    """Whether Celery, its client for Redis and a Redis are installed."""
-    modules = all(find_spec(name) is not None for name in ("celery", "redis"))
-    return modules and shutil.which("redis-server") is not None
+def answer(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Any:
+    """What a peer's process prints, as JSON. If it is late, it ends with the workers it started."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that its workers can be ended by its id, too
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return json.loads(output)
 
 
-def celery_latencies(directory: Path, count: int) -> list[float]:
-    """Milliseconds, one a task."""
-    directory.mkdir(parents=True)
-    port = free_port()
-    redis = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)],
-        stdout=subprocess.DEVNULL,
-    )
+@contextmanager
+def running(command: Sequence[str], *, quiet: bool = False) -> Iterator[None]:
+    """A worker or a broker as long as the block: TERM, then KILL if that is not enough."""
+    output = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=output)
     try:
-        environment = {**os.environ, REDIS_URL_VARIABLE: f"redis://127.0.0.1:{port}/0"}
-        until_listening(port)
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.celery_peer", str(count)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=TIMEOUT_S,
-        )
+        yield
     finally:
-        redis.terminate()
-        redis.wait(10)
-    return [ns / 1e6 for ns in json.loads(done.stdout)]
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-def until_listening(port: int) -> None:
-    """Return when something accepts connections there."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on {port}")
+def recorded(argv: Sequence[str]) -> list[Any]:
+    """Run a program, for a queue that keeps what this returns: status and output."""
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return [done.returncode, done.stdout.decode()]

@@ -2,30 +2,35 @@
 
 Every side begins with its queue full and has two slots. headway commits the intent and the end of
 each run and keeps its output in a file; Huey keeps output and status of what ended, and forgets
-what it had begun when it is killed; task-spooler keeps output files and a list in memory; xargs
-keeps nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when
-it is killed, but says so.
+what it had begun when it is killed; Celery and RQ keep output and status in a Redis's memory;
+task-spooler keeps output files and a list in memory; GNU parallel keeps a line a run; xargs keeps
+nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when it is
+killed, but says so.
 """
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from bench import tsp_peer
+from bench import redis_peer, tsp_peer, xargs_peer
 from bench.peer import huey_drain
+from bench.redis_peer import RedisPeer
 from bench.result import Figure, Report, at_least, ratio
 from bench.server import Program, fill, status, stopped_headway
 from bench.wire import Connection, Unexpected
 
-SUMMARY = "2,000 × /bin/true at concurrency 2, beside Huey, task-spooler and xargs"
+SUMMARY = (
+    "2,000 × /bin/true at concurrency 2, beside Huey, Celery, RQ, task-spooler, parallel, xargs"
+)
 CONCURRENCY = 2
 TIMEOUT_S = 300.0
 LOOK_S = 0.1
 HEADWAY, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
-TSP, XARGS = "task-spooler", "xargs -P2 (keeps nothing)"
+TSP, PARALLEL, XARGS = "task-spooler", "GNU parallel -j2", "xargs -P2 (keeps nothing)"
+PROGRAMS = {TSP: "task-spooler (tsp)", PARALLEL: "GNU parallel", XARGS: "xargs"}
 
 
 def run(directory: Path, quick: bool) -> Report:
@@ -37,15 +42,32 @@ def run(directory: Path, quick: bool) -> Report:
             BARE: lambda _: drain(server, "bare", count),
             HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
-        if shutil.which("tsp"):
-            sides[TSP] = lambda number: tsp_peer.drain(directory / f"tsp-{number}", count)
-        if shutil.which("xargs"):
-            sides[XARGS] = lambda _: xargs(count)
+        sides |= _peers(directory, count, quick)
         found: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(rounds):
             for name in list(sides)[:: 1 if number % 2 else -1]:
                 found[name].append(count / sides[name](number))
-    return _report({name: Figure(name, "runs/s", tuple(v)) for name, v in found.items()})
+    return _report({name: Figure(name, "runs/s", tuple(v)) for name, v in found.items()}, quick)
+
+
+def _peers(directory: Path, count: int, quick: bool) -> dict[str, Callable[[int], float]]:
+    """The sides that are measured where they are installed."""
+    sides: dict[str, Callable[[int], float]] = {}
+    for peer in redis_peer.measured(quick):
+        sides[peer.name] = partial(_in_redis, peer, directory, count)
+    if shutil.which("tsp"):
+        sides[TSP] = lambda number: tsp_peer.drain(directory / f"tsp-{number}", count)
+    if xargs_peer.parallel_is_here():
+        sides[PARALLEL] = lambda number: xargs_peer.parallel(
+            directory / f"parallel-{number}", count
+        )
+    if shutil.which("xargs"):
+        sides[XARGS] = lambda _: xargs_peer.xargs(count)
+    return sides
+
+
+def _in_redis(peer: RedisPeer, directory: Path, count: int, number: int) -> float:
+    return peer.drain(directory / f"{peer.module}-{number}", count)
 
 
 def drain(server: Program, job_type: str, count: int) -> float:
@@ -69,19 +91,6 @@ def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def xargs(count: int) -> float:
-    """Seconds in which xargs runs as many, with nothing queued, kept or recorded."""
-    numbers = "\n".join(map(str, range(count)))
-    begin = time.perf_counter()
-    subprocess.run(
-        ["xargs", "-n1", f"-P{CONCURRENCY}", "/bin/true"],
-        input=numbers.encode(),
-        check=True,
-        timeout=TIMEOUT_S,
-    )
-    return time.perf_counter() - begin
-
-
 def _until_drained(connection: Connection) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
@@ -92,17 +101,18 @@ def _until_drained(connection: Connection) -> None:
     raise TimeoutError(f"the queue did not drain in {TIMEOUT_S:g} s: {now}")
 
 
-def _report(figures: dict[str, Figure]) -> Report:
+def _report(figures: dict[str, Figure], quick: bool) -> Report:
     ours = figures[HEADWAY]
     ratios = [
         ratio(f"{BARE} / Huey", figures[BARE], figures[HUEY], at_least(1)),
         ratio("headway / Huey", ours, figures[HUEY]),
     ]
-    notes = []
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))
-    else:
-        notes.append("tsp is not installed: the goal against task-spooler was not judged")
-    if XARGS in figures:
-        ratios.append(ratio("headway / xargs", ours, figures[XARGS]))
-    return Report((*ratios, *figures.values()), tuple(notes))
+    for name, figure in figures.items():
+        if name not in (HEADWAY, BARE, HUEY, TSP):
+            ratios.append(ratio(f"headway / {name.partition(' -')[0]}", ours, figure))
+    notes = [
+        f"{PROGRAMS[name]}: not installed, not judged" for name in PROGRAMS if name not in figures
+    ]
+    return Report((*ratios, *figures.values()), (*redis_peer.notes(quick), *notes))
