@@ -1,5 +1,6 @@
 """For all tests: virtual time, where a test or one of its fixtures asks for it; no time limits."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from trio.testing import MockClock
 # A loaded machine is slow, not wrong.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# A shell that starts us in the background has us ignore it, and all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VIRTUAL_DEADLINE_S = 1e7
 """Four months, which pass in a moment where nobody has anything else to do."""
