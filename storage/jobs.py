@@ -313,6 +313,7 @@ class JobFilter:
     types: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     text: str | None = None
+    retry_of: str | None = None
     order: Literal["asc", "desc"] = "desc"
 
 
@@ -331,8 +332,10 @@ def list_jobs(
     if cursor is not None:
         where.append("position < ?" if wanted.order == "desc" else "position > ?")
         bindings.append(_decode_cursor(cursor))
+    # A Job has few retries, whatever else they must match; there are many of each status.
+    index = "" if wanted.retry_of is None else " INDEXED BY jobs_retry_of"
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(where) or 'TRUE'}"
+        f"SELECT {COLUMNS} FROM jobs{index} WHERE {' AND '.join(where) or 'TRUE'}"
         f" ORDER BY position {wanted.order} LIMIT ?",
         (*bindings, limit + 1),
     ).fetchall()
@@ -359,6 +362,9 @@ def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
     for label in wanted.labels:
         where.append("position IN (SELECT position FROM job_labels WHERE label = ?)")
         bindings.append(label)
+    if wanted.retry_of is not None:
+        where.append("retry_of = ?")
+        bindings.append(wanted.retry_of)
     if wanted.text:
         where.append("(instr(casefold(name), ?) OR instr(job_id, ?) OR instr(type, ?))")
         bindings.extend([wanted.text.casefold()] * 3)

@@ -60,12 +60,16 @@ class Health(BaseModel):
 
 
 class JobFilter(TypedDict, total=False):
-    """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc."""
+    """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc.
+
+    `retry_of`: the id of a Job, whose retries are wanted.
+    """
 
     status: Sequence[str]
     type: Sequence[str]
     label: Sequence[str]
     q: str | None
+    retry_of: str | None
     order: str | None
 
 

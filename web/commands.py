@@ -101,6 +101,7 @@ def list_jobs(
     type: Annotated[list[str] | None, Parameter(negative="", help="May be repeated.")] = None,
     label: Labels = None,
     query: Annotated[str | None, Parameter(name=["--query", "-q"], help="Search text.")] = None,
+    retry_of: Annotated[str | None, Parameter(help="The id of a Job: only its retries.")] = None,
     limit: Annotated[int, Parameter(help="How many Jobs at most.")] = 50,
     url: Url = DEFAULT_URL,
     json: AsJson = False,
@@ -112,7 +113,12 @@ def list_jobs(
     with connect(url) as client:
         pages = list(
             client.list_pages(
-                limit=limit, status=status or [], type=type or [], label=label or [], q=query
+                limit=limit,
+                status=status or [],
+                type=type or [],
+                label=label or [],
+                q=query,
+                retry_of=retry_of,
             )
         )
     _print_pages(pages, json)

@@ -159,6 +159,10 @@ def register_read(api: Api, services: Services) -> None:
             Annotated[str, Field(max_length=200)] | None,
             Query("Only Jobs whose name, id or type contains this text."),
         ] = None,
+        retry_of: Annotated[
+            Annotated[str, Field(min_length=1, max_length=200)] | None,
+            Query("Only the retries of the Job with this id."),
+        ] = None,
         limit: Annotated[
             Annotated[int, Field(ge=1, le=jobs.PAGE_MAX)], Query("Jobs per page.")
         ] = 50,
@@ -170,7 +174,12 @@ def register_read(api: Api, services: Services) -> None:
         ] = "desc",
     ) -> JobPage:
         wanted = JobFilter(
-            statuses=tuple(status), types=tuple(type), labels=tuple(label), text=q, order=order
+            statuses=tuple(status),
+            types=tuple(type),
+            labels=tuple(label),
+            text=q,
+            retry_of=retry_of,
+            order=order,
         )
         page, next_cursor = await services.walk(
             lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor)

@@ -30,6 +30,8 @@ FILTERS = (
     JobFilter(types=("a",)),
     JobFilter(types=("a",), order="asc"),
     JobFilter(labels=("k=v",)),
+    JobFilter(retry_of="job-1"),
+    JobFilter(retry_of="job-1", statuses=(JobStatus.FAILED,), types=("a",), order="asc"),
 )
 INDEXES = (
     "jobs_eligible",
@@ -37,6 +39,7 @@ INDEXES = (
     "jobs_expires_at",
     "jobs_status",
     "jobs_type",
+    "jobs_retry_of",
     "job_labels_position",
     "job_runs_running",
     "job_runs_finished",

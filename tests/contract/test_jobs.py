@@ -534,6 +534,11 @@ def test_a_retry_is_a_new_job_that_names_the_old_one(server: Any) -> None:
     server.until(new["job_id"], "FAILED")
     third = server.post(f"/jobs/{new['job_id']}/retry", status=201)
     assert third["retry_of"] == new["job_id"]
+    for asked, retry in ((old, new), (new, third)):
+        found = server.get("/jobs", retry_of=asked["job_id"])["jobs"]
+        assert [job["job_id"] for job in found] == [retry["job_id"]]
+    assert server.get("/jobs", retry_of=third["job_id"])["jobs"] == []
+    assert server.client.get("/jobs?retry_of=").json()["code"] == "invalid"
     assert server.until(third["job_id"])["status"] == "FAILED"
     assert server.job(old["job_id"]) == old
     assert server.run_of(old["job_id"])["job_id"] == old["job_id"]

@@ -379,6 +379,19 @@ def test_a_walk_meets_every_job_that_was_there_throughout(
     assert seen == old[::-1]
 
 
+def test_the_retries_of_a_job(connection: apsw.Connection, write: Any, put: Any) -> None:
+    with write() as tx:
+        first = put(tx)
+        again = [put(tx, retry_of=first.job_id) for _ in range(3)]
+        put(tx, retry_of=again[0].job_id)
+    jobs.cancel_queued(tx, again[1].job_id)
+    wanted = JobFilter(retry_of=first.job_id)
+    assert walk(connection, wanted, 2) == [job.position for job in reversed(again)]
+    wanted = JobFilter(retry_of=first.job_id, statuses=(Q,), order="asc")
+    assert walk(connection, wanted, 1) == [again[0].position, again[2].position]
+    assert walk(connection, JobFilter(retry_of="job-none"), 1) == []
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "é", "LTE", "====", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
 def test_a_cursor_that_is_not_ours(connection: apsw.Connection, cursor: str) -> None:
     with pytest.raises(Refusal) as caught:
@@ -394,6 +407,7 @@ def test_a_cursor_that_is_not_ours(connection: apsw.Connection, cursor: str) -> 
         ({}, "USING INTEGER PRIMARY KEY|SCAN jobs"),
         ({"statuses": (Q,)}, "jobs_status (status=?"),
         ({"types": ("story",)}, "jobs_type (type=?"),
+        ({"retry_of": "job-1", "statuses": (Q,)}, "jobs_retry_of (retry_of=?"),
         ({"labels": ("a=1",)}, "sqlite_autoindex_job_labels_1|PRIMARY KEY (label=?"),
     ],
 )

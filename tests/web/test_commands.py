@@ -344,7 +344,7 @@ def test_list_is_plain_in_a_pipe(server: Server, capsys: pytest.CaptureFixture[s
     page = {"jobs": [JOB, long], "next_cursor": "c", "counts": {"QUEUED": 3, "RUNNING": 1}}
     server["GET /jobs"] = page
     argv = ["--status", "QUEUED", "--status", "RUNNING", "--type", "story", "-q", "sea"]
-    assert headway("list", *argv, "--label", "team=x", "--limit", "2") == 0
+    assert headway("list", *argv, "--label", "team=x", "--retry-of", "job-0", "--limit", "2") == 0
     out, err = capsys.readouterr()
     head, first, second = out.splitlines()
     assert head.split() == ["JOB", "TYPE", "STATUS", "PRIORITY", "CREATED", "NAME", "NOTE"]
@@ -361,6 +361,7 @@ def test_list_is_plain_in_a_pipe(server: Server, capsys: pytest.CaptureFixture[s
         "type": ["story"],
         "label": ["team=x"],
         "q": ["sea"],
+        "retry_of": ["job-0"],
         "limit": ["2"],
     }
 
