@@ -163,6 +163,37 @@ def test_a_running_job_is_cancelled_and_retried(
     server.client.post(f"/jobs/{again}/cancel")
 
 
+def test_the_retries_of_a_job_are_seen_from_each_of_them(
+    visit: Callable[..., Page], server: Server
+) -> None:
+    def retry(job_id: str) -> str:
+        return str(server.client.post(f"/jobs/{job_id}/retry").json()["job_id"])
+
+    first = server.submit("fail", name="Stubborn")
+    server.until(first, "FAILED")
+    second = retry(first)
+    server.until(second, "FAILED")
+    page = visit(f"#/jobs/{second}")
+    items = page.locator(".chain li")
+    expect(items).to_have_count(2)
+    third = retry(second)
+    server.until(third, "FAILED")
+    expect(items).to_have_count(3)
+    expect(items.locator(".status")).to_have_text(["Failed"] * 3)
+    expect(page.locator(".chain [aria-current]")).to_have_count(1)
+    expect(items.nth(1)).to_have_attribute("aria-current", "true")
+    items.nth(0).get_by_role("link").click()
+    expect(page.locator(".job-sub code")).to_have_text(first)
+    expect(items).to_have_count(3)
+    expect(items.nth(0)).to_have_attribute("aria-current", "true")
+    items.nth(2).get_by_role("link").click()
+    expect(page.locator(".job-sub code")).to_have_text(third)
+    expect(items.nth(2)).to_have_attribute("aria-current", "true")
+    page = visit(f"#/jobs/{server.submit('ok')}")
+    expect(page.locator(".job-run")).to_contain_text("Exit code")
+    expect(page.locator(".job-chain")).to_be_hidden()
+
+
 def test_it_says_why_a_job_waits_and_lets_it_be_changed(
     visit: Callable[..., Page], server: Server
 ) -> None:

@@ -1,14 +1,10 @@
-// The parts of a Job's page that only show: its timeline, parameters, run, and the chain of its retries.
-import { get, jobPath } from "./api.js";
+// The parts of a Job's page that only show: its timeline, parameters and run.
 import { copyButton } from "./copy.js";
 import { quoted } from "./command-preview.js";
 import { h, textBlock } from "./dom.js";
-import { statusBadge, titleOf } from "./job-row.js";
 import { link } from "./route.js";
 import { number, t } from "./text.js";
 import { duration, moment, secondsBetween } from "./time.js";
-
-const CHAIN_MAX = 20;
 
 /** Labels as chips that lead to all Jobs with the same one. */
 export function labelChips(labels) {
@@ -65,19 +61,6 @@ export function runFacts(run, job) {
       ["run.id", run.run_id],
     ]),
   ];
-}
-
-/** The Jobs of which this one is a retry, the first at the end. */
-export async function retryChain(job) {
-  const items = [];
-  for (let id = job.retry_of; id && items.length < CHAIN_MAX; ) {
-    const before = await get(jobPath(id)).catch(() => null);
-    if (before === null) break;
-    items.push(h("li", {}, h("a", { href: link("jobs", { id }), dir: "auto" }, titleOf(before)), " ", statusBadge(before.status),
-      h("span", { class: "dim" }, moment(before.created_at))));
-    id = before.retry_of;
-  }
-  return h("section", { class: "job-chain" }, h("h2", {}, t("job.retryOf")), h("ol", { class: "chain" }, items));
 }
 
 /** "12.3 MB". */

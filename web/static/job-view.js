@@ -2,6 +2,7 @@
 import "./artifact-list.js";
 import "./explain-box.js";
 import "./log-view.js";
+import "./retry-chain.js";
 import { get, jobPath, Problem } from "./api.js";
 import { copyButton } from "./copy.js";
 import { h, setAttribute, setText, textBlock, throttle } from "./dom.js";
@@ -9,7 +10,7 @@ import { ENDED, patchJob } from "./fact.js";
 import { icon } from "./icon.js";
 import { cancel, retry } from "./job-action.js";
 import { editJob } from "./job-edit.js";
-import { labelChips, paramsTable, retryChain, runFacts, timeline } from "./job-part.js";
+import { labelChips, paramsTable, runFacts, timeline } from "./job-part.js";
 import { reasonText, statusBadge, titleOf } from "./job-row.js";
 import { live } from "./live.js";
 import { faultText } from "./notice.js";
@@ -89,7 +90,7 @@ class JobView extends HTMLElement {
   }
 
   #build() {
-    const names = ["head", "progress", "explain", "timeline", "params", "run", "result", "artifacts", "log"];
+    const names = ["head", "progress", "explain", "timeline", "params", "run", "chain", "result", "artifacts", "log"];
     for (const name of names) this.#parts[name] = h("section", { class: `job-${name}` });
     const { head, progress, explain, log, artifacts, result, ...side } = this.#parts;
     this.replaceChildren(
@@ -98,6 +99,7 @@ class JobView extends HTMLElement {
       h("div", { class: "job-columns" }, h("div", { class: "job-main" }, artifacts, result, log), h("div", { class: "job-side" }, Object.values(side))),
     );
     this.#parts.explain.replaceChildren(Object.assign(document.createElement("explain-box"), { jobId: this.#id }));
+    this.#parts.chain.replaceChildren(Object.assign(document.createElement("retry-chain"), { jobId: this.#id }));
     this.#parts.artifacts.replaceChildren(Object.assign(document.createElement("artifact-list"), { jobId: this.#id }));
   }
 
@@ -115,7 +117,6 @@ class JobView extends HTMLElement {
     this.classList.toggle("not-started", run === null);
     this.#showLog();
     this.#showProgress();
-    if (job.retry_of) this.#showChain();
   }
 
   // A part is built again only when what it shows has changed: a reader may be selecting text in it.
@@ -150,13 +151,6 @@ class JobView extends HTMLElement {
   async #retry() {
     const [made] = await retry([this.#job]);
     if (made) go(link("jobs", { id: made.job_id }));
-  }
-
-  async #showChain() {
-    if (this.#shown.chain) return;
-    this.#shown.chain = "read";
-    const chain = await retryChain(this.#job);
-    this.#parts.run.after(chain);
   }
 
   #showLog() {
