@@ -155,7 +155,7 @@ class Supervisor:
         try:
             with life.scope:
                 await child.create().run(Started())
-        except Exception as error:
+        except* Exception as error:  # also beside a cancellation, which goes its way
             if not started:
                 raise
             if not life.stopping:

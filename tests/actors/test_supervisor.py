@@ -234,3 +234,28 @@ async def test_a_crash_while_stopping_is_no_crash(autojump_clock: Any) -> None:
             await nursery.start(supervisor.run)
             supervisor.stop()
     assert supervisor.stopped.is_set()
+
+
+async def test_a_crash_at_the_moment_of_a_cancellation_hides_in_it() -> None:
+    crash = trio.Event()
+
+    class Torn(Actor):
+        async def start(self, nursery: trio.Nursery) -> None:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(self.fall)
+
+        async def fall(self) -> None:
+            with trio.CancelScope(shield=True):
+                await crash.wait()
+            raise ValueError("at a bad moment")
+
+        async def handle(self, batch: list[Envelope]) -> None: ...
+
+    mailbox = Mailbox("torn", 10)
+    supervisor = Supervisor([Child("torn", mailbox, lambda: Torn(mailbox))])
+    with trio.fail_after(10), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run)
+            scope.cancel()
+            crash.set()
+    assert scope.cancelled_caught

@@ -95,7 +95,7 @@ class Clients:
 
     async def _submit(self, services: Services) -> None:
         if self._in_doubt and self._rng.random() < 0.5:
-            await self._send(services, self._in_doubt.pop(0))
+            await self._send(services, self._in_doubt.pop(0), in_doubt=True)
             return
         jobs = (self._new_job(services),)
         await self._send(services, (jobs, self._key(jobs), False, services.clock.now()))
@@ -109,7 +109,9 @@ class Clients:
         jobs = tuple(self._new_job(services) for _ in range(self._rng.randint(2, 12)))
         await self._send(services, (jobs, self._key(jobs), True, services.clock.now()))
 
-    async def _send(self, services: Services, submission: Submission) -> None:
+    async def _send(
+        self, services: Services, submission: Submission, *, in_doubt: bool = False
+    ) -> None:
         jobs, key, batch, sent_at = submission
         if services.clock.now() - sent_at > KEPT_S * S:
             return  # the key may have been forgotten by now
@@ -119,7 +121,8 @@ class Clients:
         try:
             done = await services.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
         except Refusal as refusal:
-            if refusal.code in UNKNOWN:
+            # On a full disk nobody looks whether it is there from the first time.
+            if refusal.code in UNKNOWN or (in_doubt and refusal.code == "storage_full"):
                 self._doubt(submission)
             else:
                 for name in names:
