@@ -53,6 +53,12 @@ def settle(page: Page, view: str) -> None:
     if view == "dialog":
         page.keyboard.press("?")
         expect(page.get_by_role("dialog")).to_be_visible()
+    if view == "job":
+        expect(page.locator(".log-line").first).to_be_visible()
+        switch = page.locator(".log-times")
+        if switch.get_attribute("aria-pressed") == "false":
+            switch.click()
+        expect(page.locator(".log-line[data-at]").first).to_be_visible()
     page.evaluate("document.fonts.ready.then(() => true)")
 
 

@@ -193,6 +193,7 @@ export default {
   "log.title": "Log",
   "log.follow": "Follow",
   "log.wrap": "Wrap",
+  "log.times": "Times",
   "log.earlier": "Earlier lines",
   "log.download": "Download",
   "log.search": "Search the log",

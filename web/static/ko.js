@@ -190,6 +190,7 @@ export default {
   "log.title": "로그",
   "log.follow": "따라가기",
   "log.wrap": "줄바꿈",
+  "log.times": "시각",
   "log.earlier": "이전 줄 보기",
   "log.download": "내려받기",
   "log.search": "로그 검색",

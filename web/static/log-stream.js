@@ -14,7 +14,7 @@ export class LogStream {
   #lastId = null;
   #abort = new AbortController();
 
-  /** `on`: {begin(fromByte), text(text, at), state("live" | "ended" | "lost")}. */
+  /** `on`: {begin(fromByte), piece({text, offset, end, at}), state("live" | "ended" | "lost")}. */
   constructor(jobId, signal, on) {
     this.#jobId = jobId;
     this.#signal = signal;
@@ -60,6 +60,6 @@ export class LogStream {
   #take({ id, data }) {
     if (this.#lastId === null) this.#on.begin(data.offset);
     this.#lastId = id;
-    this.#on.text(data.text, data.at);
+    this.#on.piece({ ...data, end: Number(id) });
   }
 }

@@ -6,6 +6,7 @@ import { debounce, h, setAttribute, setText } from "./dom.js";
 import { icon } from "./icon.js";
 import { LogSearch } from "./log-search.js";
 import { LogStream } from "./log-stream.js";
+import { LogTimes } from "./log-times.js";
 import { t } from "./text.js";
 
 const LINES_MAX = 20_000;
@@ -22,6 +23,7 @@ class LogView extends HTMLElement {
   #state = h("span", { class: "dim", role: "status" });
   #empty = h("p", { class: "dim log-empty" }, t("log.empty"));
   #search;
+  #times;
   #reader = new AnsiReader();
   #open = null; // the last line, while its newline is missing: {element, text, reader}
   #pending = "";
@@ -39,8 +41,9 @@ class LogView extends HTMLElement {
     this.#life = new AbortController();
     const { signal } = this.#life;
     this.#search = new LogSearch(this.#lines, this.#pane);
+    this.#times = new LogTimes(this.#jobId, this.#lines, signal);
     this.replaceChildren(
-      h("div", { class: "log-bar" }, h("h2", {}, t("log.title")), this.#searchBox(), this.#follow, this.#wrap, this.#earlier,
+      h("div", { class: "log-bar" }, h("h2", {}, t("log.title")), this.#searchBox(), this.#follow, this.#wrap, this.#times.button, this.#earlier,
         h("a", { class: "tool", href: jobPath(this.#jobId, "log"), download: `${this.#jobId}.log` }, t("log.download")), this.#state),
       this.#pane, this.#empty);
     this.#follow.addEventListener("click", () => this.#setFollow(!this.#follows), { signal });
@@ -53,7 +56,7 @@ class LogView extends HTMLElement {
     signal.addEventListener("abort", () => grown.disconnect());
     this.#stream = new LogStream(this.#jobId, signal, {
       begin: (from) => this.#begin(from),
-      text: (text) => this.#take(text),
+      piece: (piece) => this.#take(piece),
       state: (state) => this.#tell(state),
     });
     this.#stream.run();
@@ -114,12 +117,14 @@ class LogView extends HTMLElement {
 
   #tell(state) {
     setText(this.#state, t(`log.${state}`));
+    if (state !== "lost") this.#times.refresh();
     if (state === "ended") setText(this.#empty, t("log.nothing"));
   }
 
   // From this byte on; a beginning in the middle of a log begins in the middle of a line.
   #begin(from) {
     this.#lines.replaceChildren();
+    this.#times.begin();
     this.#reader = new AnsiReader();
     this.#open = null;
     this.#pending = "";
@@ -129,8 +134,9 @@ class LogView extends HTMLElement {
 
   #from = 0;
 
-  #take(text) {
-    this.#pending += text;
+  #take(piece) {
+    this.#times.take(piece);
+    this.#pending += piece.text;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.#append(this.#pending);
@@ -142,19 +148,26 @@ class LogView extends HTMLElement {
     this.#empty.hidden = true;
     const lines = text.split("\n");
     const made = document.createDocumentFragment();
+    let before = null;
+    const add = (line) => {
+      const element = lineOf(this.#reader.line(line));
+      this.#times.mark(element, before);
+      before = null;
+      made.append(element);
+      return element;
+    };
     if (this.#open !== null) {
       lines[0] = this.#open.text + lines[0];
       this.#reader = this.#open.reader;
-      this.#open.element.remove();
+      before = this.#open.element;
+      before.remove();
       this.#open = null;
     }
     const last = lines.pop();
-    for (const line of lines) made.append(lineOf(this.#reader.line(line)));
+    lines.forEach(add);
     if (last !== "") {
-      const reader = this.#reader;
-      this.#open = { element: null, text: last, reader: reader.copy() };
-      this.#open.element = lineOf(reader.line(last));
-      made.append(this.#open.element);
+      const reader = this.#reader.copy();
+      this.#open = { element: add(last), text: last, reader };
     }
     this.#lines.append(made);
     while (this.#lines.childElementCount > LINES_MAX) {
@@ -171,13 +184,15 @@ class LogView extends HTMLElement {
     try {
       const range = `bytes=${from}-${this.#from - 1}`;
       const response = await ask("GET", jobPath(this.#jobId, "log"), { headers: { Range: range, Accept: "text/plain" } });
-      const lines = (await response.text()).split("\n");
+      const parts = (await response.text()).split("\n");
       const reader = new AnsiReader();
       const before = this.#pane.scrollHeight - this.#pane.scrollTop;
       const first = this.#lines.firstElementChild;
-      const rest = lines.pop();
+      const made = parts.slice(0, -1).map((line) => lineOf(reader.line(line)));
+      const rest = parts.at(-1);
       if (first !== null && rest !== "") first.prepend(...reader.line(rest));
-      this.#lines.prepend(...lines.map((line) => lineOf(reader.line(line))));
+      this.#lines.prepend(...made);
+      this.#times.place(first !== null && rest !== "" ? [...made, first] : made, parts, from, this.#from);
       this.#pane.scrollTop = this.#pane.scrollHeight - before;
       this.#from = from;
       this.#earlier.hidden = from === 0;
