@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -134,6 +135,33 @@ def test_progress_result_and_hostile_files_are_shown_inertly(
     with page.expect_download() as download:
         page.get_by_role("link", name="Download data.bin").click()
     assert download.value.path().read_bytes() == b"bytes"
+
+
+def test_when_a_run_ends_is_what_the_server_says(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    job_id = server.submit("gate", {"path": pipe.path}, name="Long")
+    server.until(job_id, "RUNNING")
+    page = visit()
+
+    def explain(route: Any) -> None:
+        told = route.fetch().json()
+        assert told["status"] == "RUNNING"
+        end = datetime.now(UTC) + timedelta(hours=2, minutes=5, seconds=30)
+        times = dict.fromkeys(("end_at", "earliest", "latest"), end.isoformat())
+        route.fulfill(json=told | {"ending": times})
+
+    page.route(f"**/jobs/{job_id}/explain", explain)
+    strip = page.locator("running-bar .strip", has_text="Long")
+    page.reload()
+    expect(strip.locator(".strip-time")).to_contain_text("about 2 h 05 m left")
+    bar = strip.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", "0")
+    strip.get_by_role("link").click()
+    expect(page.locator(".job-progress")).to_contain_text("about 2 h 05 m left")
+    page.unroute(f"**/jobs/{job_id}/explain")
+    pipe.close()
+    expect(page.locator(".job-progress")).to_be_hidden()
 
 
 def test_a_running_job_is_cancelled_and_retried(

@@ -1,32 +1,25 @@
-// What several views show at once: the scheduler's status, the number of Jobs in each status, the
-// job types and how long they take. Read again at most once a second, when there were facts.
+// What several views show at once: the scheduler's status, the number of Jobs in each status, and the
+// job types. Read again at most once a second, when there were facts.
 import { get } from "./api.js";
 import { throttle } from "./dom.js";
 import { live } from "./live.js";
 
 const REFRESH_MS = 1_000;
-const TIMES_MS = 15_000;
 
 class Board extends EventTarget {
   status = null;
   counts = null;
   types = new Map();
-  times = new Map(); // type → {p50, p95, p99} of its run time, in seconds
   #asked = 0;
   #answered = 0;
   #refresh = throttle(() => this.read(), REFRESH_MS);
-  #readTimes = throttle(() => this.readTimes(), TIMES_MS);
 
   /** Follow the facts. */
   start() {
-    live.addEventListener("facts", () => {
-      this.#refresh();
-      this.#readTimes();
-    });
+    live.addEventListener("facts", this.#refresh);
     live.addEventListener("sync", () => {
       this.read();
       this.readTypes();
-      this.readTimes();
     });
   }
 
@@ -48,14 +41,6 @@ class Board extends EventTarget {
     await this.#quietly(async () => {
       const { job_types: types } = await get("/job-types");
       this.types = new Map(types.map((type) => [type.name, type]));
-    });
-  }
-
-  /** Read how long each type takes. */
-  async readTimes() {
-    await this.#quietly(async () => {
-      const { types } = await get("/scheduler/metrics");
-      this.times = new Map(types.map((one) => [one.type, one.run_s]));
     });
   }
 

@@ -6,6 +6,7 @@ import "./retry-chain.js";
 import { get, jobPath, Problem } from "./api.js";
 import { copyButton } from "./copy.js";
 import { h, setAttribute, setText, textBlock, throttle } from "./dom.js";
+import { Ending } from "./ending.js";
 import { ENDED, patchJob } from "./fact.js";
 import { icon } from "./icon.js";
 import { cancel, retry } from "./job-action.js";
@@ -23,6 +24,7 @@ const READ_MS = 400;
 
 class JobView extends HTMLElement {
   #id = route().id;
+  #ending = new Ending(this.#id);
   #job = null;
   #run = null;
   #parts = {};
@@ -171,7 +173,7 @@ class JobView extends HTMLElement {
             h("span", { class: "bar-fill" }))));
     }
     const [message, time, bar] = part.firstChild.children;
-    const { share, leftS } = progressOf(job);
+    const { share, leftS } = progressOf(job, this.#ending);
     setText(message, job.progress?.message ?? t("queue.runs"));
     const spent = ticking(secondsBetween(job.started_at));
     setText(time, leftS === null ? spent : t("running.left", { spent, left: ticking(leftS) }));

@@ -1,8 +1,9 @@
 // What runs now, one strip per Job: progress, time, and when it will probably be done, by the
-// program's own report or else by how long its type usually takes.
+// program's own report or else by the server's estimate.
 import { get, jobPath } from "./api.js";
 import { board } from "./board.js";
 import { h, setAttribute, setText } from "./dom.js";
+import { Ending } from "./ending.js";
 import { patchJob } from "./fact.js";
 import { titleOf } from "./job-row.js";
 import { live } from "./live.js";
@@ -71,11 +72,11 @@ function build(job) {
   const time = h("span", { class: "strip-time" });
   const element = h("div", { class: "strip" },
     h("a", { href: link("jobs", { id: job.job_id }), class: "strip-name", dir: "auto" }, titleOf(job)), message, time, bar);
-  return { job, element, fill, bar, message, time };
+  return { job, ending: new Ending(job.job_id), element, fill, bar, message, time };
 }
 
-function paint({ job, fill, bar, message, time }) {
-  const { share, leftS } = progressOf(job);
+function paint({ job, ending, fill, bar, message, time }) {
+  const { share, leftS } = progressOf(job, ending);
   setText(message, job.progress?.message ?? job.type);
   const spent = ticking(secondsBetween(job.started_at));
   setText(time, leftS === null ? spent : t("running.left", { spent, left: ticking(leftS) }));
@@ -85,16 +86,15 @@ function paint({ job, fill, bar, message, time }) {
 }
 
 /** How far a running Job is (null: unknown), and the seconds that are probably left (null: unknown). */
-export function progressOf(job) {
+export function progressOf(job, ending) {
   const spentS = secondsBetween(job.started_at);
   const reported = job.progress?.fraction ?? null;
   if (reported !== null) {
     const share = Math.min(1, Math.max(0, reported));
     return { share, leftS: share >= TRUSTED_FRACTION ? (spentS / share) * (1 - share) : null };
   }
-  const usualS = board.times.get(job.type)?.p50;
-  if (!usualS || spentS > usualS) return { share: null, leftS: null };
-  return { share: spentS / usualS, leftS: usualS - spentS };
+  const leftS = ending.leftS();
+  return { share: leftS === null ? null : spentS / (spentS + leftS), leftS };
 }
 
 customElements.define("running-bar", RunningBar);
