@@ -18,6 +18,7 @@ from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.inotify import Inotify
 from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
+from actors.launch import Launch, SpawnFailed
 from actors.log_times import LogTimes
 from actors.messages import (
     EnsureRun,
@@ -27,7 +28,7 @@ from actors.messages import (
     RunProgressed,
     StopRun,
 )
-from actors.process import Host, Launch, Process, SpawnFailed
+from actors.process import Host, Process
 from actors.run_files import RunFiles
 from actors.shim import SHIM_NAME
 from actors.spare import Spares

@@ -18,9 +18,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -28,35 +28,19 @@ import trio
 
 from actors import tree
 from actors.cgroup import CgroupRoot
+from actors.launch import Launch, SpawnFailed, executable
 from actors.shim import SHELL, ExitRecord, shim_argv
 
 KILL_WAIT_S = 5.0
 KILL_POLL_S = 0.005
 REAP_PAUSE_S = 1.0
 FENCE_PASSES_MAX = 10
+SWEEP_PASSES = 3
+LOOKS_MAX = 100
+"""How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
+LOOKED_AT_MAX = 1_000
 PR_SET_CHILD_SUBREAPER = 36
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
-
-
-class SpawnFailed(Exception):
-    """The program could not be started; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """All that a process needs. Paths are absolute; `stdin` None means empty.
-
-    Without `shim` the program itself is started, and nobody writes the exit file.
-    """
-
-    run_id: str
-    argv: list[str]
-    environment: Mapping[str, str]
-    work_dir: Path
-    log: Path
-    exit_file: Path
-    stdin: Path | None
-    shim: bool = True
 
 
 class Process(Protocol):
@@ -123,6 +107,7 @@ class LinuxHost:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self.cgroups = cgroups
         self.leaders: dict[int, str] = {}
+        self._looks = Counter[tuple[int, int]]()
         # Held while a process is there that is not yet in `leaders`: another thread may look.
         self.lock = threading.Lock()
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -135,7 +120,7 @@ class LinuxHost:
 
     def launch(self, launch: Launch) -> Process:
         """Spawn the shim, or the program. Raises `SpawnFailed`."""
-        program = _executable(launch)
+        program = executable(launch)
         with self.lock:
             pid = self._spawn(launch, program)
             self.leaders[pid] = launch.run_id
@@ -217,7 +202,10 @@ class LinuxHost:
                 found |= {seen.pid: seen for seen in _alive(cgroup.members())}
             return list(found.values())
 
-        await _kill_all(find)
+        # One that is in the middle of execve(2) shows no environment.
+        for _ in range(SWEEP_PASSES):
+            await _kill_all(find)
+            await trio.sleep(KILL_POLL_S)
         for cgroup in cgroups:
             cgroup.remove()
         for pid in [pid for pid, run_id in self.leaders.items() if run_id in run_ids]:
@@ -245,6 +233,16 @@ class LinuxHost:
                             living.append(pid)
         return living
 
+    def may_show_itself(self, stray: tree.Seen) -> bool:
+        """Whether a stray that shows no run id is worth another look.
+
+        In the middle of execve(2) no process shows an environment; some have thrown theirs away.
+        """
+        if len(self._looks) > LOOKED_AT_MAX:
+            self._looks.clear()
+        self._looks[stray.pid, stray.start_ticks] += 1
+        return self._looks[stray.pid, stray.start_ticks] <= LOOKS_MAX
+
 
 class LinuxProcess:
     """A run's leader (its shim, or the program) and all that descends from it, or did."""
@@ -266,6 +264,7 @@ class LinuxProcess:
         self._child = child
         self._shim = shim
         self._ended = False
+        self._is_unsure = False
         self._cgroup = host.cgroups.of_process(pid, run_id) if host.cgroups and not child else None
         host.leaders[pid] = run_id
 
@@ -326,6 +325,9 @@ class LinuxProcess:
     async def kill(self) -> None:
         """KILL to all, again and again until nothing is left (a fork may race one pass)."""
         await _kill_all(self._members)
+        while self._is_unsure:
+            await trio.sleep(KILL_POLL_S)
+            await _kill_all(self._members)
 
     def close(self) -> None:
         """Reap the leader if it is ours and has ended, close the pidfd, remove the cgroup."""
@@ -353,14 +355,19 @@ class LinuxProcess:
 
     def _orphans(self) -> list[int]:
         """Our strays that are this run's: by session, by environment, or since no other runs."""
+        self._is_unsure = False
         alone = len(self._host.leaders) == 1
-        return [
-            pid
-            for pid in self._host.strays()
-            if alone
-            or ((seen := tree.look(pid)) is not None and seen.session == self._pid)
-            or tree.run_id_of(pid) == self._run_id
-        ]
+        return [pid for pid in self._host.strays() if alone or self._is_mine(pid)]
+
+    def _is_mine(self, pid: int) -> bool:
+        if (seen := tree.look(pid)) is None:
+            return False
+        if seen.session == self._pid:
+            return True
+        run_id = tree.run_id_of(pid)
+        if run_id is None and self._host.may_show_itself(seen):
+            self._is_unsure = True
+        return run_id == self._run_id
 
 
 def _alive(pids: Iterable[int]) -> list[tree.Seen]:
@@ -378,20 +385,3 @@ async def _kill_all(find: Callable[[], list[tree.Seen]]) -> None:
                 tree.send(seen, signal.SIGKILL)
             await trio.sleep(KILL_POLL_S)
             found = find()
-
-
-def _executable(launch: Launch) -> str:
-    """Where the program is; says before the spawn what the shell could only say in the log."""
-    name = launch.argv[0]
-    if "/" in name:
-        path = os.path.join(launch.work_dir, name)
-        if not os.path.exists(path):
-            raise SpawnFailed(f"cannot start {name}: there is no such file")
-        if os.path.isdir(path) or not os.access(path, os.X_OK):
-            raise SpawnFailed(f"cannot start {name}: it is not executable")
-        return name
-    for directory in launch.environment.get("PATH", "").split(os.pathsep):
-        path = os.path.join(directory or ".", name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    raise SpawnFailed(f"cannot start {name}: it is not on the PATH of the type")

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from actors.clock import VirtualClock
-from actors.process import Launch, SpawnFailed
+from actors.launch import Launch, SpawnFailed
 from actors.shim import ExitRecord
 
 US = 1_000_000

@@ -13,7 +13,7 @@ from actors.cgroup import Cgroup, CgroupRoot, _v2_mount, _v2_path, find_cgroup_r
 
 @pytest.fixture
 def root() -> Iterator[CgroupRoot]:
-    root = find_cgroup_root("headway-test-cgroup")
+    root = find_cgroup_root(f"headway-test-cgroup-{os.getpid()}")
     if root is None:
         pytest.skip("this host has no writable cgroup v2 tree")
     yield root

@@ -15,7 +15,8 @@ import trio
 from actors import process as process_module
 from actors import tree
 from actors.cgroup import find_cgroup_root
-from actors.process import PR_SET_CHILD_SUBREAPER, Launch, LinuxHost, SpawnFailed
+from actors.launch import Launch, SpawnFailed
+from actors.process import PR_SET_CHILD_SUBREAPER, LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
 
@@ -122,7 +123,11 @@ class Workshop:
 
 @pytest.fixture(params=["tree", "cgroup"])
 def host(request: pytest.FixtureRequest) -> Iterator[LinuxHost]:
-    root = find_cgroup_root("headway-test-process") if request.param == "cgroup" else None
+    root = (
+        find_cgroup_root(f"headway-test-process-{os.getpid()}")
+        if request.param == "cgroup"
+        else None
+    )
     if request.param == "cgroup" and root is None:
         pytest.skip("this host has no writable cgroup v2 tree")
     yield LinuxHost(root)
@@ -506,6 +511,34 @@ async def test_a_run_that_is_just_starting_is_nobodys_orphan(
     assert second.pid not in taken
 
 
+async def test_an_orphan_in_the_middle_of_an_exec_is_looked_at_again(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shell("exec sleep 60", run_id=RUN_2)  # so that not every stray is the first one's
+    process = shop.shell("setsid sh -c 'echo $$; exec sleep 60' & wait", shim=False)
+    orphan = int((await shop.said())[0])
+    real = tree.run_id_of
+    looks: list[int] = []
+
+    def run_id_of(pid: int) -> str | None:
+        looks.append(pid)
+        return None if pid == orphan and looks.count(pid) < 4 else real(pid)
+
+    monkeypatch.setattr(tree, "run_id_of", run_id_of)
+    os.kill(process.pid, signal.SIGKILL)
+    await shop.end(process)
+    assert not lives(orphan)
+    assert looks.count(orphan) >= 4
+
+
+async def test_who_hides_for_ever_is_not_waited_for_for_ever(shop: Workshop) -> None:
+    shop.shell("exec sleep 60", run_id=RUN_2)
+    process = shop.shell("env -i setsid sleep 60 & echo $!; sleep 0.05")
+    hidden = int((await shop.said())[0])
+    await shop.end(process)
+    os.kill(hidden, signal.SIGKILL)
+
+
 # ---- finding again -----------------------------------------------------------------------------
 
 
@@ -583,7 +616,8 @@ async def test_a_run_of_a_server_that_has_died_is_adopted_and_ended(
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from actors.process import LinuxHost, Launch
+from actors.launch import Launch
+from actors.process import LinuxHost
 root = Path({str(tmp_path)!r}) / {RUN_1!r}
 (root / "work").mkdir(parents=True)
 LinuxHost(None).launch(Launch(run_id={RUN_1!r}, argv=["sh", "-c", {ESCAPES["session"]!r}],

@@ -279,6 +279,14 @@ BUGS = (
         tests=("tests/actors/test_spare.py",),
     ),
     Bug(
+        name="exec-hides-an-orphan",
+        breaks="NoOrphan",
+        file="actors/process.py",
+        before="            self._is_unsure = True\n",
+        after="            pass\n",
+        tests=("tests/actors/test_process.py",),
+    ),
+    Bug(
         name="no-kill-after-the-grace",
         breaks="CancelBound",
         file="actors/executor.py",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import trio
 
-from actors.process import Launch, SpawnFailed
+from actors.launch import Launch, SpawnFailed
 from tests.imagined import FakeHost, ImaginedProcess, Program
 
 KINDS: tuple[tuple[float, Program], ...] = (

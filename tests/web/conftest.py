@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from actors import messages as m
 from actors.clock import VirtualClock
 from actors.job_type import JobType
-from actors.process import Launch
+from actors.launch import Launch
 from actors.runner import InlineRunner
 from actors.shim import ExitRecord
 from storage.job import Job, NewJob

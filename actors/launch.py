@@ -1,0 +1,44 @@
+"""What a process needs to start, and whether its program is there. Who starts it: `process.py`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SpawnFailed(Exception):
+    """The program could not be started; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """All that a process needs. Paths are absolute; `stdin` None means empty.
+
+    Without `shim` the program itself is started, and nobody writes the exit file.
+    """
+
+    run_id: str
+    argv: list[str]
+    environment: Mapping[str, str]
+    work_dir: Path
+    log: Path
+    exit_file: Path
+    stdin: Path | None
+    shim: bool = True
+
+
+def executable(launch: Launch) -> str:
+    """Where the program is; says before the spawn what the shell could only say in the log."""
+    name = launch.argv[0]
+    if "/" in name:
+        path = os.path.join(launch.work_dir, name)
+        if not os.path.exists(path):
+            raise SpawnFailed(f"cannot start {name}: there is no such file")
+        if os.path.isdir(path) or not os.access(path, os.X_OK):
+            raise SpawnFailed(f"cannot start {name}: it is not executable")
+        return name
+    for directory in launch.environment.get("PATH", "").split(os.pathsep):
+        path = os.path.join(directory or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise SpawnFailed(f"cannot start {name}: it is not on the PATH of the type")
