@@ -26,7 +26,7 @@ def test_it_is_stopped_and_started(
     expect(dialog).to_contain_text("No further job starts until you start the scheduler again")
     expect(dialog).to_contain_text("Nothing is running now.")
     dialog.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("The scheduler is stopped")).to_be_visible()
+    expect(page.get_by_text("The scheduler is stopped", exact=True)).to_be_visible()
     expect(page.locator(".state-pill")).to_have_text("Scheduler stopped")
     job_id = server.submit("ok", name="Held back")
     page.goto(f"{server.url}/#/jobs/{job_id}")
@@ -41,7 +41,7 @@ def test_somebody_else_stops_it(visit: Callable[..., Page], server: Server, runn
     page = visit("#/scheduler")
     expect(page.get_by_text("The scheduler runs")).to_be_visible()
     server.client.post("/scheduler/stop")
-    expect(page.get_by_text("The scheduler is stopped")).to_be_visible()
+    expect(page.get_by_text("The scheduler is stopped", exact=True)).to_be_visible()
 
 
 def test_limits_are_changed_and_reset(
