@@ -531,6 +531,18 @@ async def test_an_orphan_in_the_middle_of_an_exec_is_looked_at_again(
     assert looks.count(orphan) >= 4
 
 
+async def test_what_a_former_servers_run_left_is_looked_for_more_than_once(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = shop.shell("exec sleep 60")
+    real, first = process._members, iter([[]])  # in the middle of an exec it is not found
+    monkeypatch.setattr(process, "_child", False)
+    monkeypatch.setattr(process, "_members", lambda: [] if next(first, None) == [] else real())
+    await process.kill()
+    monkeypatch.undo()
+    assert not lives(process.pid)
+
+
 async def test_who_hides_for_ever_is_not_waited_for_for_ever(shop: Workshop) -> None:
     shop.shell("exec sleep 60", run_id=RUN_2)
     process = shop.shell("env -i setsid sleep 60 & echo $!; sleep 0.05")
