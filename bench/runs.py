@@ -5,7 +5,8 @@ each run and keeps its output in a file; Huey keeps output and status of what en
 what it had begun when it is killed; Celery and RQ keep output and status in a Redis's memory;
 task-spooler keeps output files and a list in memory; GNU parallel keeps a line a run; xargs keeps
 nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when it is
-killed, but says so.
+killed, but says so. The bare loops are no servers: they are what this machine, Python and SQLite
+need for a run at the least, with the shim and without.
 """
 
 import shutil
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import redis_peer, tsp_peer, xargs_peer
+from bench.bare_peer import bare_drain
 from bench.peer import huey_drain
 from bench.redis_peer import RedisPeer
 from bench.result import Figure, Report, at_least, ratio
@@ -29,6 +31,9 @@ CONCURRENCY = 2
 TIMEOUT_S = 300.0
 LOOK_S = 0.1
 HEADWAY, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
+LOOP, BARE_LOOP = "bare loop with the shim", "bare loop"
+FLOORS = {LOOP: HEADWAY, BARE_LOOP: BARE}
+"""What no server does without, and whose it is: see `bare_peer.py`."""
 TSP, PARALLEL, XARGS = "task-spooler", "GNU parallel -j2", "xargs -P2 (keeps nothing)"
 PROGRAMS = {TSP: "task-spooler (tsp)", PARALLEL: "GNU parallel", XARGS: "xargs"}
 
@@ -42,6 +47,8 @@ def run(directory: Path, quick: bool) -> Report:
             BARE: lambda _: drain(server, "bare", count),
             HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
+        for name, shim in ((LOOP, True), (BARE_LOOP, False)):
+            sides[name] = partial(_in_a_loop, directory, count, shim)
         sides |= _peers(directory, count, quick)
         found: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(rounds):
@@ -64,6 +71,10 @@ def _peers(directory: Path, count: int, quick: bool) -> dict[str, Callable[[int]
     if shutil.which("xargs"):
         sides[XARGS] = lambda _: xargs_peer.xargs(count)
     return sides
+
+
+def _in_a_loop(directory: Path, count: int, shim: bool, number: int) -> float:
+    return bare_drain(directory / f"loop-{shim}-{number}.db", count, shim=shim)
 
 
 def _in_redis(peer: RedisPeer, directory: Path, count: int, number: int) -> float:
@@ -109,8 +120,11 @@ def _report(figures: dict[str, Figure], quick: bool) -> Report:
     ]
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))
+        ratios.append(ratio(f"{LOOP} / task-spooler", figures[LOOP], figures[TSP]))
+    ratios.append(ratio(f"{BARE_LOOP} / Huey", figures[BARE_LOOP], figures[HUEY]))
+    ratios += [ratio(f"{FLOORS[f]} / {f}", figures[FLOORS[f]], figures[f]) for f in FLOORS]
     for name, figure in figures.items():
-        if name not in (HEADWAY, BARE, HUEY, TSP):
+        if name not in (HEADWAY, BARE, HUEY, TSP, *FLOORS):
             ratios.append(ratio(f"headway / {name.partition(' -')[0]}", ours, figure))
     notes = [
         f"{PROGRAMS[name]}: not installed, not judged" for name in PROGRAMS if name not in figures

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import latency, peer, redis_peer, runs, xargs_peer
+from bench import bare_peer, latency, peer, redis_peer, runs, xargs_peer
 from bench.gate import Gate
 from bench.redis_peer import PEERS
 from bench.result import Figure
@@ -198,6 +198,18 @@ class TestParallel:
         assert xargs_peer.parallel(tmp_path / "data", 3) > 0
 
 
+@pytest.mark.parametrize("shim", [True, False])
+def test_the_bare_loop_records_what_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shim: bool
+) -> None:
+    loop = bare_peer.Loop(tmp_path / "good.db", shim=shim)
+    assert loop.drain(5) > 0
+    assert len(list((tmp_path / "good.d").glob("*.exit"))) == (5 if shim else 0)
+    monkeypatch.setattr(bare_peer, "PROGRAM", ["/bin/false"])
+    with pytest.raises(RuntimeError, match="5 runs, and 0 recorded as succeeded"):
+        bare_peer.Loop(tmp_path / "bad.db", shim=shim).drain(5)
+
+
 @pytest.mark.parametrize("each", PEERS, ids=lambda each: each.module)
 def test_the_real_ones_drain_their_queue(each: redis_peer.RedisPeer, tmp_path: Path) -> None:
     if each.missing:
@@ -215,11 +227,14 @@ class TestReports:
         assert quick == {runs.TSP, runs.XARGS}
 
     def test_runs_names_a_ratio_for_each_peer_and_a_note_for_each_other(self) -> None:
-        names = [runs.HEADWAY, runs.BARE, runs.HUEY, "RQ, Redis", runs.XARGS]
+        names = [runs.HEADWAY, runs.BARE, runs.HUEY, *runs.FLOORS, "RQ, Redis", runs.XARGS]
         report = runs._report({name: Figure(name, "runs/s", (1.0,)) for name in names}, True)
         assert [figure.name for figure in report.figures if figure.unit == "ratio"] == [
             "headway, adopt = false / Huey",
             "headway / Huey",
+            "bare loop / Huey",
+            "headway / bare loop with the shim",
+            "headway, adopt = false / bare loop",
             "headway / RQ, Redis",
             "headway / xargs",
         ]
