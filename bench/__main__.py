@@ -61,10 +61,12 @@ BENCHES: dict[str, Bench] = {
 
 def measure(name: str, arguments: Sequence[str], *, quick: bool) -> Result:
     """Run one bench in a directory that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as directory:
-        described = machine.describe(Path(directory))
+    with tempfile.TemporaryDirectory(prefix="bench-") as outer:
+        machine.spread(Path(outer))
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=outer))
+        described = machine.describe(directory)
         date = machine.now()
-        report = BENCHES[name].run(Path(directory), quick)
+        report = BENCHES[name].run(directory, quick)
     return Result(
         bench=name,
         report=report,
