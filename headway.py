@@ -8,14 +8,21 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 from web.commands import register as register_client_verbs
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import apsw
 
 app = cyclopts.App(
     name="headway",
@@ -44,10 +51,35 @@ def serve_command(
     """Run the server until SIGTERM or SIGINT."""
     # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
     gc.disable()
-    import wiring
-
     settings = load_settings(config, bind=bind, data_dir=data_dir)
-    return wiring.run(settings, detach=detach)
+    with opening(settings.server.data_dir) as database:
+        import wiring
+
+        return wiring.run(settings, database, detach=detach)
+
+
+@contextmanager
+def opening(data_dir: Path) -> "Iterator[Future[apsw.Connection]]":
+    """Hold the data directory; a thread locks it and opens the connection that may write.
+
+    SQLite needs no interpreter to read the pages of a long queue, so a start imports meanwhile.
+    The future raises what `directory_lock` and `open_writer` do.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from storage.database import DATABASE_NAME, directory_lock, open_writer
+
+    with ExitStack() as held, ThreadPoolExecutor(1, "opening") as thread:
+
+        def open_it() -> "apsw.Connection":
+            held.enter_context(directory_lock(data_dir))
+            connection = open_writer(data_dir / DATABASE_NAME)
+            held.callback(connection.close)
+            return connection
+
+        opened = thread.submit(open_it)
+        thread.shutdown(wait=False)  # it ends with its work
+        yield opened
 
 
 @app.command

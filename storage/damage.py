@@ -13,21 +13,14 @@ from storage.errors import DamagedDatabase
 STEPS_MAX = 35_000_000
 """Steps of SQLite's machine, about 0.4 s: 100,000 Jobs take 8 million. Every page takes one, and is
 looked at first; of the rows of a larger database some are left to `headway verify`."""
-STEPS_BETWEEN = 1_000
 FAULTS_SHOWN_MAX = 3
 
 
 def refuse_damaged(connection: apsw.Connection) -> None:
     """Raise `DamagedDatabase` if SQLite finds a fault in the file; the message names the pages."""
     faults: list[str] = []
-    left = STEPS_MAX // STEPS_BETWEEN
-
-    def enough() -> bool:
-        nonlocal left
-        left -= 1
-        return left < 0
-
-    connection.set_progress_handler(enough, STEPS_BETWEEN)
+    # Asked once, when it is enough: each question takes the interpreter's lock from who imports.
+    connection.set_progress_handler(lambda: True, STEPS_MAX)
     try:
         for (found,) in connection.execute(f"PRAGMA quick_check({FAULTS_SHOWN_MAX})"):
             faults += [

@@ -10,17 +10,15 @@ from web.call import Call
 from web.errors import problem_of, refusal_of
 
 
-async def answer(route: Route, call: Call, path: dict[str, str]) -> Any:
-    """What the route's handler says: an `Answer` with its body and status, or a response."""
+async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
+    """What the route's handler says, with its body (or the pieces of one) and its status."""
     try:
         result = await route.handler(**await _arguments(route, call, path))
     except Refusal as refusal:
         return refused(refusal)
     if not isinstance(result, Answer):
-        if route.result is None:
-            return result
         result = Answer(result)
-    if result.body is None:
+    if result.body is None and result.pieces is None:
         assert route.result is not None, f"{route.path} must answer with a body"
         result.body = route.result.dump_json(result.value)
     if result.status is None:

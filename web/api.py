@@ -8,13 +8,12 @@ A handler raises `Refusal` or returns what it is annotated with; `Answer` adds s
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from quart import Response
 
 from storage.errors import Code
 from web.call import Call
@@ -75,12 +74,13 @@ class Header:
 
 @dataclass(slots=True)
 class Answer(Generic[T]):
-    """A value, or a body that is ready, with its status and headers."""
+    """A value, or a body that is ready, or pieces of one to come; with its status and headers."""
 
     value: T | None = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    pieces: AsyncIterable[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Api:
             result = hints.pop("return")
             if get_origin(result) is Answer:
                 (result,) = get_args(result)
-            is_json = media == (JSON,) and result not in (Response, type(None))
+            is_json = media == (JSON,) and result is not type(None)
             self.routes.append(
                 Route(
                     method=method,

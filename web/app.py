@@ -1,4 +1,4 @@
-"""The Quart app, and the guard before it that every request passes."""
+"""The app: every operation of the contract, and the guard before them that every request passes."""
 
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
@@ -6,39 +6,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import apsw
-from quart import Quart, Response, current_app, request
-from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
 
 from actors import messages as m
-from storage.errors import Code, Refusal
+from storage.errors import Refusal
 from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
-from web.answering import answer, refused
-from web.api import Answer, Api, Route
-from web.call import Call
+from web.answering import refused
+from web.api import Answer, Api
 from web.errors import problem_of
-from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW, Express, bug
-from web.page import mount_page
+from web.express import ASGI, Express, Later, bug
 from web.services import Services
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-HTTP_CODES: dict[int, Code] = {
-    400: "malformed_json",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    413: "too_large",
-    415: "unsupported_media_type",
-}
-REFUSALS: dict[Code, Refusal] = {
-    refusal.code: refusal
-    for refusal in (
-        Refusal("not_found", "there is nothing at this path: GET /docs shows what there is"),
-        Refusal("method_not_allowed", "this path has other methods: GET /docs shows which"),
-        TOO_LARGE,
-        TOO_SLOW,
-    )
-}
 
 
 def make_api(services: Services) -> Api:
@@ -52,68 +30,16 @@ def make_api(services: Services) -> Api:
 def make_app(services: Services) -> "Guard":
     """The ASGI app that Hypercorn serves."""
     api, max_body_bytes = make_api(services), services.settings.server.max_body_bytes
-    app = QuartTrio("web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
-    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
-    app.url_map.strict_slashes = True
-    app.url_map.merge_slashes = False
-    mount(api, app)
-    mount_page(app)
-    app.register_error_handler(HTTPException, _http_error)
     accident = partial(_accident, services)
 
-    async def failed(error: Exception) -> Response:
-        return _response(accident(error))
+    def make_rest() -> ASGI:
+        from web.rest import make_quart_app
 
-    app.register_error_handler(Exception, failed)
-    express = Express(api, app, max_body_bytes=max_body_bytes, accident=accident)
-    return Guard(express, services)
+        return make_quart_app(api, max_body_bytes=max_body_bytes, accident=accident)
 
-
-def mount(api: Api, app: Quart) -> None:
-    """Put every route on the app."""
-    for route in api.routes:
-        app.add_url_rule(
-            route.path.replace("{", "<").replace("}", ">").replace("<name>", "<path:name>"),
-            endpoint=f"{route.method} {route.path}",
-            view_func=_view(route),
-            methods=[route.method],
-            provide_automatic_options=False,
-        )
-
-
-def _view(route: Route) -> Callable[..., Awaitable[Response]]:
-    async def view(**path: str) -> Response:
-        result = await answer(route, Call(request.scope, _read_body), path)
-        return result if isinstance(result, Response) else _response(result)
-
-    return view
-
-
-async def _read_body() -> bytes:
-    body = await request.get_data()
-    assert isinstance(body, bytes)
-    return body
-
-
-def _response(done: Answer[Any]) -> Response:
-    return Response(done.body, status=done.status, headers=done.headers)
-
-
-async def _http_error(error: HTTPException) -> Response:
-    code = HTTP_CODES.get(error.code or 500, "invalid")
-    refusal = REFUSALS.get(code) or Refusal(code, error.description or "")
-    response = _response(refused(refusal))
-    if error.code == 405:
-        response.headers["Allow"] = ", ".join(sorted(_allowed(error)))
-    return response
-
-
-def _allowed(error: HTTPException) -> set[str]:
-    """The methods of the path: of the fixed one, where a pattern like /jobs/{job_id} fits too."""
-    rules = current_app.url_map.iter_rules()
-    fixed = set().union(*(rule.methods or () for rule in rules if rule.rule == request.path))
-    return fixed or set(getattr(error, "valid_methods", None) or ())
+    rest = Later(make_rest, services.batch_runner)
+    express = Express(api, rest, max_body_bytes=max_body_bytes, accident=accident)
+    return Guard(express, rest, services)
 
 
 def _accident(services: Services, error: Exception) -> Answer[Any]:
@@ -131,8 +57,9 @@ class Guard:
     127.0.0.1 can make them look local (DNS rebinding). So both are compared on every method.
     """
 
-    def __init__(self, express: Express, services: Services) -> None:
+    def __init__(self, express: Express, rest: Later, services: Services) -> None:
         self.express = express
+        self._rest = rest
         self._services = services
         self._names = LOOPBACK_NAMES | frozenset(
             _hostname(name.lower()) for name in services.settings.server.allowed_hosts
@@ -146,6 +73,10 @@ class Guard:
             await _send_problem(send, refusal)
         else:
             await self.express(scope, receive, self._closing(send))
+
+    async def complete(self) -> None:
+        """Make what is still missing of the app; requests that need it wait for it."""
+        await self._rest.made()
 
     def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
         """What answers this request in the task that read it; None: ask `__call__`."""

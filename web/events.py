@@ -10,13 +10,12 @@ from typing import Annotated, NamedTuple, get_args
 import apsw
 import trio
 from pydantic import Field, StringConstraints
-from quart import Response
 
 from storage.errors import Fault, Refusal
 from storage.events import facts_after, last_seq
 from storage.job import MAX_INT
 from storage.transaction import FactKind
-from web.api import Api, Header, Query
+from web.api import Answer, Api, Header, Query
 from web.hub import FACTS_PER_PIECE_MAX, Shown, show
 from web.services import Services
 from web.sse import SSE, SSE_HEADERS, event, event_number
@@ -84,12 +83,10 @@ def register(api: Api, services: Services) -> None:
                 " back is answered by `event: reset`, too.",
             ),
         ] = None,
-    ) -> Response:
+    ) -> Answer[None]:
         wanted = Wanted(job_id, frozenset(type), known_kinds(kind))
         stream = begin(services, wanted, event_number(last_event_id), after)
-        response = Response(stream, headers=SSE_HEADERS)
-        response.timeout = None
-        return response
+        return Answer(pieces=stream, headers=dict(SSE_HEADERS))
 
 
 def known_kinds(given: list[str]) -> tuple[str, ...]:

@@ -12,12 +12,14 @@ from typing import Any
 import structlog
 import trio
 
+from storage.database import Runner
 from storage.errors import Refusal
 from web.answering import answer
 from web.api import Answer, Api, Route
 from web.call import Call
 from web.errors import internal_problem
 
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 BODY_TIMEOUT_S = 30
 TOO_LARGE = Refusal("too_large", "send less, or in several requests")
 TOO_SLOW = Refusal("request_timeout", f"the body must arrive within {BODY_TIMEOUT_S} seconds")
@@ -29,13 +31,34 @@ class Gone(Exception):
     """The client went away before its request was whole."""
 
 
+class Later:
+    """An ASGI app that is made on a thread, once, when it is wanted."""
+
+    def __init__(self, make: Callable[[], ASGI], runner: Runner) -> None:
+        self._make = make
+        self._runner = runner
+        self._lock = trio.Lock()
+        self._app: ASGI | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        await (self._app or await self.made())(scope, receive, send)
+
+    async def made(self) -> ASGI:
+        """The app."""
+        async with self._lock:
+            if self._app is None:
+                self._app = await self._runner.run(self._make)
+            return self._app
+
+
 class Express:
     """ASGI app: the routes that answer at once, before another app."""
 
     def __init__(
         self,
         api: Api,
-        otherwise: Any,
+        otherwise: ASGI,
         *,
         max_body_bytes: int,
         accident: Callable[[Exception], Answer[Any]] | None = None,
@@ -79,7 +102,6 @@ class Express:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged there
             done = self._accident(error)
-        assert isinstance(done, Answer)
         return done
 
     def _find(self, scope: Any) -> tuple[Route, dict[str, str]] | None:

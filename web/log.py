@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
-from quart import Response
 
 from actors.log_times import read_times
 from actors.run_files import RunFiles
@@ -16,7 +15,7 @@ from storage.errors import Fault, Refusal
 from storage.job import MAX_INT, JobRun, from_us
 from storage.jobs import find_job
 from storage.runs import run_of_job
-from web.api import Api, Header, Query
+from web.api import Answer, Api, Header, Query
 from web.follow import Follow
 from web.log_view import LogView, ranged
 from web.services import Services
@@ -75,7 +74,7 @@ def register(api: Api, services: Services) -> None:
             str | None, Header("Last-Event-ID", "Go on behind this event of the stream.")
         ] = None,
         range: RangeHeader = None,
-    ) -> Response:
+    ) -> Answer[None]:
         find_job(services.reader, job_id)
         if offset is not None and tail is not None:
             faults = (Fault("/tail", "leave it out, or leave offset out"),)
@@ -85,9 +84,7 @@ def register(api: Api, services: Services) -> None:
             follow = Follow(services, job_id, offset or 0, tail=tail)
             if begin is not None:
                 follow = Follow(services, job_id, begin)
-            response = Response(follow, headers=SSE_HEADERS)
-            response.timeout = None
-            return response
+            return Answer(pieces=follow, headers=dict(SSE_HEADERS))
         run = run_of_job(services.reader, job_id)
         view = LogView.open(services.runs_dir / (run.run_id if run else "none") / "log")
         if tail is None:
@@ -119,7 +116,7 @@ def register(api: Api, services: Services) -> None:
         headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256"},
         also={206: "the range that was asked for"},
     )
-    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Response:
+    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
         find_job(services.reader, job_id)
         run = run_of_job(services.reader, job_id)
         found = [] if run is None else [one for one in run.artifacts if one.name == name]

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from quart import Response
-
 from actors.run_files import log_hole, open_regular
 from storage.database import Runner
 from storage.errors import Refusal
+from web.api import Answer
 
 CHUNK_BYTES = 64 * 1024
 _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
@@ -91,7 +90,7 @@ def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int
 
 def ranged(
     view: LogView, header: str | None, offset: int | None, media: str, reader: Runner
-) -> Response:
+) -> Answer[None]:
     """The whole, or from `offset`, or the range asked for.
 
     Raises:
@@ -105,10 +104,8 @@ def ranged(
     length = max(0, last - first + 1)
     headers["Content-Length"] = str(length)
     if length <= CHUNK_BYTES:
-        return Response(view.read(first, length), status=status, headers=headers)
-    response = Response(chunks(view, first, length, reader), status=status, headers=headers)
-    response.timeout = None
-    return response
+        return Answer(body=view.read(first, length), status=status, headers=headers)
+    return Answer(pieces=chunks(view, first, length, reader), status=status, headers=headers)
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:

@@ -13,7 +13,6 @@ from prometheus_client.core import (
 )
 from pydantic import BaseModel
 from pydantic_core import to_json
-from quart import Response
 
 from actors import messages as m
 from actors.messages import TypeMetrics
@@ -75,12 +74,12 @@ def register_state(api: Api, services: Services) -> None:
     @api.route(
         "GET", "/metrics", tag="system", summary="Figures for Prometheus", media=("text/plain",)
     )
-    async def prometheus() -> Response:
+    async def prometheus() -> Answer[None]:
         measured = await services.stats.ask(m.GetMetrics())
         registry = CollectorRegistry()
         counts = count_by_status(services.reader)
         registry.register(Figures(status_now(services), counts, measured))
-        return Response(generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
+        return Answer(body=generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
 
 
 async def probe(services: Services) -> None:
@@ -112,20 +111,20 @@ def register_docs(api: Api) -> None:
         return Answer(body=cache["json"])
 
     @api.route("GET", "/docs", tag="system", summary="This document, to read", media=("text/html",))
-    async def docs() -> Response:
+    async def docs() -> Answer[None]:
         if "html" not in cache:
             cache["html"] = page(described()).encode()
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": DOCS_POLICY,
         }
-        return Response(cache["html"], headers=headers)
+        return Answer(body=cache["html"], headers=headers)
 
     @api.route(
         "GET", "/docs/style.css", tag="system", summary="How /docs looks", media=("text/css",)
     )
-    async def docs_style() -> Response:
-        return Response(STYLE, headers={"Content-Type": "text/css; charset=utf-8"})
+    async def docs_style() -> Answer[None]:
+        return Answer(body=STYLE.encode(), headers={"Content-Type": "text/css; charset=utf-8"})
 
 
 class Figures:

@@ -49,7 +49,6 @@ def test_a_damaged_page_is_named_with_its_table(long: Path) -> None:
 def test_only_so_much_is_looked_at(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(long, long.stat().st_size // PAGE)
     monkeypatch.setattr(damage, "STEPS_MAX", 2)
-    monkeypatch.setattr(damage, "STEPS_BETWEEN", 1)
     connection = apsw.Connection(str(long))
     refuse_damaged(connection)
     connection.close()

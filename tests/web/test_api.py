@@ -6,14 +6,13 @@ from typing import Annotated, Any, Literal
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from quart import Response
 from quart_trio import QuartTrio
 
 from storage.errors import Fault, Refusal
 from web.api import Answer, Api, Body, Header, Query
-from web.app import mount
 from web.errors import STATUS, problem_of
 from web.express import Express
+from web.rest import mount
 
 
 class Thing(BaseModel):
@@ -49,8 +48,8 @@ def api() -> Api:
         return q
 
     @api.route("GET", "/files/{name}", media=("text/plain",), **common)
-    async def file(name: str) -> Response:
-        return Response(name, headers={"Content-Type": "text/plain"})
+    async def file(name: str) -> Answer[None]:
+        return Answer(body=name.encode(), headers={"Content-Type": "text/plain"})
 
     @api.route("DELETE", "/things/{thing_id}", **common)
     async def refuse(thing_id: str) -> Thing:

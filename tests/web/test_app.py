@@ -8,8 +8,9 @@ import trio
 from quart import Quart
 
 from storage.errors import CODES
-from web.app import make_api, make_app, mount
+from web.app import make_api, make_app
 from web.errors import STATUS
+from web.rest import mount
 
 
 class Wire:

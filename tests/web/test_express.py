@@ -6,9 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.runner import InlineRunner, ThreadRunner
 from web.answering import refused
 from web.api import Answer, Api, Body
-from web.express import BODY_TIMEOUT_S, TOO_SLOW, Express
+from web.express import ASGI, BODY_TIMEOUT_S, TOO_SLOW, Express, Later
 
 JSON = {"content-type": "application/json"}
 
@@ -176,3 +177,37 @@ async def test_the_typed_answer_keeps_its_own_content_type(api: Api) -> None:
     driver = Driver(api)
     assert await driver.ask("GET", "/special") == 200
     assert (b"content-type", b"application/special+json") in driver.sent[0]["headers"]
+
+
+class TestLater:
+    """The app that is made when it is wanted."""
+
+    @pytest.fixture
+    def made(self) -> list[str]:
+        """What was asked of the app, behind a line for each time that it was made."""
+        return []
+
+    def later(self, made: list[str], runner: Any) -> Later:
+        def make() -> ASGI:
+            made.append("made")
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                made.append(scope)
+
+            return app
+
+        return Later(make, runner)
+
+    async def test_it_is_made_once_whoever_asks(self, made: list[str]) -> None:
+        with ThreadRunner("making") as runner, trio.fail_after(10):
+            later = self.later(made, runner)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(later.made)
+                nursery.start_soon(later, "a", None, None)
+                nursery.start_soon(later, "b", None, None)
+            await later("c", None, None)
+        assert (made[0], sorted(made[1:])) == ("made", ["a", "b", "c"])
+
+    async def test_nothing_is_made_before(self, made: list[str]) -> None:
+        self.later(made, InlineRunner())
+        assert made == []
