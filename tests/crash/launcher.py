@@ -20,7 +20,8 @@ from contextlib import suppress
 from typing import Any
 
 import headway
-import wiring  # noqa: F401 - imported once, before the forks
+import web.rest  # noqa: F401 - this and the next are imported once, before the forks
+import wiring  # noqa: F401
 from tests.crash.migration import know_it
 from tests.crash.server import is_traced
 
