@@ -181,7 +181,7 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
 def history_recount(connection: apsw.Connection) -> Iterator[str]:
     """The sums by the minute, which the charts show, equal a count of the facts."""
     for minute, *sums in recount(connection):
-        yield f"the sums {sums} of minute {minute} stand on one side only"
+        yield f"the sums of minute {minute} differ from the facts: {sums}"
 
 
 def no_phantom(connection: apsw.Connection) -> Iterator[str]:

@@ -109,11 +109,24 @@ def test_a_wrong_sum_is_found(connection: apsw.Connection, write: Any, put: Any)
         put(tx)
     assert rollup.recount(connection) == []
     connection.execute("UPDATE history SET queued = queued + 1")
-    assert len(rollup.recount(connection)) == 2
-    assert [len(f.breaches) for f in verify(connection) if f.name == "HistoryRecount"] == [2]
+    assert [sums for _, *sums in rollup.recount(connection)] == [[1, 0, 0, 0, 0]]
+    assert [len(f.breaches) for f in verify(connection) if f.name == "HistoryRecount"] == [1]
     connection.execute("UPDATE history SET queued = queued - 1")
-    connection.execute("INSERT INTO history_times VALUES (60, 1, 'run', 3, 1)")
-    assert rollup.recount(connection) == [(1, 1)]
+    connection.execute("INSERT INTO history_times VALUES (3600, 2, 'run', 3, 1)")
+    assert rollup.recount(connection) == [(120, "run", 3600, 1)]
+
+
+def test_a_missing_sum_is_found(
+    connection: apsw.Connection, write: Any, put: Any, intend: Any, now: int
+) -> None:
+    with write() as tx:
+        put(tx)
+        intend(tx, "run-1", eligible_at=now)
+        finish_run(tx, "run-1", Outcome(status=RunStatus.FAILED, exit_code=1))
+    connection.execute("DELETE FROM history_times WHERE step_s = 60 AND measure = 'wait'")
+    assert [found[1:] for found in rollup.recount(connection)] == [("wait", 60, -1)]
+    connection.execute("DELETE FROM history")
+    assert len(rollup.recount(connection)) == 2
 
 
 def test_a_queue_that_was_there_before_stays_in_every_point(
