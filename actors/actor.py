@@ -42,6 +42,11 @@ class Reply:
         self._task: trio.lowlevel.Task | None = None
         self._outcome: outcome.Outcome[Any] | None = None
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has been answered."""
+        return self._outcome is not None
+
     def answer(self, value: object) -> None:
         """Give the asker its answer."""
         self._settle(outcome.Value(value))
@@ -79,6 +84,11 @@ class Envelope:
 
     message: Message
     reply: Reply | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is an ask that has no answer yet."""
+        return self.reply is not None and not self.reply.settled
 
     def fail(self, error: Exception) -> None:
         """Refuse, if somebody waits."""
@@ -190,7 +200,8 @@ class Actor(ABC):
         finally:
             # Reached with unanswered asks only by a crash or a cancellation.
             for envelope in batch:
-                envelope.fail(unavailable(self.mailbox.name))
+                if envelope.waits:
+                    envelope.fail(unavailable(self.mailbox.name))
 
     async def start(self, nursery: trio.Nursery) -> None:  # noqa: B027 - most need nothing
         """Acquire what the actor needs; tasks that live as long as it go into `nursery`."""

@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from contextlib import suppress
+from math import inf
 from typing import Protocol
 
 import trio
@@ -94,32 +95,28 @@ class Alarm:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._moment: int | None = None
-        self._changed = trio.Event()
+        self._waits_until: float = inf
+        self._waiting = trio.CancelScope()
 
     def set(self, moment: int | None) -> None:
         """Ring at `moment` (µs) and no longer at the one before; None: do not ring."""
-        if moment != self._moment:
-            self._moment = moment
-            self._changed.set()
+        self._moment = moment
+        # A later one need not wake it: it looks again when it wakes.
+        if moment is not None and moment < self._waits_until:
+            self._waiting.cancel()
 
     async def run(self, ring: "Ring") -> None:
         """Wait, ring, and forget the moment. Runs until cancelled."""
         while True:
-            self._changed = trio.Event()
-            if self._moment is None:
-                await self._changed.wait()
-                continue
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cancel_on_change, nursery.cancel_scope, self._changed)
-                await self._clock.wait_until(self._moment)
-                nursery.cancel_scope.cancel()
+            self._waits_until = inf if self._moment is None else self._moment
+            with trio.CancelScope() as self._waiting:
+                if self._moment is None:
+                    await trio.sleep_forever()
+                else:
+                    await self._clock.wait_until(self._moment)
             if self._moment is not None and self._clock.now() >= self._moment:
                 self._moment = None
                 await ring()
-
-    async def _cancel_on_change(self, scope: trio.CancelScope, changed: trio.Event) -> None:
-        await changed.wait()
-        scope.cancel()
 
 
 class Ring(Protocol):
