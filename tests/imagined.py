@@ -1,6 +1,7 @@
 """What tests imagine instead of a host: a clock that can be set, programs without processes."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -103,8 +104,7 @@ class ImaginedProcess:
     def say(self, words: str) -> None:
         if not self.launch.shim:
             return
-        with self.launch.exit_file.open("a") as file:
-            file.write(words)
+        append(self.launch.exit_file, words.encode())
 
     def end(self, code: int | None, *, by_signal: bool = False) -> None:
         """The program ends; with the shim's word about it, unless KILL took the shim too."""
@@ -130,6 +130,7 @@ class FakeHost:
         self.swept: list[frozenset[str]] = []
         self.born = trio.current_time()
         self.on_launch: Callable[[Launch], None] = lambda _: None
+        self.sleep: Callable[[float], Awaitable[None]] = trio.sleep
         self._pids = count(1001)
         self._nursery = nursery
 
@@ -149,7 +150,7 @@ class FakeHost:
         if program.spawn_error is not None:
             raise SpawnFailed(program.spawn_error)
         process = ImaginedProcess(self, launch, program, next(self._pids))
-        launch.log.touch()
+        append(launch.log, b"")
         process.say(f"started {process.pid}\n")
         self.processes.append(process)
         self._nursery.start_soon(self._live, process)
@@ -159,13 +160,12 @@ class FakeHost:
         program, launch = process.program, process.launch
         for path, data in ((launch.log, program.output), (report_of(launch), program.report)):
             if data:
-                with path.open("ab") as file:
-                    file.write(data)
+                append(path, data)
         for name, data in program.artifacts.items():
             path = Path(launch.environment["HEADWAY_ARTIFACTS"], name)
             path.write_bytes(data)
         if program.lasts_s is not None:
-            await trio.sleep(program.lasts_s)
+            await self.sleep(program.lasts_s)
             process.end(program.exit_code)
 
     def adopt(self, run_id: str, record: ExitRecord) -> ImaginedProcess | None:
@@ -188,6 +188,15 @@ class FakeHost:
         for process in self.living:
             process.ended.set()
         self.boot_id = "boot-2"
+
+
+def append(path: Path, data: bytes) -> None:
+    """As a program's own descriptor would; a tenth of what a Python file costs."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def report_of(launch: Launch) -> Path:

@@ -96,6 +96,22 @@ BUGS = (
         after="(version := user_version(connection)) < 0",
         tests=("tests/storage/test_database.py",),
     ),
+    Bug(
+        name="starts-while-draining",
+        breaks="a server that has drained starts nothing",
+        file="actors/core.py",
+        before="                self._dispatch.draining = True\n",
+        after="",
+        tests=("tests/simulation/test_world.py",),
+    ),
+    Bug(
+        name="left-running-by-an-orderly-end",
+        breaks="an orderly end without --detach leaves no program",
+        file="wiring.py",
+        before="    if not any_left() or not await tell_surely(services, stop):\n",
+        after="    if True:\n",
+        tests=("tests/simulation/test_world.py",),
+    ),
     # ---- the facts -----------------------------------------------------------------------------
     Bug(
         name="forgotten-fact",

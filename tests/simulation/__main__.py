@@ -7,6 +7,7 @@ or of request never came; the seed that it names fails every time.
 """
 
 import argparse
+import gc
 import os
 import random
 import sys
@@ -28,11 +29,13 @@ FIGURES = ("jobs", "runs", "lives", "commits", "operations", "checks")
 def run_some(seeds: list[int]) -> tuple[list[Tally], list[str]]:
     """(what was seen, what was broken) in these worlds."""
     tallies, failures = [], []
+    gc.freeze()  # what stands now need not be looked through after each world
     for seed in seeds:
         try:
             tallies.append(simulate(seed))
         except Failure as failure:
             failures.append(str(failure))
+        gc.collect()
     return tallies, failures
 
 
@@ -51,6 +54,7 @@ class Total:
         self.worlds = self.broken = 0
         self.figures: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
 
     def add(self, tallies: list[Tally], failures: list[str]) -> None:
@@ -60,13 +64,14 @@ class Total:
         for tally in tallies:
             self.figures.update({name: getattr(tally, name) for name in FIGURES})
             self.faults.update(tally.faults)
+            self.ends.update(tally.ends)
             self.asked.update(tally.asked)
 
     def never(self) -> list[str]:
         """The kinds that never came, although they should have."""
         if self.worlds - self.broken < KINDS_SEEN_AFTER:
             return []
-        return [name for name, n in (self.faults | self.asked).items() if n == 0]
+        return [name for name, n in (self.faults | self.ends | self.asked).items() if n == 0]
 
 
 def campaign(seeds: list[int], jobs: int) -> int:
@@ -80,6 +85,7 @@ def campaign(seeds: list[int], jobs: int) -> int:
     print(f"simulation: {total.worlds:,} worlds, {total.broken} broken: {listed(total.figures)}; "
           f"{time.perf_counter() - begin:.0f} s")  # fmt: skip
     print(f"  {total.faults.total():,} faults: {listed(total.faults)}")
+    print(f"  {total.ends.total():,} orderly ends: {listed(total.ends)}")
     print(f"  {total.asked.total():,} requests: {listed(total.asked)}")
     if never := total.never():
         print(f"  never came: {', '.join(never)}")

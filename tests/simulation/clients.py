@@ -7,7 +7,7 @@ outcome; the next client asks it again under the same Idempotency-Key.
 import hashlib
 import json
 import random
-from itertools import chain
+from itertools import accumulate, chain
 
 import trio
 
@@ -18,6 +18,8 @@ from storage.idempotency import Key
 from storage.job import JobPatch, JobStatus, NewJob, from_us
 from storage.reservations import find_reservation
 from tests.simulation.model import Breach, Model
+from tests.simulation.shutdown import Door
+from tests.simulation.timing import Ticks
 from web.services import Services
 
 S = 1_000_000
@@ -49,19 +51,24 @@ WEIGHTS = {
 }
 """What they ask for, and how often."""
 
+_NAMES = tuple(WEIGHTS)
+_CUMULATED = tuple(accumulate(WEIGHTS.values()))
+
 ANSWERS = (*WEIGHTS, "replay")
 
 
 class Clients:
     """One crowd; its journal lives in the model. `answered`: how often each got what it asked."""
 
-    def __init__(self, rng: random.Random, model: Model, types: list[str]) -> None:
+    def __init__(self, rng: random.Random, model: Model, types: list[str], ticks: Ticks) -> None:
         self.asked = 0
         self.answered: dict[str, int] = dict.fromkeys(ANSWERS, 0)
         self._rng = rng
         self._model = model
         self._types = types
+        self._ticks = ticks
         self._in_doubt: list[Submission] = []
+        self._under_way: list[Submission] = []
         self._answered: list[Submission] = []
         self._reservations: list[str] = []
 
@@ -73,16 +80,21 @@ class Clients:
     def clock_was_set(self, now: int) -> None:
         """What the server may have forgotten by now it does not remember when the clock goes back.
 
-        So a request that was sent longer ago than keys are kept is not sent again.
+        So a request that was sent longer ago than keys are kept is not sent again; of one
+        that is on its way at this moment nobody knows which time its key gets, or had.
         """
+        for jobs, *_ in self._under_way:
+            self._model.forgotten.update(str(job.name) for job in jobs)
         for sent in (self._in_doubt, self._answered):
             sent[:] = [entry for entry in sent if now - entry[3] <= KEPT_S * S]
 
-    async def run(self, services: Services) -> None:
-        """Ask until there has been enough of it, or the server dies."""
+    async def run(self, services: Services, door: Door) -> None:
+        """Ask until there has been enough of it, or the server closes its door, or dies."""
         while not self.done:
-            await trio.sleep(self._rng.expovariate(1 / PAUSE_S))
-            (name,) = self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))
+            await self._ticks.sleep(self._rng.expovariate(1 / PAUSE_S))
+            if not door.open:
+                return
+            (name,) = self._rng.choices(_NAMES, cum_weights=_CUMULATED)
             try:
                 await getattr(self, f"_{name}")(services)
             except Refusal as refusal:
@@ -118,6 +130,7 @@ class Clients:
         names = [str(job.name) for job in jobs]
         for name in names:
             self._model.asked(name)
+        self._under_way.append(submission)
         try:
             done = await services.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
         except Refusal as refusal:
@@ -131,6 +144,8 @@ class Clients:
         except trio.Cancelled:
             self._doubt(submission)
             raise
+        finally:
+            self._under_way.remove(submission)
         self.answered["replay"] += done.replayed
         if done.response is not None and batch:
             ids = [entry["job_id"] for entry in json.loads(done.response)["jobs"]]
@@ -138,11 +153,12 @@ class Clients:
             ids = [str(done.location).rpartition("/")[2]]
         for name, job_id in zip(names, ids, strict=True):
             self._model.acknowledged(name, job_id)
-        if key is not None:
+        if key is not None and self._model.forgotten.isdisjoint(names):
             self._answered.append(submission)
 
     def _doubt(self, submission: Submission) -> None:
-        if submission[1] is not None:
+        names = (str(job.name) for job in submission[0])
+        if submission[1] is not None and self._model.forgotten.isdisjoint(names):
             self._in_doubt.append(submission)
 
     def _new_job(self, services: Services) -> NewJob:
@@ -202,7 +218,7 @@ class Clients:
     async def _direct(self, services: Services) -> None:
         message: Ask[m.DirectTicket] = m.StartDirect(type=self._rng.choice(self._types), params={})
         ticket = await services.ask(message)
-        await trio.sleep(self._rng.expovariate(0.5))
+        await self._ticks.sleep(self._rng.expovariate(0.5))
         if self._rng.random() < 0.4:
             await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
 
@@ -226,5 +242,5 @@ class Clients:
 
     async def _stop(self, services: Services) -> None:
         await services.ask(m.StopScheduler())
-        await trio.sleep(self._rng.expovariate(1.0))
+        await self._ticks.sleep(self._rng.expovariate(1.0))
         await services.ask(m.StartScheduler())

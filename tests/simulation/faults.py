@@ -33,6 +33,10 @@ KINDS = (
 )
 """Of these the server dies at any await (kill), at any I/O, alone or with its host (power cut)."""
 
+ENDS = ("shut down", "detached", "hurried", "interrupted")
+"""How orderly ends went: with a second signal, or with a death before they were over."""
+
+DETACHED = 0.4
 LOST_FILES = 0.3
 """How likely a run's unsynced files are gone after a power cut."""
 
@@ -47,10 +51,14 @@ class Nonsense(Message):
 
 
 class Faults:
-    """Makes things go wrong, until it has been enough. `count`: what did go wrong, by its kind."""
+    """Makes things go wrong, until it has been enough.
+
+    `count`: what did go wrong, by its kind; `ends`: the orderly ends that came between.
+    """
 
     def __init__(self, rng: random.Random, world: "World") -> None:
         self.count: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.ends: dict[str, int] = dict.fromkeys(ENDS, 0)
         self._rng = rng
         self._world = world
         self._kinds: dict[Callable[[], Awaitable[None]], int] = {
@@ -65,6 +73,7 @@ class Faults:
             self._shim_killed: 2,
             self._clock_set: 3,
             self._spawn_fails: 2,
+            self._signal: 4,
         }
 
     @property
@@ -75,7 +84,7 @@ class Faults:
     async def run(self) -> None:
         """One after the other."""
         while not self.done:
-            await trio.sleep(self._rng.expovariate(1 / PAUSE_S))
+            await self._world.ticks.sleep(self._rng.expovariate(1 / PAUSE_S))
             (fault,) = self._rng.choices(list(self._kinds), list(self._kinds.values()))
             await fault()
 
@@ -96,7 +105,12 @@ class Faults:
 
     def _die(self) -> None:
         self._world.disk.crash()
+        self._world.end_life()
         raise Killed
+
+    async def _signal(self) -> None:
+        """SIGTERM: no fault, so it is not counted as one. Whatever comes next may interrupt it."""
+        self._world.shut_down(detach=self._rng.random() < DETACHED)
 
     async def _actor_crash(self) -> None:
         if mailboxes := self._world.mailboxes:
@@ -113,6 +127,7 @@ class Faults:
     async def _power_cut_at_operation(self) -> None:
         def cut() -> None:
             self._lose_power()
+            self._world.end_life()
             raise Killed
 
         await self._at_operation("power cut at an operation", cut)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 
 import trio
 
@@ -22,6 +23,9 @@ KINDS: tuple[tuple[float, Program], ...] = (
     (3, Program(lasts_s=None)),  # until its time-out
 )
 
+_PROGRAMS = tuple(program for _, program in KINDS)
+_CUMULATED = tuple(accumulate(weight for weight, _ in KINDS))
+
 
 class SimulatedHost(FakeHost):
     """Chooses what each program does, and lets starts fail while `spawn_fails`."""
@@ -31,6 +35,7 @@ class SimulatedHost(FakeHost):
         self.spawn_fails = 0.0
         self.spawns_failed = 0
         self.launching: Callable[[str], None] = lambda _: None
+        self.launched: Callable[[str], None] = lambda _: None
         self._rng = rng
         self._populated: list[ImaginedProcess] = []
 
@@ -40,14 +45,14 @@ class SimulatedHost(FakeHost):
         if self._rng.random() < self.spawn_fails:
             self.spawns_failed += 1
             raise SpawnFailed("cannot start it: Resource temporarily unavailable")
-        (kind,) = self._rng.choices([k for _, k in KINDS], [weight for weight, _ in KINDS])
+        (kind,) = self._rng.choices(_PROGRAMS, cum_weights=_CUMULATED)
         if kind.lasts_s is not None:
-            # Half are over before the executor shows them (0.05 s), as most programs of a test are.
             short = self._rng.random() < 0.5
-            lasts_s = self._rng.uniform(0, 0.05) if short else self._rng.expovariate(1.0)
+            lasts_s = self._rng.choice((0, 0.01, 0.04)) if short else self._rng.expovariate(1.0)
             kind = replace(kind, lasts_s=lasts_s)
         self.programs[launch.argv[0]] = kind
         process = super().launch(launch)
+        self.launched(launch.run_id)
         self._populated.append(process)
         return process
 
@@ -55,6 +60,10 @@ class SimulatedHost(FakeHost):
         """Runs of which anything lives: the program, or what it left behind."""
         self._populated = [p for p in self._populated if p.lives or p.left_behind]
         return self._populated
+
+    def adoptable(self) -> set[str]:
+        """Runs that a later server can learn the end of: those that a shim leads."""
+        return {launch.run_id for launch in self.launches if launch.shim}
 
     def restart(self) -> None:
         """The host goes down under everything, and comes up with another boot id."""

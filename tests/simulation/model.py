@@ -33,9 +33,13 @@ class Model:
         self.commits = 0
         self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
         self.refused: set[str] = set()
+        self.forgotten: set[str] = set()  # names that may have been queued again, and rightly
         self.cancelled: set[str] = set()
         self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
         self.launched: set[str] = set()
+        self.draining = False  # the living server has heard SIGTERM
+        self.drained = False  # the living server has promised that nothing starts any more
+        self.shut_down: set[str] = set()  # runs that were ended because their server ended
         self.outlived: set[str] = set()  # runs that had not ended when their server died
 
     @property
@@ -54,7 +58,7 @@ class Model:
             run_id = process.launch.run_id
             if run_id not in self.replay.running:
                 raise Breach(f"NoOrphan: {run_id} has ended, and something of it lives")
-        if what := self.replay.overlooked():
+        if not self.draining and (what := self.replay.overlooked()):
             raise Breach(f"NoLostWakeup: {what}")
 
     def _follow(self, fact: Fact) -> None:
@@ -62,6 +66,10 @@ class Model:
         self._last = fact
         for name, what in self.replay.apply(fact):
             raise Breach(f"{name}: {what}")
+        if fact.kind == "run.started" and self.drained:
+            raise Breach(f"Drained: {fact.run_id} was started by a server that shuts down")
+        if fact.kind == "run.stopping" and from_json(fact.data)["reason"] == "shutdown":
+            self.shut_down.add(str(fact.run_id))
         if fact.kind == "run.finished" and fact.run_id is not None:
             data = from_json(fact.data)
             self.ended[fact.run_id] = (data["status"], data["error"])
@@ -78,6 +86,12 @@ class Model:
         for fact in facts_after(reader, known, limit=1_000_000):
             self._follow(fact)
         self._look_at(reader)
+        self.draining = self.drained = False
+
+    def ended_in_order(self, adoptable: set[str]) -> None:
+        """A server has shut down; `adoptable`: the runs that it might leave."""
+        if left := self.replay.running.keys() - adoptable:
+            raise Breach(f"Drained: {sorted(left)} were left running by an orderly end")
 
     def end_world(self, reader: apsw.Connection) -> None:
         """Everything once more, from the first fact on: a walk, and all that a life looks at."""
@@ -105,6 +119,8 @@ class Model:
             there.setdefault(str(name), []).append(str(job_id))
         for name, known in self.names.items():
             found = there.get(name, [])
+            if name in self.forgotten and (known is None or known in found):
+                continue
             if known is not None and found != [known]:
                 raise Breach(f"AckDurable: {name} was answered with {known}, there is {found}")
             if len(found) > 1:
@@ -123,7 +139,7 @@ class Model:
 
     def acknowledged(self, name: str, job_id: str) -> None:
         """It was answered with 201."""
-        if self.names.get(name) not in (None, job_id):
+        if self.names.get(name) not in (None, job_id) and name not in self.forgotten:
             raise Breach(f"IdemReplay: {name} is {self.names[name]} and {job_id}")
         self.names[name] = job_id
 
@@ -135,13 +151,12 @@ class Model:
 
     # ---- processes ---------------------------------------------------------------------------
 
-    def launching(self, run_id: str, before: Iterable[ImaginedProcess]) -> None:
+    def launching(self, run_id: str) -> None:
         """A program is about to be started."""
         if run_id not in self.replay.running:
             raise Breach(f"IntentFirst: {run_id} starts without an intent on disk")
-        if any(process.launch.run_id == run_id for process in before):
+        if run_id in self.launched:
             raise Breach(f"OneRun: {run_id} is started a second time")
-        self.launched.add(run_id)
 
     def truth(
         self, processes: Iterable[ImaginedProcess], lost: set[str], swept: frozenset[str]
@@ -151,6 +166,8 @@ class Model:
             run_id = process.launch.run_id
             status, error = self.ended[run_id]
             if status == "CANCELLED" or error in ("timeout", "output_limit") or run_id in lost:
+                continue
+            if error == "interrupted" and run_id in self.shut_down:
                 continue
             knew_alone = not process.launch.shim and run_id in swept | self.outlived
             if knew_alone and error == "interrupted":

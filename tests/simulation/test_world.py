@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.clients import ANSWERS
-from tests.simulation.faults import KINDS
+from tests.simulation.faults import ENDS, KINDS
 from tests.simulation.world import Tally, simulate
 
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
@@ -38,6 +38,8 @@ def test_everything_goes_wrong_and_is_asked_for_somewhere() -> None:
     tallies = [world(seed) for seed in range(SEEDS_IN_TESTS)]
     for kind in KINDS:
         assert any(tally.faults[kind] for tally in tallies), kind
+    for kind in ENDS:
+        assert any(tally.ends[kind] for tally in tallies), kind
     for kind in ANSWERS:
         assert any(tally.asked[kind] for tally in tallies), kind
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,6 @@ from typing import Any, TypeVar
 import apsw
 import structlog
 import trio
-from trio.testing import MockClock
 
 from actors import messages as m
 from actors.actor import Mailbox
@@ -35,6 +35,8 @@ from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Killed
 from tests.simulation.host import SimulatedHost
 from tests.simulation.model import Breach, Model
+from tests.simulation.shutdown import END_S_MAX, GRACE_S, KILL_GRACE_S, Door, Signals, end_in_order
+from tests.simulation.timing import TICKS_S, Ticks, standing_clock
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
 from wiring import Headway, Seams
@@ -52,7 +54,10 @@ CROWD = 5
 PATIENCE_S = 40 * 86_400.0
 """Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
 
-CHECKPOINT_PAGES = (10, 50, 100, 200)
+SLOWNESS_S = (0.0, 0.0, 0.0, 0.2)
+"""What half a commit takes at most, in one life: on a slow disk a batch gathers meanwhile."""
+
+CHECKPOINT_PAGES = (10, 100, 200, 400)
 
 DEADLY = (
     Killed,
@@ -73,11 +78,12 @@ NUMBERS = count()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one world has seen. `faults` by kind; `asked`: what clients asked for and got."""
+    """What one world has seen: `faults`, and orderly `ends`, by kind; `asked`: what clients got."""
 
     jobs: int
     runs: int
     faults: dict[str, int]
+    ends: dict[str, int]
     asked: dict[str, int]
     lives: int
     commits: int
@@ -92,12 +98,14 @@ class WatchedRunner(InlineRunner):
         self._world = world
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Call it, and look at what it has decided."""
-        await trio.lowlevel.checkpoint()
+        """Call it, and look at what it has decided; the disk takes its time before and after."""
         life = self._world.disk.life
+        await trio.sleep(self._world.disk_takes_s())
         decided = work()
         if isinstance(decided, Decision) and life == self._world.disk.life:
             self._world.committed(decided)
+            if self._world.slowness_s:
+                await self._world.on_its_way()
         return decided
 
 
@@ -112,9 +120,19 @@ class World:
         self.mailboxes: list[Mailbox] = []
         self.model = Model()
         self._rng = random.Random(seed)
+        self.ticks = Ticks(self._rng.choice(TICKS_S))
         self.disk = Disk(f"simulated-{next(NUMBERS)}", directory / "disk", self._rng)
+        self._settings = Settings(
+            server=ServerSettings(data_dir=self.path, shutdown_grace_s=GRACE_S),
+            scheduler=SchedulerSettings(concurrency=2, max_queued=150),
+            job_types=job_types(),
+        )
         self._services: Services | None = None
         self._life = trio.CancelScope()
+        self._signalled = trio.Event()
+        self._detach = False
+        self._commit = trio.CancelScope()
+        self.slowness_s = 0.0
         self._over = False
 
     # ---- the course of the world -------------------------------------------------------------
@@ -124,8 +142,10 @@ class World:
         self.clock = SettableClock()
         async with trio.open_nursery() as nursery:
             self.host = SimulatedHost(nursery, self._rng)
-            self.host.launching = lambda run_id: self.model.launching(run_id, self.host.processes)
-            self.clients = Clients(self._rng, self.model, list(TYPES))
+            self.host.launching = self.model.launching
+            self.host.launched = self.model.launched.add
+            self.host.sleep = self.ticks.last
+            self.clients = Clients(self._rng, self.model, list(TYPES), self.ticks)
             self.faults = Faults(self._rng, self)
             nursery.start_soon(self._live_again_and_again)
             await self.faults.run()
@@ -147,7 +167,7 @@ class World:
             await trio.sleep(1)
         await self._until(lambda: not self.model.replay.jobs, "NoLostWakeup: some Jobs never end")
         self._over = True
-        self.end_life()
+        self.shut_down(detach=False)
         await self._until(lambda: self._services is None, "the server does not stop")
 
     async def _until(self, reached: Callable[[], bool], otherwise: str) -> None:
@@ -155,7 +175,7 @@ class World:
         while not reached():
             if trio.current_time() > deadline:
                 raise Breach(otherwise)
-            await trio.sleep(1 if trio.current_time() < deadline - PATIENCE_S + 600 else 600)
+            await trio.sleep(8 if trio.current_time() < deadline - PATIENCE_S + 600 else 600)
 
     # ---- lives -------------------------------------------------------------------------------
 
@@ -180,31 +200,63 @@ class World:
         headway = self._make()
         self.model.begin_life(headway.services.reader)
         self.note(f"life {self.lives}")
+        self._signalled = trio.Event()
+        self.slowness_s = self._rng.choice(SLOWNESS_S)
         with trio.CancelScope() as self._life:
             async with headway.running() as services:
                 self._services = services
                 children = headway._supervisor._children
                 self.mailboxes = [child.mailbox for child in children]
                 async with trio.open_nursery() as crowd:
+                    door = Door(crowd)
                     for _ in range(CROWD):
-                        crowd.start_soon(self.clients.run, services)
-                    crowd.start_soon(trio.sleep_forever)
+                        crowd.start_soon(self.clients.run, services, door)
+                    await self._signalled.wait()
+                    await self._shut_down(services, door)
+
+    async def _shut_down(self, services: Services, door: Door) -> None:
+        self.note(f"SIGTERM{', --detach' if self._detach else ''}")
+        ends, full = self.faults.ends, self.faults.count["disk full"]
+        signals = Signals(self._rng, self.model)
+        self.model.draining = True
+        ends["interrupted"] += 1
+        late = trio.current_time() + END_S_MAX
+        await end_in_order(services, door, signals, detach=self._detach)
+        ends["interrupted"] -= 1
+        ends["hurried"] += signals.second
+        ends["detached" if self._detach else "shut down"] += 1
+        # A full disk lets it leave all programs: their ends could not be written down.
+        if self.faults.count["disk full"] == full and self.disk.fault is None:
+            if trio.current_time() > late:
+                raise Breach("Drained: the server waits longer than the grace")
+            adoptable = self.host.adoptable() if self._detach else set()
+            self.model.ended_in_order(adoptable)
+        self.note("it has shut down")
+
+    def shut_down(self, *, detach: bool) -> None:
+        """SIGTERM reaches the server, if there is one and it has heard none."""
+        if not self._signalled.is_set():
+            self._detach = detach
+            self._signalled.set()
 
     def end_life(self) -> None:
         """The process is gone at the next moment."""
         self._life.cancel()
+        self._commit.shield = False
+
+    def disk_takes_s(self) -> float:
+        """How long half a commit lasts: meanwhile the next batch gathers."""
+        return self._rng.random() * self.slowness_s
+
+    async def on_its_way(self) -> None:
+        """A commit is on the disk, and nobody has heard of it yet.
+
+        As on a thread: who is cancelled waits for its end, unless the whole process dies.
+        """
+        with trio.CancelScope(shield=True) as self._commit:
+            await trio.sleep(self.disk_takes_s())
 
     def _make(self) -> Headway:
-        settings = Settings(
-            server=ServerSettings(data_dir=self.path),
-            scheduler=SchedulerSettings(concurrency=2, max_queued=150),
-            job_types={
-                name: JobType.model_validate(
-                    {"name": name, "command": [name], "timeout_s": TIMEOUT_S, **table}
-                )
-                for name, table in TYPES.items()
-            },
-        )
         seams = Seams(
             clock=self.clock,
             random_bytes=self._rng.randbytes,
@@ -216,7 +268,7 @@ class World:
             vfs=self.disk.name,
             reserve_bytes=0,
         )
-        headway = Headway(settings, seams, {"PATH": "/bin"})
+        headway = Headway(self._settings, seams, {"PATH": "/bin"})
         # In production every 4,000 pages: more than a world writes, so nothing would fail in one.
         pages = self._rng.choice(CHECKPOINT_PAGES)
         headway._writing.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()
@@ -247,12 +299,30 @@ class World:
             jobs=self.model.jobs,
             runs=len(self.model.ended),
             faults=self.faults.count,
+            ends=self.faults.ends,
             asked=self.clients.answered,
             lives=self.lives,
             commits=self.model.commits,
             operations=self.disk.operations,
             checks=self.model.checks,
         )
+
+
+@cache
+def job_types() -> dict[str, JobType]:
+    """As a configuration would give them."""
+    return {
+        name: JobType.model_validate(
+            {
+                "name": name,
+                "command": [name],
+                "timeout_s": TIMEOUT_S,
+                "kill_grace_s": KILL_GRACE_S,
+                **table,
+            }
+        )
+        for name, table in TYPES.items()
+    }
 
 
 def leaf(error: BaseException) -> BaseException:
@@ -275,19 +345,20 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
     Raises:
         Failure: an invariant is broken, or the server did something that it never may.
     """
-    gc.set_threshold(50_000, 20, 20)  # as in production; the default costs 8 % here
+    gc.disable()  # a world's garbage is small, and looking for it in mid-life cost 5 %
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
     trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
     directory = Path(tempfile.mkdtemp(prefix=f"simulated-{seed}-", dir=memory()))
     world = World(seed, directory, trace)
     try:
-        return trio.run(world.run, clock=MockClock(autojump_threshold=0))
+        return trio.run(world.run, clock=standing_clock())
     except BaseException as error:
         if isinstance(leaf(error), KeyboardInterrupt):
             raise
         raise Failure(seed, repr(leaf(error))) from error
     finally:
+        gc.enable()
         world.disk.unregister()
         shutil.rmtree(directory, ignore_errors=True)
 
