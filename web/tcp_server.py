@@ -9,6 +9,8 @@ What Hypercorn 0.18 does, and what is done here:
   the socket is written to at once, and only what does not fit into it takes these.
 - `Upgrade: h2c` becomes HTTP/2 in clear text, past every limit of HTTP/1.1; here it is ignored.
 - Each request gets a task and a channel, also one that is answered at once: see `exchange.py`.
+- Requests that came together are all worked for, one after another, also when the client has gone
+  after the first; 64 KiB of them could be hundreds of large pages. Here nothing more is begun.
 
 Invariant: TLS and WebSocket go Hypercorn's way. Much of what is overridden here is not public, so
 another minor version than the tests have seen gets Hypercorn's own class: see `connection_class`.
@@ -99,6 +101,7 @@ class Connection(StockConnection):
         self.idle_task = _NoTimer()  # type: ignore[assignment]
         self.idle = True
         self.host = host
+        self._is_broken = False
         self._is_plain = isinstance(stream, trio.SocketStream)
         self._scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
 
@@ -108,6 +111,8 @@ class Connection(StockConnection):
             if event.data:
                 await self.send(event.data)
         elif isinstance(event, Updated):
+            if self._is_broken and not event.idle:
+                raise trio.BrokenResourceError("nobody would read the answer to this request")
             self.set_idle(event.idle)
         elif isinstance(event, Closed):
             # Quart cancels the task that brings this: the end of the stream tells it that the
@@ -142,8 +147,10 @@ class Connection(StockConnection):
                     trio.ClosedResourceError,
                     trio.BusyResourceError,  # it is being closed at this moment
                 ):
+                    self._is_broken = True
                     await self.protocol.handle(Closed())
             if scope.cancelled_caught:
+                self._is_broken = True
                 self.abort()
                 await self.protocol.handle(Closed())
 
@@ -162,8 +169,11 @@ class Connection(StockConnection):
             protocol._check_protocol = _stay_http1  # type: ignore[method-assign,assignment]
             if self.host.at_once is not None:
                 self._exchange_at_once(protocol, self.host.at_once)
-        with self._scope:
-            await super()._read_data()
+        try:
+            with self._scope:
+                await super()._read_data()
+        except trio.BrokenResourceError:
+            await self.protocol.handle(Closed())
         if self._scope.cancelled_caught:
             if isinstance(protocol.stream, Exchange):  # type: ignore[union-attr]
                 await protocol.stream.too_slow()  # type: ignore[union-attr]

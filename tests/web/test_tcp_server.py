@@ -106,6 +106,31 @@ async def test_a_client_that_stops_reading_is_cut_off(serve: Serve) -> None:
         assert trio.current_time() - begin == pytest.approx(SEND_S, abs=6)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_nothing_more_is_begun_for_a_client_that_does_not_read(
+    serve: Serve, at_once: bool
+) -> None:
+    begun = 0
+    app = app_of(LARGE)
+
+    async def counting(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await app(scope, receive, send)
+
+    async def answer(body: bytes) -> Answer[Any]:
+        nonlocal begun
+        begun += 1
+        return Answer(body=LARGE, status=200)
+
+    async with serve(counting, at_once_of(answer) if at_once else None, large=True) as served:
+        client = await served.connect()
+        await client.send_all(GET * 50)
+        assert await client.receive_some(1) == b"H"
+        await served.until_none_is_connected()
+        assert begun == 1
+
+
 async def test_an_idle_connection_ends_also_after_an_answer_through_quart(serve: Serve) -> None:
     app = QuartTrio("test", static_folder=None)
 
