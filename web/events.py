@@ -16,7 +16,7 @@ from storage.events import facts_after, last_seq
 from storage.job import MAX_INT
 from storage.transaction import FactKind
 from web.api import Answer, Api, Header, Query
-from web.hub import FACTS_PER_PIECE_MAX, Shown, show
+from web.hub import Shown, show
 from web.services import Services
 from web.sse import SSE, SSE_HEADERS, event, event_number
 
@@ -24,6 +24,8 @@ RESET_BEYOND_FACTS = 100_000
 """A `Last-Event-ID` that is further back is too old: whoever shows a state asks for it anew."""
 TELL_PLACE_AFTER_FACTS = 1_000
 """So many facts may pass a stream by before it tells how far it is."""
+FACTS_PER_READ_MAX = 200
+"""From the table each stream has a piece of its own: so much memory a stream that nobody reads."""
 RECONNECT_MS = 1_000
 
 SUMMARY = "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes"
@@ -176,11 +178,11 @@ class Stream:
         seq, until, job_id = self._seq, self._hub.released, self._wanted.job_id
 
         def read(connection: apsw.Connection) -> list[Shown]:
-            found = facts_after(connection, seq, limit=FACTS_PER_PIECE_MAX, job_id=job_id)
+            found = facts_after(connection, seq, limit=FACTS_PER_READ_MAX, job_id=job_id)
             return [show(fact) for fact in found]
 
         found = await self._services.walk(read)
-        is_all = len(found) < FACTS_PER_PIECE_MAX
+        is_all = len(found) < FACTS_PER_READ_MAX
         self._seq = until if is_all else min(until, found[-1].seq)
         return [fact for fact in found if fact.seq <= self._seq]
 

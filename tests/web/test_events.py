@@ -139,7 +139,7 @@ async def test_the_table_and_the_ring_join_without_a_seam(
     listen: Any, queue: Any, services: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "FACTS_PER_PIECE_MAX", 7)
-    monkeypatch.setattr(events, "FACTS_PER_PIECE_MAX", 7)
+    monkeypatch.setattr(events, "FACTS_PER_READ_MAX", 7)
     await queue(50)
     services.feed._ring.clear()
     await queue(5)
