@@ -40,8 +40,11 @@ command = ["/bin/date", "+%s%N"]
 [job_types.sleep]
 command = ["/bin/sleep", "600"]
 kill_grace_s = 0
+[job_types.loud]
+command = ["/usr/bin/seq", "1000000"]
 """
-"""`true`, `bare` (without a shim), `stamp` (the time of its first instructions) and `sleep`."""
+"""`true`, `bare` (without a shim), `stamp` (the time of its first instructions), `sleep`, and
+`loud` (a log of 7 MB)."""
 
 
 class NotReady(Exception):

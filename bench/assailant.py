@@ -1,0 +1,222 @@
+"""Many hostile connections, in a process of its own, for as long as it lives.
+
+    python -m bench.assailant URL JOB_ID COUNT OPENED_PER_S
+
+A third sends the head of a request a byte a second, a third begins a body and stops, a third asks
+for something large (a log, a log as events, all facts, pages) and never reads. The server cuts them
+by its deadlines, and each one that was cut comes again.
+
+What is held is what the kernel says of the server's ends: open, and taken by it. A client cannot
+see it, because the end of a connection waits behind what nobody reads. It says `held` when `COUNT`
+are, then for each line on standard input how few there were since the line before, and how many had
+come again. It runs at nice 19, so that it starves nobody who is measured.
+"""
+
+import itertools
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.machine import ROOT
+from bench.wire import address_of
+
+SPARE = 1.05
+"""So that enough are held also while those that were cut are on their way back."""
+TICK_S = 0.05
+LOOK_S = 0.5
+TAKEN_TIMEOUT_S = 20.0
+"""Who is not taken by then comes again. Before it he waits: impatience would be a flood."""
+RECEIVE_BYTES = 4096
+"""The kernel doubles it. Little fits in, so a large answer stalls in the server."""
+HELD_TIMEOUT_S = 90.0
+ESTABLISHED = "01"
+NICENESS = 19
+
+
+def openings(host: str, job_id: str) -> list[tuple[str, bytes]]:
+    """What each kind sends at once. Two kinds of three have variants, which take turns."""
+    name = f"Host: {host}\r\n"
+    post = f"POST /jobs HTTP/1.1\r\n{name}Content-Type: application/json\r\n"
+    events = f"{name}Accept: text/event-stream\r\n\r\n"
+    bodies = (
+        f'{post}Content-Length: 1000\r\n\r\n{{"type":',
+        f'{post}Transfer-Encoding: chunked\r\n\r\n8\r\n{{"type":\r\n',
+    )
+    large = (
+        f"GET /jobs/{job_id}/log HTTP/1.1\r\n{name}\r\n",
+        f"GET /jobs/{job_id}/log HTTP/1.1\r\n{events}",
+        f"GET /events?after=0 HTTP/1.1\r\n{events}",
+        f"GET /jobs?limit=200 HTTP/1.1\r\n{name}\r\n" * 20,
+    )
+    found = []
+    for body, answer in zip(itertools.cycle(bodies), large, strict=False):
+        found += [("slow head", f"{post}X: ".encode()), ("stalled body", body.encode())]
+        found.append(("stalled reader", answer.encode()))
+    return found
+
+
+@dataclass(slots=True)
+class Hostile:
+    """One connection."""
+
+    kind: str
+    opening: bytes
+    socket: socket.socket
+    opened_at: float
+    was_held: bool = False
+
+    @property
+    def port(self) -> int:
+        """Its own end's."""
+        port: int = self.socket.getsockname()[1]
+        return port
+
+
+class Assault:
+    """All of them. Who is cut comes again at the same pace as all came."""
+
+    def __init__(self, url: str, job_id: str, count: int, opened_per_s: float) -> None:
+        self._address = address_of(url)
+        kinds = itertools.cycle(openings(f"{self._address[0]}:{self._address[1]}", job_id))
+        self._coming = deque(itertools.islice(kinds, int(count * SPARE)))
+        self._opened_per_s = opened_per_s
+        self._allowed = 0.0
+        self._open: list[Hostile] = []
+        self._looked_at = 0.0
+        self._dripped_at = 0.0
+        self.held = 0
+        self.fewest = 0
+        self.cut: Counter[str] = Counter()
+
+    def tick(self) -> None:
+        """What is due now."""
+        now = time.monotonic()
+        self._allowed = min(self._allowed + self._opened_per_s * TICK_S, self._opened_per_s)
+        while self._coming and self._allowed >= 1:
+            self._allowed -= 1
+            self._open.append(self._begin(*self._coming.popleft()))
+        if now >= self._dripped_at + 1:
+            self._dripped_at = now
+            for hostile in self._open:
+                if hostile.kind == "slow head":
+                    _send(hostile.socket, b"x")
+        if now >= self._looked_at + LOOK_S:
+            self._looked_at = now
+            self._look(now)
+
+    def _begin(self, kind: str, opening: bytes) -> Hostile:
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        made.settimeout(HELD_TIMEOUT_S)
+        made.connect(self._address)
+        made.setblocking(False)
+        _send(made, opening)
+        return Hostile(kind, opening, made, time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """Count those that are held; those that were cut shall come again."""
+        ports = held_ports(Path("/proc/net/tcp").read_text(), self._address[1])
+        there = list[Hostile]()
+        for hostile in self._open:
+            is_held = hostile.port in ports
+            never_taken = now > hostile.opened_at + TAKEN_TIMEOUT_S
+            if not is_held and (hostile.was_held or never_taken):
+                self.cut[hostile.kind] += 1
+                hostile.socket.close()
+                self._coming.append((hostile.kind, hostile.opening))
+            else:
+                hostile.was_held = is_held
+                there.append(hostile)
+        self._open = there
+        self.held = sum(hostile.was_held for hostile in there)
+        self.fewest = min(self.fewest, self.held)
+
+    def report(self) -> dict[str, Any]:
+        """Since the last report: the fewest that were held, and those that had come again."""
+        found = {"fewest": self.fewest, "cut": dict(self.cut)}
+        self.fewest = self.held
+        self.cut.clear()
+        return found
+
+
+def held_ports(table: str, port: int) -> set[int]:
+    """The clients' ports of the connections to `port` that its owner has taken: proc_net_tcp(5)."""
+    local = f":{port:04X}"
+    found = set()
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        # Before it is accepted a connection has no inode.
+        if fields[1].endswith(local) and fields[3] == ESTABLISHED and fields[9] != "0":
+            found.add(int(fields[2].rpartition(":")[2], 16))
+    return found
+
+
+def _send(to: socket.socket, data: bytes) -> None:
+    with suppress(OSError):  # it was cut, and the next look finds it
+        to.send(data)
+
+
+class Assailant:
+    """The same in a process of its own. A context manager; entered when `count` are held."""
+
+    def __init__(self, url: str, job_id: str, count: int, opened_per_s: float) -> None:
+        command = [sys.executable, "-m", "bench.assailant", url, job_id, str(count)]
+        command.append(str(opened_per_s))
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+
+    def __enter__(self) -> "Assailant":
+        if self._output.readline() != "held\n":
+            raise ConnectionError("the server does not hold as many hostile connections")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._input.close()
+        self._output.close()
+
+    def report(self) -> dict[str, Any]:
+        """See `Assault.report`."""
+        self._input.write("\n")
+        self._input.flush()
+        found: dict[str, Any] = json.loads(self._output.readline())
+        return found
+
+
+def main() -> None:
+    """The process."""
+    url, job_id, count, opened_per_s = sys.argv[1:]
+    os.nice(NICENESS)
+    assault = Assault(url, job_id, int(count), float(opened_per_s))
+    deadline = time.monotonic() + HELD_TIMEOUT_S
+    while assault.held < int(count):
+        if time.monotonic() > deadline:
+            sys.exit(f"{assault.held} of {count} are held after {HELD_TIMEOUT_S:g} s")
+        assault.tick()
+        time.sleep(TICK_S)
+    assault.report()
+    print("held", flush=True)
+    while True:
+        assault.tick()
+        if select.select([sys.stdin], [], [], TICK_S)[0]:
+            if not sys.stdin.readline():
+                return
+            print(json.dumps(assault.report()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
