@@ -49,6 +49,7 @@ from web.app import Guard, make_app
 from web.hub import Hub
 from web.journal import configure_logging
 from web.operate import fail
+from web.precedence import Precedence
 from web.server import Server, listen, url_of
 from web.services import Services
 from web.settings import Settings
@@ -131,7 +132,7 @@ class Headway:
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
         )
-        feed, draining = Feed(), trio.Event()
+        feed, draining, precedence = Feed(), trio.Event(), Precedence()
         self.services = Services(
             settings=settings,
             job_types=settings.job_types,
@@ -139,7 +140,8 @@ class Headway:
             scheduler=scheduler,
             stats=stats,
             feed=feed,
-            hub=Hub(feed, draining),
+            hub=Hub(feed, draining, precedence),
+            precedence=precedence,
             draining=draining,
             clock=seams.clock,
             files=FileWatcher(),

@@ -38,7 +38,13 @@ def make_app(services: Services) -> "Guard":
         return make_quart_app(api, max_body_bytes=max_body_bytes, accident=accident)
 
     rest = Later(make_rest, services.batch_runner)
-    express = Express(api, rest, max_body_bytes=max_body_bytes, accident=accident)
+    express = Express(
+        api,
+        rest,
+        max_body_bytes=max_body_bytes,
+        precedence=services.precedence,
+        accident=accident,
+    )
     return Guard(express, rest, services)
 
 

@@ -6,7 +6,7 @@ do not exist, methods that a path has not.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import structlog
@@ -61,11 +61,13 @@ class Express:
         otherwise: ASGI,
         *,
         max_body_bytes: int,
+        precedence: AbstractContextManager[None] | None = None,
         accident: Callable[[Exception], Answer[Any]] | None = None,
     ) -> None:
         self._otherwise = otherwise
         self._accident = accident or bug
         self._max_body_bytes = max_body_bytes
+        self._precedence = precedence or nullcontext()
         self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
         for route in api.routes:
             if route.at_once:
@@ -93,7 +95,15 @@ class Express:
                 return None
         if int(length) > self._max_body_bytes or (found := self._find(scope)) is None:
             return None
-        return lambda body: self._answer(*found, Call(scope, body=body))
+        route, path = found
+        # A batch is long itself, and is what others go before.
+        first = nullcontext() if route.body is not None and route.body.unread else self._precedence
+
+        async def answer_first(body: bytes) -> Answer[Any]:
+            with first:
+                return await self._answer(route, path, Call(scope, body=body))
+
+        return answer_first
 
     async def _answer(self, route: Route, path: dict[str, str], call: Call) -> Answer[Any]:
         try:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from actors.feed import KEPT_FACTS, Feed
 from storage.job import from_us
 from storage.transaction import Fact
+from web.precedence import Precedence
 from web.sse import HEARTBEAT_S, event
 
 PAUSE_PER_STREAM_S = 0.000_25
@@ -26,7 +27,9 @@ PAUSE_PER_ROUND = 4
 """And a fifth of the time where the machine is so busy that a round takes longer."""
 PAUSE_MAX_S = 2.0
 WOKEN_AT_ONCE = 4
-"""So a request that comes in the middle of a round waits 0.2 ms more at each of its steps."""
+"""So a request that comes in the middle of a round waits for 0.2 ms until it is seen."""
+PATIENCE_S = 0.5
+"""So much later a round may end for the sake of requests."""
 FACTS_PER_PIECE_MAX = 1_000
 
 
@@ -58,8 +61,9 @@ def show(fact: Fact) -> Shown:
 class Hub:
     """One for a server."""
 
-    def __init__(self, feed: Feed, draining: trio.Event) -> None:
+    def __init__(self, feed: Feed, draining: trio.Event, precedence: Precedence) -> None:
         self._feed = feed
+        self._precedence = precedence
         self._draining = draining
         self._lot = trio.lowlevel.ParkingLot()
         self._somebody = trio.Event()
@@ -95,13 +99,16 @@ class Hub:
 
     async def _wake(self) -> float:
         """One round. How many seconds there shall be until the next."""
-        began, streams = trio.current_time(), len(self._lot)
-        left = streams
+        streams = left = len(self._lot)
+        until = trio.current_time() + PATIENCE_S
+        took_s = 0.0
         while left > 0:
+            began = trio.current_time()
             self._lot.unpark(count=min(left, WOKEN_AT_ONCE))
             left -= WOKEN_AT_ONCE
             await trio.lowlevel.checkpoint()
-        took_s = trio.current_time() - began
+            took_s += trio.current_time() - began
+            await self._precedence.give_way(until)
         return min(PAUSE_MAX_S, max(streams * PAUSE_PER_STREAM_S, took_s * PAUSE_PER_ROUND))
 
     async def _end(self) -> None:

@@ -23,6 +23,7 @@ from storage.job import TERMINAL, Job, RunStatus
 from storage.jobs import find_job
 from storage.runs import find_run
 from web.hub import Hub
+from web.precedence import Precedence
 from web.settings import Settings
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Services:
     stats: Mailbox
     feed: Feed
     hub: Hub
+    precedence: Precedence
     clock: Clock
     files: FileWatcher
     reader: apsw.Connection
