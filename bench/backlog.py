@@ -2,10 +2,15 @@
 
 Two servers side by side, one with the long queue and one with the short. Dispatch is the time from
 one end of a `/bin/true` to the next at concurrency 1, so it contains the program; pages are those
-that a client asks for.
+that a client asks for; what is asked of one Job is asked of each of the newest queued in turn.
+
+A start is another matter: it looks at every page of the file before it writes to it, and at the
+rows of it for a bounded time (`storage/damage.py`). So it has no ratio, but a bound in seconds.
 """
 
+import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,19 +19,46 @@ from bench.runs import moment
 from bench.server import Program, fill, headway, status, stopped_headway, usage
 from bench.wire import Connection
 
-SUMMARY = "dispatch, pages of GET /jobs and memory with 1,000,000 queued, beside 1,000"
+SUMMARY = "every operation, memory and a start with 1,000,000 queued, beside 1,000"
 SHORT = 1_000
 RUNS_A_ROUND = 40
-PAGES_A_ROUND = 40
+ASKED_A_ROUND = 40
+STARTS = 3
 LOOK_S = 0.02
 TIMEOUT_S = 60.0
 GOAL = at_most(1.1)
-PAGES = {
-    "first page": "/jobs",
-    "page of QUEUED": "/jobs?status=QUEUED",
-    "page by type, oldest first": "/jobs?type=true&order=asc",
-    "page of nothing": "/jobs?status=FAILED",
+START_GOAL = at_most(1.0)
+"""Seconds more. The rows have 0.4 s; pages come as fast as the disk, or its cache, gives them."""
+
+Ask = Callable[[Connection, str, int], None]
+"""Asks once, about this Job if it is about one, for the so-manieth time."""
+
+
+def _get(path: str) -> Ask:
+    return lambda connection, job_id, number: _exchange(connection, "GET", path)
+
+
+def _exchange(connection: Connection, method: str, path: str, body: object = None) -> None:
+    sent = b"" if body is None else json.dumps(body).encode()
+    status = 202 if path.endswith("/cancel") else 200
+    connection.exchange(method, path, sent, status=status)
+
+
+OPERATIONS: dict[str, Ask] = {
+    "first page": _get("/jobs"),
+    "page of QUEUED": _get("/jobs?status=QUEUED"),
+    "page by type, oldest first": _get("/jobs?type=true&order=asc"),
+    "page of nothing": _get("/jobs?status=FAILED"),
+    "status": _get("/scheduler/status"),
+    "one Job": lambda connection, job_id, number: _exchange(connection, "GET", f"/jobs/{job_id}"),
+    "change of priority": lambda connection, job_id, number: _exchange(
+        connection, "PATCH", f"/jobs/{job_id}", {"priority": 1 + number}
+    ),
+    "cancel": lambda connection, job_id, number: _exchange(
+        connection, "POST", f"/jobs/{job_id}/cancel"
+    ),
 }
+"""In this order: what is cancelled can no longer be changed."""
 
 
 @dataclass(slots=True)
@@ -36,7 +68,7 @@ class Side:
     server: Program
     connection: Connection
     dispatch: list[float] = field(default_factory=list)
-    pages: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in PAGES})
+    asked: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in OPERATIONS})
 
 
 def run(directory: Path, quick: bool) -> Report:
@@ -45,31 +77,43 @@ def run(directory: Path, quick: bool) -> Report:
     for name, count in (("short", SHORT), ("long", long)):
         with stopped_headway(directory / name) as server:
             fill(server, count)
-    with (
-        headway(directory / "short") as small,
-        headway(directory / "long") as large,
-        small.connect() as to_small,
-        large.connect() as to_large,
-    ):
+    servers = [headway(directory / name) for name in ("short", "long")]
+    starts = _starts(servers)
+    small, large = servers
+    with small, large, small.connect() as to_small, large.connect() as to_large:
         sides = [Side(small, to_small), Side(large, to_large)]
         for number in range(rounds):
             _round(sides[:: 1 if number % 2 else -1])
         grown = usage(large.pid).rss_bytes - usage(small.pid).rss_bytes
-    return _report(sides[0], sides[1], long, grown / 1e6)
+    return _report(sides[0], sides[1], long, grown / 1e6, starts)
+
+
+def _starts(servers: list[Program]) -> list[list[float]]:
+    """Seconds from the start of each server to ready, in turn."""
+    found = list[list[float]]()
+    for _ in range(STARTS):
+        found.append([])
+        for server in servers:
+            found[-1].append(server.start())
+            server.stop()
+    return found
 
 
 def _round(sides: list[Side]) -> None:
-    for name, path in PAGES.items():
+    path = f"/jobs?status=QUEUED&limit={ASKED_A_ROUND}"
+    ids = [[job["job_id"] for job in side.connection.json("GET", path)["jobs"]] for side in sides]
+    for name, ask in OPERATIONS.items():
         times: list[list[float]] = [[], []]
         # Turn by turn, so that whatever disturbs the machine disturbs both.
-        for _ in range(PAGES_A_ROUND):
-            for side, spent in zip(sides, times, strict=True):
+        for number in range(ASKED_A_ROUND):
+            for side, of_side, spent in zip(sides, ids, times, strict=True):
                 begin = time.perf_counter()
-                side.connection.exchange("GET", path)
+                ask(side.connection, of_side[number], number)
                 spent.append((time.perf_counter() - begin) * 1e3)
         for side, spent in zip(sides, times, strict=True):
-            side.pages[name].append(sorted(spent)[len(spent) // 2])
+            side.asked[name].append(sorted(spent)[len(spent) // 2])
     for side in sides:
+        fill(side.server, ASKED_A_ROUND)  # for those that were cancelled
         side.dispatch.append(_dispatch(side.server, side.connection))
 
 
@@ -89,15 +133,20 @@ def _dispatch(server: Program, connection: Connection) -> float:
     return (ends[-1] - ends[0]) / (len(ends) - 1) * 1e3
 
 
-def _report(small: Side, large: Side, long: int, grown_mb: float) -> Report:
+def _report(
+    small: Side, large: Side, long: int, grown_mb: float, starts: list[list[float]]
+) -> Report:
     figures: list[Figure] = []
     ratios: list[Figure] = []
     measured = {"dispatch and run": (small.dispatch, large.dispatch)}
-    measured |= {name: (small.pages[name], large.pages[name]) for name in PAGES}
+    measured |= {name: (small.asked[name], large.asked[name]) for name in OPERATIONS}
     for name, (with_few, with_many) in measured.items():
         few = Figure(f"{name}: {SHORT:,} queued", "ms", tuple(with_few))
         many = Figure(f"{name}: {long:,} queued", "ms", tuple(with_many))
         ratios.append(ratio(f"{name}: {long:,} / {SHORT:,}", many, few, GOAL))
         figures += [few, many]
     memory = Figure(f"memory for {long:,}", "MB more", (grown_mb,), at_most(32))
-    return Report((*ratios, memory, *figures))
+    more = tuple(of_large - of_small for of_small, of_large in starts)
+    start = Figure(f"start to ready with {long:,}", "s more", more, START_GOAL)
+    empty = Figure(f"start to ready with {SHORT:,}", "s", tuple(first for first, _ in starts))
+    return Report((*ratios, memory, start, *figures, empty))
