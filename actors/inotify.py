@@ -22,6 +22,10 @@ _HEADER = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+close = os.close
+"""How an instance is given back; a simulation, which has thousands, does not wait the 3 ms."""
+
+
 class Inotify:
     """One inotify instance; a context manager."""
 
@@ -34,7 +38,7 @@ class Inotify:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        close(self._descriptor)
 
     def watch(self, path: Path, mask: int = IN_MODIFY) -> int:
         """Begin to watch; returns the number that its events will carry.

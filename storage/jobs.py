@@ -8,13 +8,12 @@ row changed, so a transition that `TRANSITIONS` does not allow cannot be written
 """
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import apsw
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from storage.errors import Refusal
 from storage.job import (
@@ -52,11 +51,11 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         job_id=job_id,
         type=type_,
         status=JobStatus(status),
-        params=json.loads(params),
+        params=from_json(params),
         priority=priority,
         position=position,
         name=name,
-        labels=json.loads(labels) if labels != "{}" else {},
+        labels=from_json(labels) if labels != "{}" else {},
         run_at=None if run_at is None else from_us(run_at),
         expires_at=None if expires_at is None else from_us(expires_at),
         timeout_s=timeout_s,
@@ -65,7 +64,7 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         created_at=from_us(created_at),
         started_at=None if started_at is None else from_us(started_at),
         finished_at=None if finished_at is None else from_us(finished_at),
-        progress=None if progress is None else Progress.model_construct(**json.loads(progress)),
+        progress=None if progress is None else Progress.model_construct(**from_json(progress)),
         reason=reason,
         version=version,
     )

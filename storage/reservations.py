@@ -3,12 +3,11 @@
 Invariant: each reservation ends exactly once, and while one waits the queue does not move.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from storage.errors import Refusal
 from storage.job import Reservation, from_us
@@ -105,7 +104,7 @@ def first_waiting(tx: Transaction) -> Claim | None:
     reservation_id, created_at, run_id, type_, params = row
     direct = None
     if run_id is not None:
-        direct = DirectRun(run_id=run_id, type=type_, params=json.loads(params))
+        direct = DirectRun(run_id=run_id, type=type_, params=from_json(params))
     return Claim(reservation_id=reservation_id, created_at=created_at, direct=direct)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from storage.errors import Refusal
 from storage.job import (
@@ -78,8 +78,8 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
         job_id=job_id,
         type=type_,
         status=RunStatus(status),
-        params_snapshot=json.loads(params),
-        argv=json.loads(argv),
+        params_snapshot=from_json(params),
+        argv=from_json(argv),
         pid=pid,
         started_at=from_us(started_at),
         finished_at=None if finished_at is None else from_us(finished_at),
@@ -243,7 +243,7 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
         job_id=job_id,
         type=type_,
         lane=lane,
-        params=json.loads(params),
+        params=from_json(params),
         timeout_s=timeout_s,
         boot_id=boot_id,
         adopt=bool(adopt),

@@ -75,7 +75,20 @@ class Model:
             self.ended[fact.run_id] = (data["status"], data["error"])
 
     def begin_life(self, reader: apsw.Connection) -> None:
-        """What the disk shows after a crash: all that was committed, perhaps the last one more."""
+        """What the disk shows after a crash: all that was committed, and what it says by itself.
+
+        The facts were followed when they were committed: no life begins with a walk along them all.
+        """
+        self._catch_up(reader)
+        self.draining = self.drained = False
+        self.checks += 1
+        for name, breaches in check_tables(reader).items():
+            for what in breaches:
+                raise Breach(f"{name}: {what}")
+        self._compare(reader)
+
+    def _catch_up(self, reader: apsw.Connection) -> None:
+        """All that was committed is there, perhaps the last one more."""
         self.outlived |= self.launched - self.ended.keys()
         known = self.replay.last_seq
         (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
@@ -85,8 +98,6 @@ class Model:
             raise Breach(f"AckDurable: fact {known} is not what was committed")
         for fact in facts_after(reader, known, limit=1_000_000):
             self._follow(fact)
-        self._look_at(reader)
-        self.draining = self.drained = False
 
     def ended_in_order(self, adoptable: set[str]) -> None:
         """A server has shut down; `adoptable`: the runs that it might leave."""
@@ -95,20 +106,14 @@ class Model:
 
     def end_world(self, reader: apsw.Connection) -> None:
         """Everything once more, from the first fact on: a walk, and all that a life looks at."""
-        self.begin_life(reader)
+        self._catch_up(reader)
+        self._compare(reader)
         for finding in verify(reader):
             for what in finding.breaches:
                 raise Breach(f"{finding.name}: {what}")
 
-    def _look_at(self, reader: apsw.Connection) -> None:
-        """What the tables decide, what they say beside the facts, and what clients were told.
-
-        The facts were followed when they were committed: no life begins with a walk along them all.
-        """
-        self.checks += 1
-        for name, breaches in check_tables(reader).items():
-            for what in breaches:
-                raise Breach(f"{name}: {what}")
+    def _compare(self, reader: apsw.Connection) -> None:
+        """What the tables say beside the facts, and beside what clients were told."""
         for name, what in chain(open_jobs(reader, self.replay), open_runs(reader, self.replay)):
             raise Breach(f"{name}: {what}")
         self._compare_answers(reader)

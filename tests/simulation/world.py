@@ -6,6 +6,7 @@ another with the same seed: the same seed gives the same world, operation by ope
 
 import gc
 import logging
+import os
 import random
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ import apsw
 import structlog
 import trio
 
+from actors import inotify
 from actors import messages as m
 from actors.actor import Mailbox
 from actors.core import Decision
@@ -31,6 +33,7 @@ from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
 from tests.imagined import SettableClock
 from tests.simulation.clients import Clients
+from tests.simulation.closer import Closer
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Killed
 from tests.simulation.host import SimulatedHost
@@ -74,6 +77,7 @@ COMMITS_MAX = 50_000
 """A world has about 15 lives and 600 commits: one that goes round in circles ends here."""
 
 NUMBERS = count()
+CLOSER = Closer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +349,7 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
     Raises:
         Failure: an invariant is broken, or the server did something that it never may.
     """
+    inotify.close = CLOSER.put
     gc.disable()  # a world's garbage is small, and looking for it in mid-life cost 5 %
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
@@ -359,6 +364,7 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
         raise Failure(seed, repr(leaf(error))) from error
     finally:
         gc.enable()
+        inotify.close = os.close
         world.disk.unregister()
         shutil.rmtree(directory, ignore_errors=True)
 
