@@ -33,6 +33,7 @@ SPARE = 1.05
 """So that enough are held also while those that were cut are on their way back."""
 TICK_S = 0.05
 LOOK_S = 0.5
+DRIP_S = 1.0
 TAKEN_TIMEOUT_S = 20.0
 """Who is not taken by then comes again. Before it he waits: impatience would be a flood."""
 RECEIVE_BYTES = 4096
@@ -72,6 +73,7 @@ class Hostile:
     opening: bytes
     socket: socket.socket
     opened_at: float
+    drips_at: float = 0.0
     was_held: bool = False
 
     @property
@@ -92,7 +94,6 @@ class Assault:
         self._allowed = 0.0
         self._open: list[Hostile] = []
         self._looked_at = 0.0
-        self._dripped_at = 0.0
         self.held = 0
         self.fewest = 0
         self.cut: Counter[str] = Counter()
@@ -104,11 +105,10 @@ class Assault:
         while self._coming and self._allowed >= 1:
             self._allowed -= 1
             self._open.append(self._begin(*self._coming.popleft()))
-        if now >= self._dripped_at + 1:
-            self._dripped_at = now
-            for hostile in self._open:
-                if hostile.kind == "slow head":
-                    _send(hostile.socket, b"x")
+        for hostile in self._open:
+            if hostile.kind == "slow head" and now >= hostile.drips_at:
+                hostile.drips_at = now + DRIP_S
+                _send(hostile.socket, b"x")
         if now >= self._looked_at + LOOK_S:
             self._looked_at = now
             self._look(now)
@@ -120,7 +120,8 @@ class Assault:
         made.connect(self._address)
         made.setblocking(False)
         _send(made, opening)
-        return Hostile(kind, opening, made, time.monotonic())
+        now = time.monotonic()
+        return Hostile(kind, opening, made, now, now + DRIP_S)
 
     def _look(self, now: float) -> None:
         """Count those that are held; those that were cut shall come again."""
