@@ -29,7 +29,7 @@ from typing import Any
 from bench.machine import ROOT
 from bench.wire import address_of
 
-SPARE = 1.05
+SPARE = 1.1
 """So that enough are held also while those that were cut are on their way back."""
 TICK_S = 0.05
 LOOK_S = 0.5
