@@ -61,10 +61,6 @@ class SimulatedHost(FakeHost):
         self._populated = [p for p in self._populated if p.lives or p.left_behind]
         return self._populated
 
-    def adoptable(self) -> set[str]:
-        """Runs that a later server can learn the end of: those that a shim leads."""
-        return {launch.run_id for launch in self.launches if launch.shim}
-
     def restart(self) -> None:
         """The host goes down under everything, and comes up with another boot id."""
         for process in self.populated():

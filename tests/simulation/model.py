@@ -3,7 +3,7 @@
 Named as in the design. A breach is raised as `Breach`, which no actor catches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import chain
 
 import apsw
@@ -99,9 +99,13 @@ class Model:
         for fact in facts_after(reader, known, limit=1_000_000):
             self._follow(fact)
 
-    def ended_in_order(self, adoptable: set[str]) -> None:
-        """A server has shut down; `adoptable`: the runs that it might leave."""
-        if left := self.replay.running.keys() - adoptable:
+    def ended_in_order(self, may_leave: Container[str]) -> None:
+        """A server has shut down; `may_leave`: the types of which it may leave runs.
+
+        Also one that was claimed at the last moment, without a process: the next server starts it.
+        """
+        left = {run for run, (name, _) in self.replay.running.items() if name not in may_leave}
+        if left:
             raise Breach(f"Drained: {sorted(left)} were left running by an orderly end")
 
     def end_world(self, reader: apsw.Connection) -> None:

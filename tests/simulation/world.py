@@ -52,6 +52,7 @@ TYPES: dict[str, dict[str, Any]] = {
     "pair": {"concurrency": 2, "kill_grace_s": 1.0},
     "bare": {"adopt": False},
 }
+ADOPTABLE = frozenset(name for name, table in TYPES.items() if table.get("adopt", True))
 TIMEOUT_S = 30.0
 CROWD = 5
 PATIENCE_S = 40 * 86_400.0
@@ -233,8 +234,7 @@ class World:
         if self.faults.count["disk full"] == full and self.disk.fault is None:
             if trio.current_time() > late:
                 raise Breach("Drained: the server waits longer than the grace")
-            adoptable = self.host.adoptable() if self._detach else set()
-            self.model.ended_in_order(adoptable)
+            self.model.ended_in_order(ADOPTABLE if self._detach else ())
         self.note("it has shut down")
 
     def shut_down(self, *, detach: bool) -> None:
