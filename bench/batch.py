@@ -51,7 +51,7 @@ def run(directory: Path, quick: bool) -> Report:
                 huey_s.append(queued / tasks)
         reader.close()
         bare.close()
-        others = _others(server, 2 if quick else 5)
+        others = _others(server, 1 if quick else 5)
     return _report(headway_s, bare_s, huey_s, others)
 
 
