@@ -200,7 +200,8 @@ class Server:
     async def trace(self, life: Life, kill_at: KillAt) -> None:
         """Let strace kill a life that goes on already, at a call that it makes from now on."""
         self._trace(life, kill_at)
-        while not all(map(is_traced, life.tasks())):  # noqa: ASYNC110 - /proc tells nobody
+        # A life that was killed before anybody looked is traced by nobody. (/proc wakes nobody.)
+        while not life.ended and not all(map(is_traced, life.tasks())):  # noqa: ASYNC110
             await trio.sleep(LOOK_S)
 
     def _trace(self, life: Life, kill_at: KillAt) -> None:
