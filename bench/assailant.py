@@ -17,7 +17,6 @@ import json
 import os
 import select
 import socket
-import subprocess
 import sys
 import time
 from collections import Counter, deque
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.machine import ROOT
+from bench.companion import Companion
 from bench.wire import address_of
 
 SPARE = 1.1
@@ -166,36 +165,16 @@ def _send(to: socket.socket, data: bytes) -> None:
         to.send(data)
 
 
-class Assailant:
-    """The same in a process of its own. A context manager; entered when `count` are held."""
+class Assailant(Companion):
+    """The same in a process of its own; entered when `count` are held."""
 
     def __init__(self, url: str, job_id: str, count: int, opened_per_s: float) -> None:
-        command = [sys.executable, "-m", "bench.assailant", url, job_id, str(count)]
-        command.append(str(opened_per_s))
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdin is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
-
-    def __enter__(self) -> "Assailant":
-        if self._output.readline() != "held\n":
-            raise ConnectionError("the server does not hold as many hostile connections")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._input.close()
-        self._output.close()
+        given = [url, job_id, str(count), str(opened_per_s)]
+        super().__init__(["bench.assailant", *given], ready="held")
 
     def report(self) -> dict[str, Any]:
         """See `Assault.report`."""
-        self._input.write("\n")
-        self._input.flush()
-        found: dict[str, Any] = json.loads(self._output.readline())
-        return found
+        return self.ask()
 
 
 def main() -> None:

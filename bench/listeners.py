@@ -15,13 +15,12 @@ import os
 import re
 import select
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from bench.machine import ROOT
+from bench.companion import Companion
 from bench.wire import address_of, request_bytes
 
 NICENESS = 19
@@ -94,35 +93,15 @@ def listen(url: str, count: int, after: int) -> dict[str, Any]:
     }
 
 
-class Listeners:
-    """The same in a process of its own."""
+class Listeners(Companion):
+    """The same in a process of its own; entered when every stream is greeted."""
 
     def __init__(self, url: str, count: int, after: int) -> None:
-        command = [sys.executable, "-m", "bench.listeners", url, str(count), str(after)]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdin is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
-
-    def __enter__(self) -> "Listeners":
-        if self._output.readline() != "listening\n":
-            raise ConnectionError("not every stream was greeted")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._input.close()
-        self._output.close()
+        super().__init__(["bench.listeners", url, str(count), str(after)], ready="listening")
 
     def finish(self, last_seq: int) -> dict[str, int]:
         """What every stream saw, once it had read `last_seq` or had its time for it."""
-        self._input.write(f"{last_seq}\n")
-        self._input.flush()
-        found: dict[str, int] = json.loads(self._output.readline())
-        return found
+        return self.ask(str(last_seq))
 
 
 def main() -> None:
