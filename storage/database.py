@@ -96,15 +96,20 @@ def _put_on_disk(connection: apsw.Connection, vfs: str | None) -> None:
 
 
 def _rewrite_log(name: str, vfs: str | None) -> None:
-    """Write the log's own bytes over it, and sync it. At most 16 MiB or so: some 20 ms."""
+    """Write the log's own bytes over it, and sync it. At most 16 MiB or so: some 20 ms.
+
+    It is synced also where a file system that copies on write has no space for them: then what a
+    killed server had not synced is on disk, and only what a failed fsync lost is not.
+    """
     try:
         log = apsw.VFSFile(vfs or "", name, [LOG_FLAGS, 0])
     except apsw.CantOpenError:
         return  # there is none
     try:
         size = log.xFileSize()
-        for offset in range(0, size, LOG_PIECE_BYTES):
-            log.xWrite(log.xRead(min(LOG_PIECE_BYTES, size - offset), offset), offset)
+        with suppress(apsw.FullError):
+            for offset in range(0, size, LOG_PIECE_BYTES):
+                log.xWrite(log.xRead(min(LOG_PIECE_BYTES, size - offset), offset), offset)
         if size:
             log.xSync(apsw.SQLITE_SYNC_FULL)
     finally:

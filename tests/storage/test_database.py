@@ -263,3 +263,34 @@ def test_what_a_failed_fsync_left_is_on_disk_before_it_is_relied_on(tmp_path: Pa
     assert connection.execute("SELECT concurrency FROM type_limits").fetchall() == [(1,)]
     connection.close()
     disk.unregister()
+
+
+def test_what_a_killed_server_did_not_sync_is_on_disk_also_where_there_is_no_space(
+    tmp_path: Path,
+) -> None:
+    disk = Disk("no-space", tmp_path / "disk", random.Random(1))
+    path = Path("/nowhere/headway.db")
+    connection = open_writer(path, vfs=disk.name)
+
+    def die_before_the_sync(kind: str, _name: str) -> None:
+        if kind == "sync":
+            disk.crash()
+            raise apsw.IOError
+
+    disk.fault = die_before_the_sync
+    with pytest.raises(apsw.IOError):
+        connection.execute("INSERT INTO type_limits VALUES ('a', 1)")
+
+    def be_full(kind: str, _name: str) -> None:
+        if kind == "write":
+            raise apsw.FullError
+
+    disk.fault = be_full
+    connection = open_writer(path, vfs=disk.name)
+    assert connection.execute("SELECT concurrency FROM type_limits").fetchall() == [(1,)]
+    disk.power_loss()
+    disk.fault = None
+    connection = open_writer(path, vfs=disk.name)
+    assert connection.execute("SELECT concurrency FROM type_limits").fetchall() == [(1,)]
+    connection.close()
+    disk.unregister()
