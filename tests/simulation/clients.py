@@ -31,7 +31,9 @@ UNKNOWN = frozenset({"unavailable", "shutting_down"})
 KEPT_S = 23 * 3600
 
 Submission = tuple[tuple[NewJob, ...], Key | None, bool, int]
-"""What was sent: the Jobs, the key, whether as a batch, and when (µs of the wall clock)."""
+"""What was sent: the Jobs, the key, whether as a batch, and when (µs of the wall clock).
+
+Of several times the earliest: a clock that was set back may have given the key that one."""
 
 
 WEIGHTS = {
@@ -125,8 +127,10 @@ class Clients:
         self, services: Services, submission: Submission, *, in_doubt: bool = False
     ) -> None:
         jobs, key, batch, sent_at = submission
-        if services.clock.now() - sent_at > KEPT_S * S:
+        now = services.clock.now()
+        if now - sent_at > KEPT_S * S:
             return  # the key may have been forgotten by now
+        submission = (jobs, key, batch, min(sent_at, now))
         names = [str(job.name) for job in jobs]
         for name in names:
             self._model.asked(name)
