@@ -40,6 +40,9 @@ LOOKS_MAX = 100
 """How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
 LOOKED_AT_MAX = 1_000
 PR_SET_CHILD_SUBREAPER = 36
+SIG_DFL = None
+_signal = ctypes.CDLL(None).signal
+_signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -214,13 +217,20 @@ class LinuxHost:
     async def reap(self) -> None:
         """Bury what programs left behind and what has died since. Runs until cancelled.
 
-        Deaf in between: each signal wakes the loop, and short runs would bring thousands.
+        Deaf in between: each signal wakes the loop, and short runs would bring thousands. Python's
+        handler is put away behind its back, since a signal that comes while Python itself does so
+        is printed as an error ("Signal 17 ignored due to race condition").
         """
-        while True:
-            with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
-                self.strays()
-                await anext(deaths)
-            await trio.sleep(REAP_PAUSE_S)
+        with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
+            pythons = _signal(signal.SIGCHLD, SIG_DFL)
+            while True:
+                _signal(signal.SIGCHLD, pythons)
+                try:
+                    self.strays()
+                    await anext(deaths)
+                finally:
+                    _signal(signal.SIGCHLD, SIG_DFL)
+                await trio.sleep(REAP_PAUSE_S)
 
     def strays(self) -> list[int]:
         """Living children of ours that lead no run: orphans of a program. The dead are buried."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import time
@@ -455,6 +456,27 @@ async def test_dead_orphans_are_buried(shop: Workshop, nursery: trio.Nursery) ->
     with trio.fail_after(DEADLINE_S):
         while tree.look(orphan) is not None:  # noqa: ASYNC110 - the kernel tells nobody
             await trio.sleep(0.002)
+
+
+async def test_between_two_looks_the_host_is_deaf_and_python_keeps_its_handler(
+    shop: Workshop, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while Python puts its handler away is an error in the server's log."""
+    monkeypatch.setattr(process_module, "REAP_PAUSE_S", 3600)
+    nursery.start_soon(shop.host.reap)
+    await trio.testing.wait_all_tasks_blocked()
+    assert is_caught(signal.SIGCHLD)
+    handler = signal.getsignal(signal.SIGCHLD)
+    os.kill(os.getpid(), signal.SIGCHLD)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not is_caught(signal.SIGCHLD)
+    assert signal.getsignal(signal.SIGCHLD) is handler
+
+
+def is_caught(number: int) -> bool:
+    """Whether this process has a handler for the signal: see proc_pid_status(5)."""
+    (caught,) = re.findall(r"SigCgt:\s*(\w+)", Path("/proc/self/status").read_text())
+    return bool(int(caught, 16) >> number - 1 & 1)
 
 
 # ---- fences ------------------------------------------------------------------------------------
