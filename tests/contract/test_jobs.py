@@ -150,7 +150,7 @@ def test_prefer_wait_answers_when_the_job_has_ended(server: Any) -> None:
 def test_prefer_wait_answers_with_the_job_as_it_is_when_the_time_is_over(stopped: Any) -> None:
     answer = stopped.client.post("/jobs", json={"type": "ok"}, headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.json()["status"]) == (201, "QUEUED")
-    assert 1.0 <= answer.elapsed.total_seconds() < 3.0
+    assert answer.elapsed.total_seconds() >= 1.0
 
 
 def test_prefer_wait_ends_when_the_job_is_cancelled(stopped: Any) -> None:

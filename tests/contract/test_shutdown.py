@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-PROMPT_S = 2.9
-"""An end with nothing to wait for: well below the grace of 3 s, however busy the machine."""
+PATIENT = "shutdown_grace_s = 60"
+"""Longer than a test waits for anything: who waits for the grace is too late."""
 
 ENDS = """
 SELECT j.job_id, j.status, r.error_code FROM jobs AS j JOIN job_runs AS r ON r.job_id = j.job_id
 """
 
 
-def terminate(server: Any, timeout_s: float) -> float:
+def terminate(server: Any) -> float:
     """SIGTERM; how long it took to end with 0."""
     begun = time.monotonic()
     server.signal(signal.SIGTERM)
-    assert server.wait(timeout_s) == 0
+    assert server.wait() == 0
     return time.monotonic() - begun
 
 
@@ -50,22 +50,18 @@ def test_a_program_that_is_longer_than_the_grace_is_interrupted(
 ) -> None:
     server = launch("shutdown_grace_s = 0.5")
     running = server.hold(gate)["job_id"]
-    took_s = terminate(server, 0.5 + 0.3 + 2)  # the grace, the type's kill_grace_s, and some
-    assert took_s >= 0.5
+    assert terminate(server) >= 0.5
     assert not server.processes()
     assert server.rows(ENDS) == [(running, "FAILED", "interrupted")]
 
 
 def test_a_second_signal_ends_the_patience(launch: Callable[..., Any]) -> None:
-    server = launch("shutdown_grace_s = 60")
+    server = launch(PATIENT)
     running = server.submit("stubborn")["job_id"]
     server.eventually(lambda: server.output(running).count(b"\n") == 4, "all have forked")
     server.signal(signal.SIGTERM)
     server.eventually(lambda: "shutting down" in server.log(), "it has heard")
-    begun = time.monotonic()
-    server.signal(signal.SIGTERM)
-    assert server.wait(3) == 0
-    assert time.monotonic() - begun < 3
+    terminate(server)
     assert not server.processes()
     assert server.rows(ENDS) == [(running, "FAILED", "interrupted")]
 
@@ -73,11 +69,11 @@ def test_a_second_signal_ends_the_patience(launch: Callable[..., Any]) -> None:
 def test_detach_leaves_the_program_to_the_next_server(
     launch: Callable[..., Any], gate: Any
 ) -> None:
-    server = launch("", "", "--detach")
+    server = launch(PATIENT, "", "--detach")
     running = server.submit("gate", {"path": gate.path, "code": 6})["job_id"]
     server.until_printed(running, b"opened")
     run = server.run_of(running)
-    assert terminate(server, PROMPT_S) < PROMPT_S
+    terminate(server)
     assert server.processes()
     gate.write(b"alone\n")
     server.start()
@@ -99,7 +95,7 @@ def test_detach_ends_what_the_next_server_could_not_adopt(
     server.until_printed(kept, b"opened")
     ended = server.submit("bare")["job_id"]
     server.eventually(lambda: len(server.status()["running_job_ids"]) == 2, "both run")
-    assert terminate(server, PROMPT_S) < PROMPT_S
+    terminate(server)
     assert server.rows(ENDS) == [(kept, "RUNNING", None), (ended, "FAILED", "interrupted")]
     server.start()
     gate.open()
@@ -110,7 +106,7 @@ def test_clients_that_do_nothing_do_not_delay_the_end(
     launch: Callable[..., Any], gate: Any
 ) -> None:
     """An idle connection, half a request, open streams, a reader that reads nothing."""
-    server = launch()
+    server = launch(PATIENT)
     job_id = server.run("bytes", {"count": 8_000_000})["job_id"]
     held = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
     idle, silent, half, stalled = (server.connect() for _ in range(4))
@@ -139,11 +135,9 @@ def test_clients_that_do_nothing_do_not_delay_the_end(
         )  # fmt: skip
         sql = "SELECT count(*) FROM jobs WHERE status = 'QUEUED'"
         server.eventually(lambda: server.rows(sql) == [(2,)], "the last has been queued")
-        begun = time.monotonic()
         server.signal(signal.SIGTERM)
         assert waiting.result().json()["status"] == "QUEUED"
-        assert server.wait(server.grace_s) == 0
-        assert time.monotonic() - begun < server.grace_s
+        assert server.wait() == 0
         for thread in threads:
             thread.join(server.deadline_s)
         assert goodbyes.count("goodbye") == 2
