@@ -40,7 +40,7 @@ PROGRAMS = {TSP: "task-spooler (tsp)", PARALLEL: "GNU parallel", XARGS: "xargs"}
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn; the order turns round in every other one."""
-    rounds, count = (2, 300) if quick else (3, 2_000)
+    rounds, count = (2, 200) if quick else (3, 2_000)
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
             HEADWAY: lambda _: drain(server, "true", count),
