@@ -2,6 +2,8 @@
 
 The program is `/bin/date +%s%N`: what it prints minus the client's clock before the request. Its
 own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows how much that is.
+`adopt = false` is headway without the shim. With TMPDIR on a tmpfs nobody waits for a disk: what is
+then left of the difference is no promise's.
 """
 
 import subprocess
@@ -22,7 +24,8 @@ SUMMARY = "idle server: HTTP submit to the program's first instructions, beside 
 PERCENTILES = (50, 99)
 LOOK_S = 0.03
 OUTPUT_TIMEOUT_S = 10.0
-OURS, HUEY, SPAWN = "headway, over HTTP", "Huey", "bare spawn"
+OURS, BARE = "headway, over HTTP", "headway, adopt = false"
+HUEY, SPAWN = "Huey", "bare spawn"
 
 
 def run(directory: Path, quick: bool) -> Report:
@@ -30,7 +33,8 @@ def run(directory: Path, quick: bool) -> Report:
     rounds, count = (2, 15) if quick else (3, 150)
     with headway(directory / "headway") as server:
         sides: dict[str, Callable[[int], list[float]]] = {
-            OURS: lambda _: latencies(server, count),
+            OURS: lambda _: latencies(server, "stamp", count),
+            BARE: lambda _: latencies(server, "bare_stamp", count),
             HUEY: lambda number: huey_latencies(directory / f"huey-{number}.db", count),
             SPAWN: lambda _: spawn_latencies(count),
         }
@@ -47,14 +51,14 @@ def _in_redis(peer: RedisPeer, directory: Path, count: int, number: int) -> list
     return peer.latencies(directory / f"{peer.module}-{number}", count)
 
 
-def latencies(server: Program, count: int) -> list[float]:
+def latencies(server: Program, job_type: str, count: int) -> list[float]:
     """Milliseconds, one a Job."""
     found = []
     with server.connect() as connection:
         for pause_s in pauses(count):
             time.sleep(pause_s)
             begin = time.time_ns()
-            job = connection.json("POST", "/jobs", {"type": "stamp"}, status=201)
+            job = connection.json("POST", "/jobs", {"type": job_type}, status=201)
             found.append((_printed(connection, job["job_id"]) - begin) / 1e6)
     return found
 
@@ -96,7 +100,13 @@ def _report(found: dict[str, list[list[float]]], quick: bool) -> Report:
             None if name == SPAWN else at_most(1),
         )
         for name in found
-        if name != OURS
+        if name not in (OURS, BARE)
+        for p in PERCENTILES
+    ]
+    ratios += [
+        ratio(f"{BARE} / {name}: p{p}", figures[BARE, p], figures[name, p])
+        for name in found
+        if name not in (OURS, BARE, HUEY, SPAWN)
         for p in PERCENTILES
     ]
     return Report((*ratios, *figures.values()), tuple(redis_peer.notes(quick)))

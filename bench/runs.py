@@ -5,8 +5,9 @@ each run and keeps its output in a file; Huey keeps output and status of what en
 what it had begun when it is killed; Celery and RQ keep output and status in a Redis's memory;
 task-spooler keeps output files and a list in memory; GNU parallel keeps a line a run; xargs keeps
 nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when it is
-killed, but says so. The bare loops are no servers: they are what this machine, Python and SQLite
-need for a run at the least, with the shim and without.
+killed, but says so. The floors are no servers. The bare loops are what this machine, Python and
+SQLite need for a run at the least, with the shim and without. `the same rows and files on Trio` is
+what headway's promises need: all that `adopt = false` leaves of a run, and nothing decided.
 """
 
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from bench import redis_peer, tsp_peer, xargs_peer
 from bench.bare_peer import bare_drain
+from bench.floor_peer import floor_drain
 from bench.peer import huey_drain
 from bench.redis_peer import RedisPeer
 from bench.result import Figure, Report, at_least, ratio
@@ -32,8 +34,9 @@ TIMEOUT_S = 300.0
 LOOK_S = 0.1
 HEADWAY, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
 LOOP, BARE_LOOP = "bare loop with the shim", "bare loop"
-FLOORS = {LOOP: HEADWAY, BARE_LOOP: BARE}
-"""What no server does without, and whose it is: see `bare_peer.py`."""
+PROMISES = "the same rows and files on Trio"
+FLOORS = {LOOP: HEADWAY, BARE_LOOP: BARE, PROMISES: BARE}
+"""What no server does without, and whose it is: see `bare_peer.py` and `floor_peer.py`."""
 TSP, PARALLEL, XARGS = "task-spooler", "GNU parallel -j2", "xargs -P2 (keeps nothing)"
 PROGRAMS = {TSP: "task-spooler (tsp)", PARALLEL: "GNU parallel", XARGS: "xargs"}
 
@@ -49,6 +52,7 @@ def run(directory: Path, quick: bool) -> Report:
         }
         for name, shim in ((LOOP, True), (BARE_LOOP, False)):
             sides[name] = partial(_in_a_loop, directory, count, shim)
+        sides[PROMISES] = lambda number: floor_drain(directory / f"floor-{number}", count)
         sides |= _peers(directory, count, quick)
         found: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(rounds):
@@ -121,7 +125,7 @@ def _report(figures: dict[str, Figure], quick: bool) -> Report:
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))
         ratios.append(ratio(f"{LOOP} / task-spooler", figures[LOOP], figures[TSP]))
-    ratios.append(ratio(f"{BARE_LOOP} / Huey", figures[BARE_LOOP], figures[HUEY]))
+    ratios += [ratio(f"{f} / Huey", figures[f], figures[HUEY]) for f in (BARE_LOOP, PROMISES)]
     ratios += [ratio(f"{FLOORS[f]} / {f}", figures[FLOORS[f]], figures[f]) for f in FLOORS]
     for name, figure in figures.items():
         if name not in (HEADWAY, BARE, HUEY, TSP, *FLOORS):

@@ -37,14 +37,17 @@ adopt = false
 params.n = {{ type = "integer", default = 0, arg = "--n" }}
 [job_types.stamp]
 command = ["/bin/date", "+%s%N"]
+[job_types.bare_stamp]
+command = ["/bin/date", "+%s%N"]
+adopt = false
 [job_types.sleep]
 command = ["/bin/sleep", "600"]
 kill_grace_s = 0
 [job_types.loud]
 command = ["/usr/bin/seq", "1000000"]
 """
-"""`true`, `bare` (without a shim), `stamp` (the time of its first instructions), `sleep`, and
-`loud` (a log of 7 MB)."""
+"""`true`, `stamp` (the time of its first instructions), both without a shim too (`bare`,
+`bare_stamp`), `sleep`, and `loud` (a log of 7 MB)."""
 
 
 class NotReady(Exception):

@@ -233,8 +233,10 @@ class TestReports:
             "headway, adopt = false / Huey",
             "headway / Huey",
             "bare loop / Huey",
+            "the same rows and files on Trio / Huey",
             "headway / bare loop with the shim",
             "headway, adopt = false / bare loop",
+            "headway, adopt = false / the same rows and files on Trio",
             "headway / RQ, Redis",
             "headway / xargs",
         ]
@@ -245,7 +247,10 @@ class TestReports:
         )
 
     def test_latency_judges_each_peer_but_not_the_floor(self) -> None:
-        found = {name: [[1.0]] for name in (latency.OURS, "RQ, Redis", latency.SPAWN)}
+        names = (latency.OURS, latency.BARE, "RQ, Redis", latency.SPAWN)
+        found = {name: [[1.0]] for name in names}
         report = latency._report(found, False)
         judged = [figure.name for figure in report.figures if figure.goal is not None]
         assert judged == [f"headway, over HTTP / RQ, Redis: p{p}" for p in (50, 99)]
+        beside = [f.name for f in report.figures if f.unit == "ratio" and "adopt" in f.name]
+        assert beside == [f"headway, adopt = false / RQ, Redis: p{p}" for p in (50, 99)]
