@@ -18,7 +18,7 @@ SETTLE_S = 1.0
 
 def run(directory: Path, quick: bool) -> Report:
     """headway alone, with streams, and the stock server, one after another."""
-    window_s = 3.0 if quick else 2 * HEARTBEAT_S + 5
+    window_s = 2.0 if quick else 2 * HEARTBEAT_S + 5
     figures: list[Figure] = []
     with headway(directory / "headway") as server, noop(directory / "noop") as stock:
         with stock.connect() as connection:
