@@ -228,8 +228,8 @@ async def serve(
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run, listeners)
                 services.ready.set()
-                # While a thread reads a large batch, others' p99 went from 51 to 12 ms.
-                sys.setswitchinterval(0.001)
+                # Beside batches it took a POST's p99 from 2.3 to 0.3 s, a GET's median to 0.7 ms.
+                sys.setswitchinterval(0.000_1)
                 print(f"headway listening on {url_of(listeners[0])}", file=sys.stderr, flush=True)
                 nursery.start_soon(complete, app)
                 await anext(signals)

@@ -59,7 +59,7 @@ class Floor:
     def drain(self) -> float:
         """Seconds from the first claim to the last recorded end."""
         count = len(self._waiting)
-        sys.setswitchinterval(0.001)  # this and the garbage collector as in `headway serve`
+        sys.setswitchinterval(0.000_1)  # this and the garbage collector as in `headway serve`
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         elapsed = trio.run(self._drain)

@@ -61,3 +61,18 @@ def test_ids_grow_whatever_the_clock_does(moments: list[int], random: bytes) -> 
 def test_ids_of_one_moment_differ_also_without_luck() -> None:
     ids = ids_at(SetClock(1_800_000_000_000_000), b"\x00" * 8)
     assert len({ids("job") for _ in range(5000)}) == 5000
+
+
+def test_the_kernel_is_asked_for_hundreds_of_ids_at_a_time() -> None:
+    """Each time others are woken in vain, as long as it is often."""
+    asked: list[int] = []
+
+    def random_bytes(n: int) -> bytes:
+        asked.append(n)
+        return bytes(n)
+
+    ids = Ids(SetClock(1), random_bytes)
+    for _ in range(1_000):
+        ids("job")
+    assert len(asked) <= 2
+    assert sum(asked) >= 8 * 1_000
