@@ -32,7 +32,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn; both databases grow by the same rows."""
-    rounds, tasks = (3, 150) if quick else (9, 2_000)
+    rounds, tasks = (2, 150) if quick else (9, 2_000)
     headway_s, bare_s, huey_s = list[float](), list[float](), list[float]()
     with stopped_headway(directory / "headway") as server:
         database = directory / "headway" / "data" / DATABASE_NAME

@@ -30,7 +30,7 @@ HUEY, SPAWN = "Huey", "bare spawn"
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn."""
-    rounds, count = (2, 15) if quick else (3, 150)
+    rounds, count = (2, 12) if quick else (3, 150)
     with headway(directory / "headway") as server:
         sides: dict[str, Callable[[int], list[float]]] = {
             OURS: lambda _: latencies(server, "stamp", count),

@@ -2,7 +2,7 @@
 
     python -m tests.bugs             all of them
     python -m tests.bugs NAME …      these
-    python -m tests.bugs --some 5    a handful, another one each day
+    python -m tests.bugs --some 4    a handful, another one each day
     python -m tests.bugs --list
 
 First the same tests run without a bug. Exit status 1: a bug escaped, or no longer fits the code.

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from math import ceil
 from pathlib import Path
 
 import httpx
@@ -34,7 +35,9 @@ READY_S_MAX = 60
 FUZZ_S_MAX = 1_200
 LOOK_S = 1.0
 EXAMPLES = 100
-"""Of each operation in a round: some 3,000 requests with their chains. As many rounds as needed."""
+EXAMPLES_MIN = 5
+"""Of each operation in a round: 3,000 to 7,000 requests with their chains, in as many rounds as
+needed."""
 
 CONFIG = """
 [scheduler]
@@ -146,12 +149,17 @@ def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
 def rounds(url: str, requests: int, seed: int) -> tuple[int, list[str]]:
     """(requests made, outputs of rounds that failed), with `seed` and those that follow it."""
     made, wrong = 0, []
+    examples, sum_of_examples = EXAMPLES, 0
     for number in count():
         if made >= requests:
             break
-        status, output = fuzz(url, EXAMPLES, seed + number)
+        status, output = fuzz(url, examples, seed + number)
         found = re.search(r"([\d,]+) generated", output)
         made += int(found[1].replace(",", "")) if found else 0
+        sum_of_examples += examples
+        # The last round only makes up for what is missing.
+        missing = ceil((requests - made) * sum_of_examples / max(made, 1))
+        examples = min(max(missing, EXAMPLES_MIN), EXAMPLES)
         if status or found is None:
             wrong.append(output)
             break
