@@ -1,4 +1,4 @@
-"""Whether a ratio has fallen: what CI asks of `python -m bench all --quick --guard`.
+"""Whether a ratio has fallen: what CI asks of `python -m bench NAME … --quick --guard`.
 
 Kept are the medians of one quick run (`--keep`). On a shared machine single rounds are disturbed,
 most of them to the worse; so a ratio counts by its best round, and has fallen when even that is
