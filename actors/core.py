@@ -85,6 +85,7 @@ class Core:
     def recover(self, connection: apsw.Connection, now: int) -> Decision:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
         effects: list[Message] = []
+        self._dispatch.life += 1
         with write_transaction(connection, now) as tx:
             config = self.config(connection)
             tx.fact(
@@ -99,7 +100,10 @@ class Core:
             for intent, server_id in runs.running_intents(connection):
                 if intent.lane == "direct" and server_id != self._identity.server_id:
                     runs.request_stop(tx, intent.run_id, "cancel")
-            effects += [m.EnsureRun(intent=it) for it, _ in runs.running_intents(connection)]
+            effects += [
+                m.EnsureRun(intent=intent, life=self._dispatch.life)
+                for intent, _ in runs.running_intents(connection)
+            ]
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
@@ -214,6 +218,8 @@ class Core:
             )
 
     def _finish(self, tx: Transaction, message: m.RunExited) -> None:
+        if message.refused_in not in (None, self._dispatch.life):
+            return  # it was asked for again since then, and may have begun
         stop_reason = tx.execute(
             "SELECT stop_reason FROM job_runs WHERE run_id = ?", (message.run_id,)
         ).get

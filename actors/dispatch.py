@@ -57,7 +57,10 @@ def room(connection: apsw.Connection, types: Mapping[str, JobType], concurrency:
 
 
 class Dispatch:
-    """Turns QUEUED Jobs and reservations into runs. `draining`: nothing starts any more."""
+    """Turns QUEUED Jobs and reservations into runs.
+
+    `draining`: nothing starts any more. `life`: see `EnsureRun`.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Dispatch:
         self._identity = identity
         self._new_id = new_id
         self.draining = False
+        self.life = 0
 
     def dispatch(self, tx: Transaction, effects: list[Message]) -> None:
         """Promote, expire, then fill the free slots: reservations first, then the queue."""
@@ -153,7 +157,7 @@ class Dispatch:
             argv=argv,
             eligible_at=min(eligible_at, tx.now),
         )
-        effects.append(m.EnsureRun(intent=intent))
+        effects.append(m.EnsureRun(intent=intent, life=self.life))
 
     def next_due(self, tx: Transaction) -> int | None:
         moments = (jobs.next_due(tx), reservations.next_expiry(tx))

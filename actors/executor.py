@@ -53,14 +53,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Run:
-    """A run in the executor's care."""
+    """A run in the executor's care. `life`: which of the scheduler's asked for it last."""
 
     intent: RunIntent
     files: RunFiles
+    life: int
     short: trio.CancelScope = field(default_factory=trio.CancelScope)
     stop: trio.Event = field(default_factory=trio.Event)
     at_once: trio.Event = field(default_factory=trio.Event)
     killed: bool = False
+    refused: bool = False
     process: Process | None = None
     times: LogTimes | None = None  # of a run that lasts
 
@@ -109,8 +111,8 @@ class Executor(Actor):
         """Begin to care for a run, or begin to end it."""
         for envelope in batch:
             match envelope.message:
-                case EnsureRun(intent=intent):
-                    self._ensure(intent)
+                case EnsureRun(intent=intent, life=life):
+                    self._ensure(intent, life)
                 case StopRun(run_id=run_id, immediately=immediately):
                     # A run that is not here has ended; its RunExited is on its way.
                     if run := self._runs.get(run_id):
@@ -120,13 +122,14 @@ class Executor(Actor):
                 case other:
                     raise AssertionError(f"the executor does not understand {other!r}")
 
-    def _ensure(self, intent: RunIntent) -> None:
+    def _ensure(self, intent: RunIntent, life: int) -> None:
         if known := self._runs.get(intent.run_id):
+            known.life = life
             if intent.stop_reason is not None:
                 known.end()
             return
         files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares)
-        run = _Run(intent=intent, files=files)
+        run = _Run(intent=intent, files=files, life=life)
         if intent.stop_reason is not None:
             run.end()
         self._runs[intent.run_id] = run
@@ -148,13 +151,23 @@ class Executor(Actor):
             exit_code=outcome.exit_code,
             signal=outcome.signal,
         )
-        await self._scheduler.tell(RunExited(run_id=run.intent.run_id, outcome=outcome))
+        await self._tell_end(run, outcome)
         del self._runs[run.intent.run_id]
+
+    async def _tell_end(self, run: _Run, outcome: Outcome) -> None:
+        """Tell it again to a life that has begun, and asked, while the message waited for room."""
+        life = None
+        while life != run.life:
+            life = run.life
+            refused_in = life if run.refused else None
+            message = RunExited(run_id=run.intent.run_id, outcome=outcome, refused_in=refused_in)
+            await self._scheduler.tell(message)
 
     async def _live(self, run: _Run) -> Outcome:
         try:
             run.process = await self._begin(run)
         except SpawnFailed as error:
+            run.refused = True
             return failed("spawn", str(error))
         if run.process is not None:
             await self._wait(run, run.process)

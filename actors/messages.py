@@ -197,10 +197,15 @@ class RunOverstepped(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunExited(Message):
-    """The run has ended; nothing of it is left but its files."""
+    """The run has ended; nothing of it is left but its files.
+
+    `refused_in`: its program could not be started, and it was that life of the scheduler which had
+    asked. No file tells of it, so it does not count when a later life has asked again.
+    """
 
     run_id: str
     outcome: Outcome
+    refused_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,9 +225,13 @@ class MomentCame(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureRun(Message):
-    """Make it true that this run runs, or say how it ended: by fact, whatever happened before."""
+    """Make it true that this run runs, or say how it ended: by fact, whatever happened before.
+
+    `life`: which life of the scheduler asks, in this life of the server.
+    """
 
     intent: RunIntent
+    life: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,24 @@ async def test_a_program_that_cannot_be_started(house: Any, program: Any) -> Non
         assert (await house.ended(after)).status is JobStatus.COMPLETED
 
 
+async def test_a_refusal_that_a_crash_overtakes_does_not_count(house: Any, program: Any) -> None:
+    """The scheduler's next life asks again, and this time the program can be started."""
+    outcomes = iter([program(spawn_error="no more processes"), program()])
+
+    def crash_once(_: Any) -> None:
+        house.host.programs["a"] = next(outcomes)
+        if house.host.programs["a"].spawn_error is not None:
+            nonsense = m.StopRun(run_id="run-none", reason="cancel")
+            house.mailbox("scheduler").tell_nowait(nonsense)
+
+    house.host.on_launch = crash_once
+    async with house.running():
+        (job,) = await house.submit("a")
+        job = await house.ended(job)
+        assert len(house.host.launches) == 2
+        assert (job.status, code_of(house.run(job))) == (JobStatus.COMPLETED, None)
+
+
 async def test_a_shell_that_cannot_start_it_says_so_in_the_log(house: Any, program: Any) -> None:
     words = b"headway-shim: 11: exec: a: Permission denied\n"
     house.host.programs["a"] = program(exit_code=126, output=words)
