@@ -40,7 +40,7 @@ LOOKS_MAX = 100
 """How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
 LOOKED_AT_MAX = 1_000
 PR_SET_CHILD_SUBREAPER = 36
-SIG_DFL = None
+SIG_DFL = None  # a null pointer, as in signal(2)
 _signal = ctypes.CDLL(None).signal
 _signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})

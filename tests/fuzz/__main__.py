@@ -95,23 +95,25 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
 
 
+def give_back(client: httpx.Client) -> None:
+    """End every hold, if a direct run waits."""
+    claims = client.get("/reservations").raise_for_status().json()["reservations"]
+    if any(claim["kind"] == "direct" for claim in claims):
+        for hold in (claim for claim in claims if claim["kind"] == "hold"):
+            client.delete(f"/reservations/{hold['reservation_id']}").raise_for_status()
+
+
 @contextmanager
 def operator(url: str) -> Iterator[None]:
     """Inside it, slots that are held are given back as soon as a direct run waits for one."""
     over = threading.Event()
 
-    def give_back() -> None:
+    def work() -> None:
         with httpx.Client(base_url=f"{url}/scheduler") as client:
             while not over.wait(LOOK_S):
-                claims = client.get("/reservations").raise_for_status().json()["reservations"]
-                if any(claim["kind"] == "direct" for claim in claims):
-                    for claim in claims:
-                        if claim["kind"] == "hold":
-                            client.delete(
-                                f"/reservations/{claim['reservation_id']}"
-                            ).raise_for_status()
+                give_back(client)
 
-    thread = threading.Thread(target=give_back)
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield
