@@ -6,7 +6,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.server import Server
 
@@ -150,12 +150,30 @@ def test_charts_say_in_words_what_they_show(
     page.get_by_role("button", name="Week").click()
     expect(page.get_by_role("button", name="Week")).to_have_attribute("aria-pressed", "true")
     assert "span=week" in page.url
+    expect(page.locator(".charts[data-span=week]")).to_be_visible()
     chart = page.get_by_role("img", name="Finished jobs")
     chart.focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".chart-tip:visible")).to_contain_text("Completed:")
     page.locator(".chart-table summary").nth(1).click()
     expect(page.get_by_role("columnheader", name="Failed").first).to_be_visible()
+
+
+def test_a_chart_that_is_read_stays_when_newer_figures_come(visit: Callable[..., Page]) -> None:
+    page = visit("#/charts")
+    chart = page.get_by_role("img", name="Finished jobs")
+    expect(chart).to_be_visible()
+    asked: list[Route] = []
+    page.route("**/scheduler/history*", lambda route: asked.append(route))
+    with page.expect_request("**/scheduler/history*"):
+        page.evaluate("window.dispatchEvent(new HashChangeEvent('hashchange'))")
+    chart.focus()
+    with page.expect_response("**/scheduler/history*"):
+        points = [{"at": "2031-01-01T00:00:00Z", "queue_length": 99}]
+        asked[0].fulfill(json={"points": points, "step_s": 60})
+    page.wait_for_function("new Promise(resolve => setTimeout(() => resolve(true)))")
+    expect(chart).to_be_focused()
+    expect(page.get_by_text("99 now")).to_have_count(0)
 
 
 def test_the_focus_goes_with_the_view(visit: Callable[..., Page]) -> None:

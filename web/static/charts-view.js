@@ -45,13 +45,18 @@ class ChartsView extends HTMLElement {
     if (view !== "charts") return;
     const span = SPANS.includes(query.get("span")) ? query.get("span") : "hour";
     for (const [name, button] of this.#buttons) setAttribute(button, "aria-pressed", name === span);
-    // Whoever reads a value or a table keeps it.
-    if (this.#charts.contains(document.activeElement) && this.#charts.dataset.span === span) return;
+    if (this.#isBeingRead(span)) return;
     try {
-      this.#show(await get(`/scheduler/history?span=${span}`, { signal: this.#life.signal }), span);
+      const history = await get(`/scheduler/history?span=${span}`, { signal: this.#life.signal });
+      if (!this.#isBeingRead(span)) this.#show(history, span);
     } catch (error) {
       if (error.name !== "AbortError") this.#charts.replaceChildren(h("p", { class: "form-fault" }, faultText(error)));
     }
+  }
+
+  // Whoever reads a value or a table keeps it.
+  #isBeingRead(span) {
+    return this.#charts.contains(document.activeElement) && this.#charts.dataset.span === span;
   }
 
   #show(history, span) {
