@@ -166,6 +166,26 @@ def test_the_head_of_the_queue_is_one_step_down_an_index(
     assert whole == "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
 
 
+def test_it_is_planned_once_and_not_anew_for_each_type(
+    connection: apsw.Connection, write: Any, put: Any
+) -> None:
+    planned: list[int] = []
+
+    def authorize(operation: int, *_: str | None) -> int:
+        """Asked when a statement is planned."""
+        planned.append(operation)
+        return apsw.SQLITE_OK
+
+    connection.authorizer = authorize
+    with write() as tx:
+        put(tx)
+        next_eligible(tx, ["story"])
+        assert planned
+        planned.clear()
+        next_eligible(tx, ["research", "story"])
+        assert not planned
+
+
 # ---- moments -----------------------------------------------------------------------------------
 
 
