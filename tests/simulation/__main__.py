@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.simulation.world import Failure, Tally, simulate
+from tests.simulation.world import Failure, Tally, lighten_sqlite, simulate
 
 SEEDS_AT_ONCE = 10
 FRESH_FROM = 1_000_000
@@ -122,6 +122,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     given = parser.parse_args()
+    lighten_sqlite()
     if given.seed is not None:
         return show(given.seed)
     fresh = min(given.fresh, given.seeds)

@@ -61,6 +61,9 @@ PATIENCE_S = 40 * 86_400.0
 SLOWNESS_S = (0.0, 0.0, 0.0, 0.2)
 """What half a commit takes at most, in one life: on a slow disk a batch gathers meanwhile."""
 
+LOOKASIDE = (1_200, 1_000)
+"""Bytes of a small piece of memory, and how many a connection has at hand."""
+
 CHECKPOINT_PAGES = (10, 100, 200, 400)
 
 DEADLY = (
@@ -372,3 +375,15 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
 def memory() -> str | None:
     """A file system in memory, where there is one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def lighten_sqlite() -> None:
+    """For a process that does nothing but worlds: 8 % of one.
+
+    No locks, since all is one thread. More memory at hand, since a connection plans some 40
+    statements, runs most of them once, and is closed.
+    """
+    apsw.shutdown()
+    apsw.config(apsw.SQLITE_CONFIG_SINGLETHREAD)
+    apsw.config(apsw.SQLITE_CONFIG_LOOKASIDE, *LOOKASIDE)
+    apsw.initialize()
