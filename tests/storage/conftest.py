@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from storage.database import open_writer
+from storage.database import configure, open_writer
 from storage.job import Job, NewJob
 from storage.jobs import insert_job
 from storage.runs import RunIntent, insert_run
@@ -51,8 +51,7 @@ def fresh(blank: bytes) -> Callable[[], apsw.Connection]:
         connection = apsw.Connection(":memory:")
         connection.deserialize("main", blank)
         connection.execute("PRAGMA foreign_keys = ON")
-        # As `open_reader` gives it to its connections.
-        connection.create_scalar_function("casefold", lambda text: text and text.casefold(), 1)
+        configure(connection)
         return connection
 
     return fresh
