@@ -331,17 +331,21 @@ def run(settings: Settings, database: Future[apsw.Connection], *, detach: bool) 
     """What `headway serve` does with a data directory that it holds; the exit status."""
     configure_logging(settings.server.log_format, settings.server.log_level)
     directory = settings.server.data_dir
+    faults, status = list[str](), 1
     try:
         writing = database.result()
         with production_seams(directory) as seams:
             trio.run(lambda: serve(settings, seams, writing, detach=detach))
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
-        fail(*map(told, leaves(group)))
+        faults += map(told, leaves(group))
     except* apsw.Error as group:
-        fail(*(f"the database {directory}: {error}" for error in leaves(group)))
+        faults += (f"the database {directory}: {error}" for error in leaves(group))
     except* KeyboardInterrupt:
         # Before the port was open, nothing had begun; afterwards the signal is `shut_down`'s.
-        fail("stopped while starting", status=130)
+        faults, status = ["stopped while starting"], 130
+    if faults:
+        # Not above: what is raised there comes out in a group on Python 3.11.2, SystemExit too.
+        fail(*faults, status=status)
     return 0
 
 
