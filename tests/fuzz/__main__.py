@@ -11,6 +11,7 @@ Exit status 1: one was not. The seed and a `curl` for each are printed.
 """
 
 import argparse
+import os
 import re
 import secrets
 import signal
@@ -30,6 +31,7 @@ import httpx
 from storage.database import DATABASE_NAME, open_reader
 from storage.invariants import verify
 
+ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 READY_S_MAX = 60
 FUZZ_S_MAX = 1_200
@@ -143,7 +145,12 @@ def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
     ]
     with tempfile.TemporaryDirectory() as elsewhere:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=elsewhere, timeout=FUZZ_S_MAX
+            command,
+            capture_output=True,
+            text=True,
+            cwd=elsewhere,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"},
+            timeout=FUZZ_S_MAX,
         )
     return done.returncode, done.stdout + done.stderr
 
