@@ -121,6 +121,12 @@ class Workshop:
     def record(self, run_id: str = RUN_1) -> ExitRecord:
         return self.files(run_id).exit_record()
 
+    async def begun(self, run_id: str = RUN_1) -> None:
+        """Wait for the word of the shim: in the middle of execve(2) it has no environment yet."""
+        with trio.fail_after(DEADLINE_S):
+            while not self.record(run_id).started:  # noqa: ASYNC110
+                await trio.sleep(0.001)
+
 
 @pytest.fixture(params=["tree", "cgroup"])
 def host(request: pytest.FixtureRequest) -> Iterator[LinuxHost]:
@@ -581,9 +587,7 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     os.mkfifo(shop.files(RUN_1).root / "go")
     process = shop.shell("read -r x < ../go; exit 6")
     shop.host.leaders.clear()
-    with trio.fail_after(DEADLINE_S):
-        while not shop.record().started:  # noqa: ASYNC110
-            await trio.sleep(0.001)
+    await shop.begun()
     later = LinuxHost(shop.host.cgroups)
     found = later.adopt(RUN_1, shop.record())
     assert found is not None
@@ -604,7 +608,7 @@ async def test_no_program_starts_without_the_word_of_the_shim(shop: Workshop) ->
 
 async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
-    await trio.sleep(0.01)
+    await shop.begun()
     found = LinuxHost(None).adopt(RUN_1, ExitRecord())
     assert found is not None
     assert found.pid == process.pid
@@ -614,6 +618,7 @@ async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
 async def test_what_only_has_the_same_id_is_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
     other = shop.shell("exec sleep 60", run_id=RUN_2)
+    await shop.begun()
     later = LinuxHost(None)
     descriptors = len(os.listdir("/proc/self/fd"))
     assert later.adopt(RUN_1, ExitRecord(pid=other.pid)) is None
