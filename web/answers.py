@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel
 
-from storage.job import Artifact, Job, JobRun, Model
+from storage.job import Artifact, Job, JobRun, Model, Reservation
 
 
 class JobPage(Model):
@@ -99,6 +99,10 @@ class RunList(Model):
 
 class ArtifactList(Model):
     artifacts: list[Artifact]
+
+
+class ReservationList(Model):
+    reservations: list[Reservation]
 
 
 class JobTypeList(Model):

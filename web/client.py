@@ -41,6 +41,7 @@ from web.answers import (
     Placed,
     PlacedList,
     Preview,
+    ReservationList,
     RunList,
 )
 from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
@@ -302,6 +303,15 @@ class Client:
     def reserve(self, ttl_s: float) -> Reservation:
         """Claim the next free slot; `ttl_s` counts from the moment it is held."""
         return self._ask(Reservation, "POST", "/scheduler/reservations", body={"ttl_s": ttl_s})
+
+    def reservations(self) -> list[Reservation]:
+        """Claims that wait or are held, in their order."""
+        return self._ask(ReservationList, "GET", "/scheduler/reservations").reservations
+
+    def get_reservation(self, reservation_id: str) -> Reservation:
+        """One reservation, also one that has ended."""
+        path = f"/scheduler/reservations/{segment(reservation_id)}"
+        return self._ask(Reservation, "GET", path)
 
     def release(self, reservation_id: str) -> Reservation:
         """Give a reservation back."""

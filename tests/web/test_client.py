@@ -225,6 +225,28 @@ def test_a_direct_run_is_waited_for_without_end() -> None:
     assert server.body == {"params": {"n": 1}}
 
 
+def test_reservations_are_listed_and_looked_at() -> None:
+    held = {
+        "reservation_id": "claim/1",
+        "kind": "hold",
+        "state": "HELD",
+        "run_id": None,
+        "ttl_s": 5.0,
+        "created_at": "2031-05-01T08:00:00Z",
+        "held_at": "2031-05-01T08:00:01Z",
+        "expires_at": "2031-05-01T08:00:06Z",
+        "ended_at": None,
+        "end_reason": None,
+    }
+    server = Server({"reservations": [held]}, held)
+    with server.client() as client:
+        (claim,) = client.reservations()
+        assert client.get_reservation(claim.reservation_id) == claim
+    assert claim.state == "HELD"
+    paths = [request.url.raw_path for request in server.requests]
+    assert paths == [b"/scheduler/reservations", b"/scheduler/reservations/claim%2F1"]
+
+
 def test_artifacts_are_named_with_their_slashes() -> None:
     listed = {"artifacts": [{"name": "a/b c.md", "size_bytes": 2, "sha256": "0" * 64}]}
     server = Server(listed, httpx.Response(200, stream=Pieces(b"o", b"k")))
