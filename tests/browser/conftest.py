@@ -20,7 +20,7 @@ EXPECT_MS = 15_000
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser there is nothing to test; CI installs one."""
     if CHROMIUM is None:
-        reason = "no chromium on this machine: apt-get install chromium"
+        reason = "no chromium on this machine: apt-get install chromium-headless-shell"
         for item in items:
             if "browser" in Path(item.path).parts:
                 item.add_marker(pytest.mark.skip(reason=reason))

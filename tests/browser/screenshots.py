@@ -52,7 +52,7 @@ params.seconds = { type = "number", default = 0.1, positional = true }
 
 def main() -> None:
     """Fill a server, take every picture."""
-    assert CHROMIUM is not None, "there is no chromium: apt-get install chromium"
+    assert CHROMIUM is not None, "there is no chromium: apt-get install chromium-headless-shell"
     DOCS.mkdir(exist_ok=True)
     # So that no picture shows where this machine keeps its Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -15,7 +15,11 @@ from typing import Any
 import httpx
 
 HEADWAY = Path(sys.executable).with_name("headway")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Chromium without its windows, where it is there: the same engine for half the CPU time.
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))),
+    None,
+)
 DEADLINE_S = 20.0
 POLL_S = 0.02
 FLAGS = [
