@@ -24,7 +24,7 @@ QUEUED = 10_000
 PER_S = 100
 GOAL = at_most(2)
 DESCRIPTORS = 8192
-OPENED_PER_S = {True: 200, False: 50}
+OPENED_PER_S = {True: 500, False: 50}
 """Spread over 30 s, or the deadlines of all would come at one moment; a quick run ends before."""
 ENDED_TIMEOUT_S = 60.0
 
