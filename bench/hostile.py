@@ -61,7 +61,7 @@ class Side:
 
 def run(directory: Path, quick: bool) -> Report:
     """Rounds in turn. In the long form every deadline of the server comes by."""
-    rounds, count = (2, 75) if quick else (15, 200)
+    rounds, count = (3, 50) if quick else (15, 200)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
     with (

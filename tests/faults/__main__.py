@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.faults.fault_loop import FAULTS, Broken, Stage
 from tests.faults.transaction import CASES
-from tests.simulation.world import memory
+from tests.simulation.world import lighten_sqlite, memory
 
 
 def play(name: str, pairs: bool) -> tuple[Counter[str], str]:
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--case", choices=CASES, action="append", help="only this transaction")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     given = parser.parse_args()
+    lighten_sqlite()
     begin = time.monotonic()
     names = given.case or list(CASES)
     points, broken = Counter[str](), 0

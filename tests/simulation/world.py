@@ -378,7 +378,7 @@ def memory() -> str | None:
 
 
 def lighten_sqlite() -> None:
-    """For a process that does nothing but worlds: 8 % of one.
+    """For a process that does nothing but worlds, or failing transactions: 8 % of one.
 
     No locks, since all is one thread. More memory at hand, since a connection plans some 40
     statements, runs most of them once, and is closed.
