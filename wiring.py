@@ -48,7 +48,7 @@ from storage.runs import running_intents
 from web.app import Guard, make_app
 from web.hub import Hub
 from web.journal import configure_logging
-from web.operate import fail
+from web.operate import complain
 from web.precedence import Precedence
 from web.server import Server, listen, url_of
 from web.services import Services
@@ -331,22 +331,20 @@ def run(settings: Settings, database: Future[apsw.Connection], *, detach: bool) 
     """What `headway serve` does with a data directory that it holds; the exit status."""
     configure_logging(settings.server.log_format, settings.server.log_level)
     directory = settings.server.data_dir
-    faults, status = list[str](), 1
+    status = 0
     try:
         writing = database.result()
         with production_seams(directory) as seams:
             trio.run(lambda: serve(settings, seams, writing, detach=detach))
+    # Nothing is raised in these blocks: Python 3.11.2 puts it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
-        faults += map(told, leaves(group))
+        status = complain(*map(told, leaves(group)))
     except* apsw.Error as group:
-        faults += (f"the database {directory}: {error}" for error in leaves(group))
+        status = complain(*(f"the database {directory}: {error}" for error in leaves(group)))
     except* KeyboardInterrupt:
         # Before the port was open, nothing had begun; afterwards the signal is `shut_down`'s.
-        faults, status = ["stopped while starting"], 130
-    if faults:
-        # Not above: what is raised there comes out in a group on Python 3.11.2, SystemExit too.
-        fail(*faults, status=status)
-    return 0
+        status = complain("stopped while starting", status=130)
+    return status
 
 
 def told(error: BaseException) -> str:

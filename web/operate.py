@@ -131,6 +131,11 @@ def load_settings(
 
 def fail(*messages: str, status: int = 1) -> NoReturn:
     """Say what is wrong, and leave."""
+    sys.exit(complain(*messages, status=status))
+
+
+def complain(*messages: str, status: int = 1) -> int:
+    """Say what is wrong; gives the exit status."""
     for message in messages:
         print(f"headway: {message}", file=sys.stderr)
-    sys.exit(status)
+    return status

@@ -107,7 +107,6 @@ class Episode:
             Breach: something promised did not hold; its text names the seed.
         """
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        breaches: list[Breach] = []
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bury)
@@ -115,15 +114,16 @@ class Episode:
                     await self._life(self._plan())
                 await self._last_life()
                 nursery.cancel_scope.cancel()
-        except* Breach as group:
-            breaches += leaves(group)
+        except BaseExceptionGroup as group:
+            breaches, others = group.split(Breach)
+            if breaches is None or others is not None:
+                raise
+            told = "\n".join(map(str, leaves(breaches)))
+            raise Breach(f"seed {self.seed} in {self.directory}\n{told}") from None
         finally:
             self.totals.accepted = len(self.journal.accepted())
             self.totals.programs = len(self.checker.tally.starts)
             self.totals.requests = self.journal.requests
-        if breaches:
-            told = "\n".join(map(str, breaches))
-            raise Breach(f"seed {self.seed} in {self.directory}\n{told}")
 
     def _plan(self) -> str:
         plan = self.rng.choices(list(PLANS), list(PLANS.values()))[0]

@@ -1,0 +1,55 @@
+"""How a server that cannot live tells why."""
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+import wiring
+from storage.errors import NewerDatabase
+from web.settings import ServerSettings, Settings
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`wiring.run`, with a database that could not be opened for this reason."""
+    monkeypatch.setattr(wiring, "configure_logging", lambda *_: None)
+    settings = Settings(server=ServerSettings(data_dir=tmp_path))
+
+    def run(error: BaseException) -> int:
+        database: Future[apsw.Connection] = Future()
+        database.set_exception(error)
+        return wiring.run(settings, database, detach=False)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(98, "choose another --bind"), 1, "headway: choose another --bind\n"),
+        (NewerDatabase("it is newer"), 1, "headway: it is newer\n"),
+        (KeyboardInterrupt(), 130, "headway: stopped while starting\n"),
+        (
+            ExceptionGroup("", [OSError(5, "one"), ExceptionGroup("", [OSError(5, "two")])]),
+            1,
+            "headway: one\nheadway: two\n",
+        ),
+    ],
+)
+def test_a_reason_is_told_in_a_line(
+    run: Any, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+) -> None:
+    assert run(error) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_reason_is_told_beside_an_error_of_ours(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        run(ExceptionGroup("", [OSError(5, "the disk is gone"), ValueError("a bug")]))
+    assert [str(error) for error in raised.value.exceptions] == ["a bug"]
+    assert capsys.readouterr().err == "headway: the disk is gone\n"
