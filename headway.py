@@ -18,6 +18,7 @@ import cyclopts
 from web.commands import register as register_client_verbs
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
+from web.ready_line import ready_url
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -104,9 +105,9 @@ def demo(*, data_dir: DataDirOption = None) -> int:
         assert server.stderr is not None
         try:
             line = server.stderr.readline()
-            if not line.startswith("headway listening on "):
+            if (url := ready_url(line)) is None:
                 fail(f"the server did not start: {line}{server.stderr.read()}")
-            return run_demo(line.split()[-1], rich.console.Console(), directory)
+            return run_demo(url, rich.console.Console(), directory)
         finally:
             server.terminate()
 

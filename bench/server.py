@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.machine import ROOT
 from bench.wire import Connection
+from web.ready_line import ready_url
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -80,10 +81,9 @@ class Program:
             begin = time.perf_counter()
             self._process = subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log)
         while time.perf_counter() - begin < READY_TIMEOUT_S:
-            for line in self.said().splitlines(keepends=True):
-                if " listening on http" in line and line.endswith("\n"):
-                    self.url = line.split()[-1]
-                    return time.perf_counter() - begin
+            if url := ready_url(self.said()):
+                self.url = url
+                return time.perf_counter() - begin
             if self._process.poll() is not None:
                 break
             time.sleep(LOOK_S)

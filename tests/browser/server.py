@@ -1,7 +1,6 @@
 """A real `headway serve` for the browser, on one port through all its kills and restarts."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from web.ready_line import ready_url
 
 HEADWAY = Path(sys.executable).with_name("headway")
 # Chromium without its windows, where it is there: the same engine for half the CPU time.
@@ -160,8 +161,7 @@ class Server:
         def announced() -> str | None:
             assert self._process.poll() is None, self._log.read_text()
             text = self._log.read_text()[offset:]
-            found = re.search(r"^headway listening on (\S+)$", text, re.M)
-            return found and found[1]
+            return ready_url(text)
 
         self.url = eventually(announced, "the server listens")
         self._bind = self.url.removeprefix("http://")

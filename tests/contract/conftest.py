@@ -26,6 +26,7 @@ import pytest
 
 from storage.database import DATABASE_NAME, open_reader
 from storage.invariants import verify
+from web.ready_line import ready_url
 
 HEADWAY = Path(sys.executable).with_name("headway")
 DEADLINE_S = 30.0
@@ -397,9 +398,9 @@ class Server:
 
     def _announced(self) -> str | None:
         assert self.process is not None
-        found = re.search(r"^headway listening on (\S+)$", self.log()[self._log_from :], re.M)
-        assert found or self.process.poll() is None, f"it ended while starting:\n{self.log()}"
-        return found and found[1]
+        url = ready_url(self.log()[self._log_from :])
+        assert url or self.process.poll() is None, f"it ended while starting:\n{self.log()}"
+        return url
 
     @property
     def pid(self) -> int:

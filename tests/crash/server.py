@@ -20,6 +20,7 @@ from typing import Any, Self
 import trio
 
 from actors import tree
+from web.ready_line import ready_url
 
 ROOT = Path(__file__).parents[2]
 HEADWAY = Path(sys.executable).with_name("headway")
@@ -223,8 +224,8 @@ class Server:
         while not life.ended:
             life.threads |= life.tasks()
             said = self.said(life)
-            if found := re.search(r"^headway listening on (http\S+)$", said, re.M):
-                life.url = found[1]
+            if url := ready_url(said):
+                life.url = url
                 return True
             if trio.current_time() > deadline:
                 raise Breach(f"not ready after {READY_TIMEOUT_S:g} s:\n{said[-3000:]}")

@@ -30,6 +30,7 @@ import httpx
 
 from storage.database import DATABASE_NAME, open_reader
 from storage.invariants import verify
+from web.ready_line import ready_url
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -93,8 +94,8 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Where it listens, as soon as it says so."""
     deadline = time.monotonic() + READY_S_MAX
     while process.poll() is None and time.monotonic() < deadline:
-        if found := re.search(r"listening on (\S+)\n", log.read_text()):
-            return found[1]
+        if url := ready_url(log.read_text()):
+            return url
         time.sleep(0.05)
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
 
