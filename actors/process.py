@@ -9,7 +9,7 @@ gone. A run that lasts is fenced by a cgroup as well, for the day on which anoth
 
 Invariant: a signal is sent only to a process that was looked at after a pidfd was opened on it: it
 carries the run's id, or still has the start time that it was found with. When to start and end is
-decided in `executor.py`, how trees are read in `tree.py`.
+decided in `run_life.py`, how trees are read in `tree.py`.
 """
 
 import ctypes

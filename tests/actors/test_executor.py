@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.executor import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.run_files import RunFiles
+from actors.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.shim import ExitRecord
 from actors.verdict import outcome_of
 from storage.job import JobStatus, Progress, RunStatus

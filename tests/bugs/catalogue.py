@@ -264,7 +264,7 @@ BUGS = (
     Bug(
         name="started-again",
         breaks="OneRun: no program runs twice",
-        file="actors/executor.py",
+        file="actors/run_life.py",
         before="        if record.started:\n",
         after="        if record.ended:\n",
         tests=("tests/actors/test_executor.py", "tests/simulation"),
@@ -297,8 +297,8 @@ BUGS = (
     Bug(
         name="bare-program-started-again",
         breaks="OneRun: a program without a shim is never started twice",
-        file="actors/executor.py",
-        before="        if not run.intent.adopt:\n            # It",
+        file="actors/run_life.py",
+        before="        if not self.intent.adopt:\n            # It",
         after="        if False:\n            # It",
         tests=("tests/actors/test_executor.py", "tests/simulation"),
     ),
@@ -321,8 +321,8 @@ BUGS = (
     Bug(
         name="no-kill-after-the-grace",
         breaks="CancelBound",
-        file="actors/executor.py",
-        before="        run.killed = True\n        await process.kill()\n",
+        file="actors/run_life.py",
+        before="        self._killed = True\n        await process.kill()\n",
         after="",
         tests=("tests/actors/test_executor.py",),
     ),
@@ -337,9 +337,9 @@ BUGS = (
     Bug(
         name="environment-leaks",
         breaks="a program gets a clean environment",
-        file="actors/executor.py",
-        before="            **job_type.environment(self._server_environment),\n",
-        after="            **self._server_environment,\n",
+        file="actors/run_life.py",
+        before="            **job_type.environment(self.means.server_environment),\n",
+        after="            **self.means.server_environment,\n",
         tests=("tests/actors/test_executor.py", "tests/contract/test_program.py"),
     ),
     Bug(

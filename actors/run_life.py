@@ -1,0 +1,296 @@
+"""The life of one run: start its program or find it again, wait, end it, collect what it leaves.
+
+What must be true is decided by fact, from the run's directory and the processes that live: so being
+told twice, after any crash, does no harm. Which runs are in care is in `executor.py`.
+
+Invariant: when `live` returns, no process of the run is left.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+
+import structlog
+import trio
+
+from actors.actor import Mailbox
+from actors.clock import Clock
+from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
+from actors.launch import Launch, SpawnFailed
+from actors.log_times import LogTimes
+from actors.messages import RunOverstepped, RunProcess, RunProgressed
+from actors.process import Host, Process
+from actors.run_files import RunFiles
+from actors.shim import SHIM_NAME
+from actors.verdict import failed, outcome_of
+from storage.database import Runner
+from storage.job import Artifact, LogSummary, RunStatus
+from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
+
+SHOW_AFTER_S = 0.05
+"""A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
+
+FENCE_AFTER_S = 1.0
+IMMEDIATE_GRACE_S = 0.5
+LOOK_AGAIN_S = 0.5
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every run is led with. `watching`: its files are looked at when they change."""
+
+    scheduler: Mailbox
+    host: Host
+    job_types: Mapping[str, JobType]
+    server_environment: Mapping[str, str]
+    runner: Runner
+    clock: Clock
+    watching: Callable[["RunLife"], AbstractContextManager[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class RunLife:
+    """A run in the executor's care. `life`: which of the scheduler's asked for it last."""
+
+    means: Means
+    intent: RunIntent
+    files: RunFiles
+    life: int
+    refused: bool = False
+    _short: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _stop: trio.Event = field(default_factory=trio.Event)
+    _at_once: trio.Event = field(default_factory=trio.Event)
+    _killed: bool = False
+    _process: Process | None = None
+    _times: LogTimes | None = None  # of a run that lasts
+
+    def end(self, *, immediately: bool = False) -> None:
+        """It shall end, or shall not begin."""
+        self._stop.set()
+        self._short.cancel()
+        if immediately:
+            self._at_once.set()
+
+    async def live(self) -> Outcome:
+        """Begin or find, wait, clean up, collect; how it ended."""
+        try:
+            return await self._collect(await self._run())
+        finally:
+            if self._process is not None:
+                self._process.close()
+
+    async def _run(self) -> Outcome:
+        try:
+            self._process = await self._begin()
+        except SpawnFailed as error:
+            self.refused = True
+            return failed("spawn", str(error))
+        if self._process is not None:
+            await self._wait(self._process)
+        return self._judge()
+
+    # ---- begin -------------------------------------------------------------------------------
+
+    async def _begin(self) -> Process | None:
+        """The run's process: started now, or found. None: it has ended, or shall never begin."""
+        if self.intent.boot_id != self.means.host.boot_id:
+            # Power may have gone: what the disk does not show may have happened all the same.
+            return None
+        with _as_spawn_failure():
+            is_new = self.files.create()
+        if is_new:
+            return None if self._stop.is_set() else self._launch()
+        if not self.intent.adopt:
+            # It may have begun, and how it ended is known to nobody: its parent has gone.
+            await self.means.host.sweep(frozenset({self.intent.run_id}))
+            return None
+        while True:
+            try:
+                return await self._find()
+            except OSError as error:
+                # To see nothing is not to know that nothing is there.
+                log.warning("run not looked for", run_id=self.intent.run_id, why=str(error))
+                await trio.sleep(LOOK_AGAIN_S)
+
+    async def _find(self) -> Process | None:
+        """The process of a run that may have been started before. OSError: look again."""
+        record = self.files.exit_record()
+        if not record.ended and (process := self.means.host.adopt(self.intent.run_id, record)):
+            log.info("run adopted", run_id=self.intent.run_id, pid=process.pid)
+            return process
+        # The shim has gone. It may have written its last line since we looked.
+        record = self.files.exit_record()
+        if record.started:
+            # What the program left behind ends with its run, also if nobody saw it end.
+            await self.means.host.sweep(frozenset({self.intent.run_id}))
+            return None
+        # Neither a word of the shim nor a process: never started. Now, under the same id.
+        with _as_spawn_failure():
+            self.files.begin_anew()
+        return None if self._stop.is_set() else self._launch()
+
+    def _launch(self) -> Process:
+        intent, files = self.intent, self.files
+        job_type = self.means.job_types.get(intent.type)
+        if job_type is None:
+            raise SpawnFailed(f"the type {intent.type} is no longer configured")
+        stdin = job_type.stdin(intent.params)
+        if stdin is not None:
+            with _as_spawn_failure():
+                files.stdin.write_bytes(stdin)
+        environment = {
+            **job_type.environment(self.means.server_environment),
+            "HEADWAY_RUN_ID": intent.run_id,
+            "HEADWAY_ARTIFACTS": str(files.artifacts),
+            "HEADWAY_REPORT": str(files.report),
+        }
+        if intent.job_id is not None:
+            environment["HEADWAY_JOB_ID"] = intent.job_id
+        return self.means.host.launch(
+            Launch(
+                run_id=intent.run_id,
+                argv=job_type.argv(intent.params),
+                environment=environment,
+                work_dir=files.work,
+                log=files.log,
+                exit_file=files.exit,
+                stdin=None if stdin is None else files.stdin,
+                shim=intent.adopt,
+            )
+        )
+
+    # ---- wait --------------------------------------------------------------------------------
+
+    async def _wait(self, process: Process) -> None:
+        """Until the program has ended by itself or been ended, and nothing of it is left."""
+        self._short.deadline = trio.current_time() + SHOW_AFTER_S
+        with self._short:
+            await process.wait()
+        if self._short.cancelled_caught:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show, process)
+                nursery.start_soon(self._end_when_late, process)
+                nursery.start_soon(self._end_when_told, process)
+                await process.wait()
+                nursery.cancel_scope.cancel()
+        # What the program left behind ends with its run; a shim that was killed leaves it all.
+        with trio.CancelScope(shield=True):
+            await process.kill()
+
+    async def _show(self, process: Process) -> None:
+        """Of a run that lasts: its process id, its progress, and an eye on its log."""
+        log.info("run started", run_id=self.intent.run_id, pid=process.pid)
+        with self.means.watching(self):
+            # What was written before the directory was watched.
+            self._times = LogTimes(self.files.times)
+            await self.look_at()
+            await self.means.scheduler.tell(RunProcess(run_id=self.intent.run_id, pid=process.pid))
+            await trio.sleep(FENCE_AFTER_S)
+            await self.means.runner.run(process.fence)
+            await trio.sleep_forever()
+
+    async def _end_when_late(self, process: Process) -> None:
+        await trio.sleep(max(0.0, self.intent.timeout_s - process.age_s()))
+        await self.means.scheduler.tell(RunOverstepped(run_id=self.intent.run_id, reason="timeout"))
+
+    async def _end_when_told(self, process: Process) -> None:
+        await self._stop.wait()
+        job_type = self.means.job_types.get(self.intent.type)
+        grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
+        process.terminate()
+        with trio.move_on_after(grace_s):
+            await self._at_once.wait()
+            await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
+        self._killed = True
+        await process.kill()
+
+    # ---- collect -----------------------------------------------------------------------------
+
+    def _judge(self) -> Outcome:
+        """What the exit file or the program's parent says, in the words of the contract."""
+        own = None if self._process is None else self._process.exit_record()
+        if own is None and not self.intent.adopt:
+            return failed("interrupted", "its server went down, and its type says adopt = false")
+        record = own or self.files.exit_record()
+        job_type = self.means.job_types.get(self.intent.type)
+        skip_codes = () if job_type is None else job_type.skip_exit_codes
+        if own is None and record.exit_code in (126, 127):
+            line = self.files.last_log_line()
+            if line.startswith(f"{SHIM_NAME}: "):
+                return failed("spawn", f"cannot start the program: {line}")
+        return outcome_of(record, skip_codes, killed=self._killed)
+
+    async def _collect(self, outcome: Outcome) -> Outcome:
+        """Add the last report, the artifacts and the size of the log."""
+        files = self.files
+        if not files.root.exists():
+            return outcome
+        if files.read_report(ended=True):
+            await self._tell_progress()
+        if self._times is not None:
+            self._times.finish(files.log_bytes(), self.means.clock.now())
+        artifacts: tuple[Artifact, ...] = ()
+        if files.has_artifacts():
+            artifacts = await self.means.runner.run(files.list_artifacts)
+        if self._cap_log() and outcome.status is not RunStatus.FAILED:
+            outcome = replace(outcome, status=RunStatus.FAILED, error=TOO_MUCH_OUTPUT)
+        files.remove_work()
+        return replace(
+            outcome,
+            pid=self._process.pid if self._process else files.exit_record().pid,
+            result=files.report_state.result,
+            artifacts=artifacts,
+            log=LogSummary(bytes=files.log_bytes(), truncated=files.log_is_cut()),
+        )
+
+    # ---- files -------------------------------------------------------------------------------
+
+    async def look_at(self) -> None:
+        """Take in what the program has written since: log, progress."""
+        if self._times is not None:
+            self._times.note(self.files.log_bytes(), self.means.clock.now())
+        if self.files.read_report():
+            await self._tell_progress()
+        if self._cap_log():
+            await self.means.scheduler.tell(
+                RunOverstepped(run_id=self.intent.run_id, reason="output_limit")
+            )
+
+    async def _tell_progress(self) -> None:
+        progress = self.files.report_state.progress
+        if self.intent.job_id is not None and progress is not None:
+            await self.means.scheduler.tell(
+                RunProgressed(
+                    run_id=self.intent.run_id, job_id=self.intent.job_id, progress=progress
+                )
+            )
+
+    def _cap_log(self) -> bool:
+        """Drop the middle of a log that is too long. True if the type wants the run ended."""
+        limit_bytes = self._output_limit_bytes()
+        if self.files.log_bytes() <= limit_bytes:
+            return False
+        try:
+            self.files.drop_middle(limit_bytes)
+        except OSError as error:
+            # A file system without holes: the limit is kept by ending the run.
+            log.warning("log cannot be cut", run_id=self.intent.run_id, why=str(error))
+            return True
+        job_type = self.means.job_types.get(self.intent.type)
+        return job_type is not None and job_type.on_output_limit == "fail"
+
+    def _output_limit_bytes(self) -> int:
+        job_type = self.means.job_types.get(self.intent.type)
+        return OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
+
+
+@contextmanager
+def _as_spawn_failure() -> Iterator[None]:
+    """Files that cannot be made, for want of space or descriptors, are a failure of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise SpawnFailed(f"cannot make the files of the run: {error.strerror}") from error
