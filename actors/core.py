@@ -21,7 +21,7 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from actors.public import batch_body, job_body
 from storage import idempotency, jobs, reservations, runs, scheduler
-from storage.errors import Refusal, StorageFailed
+from storage.errors import Fault, Refusal, StorageFailed
 from storage.job import (
     TERMINAL,
     Job,
@@ -250,6 +250,10 @@ class Core:
 
     def _patch(self, tx: Transaction, message: m.PatchJob) -> Job:
         job = self._queued_job(tx, message.job_id, message.if_match, "changed")
+        run_at, expires_at = message.patch.run_at, job.expires_at
+        if run_at is not None and expires_at is not None and expires_at <= run_at:
+            fault = Fault("/run_at", f"give a time before its expires_at, {expires_at}")
+            raise Refusal("invalid", "correct /run_at", (fault,))
         return jobs.patch_job(tx, job, message.patch)
 
     def _delete(self, tx: Transaction, job_id: str, if_match: frozenset[str] | None) -> Job:

@@ -5,6 +5,7 @@ not allow; the SQL beside it repeats the old status in its WHERE clause. How a r
 `jobs.py` and `runs.py`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -17,6 +18,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.types import AllowInfNan
@@ -82,10 +85,17 @@ def _json_number(value: object) -> object:
     return value
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _json_time(value: object) -> object:
-    """RFC 3339 text only: pydantic would also take numbers as Unix time."""
-    if not isinstance(value, str | datetime):
-        raise PydanticCustomError("time_type", "Input should be an RFC 3339 date and time")
+    """RFC 3339 text only: pydantic would also take numbers, and text of digits, as Unix time."""
+    is_text = isinstance(value, str) and _RFC_3339.fullmatch(value)
+    if not is_text and not isinstance(value, datetime):
+        raise PydanticCustomError(
+            "time_format",
+            "give an RFC 3339 date and time with its offset, such as 2031-05-01T08:00:00Z",
+        )
     return value
 
 
@@ -143,6 +153,15 @@ class NewJob(Model):
             given = {**given, "run_at": given["time"]}
             del given["time"]
         return given
+
+    @field_validator("expires_at")
+    @classmethod
+    def _expires_after_run_at(cls, expires_at: datetime | None, info: ValidationInfo) -> Any:
+        """A Job that expires before it may start would never run."""
+        run_at = info.data.get("run_at")
+        if expires_at is not None and run_at is not None and expires_at <= run_at:
+            raise PydanticCustomError("time_order", "give a time after run_at")
+        return expires_at
 
 
 class JobPatch(Model):

@@ -69,15 +69,28 @@ def parse_labels(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def parse_moment(option: str, text: str) -> datetime:
-    """An RFC 3339 time; without an offset it would mean another moment elsewhere: refused."""
+    """An RFC 3339 time, as the server takes it.
+
+    Without an offset it would mean another moment elsewhere, so it is rejected.
+    """
     example = f"write {option} like 2031-05-01T08:00:00Z, or with an offset like +09:00"
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no time: {example}") from None
-    if moment.tzinfo is None:
+    if (moment := _moment(text)) is not None:
+        return moment
+    if _moment(f"{text}Z") is not None:
         raise UsageError(f"{text!r} has no time zone: {example}")
-    return moment
+    raise UsageError(f"{text!r} is no time: {example}")
+
+
+def _moment(text: str) -> datetime | None:
+    # Here, so that `--help` stays quick.
+    from pydantic import TypeAdapter, ValidationError
+
+    from storage.job import Time
+
+    try:
+        return TypeAdapter[datetime](Time).validate_python(text)
+    except ValidationError:
+        return None
 
 
 def kinds_of(rule: object) -> frozenset[str]:

@@ -57,7 +57,6 @@ ADVICE = {
     "string_type": "give a string",
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
-    "timezone_aware": _TIME,
 }
 """Where pydantic would speak of Python, or say too little, by its type of error."""
 

@@ -207,6 +207,20 @@ def test_any_version_will_do_for_a_star(desk: Any) -> None:
     assert deleted.status is JobStatus.CANCELLED
 
 
+def test_a_job_cannot_be_put_off_beyond_its_expiry(desk: Any) -> None:
+    at = desk.now + 9 * S
+    (job,) = desk.submit({"type": "a", "run_at": from_us(at - S), "expires_at": from_us(at)})
+
+    def put_off(run_at: int) -> Any:
+        return desk.ask(m.PatchJob(job_id=job.job_id, patch=JobPatch(run_at=from_us(run_at))))
+
+    with pytest.raises(Refusal, match="run_at") as caught:
+        put_off(at)
+    assert (caught.value.code, caught.value.faults[0].pointer) == ("invalid", "/run_at")
+    assert put_off(at - 1).version == 2
+    assert desk.ask(m.PatchJob(job_id=job.job_id, patch=JobPatch(run_at=None))).run_at is None
+
+
 def test_a_patched_priority_overtakes(desk: Any) -> None:
     desk.submit("a")
     _, later = desk.submit("a", "a")

@@ -465,4 +465,21 @@ BUGS = (
         after="bisect_right(records, offset - 1,",
         tests=("tests/actors/test_log_times.py",),
     ),
+    # ---- a request costs its sender -------------------------------------------------------------
+    Bug(
+        name="digits-taken-for-a-time",
+        breaks="a time is RFC 3339, or 422",
+        file="storage/job.py",
+        before="isinstance(value, str) and _RFC_3339.fullmatch(value)",
+        after="isinstance(value, str)",
+        tests=("tests/storage/test_job.py",),
+    ),
+    Bug(
+        name="put-off-beyond-its-expiry",
+        breaks="expires_at before run_at is 422, also in a PATCH",
+        file="actors/core.py",
+        before="expires_at is not None and expires_at <= run_at:",
+        after="expires_at is not None and expires_at < run_at:",
+        tests=("tests/actors/test_core.py",),
+    ),
 )

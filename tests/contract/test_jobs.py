@@ -104,6 +104,13 @@ UNFIT = [
     ({"type": "ok", "run_at": 1_900_000_000}, "/run_at"),
     ({"type": "ok", "run_at": "2126-01-01T00:00:00"}, "/run_at"),
     ({"type": "ok", "run_at": "2126-02-30T00:00:00Z"}, "/run_at"),
+    ({"type": "ok", "run_at": "20270101"}, "/run_at"),
+    ({"type": "ok", "run_at": "20270101120000"}, "/run_at"),
+    ({"type": "ok", "run_at": "1700000000"}, "/run_at"),
+    (
+        {"type": "ok", "run_at": "2126-01-01T00:00:00Z", "expires_at": "2125-12-31T00:00:00Z"},
+        "/expires_at",
+    ),
     ({"type": "ok", "expires_at": "never"}, "/expires_at"),
     ({"type": "ok", "name": 5}, "/name"),
     ({"type": "ok", "name": "x" * 201}, "/name"),
@@ -252,6 +259,12 @@ def test_a_batch_keeps_its_order(stopped: Any) -> None:
         ({"type": "echo", "params": {"count": 0}}, "/jobs/2/params/count", "invalid"),
         ({"type": "ok", "surprise": 1}, "/jobs/2/surprise", "invalid"),
         ({"type": "ok", "timeout_s": 9999}, "/jobs/2/timeout_s", "invalid"),
+        ({"type": "ok", "time": "20270101"}, "/jobs/2/run_at", "invalid"),
+        (
+            {"type": "ok", "time": "2126-01-01T00:00:00Z", "expires_at": "2125-01-01T00:00:00Z"},
+            "/jobs/2/expires_at",
+            "invalid",
+        ),
         (5, "/jobs/2", "invalid"),
     ],
 )
@@ -623,7 +636,7 @@ def test_a_job_that_expires_before_its_turn_is_skipped_with_the_reason(
 
 
 def test_a_job_expires_also_while_the_scheduler_is_stopped(stopped: Any) -> None:
-    job = stopped.submit("ok", expires_at=later(0.2), run_at="2126-01-01T00:00:00Z")
+    job = stopped.submit("ok", expires_at=later(0.3), run_at=later(0.2))
     assert stopped.until(job["job_id"])["status"] == "SKIPPED"
 
 

@@ -168,11 +168,14 @@ class Clients:
     def _new_job(self, services: Services) -> NewJob:
         self.asked += 1
         now, chance = services.clock.now(), self._rng.random
+        type_, priority = self._rng.choice(self._types), self._rng.choice((0, 0, 0, 10, 50, 100))
+        run_at = now + round(self._rng.uniform(-2, 20) * S) if chance() < 0.25 else None
+        earliest = max(now, run_at or now)
         return NewJob(
-            type=self._rng.choice(self._types),
-            priority=self._rng.choice((0, 0, 0, 10, 50, 100)),
-            run_at=from_us(now + round(self._rng.uniform(-2, 20) * S)) if chance() < 0.25 else None,
-            expires_at=from_us(now + self._rng.randint(1, 60) * S) if chance() < 0.1 else None,
+            type=type_,
+            priority=priority,
+            run_at=None if run_at is None else from_us(run_at),
+            expires_at=from_us(earliest + self._rng.randint(1, 60) * S) if chance() < 0.1 else None,
             name=f"job {self.asked}",
             labels={"n": str(self.asked % 3)} if chance() < 0.2 else {},
         )

@@ -95,7 +95,18 @@ def test_time_changes_nothing_in_what_was_given() -> None:
         ("timeout_s", "60"),
         ("run_at", 1_800_000_000),
         ("run_at", "2031-05-01T08:00:00"),
+        ("run_at", "20270101"),
+        ("run_at", "1800000000"),
+        ("run_at", "20270101120000"),
+        ("run_at", "2027-01-01"),
+        ("run_at", "2027-01-01T12:00Z"),
+        ("run_at", "2027-01-01 12:00:00Z"),
+        ("run_at", "2027-01-01T12:00:00+0900"),
+        ("run_at", "2027-01-01T12:00:00,5Z"),
+        ("run_at", "2027-01-01T12:00:00\N{MINUS SIGN}09:00"),
+        ("run_at", "\N{FULLWIDTH DIGIT TWO}027-01-01T12:00:00Z"),
         ("expires_at", "tomorrow"),
+        ("expires_at", "20270101"),
         ("time", "2031-05-01T08:00:00"),
         ("name", "a\nb"),
         ("name", "x" * 201),
@@ -117,6 +128,25 @@ def test_what_a_client_may_not_say(field: str, value: Any) -> None:
 def test_run_at_and_its_old_name_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="not both"):
         NewJob.model_validate({"type": "story", "run_at": None, "time": None})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2031-05-01T08:00:00Z", "2031-05-01t08:00:00.0z", "2031-05-01T17:00:00.000000000+09:00"],
+)
+def test_every_form_of_rfc_3339_is_a_time(text: str) -> None:
+    new = NewJob.model_validate({"type": "story", "run_at": text})
+    assert new.run_at == datetime(2031, 5, 1, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("run_at", ["2031-05-01T08:00:00Z", "2031-05-01T08:00:01Z"])
+def test_a_job_expires_after_the_time_at_which_it_may_run(run_at: str) -> None:
+    expires_at = "2031-05-01T08:00:00Z"
+    with pytest.raises(ValidationError, match="after run_at") as caught:
+        NewJob.model_validate({"type": "story", "expires_at": expires_at, "run_at": run_at})
+    assert caught.value.errors()[0]["loc"] == ("expires_at",)
+    early = NewJob(type="story", expires_at=expires_at, run_at="2031-05-01T07:59:59.999999Z")
+    assert NewJob.model_validate(early.model_dump()) == early
 
 
 @pytest.mark.parametrize("field", ["type", "params", "expires_at", "timeout_s"])
