@@ -30,7 +30,8 @@ from actors.executor import Executor
 from actors.feed import Feed
 from actors.identity import Identity, Ids
 from actors.inotify import FileWatcher
-from actors.process import Host, LinuxHost
+from actors.linux_host import LinuxHost
+from actors.process import Host
 from actors.runner import ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats

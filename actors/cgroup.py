@@ -1,7 +1,8 @@
 """Control groups (v2), where the host lets us make them: a fence that no process can leave.
 
 Also a process that made a session of its own, cleaned its environment and lost its parents is still
-listed in its cgroup, whichever server looks. Without a writable subtree `process.py` does without.
+listed in its cgroup, whichever server looks. Without a writable subtree `linux_process.py` works
+without them.
 See the kernel's Documentation/admin-guide/cgroup-v2.rst.
 """
 

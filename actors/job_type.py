@@ -3,7 +3,7 @@
 Invariant: params that `accept` has let through make a command line (or a standard input) with
 which a process can be spawned, and their values cannot change what is run. How one value reaches
 the command line is in `parameter.py`, where job types come from in `web/settings.py`, and how a
-command line becomes a process in `process.py`.
+command line becomes a process in `linux_host.py`.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a process needs to start, and whether its program is there. Who starts it: `process.py`."""
+"""What a process needs to start, and whether its program is there. `linux_host.py` starts it."""
 
 import os
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 The shim is a few lines of /bin/sh. It says in the run's exit file that it has started (with its
 process id), runs the program, and says how that ended. So the file tells what happened while no
-server was there to see it. Who starts it is in `process.py`.
+server was there to see it. Who starts it is in `linux_host.py`.
 """
 
 import re

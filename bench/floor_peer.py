@@ -27,7 +27,7 @@ import trio
 from actors import tree
 from actors.clock import SystemClock
 from actors.identity import Ids
-from actors.process import CATCHABLE
+from actors.linux_host import CATCHABLE
 from actors.runner import ThreadRunner
 from actors.spare import PRIVATE, Spares
 from bench.floor_rows import Rows, Run

@@ -27,7 +27,7 @@ def test_the_state_diagram_is_drawn_from_the_table(name: str) -> None:
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_the_files_it_names_are_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    for path in ("actors/core.py", "actors/process.py", "actors/executor.py", "web/jobs.py"):
+    for path in ("actors/core.py", "actors/linux_host.py", "actors/executor.py", "web/jobs.py"):
         assert path in text
         assert (ROOT / path).exists()
     assert "bench/README.md" in text

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import trio
 
-from actors import process as process_module
-from actors import tree
+from actors import children, linux_host, tree
 from actors.cgroup import find_cgroup_root
+from actors.children import PR_SET_CHILD_SUBREAPER
 from actors.launch import Launch, SpawnFailed
-from actors.process import PR_SET_CHILD_SUBREAPER, LinuxHost
+from actors.linux_host import LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
 
@@ -152,9 +152,9 @@ def shop(host: LinuxHost, tmp_path: Path) -> Iterator[Workshop]:
             tree.send(seen, signal.SIGKILL)
     for seen in list(tree.carriers(frozenset({RUN_1, RUN_2}))):
         tree.send(seen, signal.SIGKILL)
-    host.leaders.clear()
+    host.children.leaders.clear()
     deadline = time.monotonic() + 1
-    while host.strays() and time.monotonic() < deadline:
+    while host.children.strays() and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -225,7 +225,7 @@ async def test_without_a_shim_the_kernel_says_how_it_ended(
     assert process.exit_record() == ExitRecord(pid=process.pid, **expected)
     process.close()
     assert shop.record() == ExitRecord()
-    assert shop.host.leaders == {}
+    assert shop.host.children.leaders == {}
 
 
 async def test_without_a_shim_it_runs_where_it_should(shop: Workshop) -> None:
@@ -244,7 +244,7 @@ async def test_without_a_shim_a_program_that_is_none_is_refused(shop: Workshop) 
     script.chmod(0o700)
     with pytest.raises(SpawnFailed, match="Exec format error"):
         shop.start(str(script), shim=False)
-    assert shop.host.leaders == {}
+    assert shop.host.children.leaders == {}
 
 
 async def test_a_sweep_buries_a_child_without_a_shim(shop: Workshop) -> None:
@@ -253,8 +253,8 @@ async def test_a_sweep_buries_a_child_without_a_shim(shop: Workshop) -> None:
     process.close()  # its executor has crashed
     with trio.fail_after(DEADLINE_S):
         await shop.host.sweep(frozenset({RUN_1}))
-    assert shop.host.leaders == {}
-    assert shop.host.strays() == []
+    assert shop.host.children.leaders == {}
+    assert shop.host.children.strays() == []
     assert tree.look(process.pid) is None
 
 
@@ -347,7 +347,7 @@ async def test_signals_that_the_servers_parent_ignores_have_their_defaults(shop:
 def test_what_cannot_be_started_says_why(shop: Workshop, argv: list[str], why: str) -> None:
     with pytest.raises(SpawnFailed, match=why):
         shop.start(*argv)
-    assert shop.host.leaders == {}
+    assert shop.host.children.leaders == {}
 
 
 async def test_what_the_shell_cannot_start_stands_in_the_log(shop: Workshop) -> None:
@@ -468,7 +468,7 @@ async def test_between_two_looks_the_host_is_deaf_and_python_keeps_its_handler(
     shop: Workshop, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal that comes while Python puts its handler away is an error in the server's log."""
-    monkeypatch.setattr(process_module, "REAP_PAUSE_S", 3600)
+    monkeypatch.setattr(children, "REAP_PAUSE_S", 3600)
     nursery.start_soon(shop.host.reap)
     await trio.testing.wait_all_tasks_blocked()
     assert is_caught(signal.SIGCHLD)
@@ -534,7 +534,7 @@ async def test_a_run_that_is_just_starting_is_nobodys_orphan(
         taken.extend(first._orphans())
         return real(pid)
 
-    monkeypatch.setattr(process_module.os, "pidfd_open", look_meanwhile)
+    monkeypatch.setattr(linux_host.os, "pidfd_open", look_meanwhile)
     second = shop.shell("exec sleep 60", run_id=RUN_2)
     assert second.pid not in taken
 
@@ -586,7 +586,7 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     shop.files(RUN_1).create()
     os.mkfifo(shop.files(RUN_1).root / "go")
     process = shop.shell("read -r x < ../go; exit 6")
-    shop.host.leaders.clear()
+    shop.host.children.leaders.clear()
     await shop.begun()
     later = LinuxHost(shop.host.cgroups)
     found = later.adopt(RUN_1, shop.record())
@@ -596,7 +596,7 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     await shop.end(found)
     found.close()
     assert shop.record().exit_code == 6
-    assert later.leaders == {}
+    assert later.children.leaders == {}
 
 
 async def test_no_program_starts_without_the_word_of_the_shim(shop: Workshop) -> None:
@@ -656,7 +656,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from actors.launch import Launch
-from actors.process import LinuxHost
+from actors.linux_host import LinuxHost
 root = Path({str(tmp_path)!r}) / {RUN_1!r}
 (root / "work").mkdir(parents=True)
 LinuxHost(None).launch(Launch(run_id={RUN_1!r}, argv=["sh", "-c", {ESCAPES["session"]!r}],

@@ -248,7 +248,7 @@ BUGS = (
     Bug(
         name="pid-reuse",
         breaks="SafeSignal",
-        file="actors/process.py",
+        file="actors/linux_host.py",
         before="if seen is not None and seen.lives and tree.run_id_of(pid) == run_id:",
         after="if seen is not None and seen.lives:",
         tests=("tests/actors/test_process.py",),
@@ -289,7 +289,7 @@ BUGS = (
     Bug(
         name="orphans-left",
         breaks="NoOrphan",
-        file="actors/process.py",
+        file="actors/linux_process.py",
         before="self._orphans() if self._ended else [self._pid, *self._orphans()]",
         after="[] if self._ended else [self._pid]",
         tests=("tests/actors/test_process.py",),
@@ -313,7 +313,7 @@ BUGS = (
     Bug(
         name="exec-hides-an-orphan",
         breaks="NoOrphan",
-        file="actors/process.py",
+        file="actors/linux_process.py",
         before="            self._is_unsure = True\n",
         after="            pass\n",
         tests=("tests/actors/test_process.py",),

@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 
 from actors import tree
-from actors.process import PR_SET_CHILD_SUBREAPER
+from actors.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.check import TERMINAL, Checker, Victims, counts
 from tests.crash.client import Client, Journal, Wire
 from tests.crash.migration import MIGRATION, know_it
