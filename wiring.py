@@ -130,7 +130,7 @@ class Headway:
         core = Core(
             job_types=settings.job_types,
             concurrency=settings.scheduler.concurrency,
-            max_queued=settings.scheduler.max_queued,
+            limits=settings.scheduler.limits,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
         )

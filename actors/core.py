@@ -19,6 +19,7 @@ from actors.actor import Message
 from actors.dispatch import Dispatch
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.limits import Limits
 from actors.public import batch_body, job_body
 from storage import idempotency, jobs, reservations, runs, scheduler
 from storage.errors import Fault, Refusal, StorageFailed
@@ -69,13 +70,13 @@ class Core:
         *,
         job_types: Mapping[str, JobType],
         concurrency: int,
-        max_queued: int,
+        limits: Limits,
         identity: Identity,
         new_id: Callable[[str], str],
     ) -> None:
         self._types = job_types
         self._concurrency = concurrency
-        self._max_queued = max_queued
+        self._limits = limits
         self._identity = identity
         self._new_id = new_id
         self._dispatch = Dispatch(
@@ -171,6 +172,8 @@ class Core:
                 return self._reserve(tx, ttl_s, effects)
             case m.ReleaseReservation(reservation_id=reservation_id):
                 return self._release(tx, reservation_id)
+            case m.ReleaseReservations():
+                return reservations.end_holds(tx, "released")
             case m.StartScheduler():
                 return scheduler.set_running(tx, True)
             case m.StopScheduler():
@@ -188,7 +191,7 @@ class Core:
     def _submit(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
         if message.key is not None and (kept := idempotency.replay(tx, message.key)):
             return m.Submission(jobs=(), response=kept[0], location=kept[1], replayed=True)
-        self._refuse_when_full(tx, len(message.jobs))
+        self._limits.check_queued(tx, len(message.jobs))
         if message.batch:
             return self._submit_batch(tx, message)
         queued = tuple(
@@ -209,13 +212,6 @@ class Core:
         if message.key is not None:
             idempotency.keep(tx, message.key, body, None)
         return m.Submission(jobs=(), response=body)
-
-    def _refuse_when_full(self, tx: Transaction, more: int) -> None:
-        if sum(scheduler.queue_length(tx.connection)) + more > self._max_queued:
-            raise Refusal(
-                "queue_full",
-                f"the queue holds at most {self._max_queued} Jobs: try again when some have run",
-            )
 
     def _finish(self, tx: Transaction, message: m.RunExited) -> None:
         if message.refused_in not in (None, self._dispatch.life):
@@ -286,7 +282,7 @@ class Core:
             raise Refusal(
                 "unknown_type", f"the type {job.type} of {job_id} is no longer configured"
             )
-        self._refuse_when_full(tx, 1)
+        self._limits.check_queued(tx, 1)
         again = NewJob(
             type=job.type,
             params=self._types[job.type].accept(job.params),
@@ -300,6 +296,7 @@ class Core:
     def _trigger(self, tx: Transaction, message: m.TriggerJob, effects: list[Message]) -> Job:
         if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
+        self._limits.check_triggered(tx)
         new = NewJob.model_construct(type=message.type, params=message.params)
         job = jobs.insert_job(tx, self._new_id("job"), new, origin="legacy")
         self._dispatch.claim(tx, job, "legacy", effects)
@@ -308,6 +305,7 @@ class Core:
     def _start_direct(self, tx: Transaction, message: m.StartDirect) -> m.DirectTicket:
         if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
+        self._limits.check_direct(tx)
         ticket = m.DirectTicket(reservation_id=self._new_id("rsv"), run_id=self._new_id("run"))
         reservations.insert_direct(
             tx,
@@ -320,6 +318,7 @@ class Core:
         return ticket
 
     def _reserve(self, tx: Transaction, ttl_s: float, effects: list[Message]) -> Reservation:
+        self._limits.check_hold(tx, ttl_s)
         reservation_id = self._new_id("rsv")
         reservations.insert_hold(
             tx, reservation_id, ttl_s=ttl_s, server_id=self._identity.server_id

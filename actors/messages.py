@@ -124,6 +124,11 @@ class ReleaseReservation(Ask[Reservation]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReservations(Ask[list[Reservation]]):
+    """Give back every operator's reservation that is open, in one transaction; returns them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectTicket:
     """By these two names a direct run can be watched, and given up."""
 

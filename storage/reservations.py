@@ -135,6 +135,24 @@ def count_held(connection: apsw.Connection) -> int:
     return n
 
 
+def count_direct(connection: apsw.Connection) -> int:
+    """How many direct runs wait for a slot."""
+    n = connection.execute(
+        "SELECT count(*) FROM reservations WHERE state = 'WAITING' AND kind = 'direct'"
+    ).get
+    assert isinstance(n, int)
+    return n
+
+
+def count_holds(connection: apsw.Connection) -> int:
+    """How many operators' reservations wait or hold a slot."""
+    n = connection.execute(
+        "SELECT count(*) FROM reservations WHERE state IN ('WAITING', 'HELD') AND kind = 'hold'"
+    ).get
+    assert isinstance(n, int)
+    return n
+
+
 def any_open(connection: apsw.Connection) -> bool:
     """Whether a claim waits or is held."""
     return bool(
@@ -174,6 +192,19 @@ def end(tx: Transaction, reservation_id: str, reason: str) -> bool:
         type=type_,
     )
     return True
+
+
+def end_holds(tx: Transaction, reason: str) -> list[Reservation]:
+    """Give back all that operators claimed, and return them in their order."""
+    ended = [
+        reservation_id
+        for (reservation_id,) in tx.execute(
+            "SELECT reservation_id FROM reservations"
+            " WHERE state IN ('WAITING', 'HELD') AND kind = 'hold' ORDER BY position"
+        ).fetchall()
+        if end(tx, reservation_id, reason)
+    ]
+    return [find_reservation(tx.connection, reservation_id) for reservation_id in ended]
 
 
 def end_expired(tx: Transaction) -> None:

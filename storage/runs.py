@@ -251,6 +251,16 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
     )
 
 
+def count_triggered(connection: apsw.Connection) -> int:
+    """How many legacy triggers' programs run, beside the slots."""
+    n = connection.execute(
+        "SELECT count(*) FROM job_runs INDEXED BY job_runs_running"
+        " WHERE status = 'RUNNING' AND lane = 'legacy'"
+    ).get
+    assert isinstance(n, int)
+    return n
+
+
 def busy_by_type(connection: apsw.Connection) -> dict[str, int]:
     """How many slots each type's runs fill. Legacy runs go beside the slots and fill none."""
     return dict(

@@ -318,6 +318,11 @@ class Client:
         path = f"/scheduler/reservations/{segment(reservation_id)}"
         return self._ask(Reservation, "DELETE", path, repeatable=True)
 
+    def release_all(self) -> list[Reservation]:
+        """Give back every reservation that is open, and return them; direct runs keep theirs."""
+        path = "/scheduler/reservations"
+        return self._ask(ReservationList, "DELETE", path, repeatable=True).reservations
+
     # System
 
     def job_types(self) -> list[JobType]:

@@ -41,7 +41,14 @@ def register(api: Api, services: Services) -> None:
         tag="direct",
         summary="Run now, ahead of the queue, and answer when it has ended",
         waits=True,
-        refusals=("unknown_type", "invalid", "shutting_down", "unavailable", "storage_full"),
+        refusals=(
+            "unknown_type",
+            "invalid",
+            "queue_full",
+            "shutting_down",
+            "unavailable",
+            "storage_full",
+        ),
     )
     async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
         params = services.job_type(type).accept(body.params)

@@ -39,10 +39,10 @@ class ConfigPatch(BaseModel):
 
 
 class ReservationRequest(BaseModel):
-    """How long the slot is held, counted from when it is free."""
+    """How long the slot is held, counted from when it is free; the operator sets the most."""
 
     model_config = ConfigDict(extra="forbid")
-    ttl_s: Annotated[float, Field(gt=0, le=86_400, strict=True, allow_inf_nan=False)]
+    ttl_s: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 
 class ReservationList(BaseModel):
@@ -216,7 +216,7 @@ def register_reservations(api: Api, services: Services) -> None:
         status=201,
         tag="scheduler",
         summary="Hold the next free slot, ahead of the queue, without running anything",
-        refusals=("invalid", "storage_full"),
+        refusals=("invalid", "rate_limited", "storage_full"),
         headers={"Location": "the reservation"},
     )
     async def reserve(body: Annotated[ReservationRequest, Body()]) -> Answer[Reservation]:
@@ -243,6 +243,17 @@ def register_reservations(api: Api, services: Services) -> None:
     )
     async def get_reservation(reservation_id: str) -> Reservation:
         return reservations.find_reservation(services.reader, reservation_id)
+
+    @api.route(
+        "DELETE",
+        "/scheduler/reservations",
+        tag="scheduler",
+        summary="Release every reservation at once, and return them; direct runs keep theirs",
+        refusals=("storage_full",),
+    )
+    async def release_all() -> ReservationList:
+        released = await services.ask(m.ReleaseReservations())
+        return ReservationList.model_construct(reservations=released)
 
     @api.route(
         "DELETE",

@@ -1,17 +1,21 @@
 """`headway scheduler …`: start, stop and look at the scheduler of a server."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from web.arguments import UsageError
 from web.exit_status import EXIT_DONE, exit_with
 from web.verb import DEFAULT_URL, AsJson, Url, connect, print_json, print_view
+
+if TYPE_CHECKING:
+    from storage.job import Reservation
 
 
 def register(app: App) -> None:
     """Add the verbs to `app`."""
     scheduler = App(name="scheduler", help="Start, stop and look at the scheduler.")
-    for verb in (start, stop, status, concurrency, history):
+    for verb in (start, stop, status, concurrency, history, reservations, release):
         scheduler.command(verb)
     app.command(scheduler)
 
@@ -77,3 +81,42 @@ def history(
 
         write(history_table(found))
     return EXIT_DONE
+
+
+@exit_with
+def reservations(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
+    """List what holds or claims the next slots: reservations and direct runs."""
+    with connect(url) as client:
+        _print_reservations(client.reservations(), json)
+    return EXIT_DONE
+
+
+@exit_with
+def release(
+    reservation_id: Annotated[str | None, Parameter(help="Like rsv-0193….")] = None,
+    /,
+    *,
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Every one; direct runs keep theirs.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    json: AsJson = False,
+) -> int:
+    """Give a reservation back, or all at once."""
+    if (reservation_id is None) != every:
+        raise UsageError("give the id of one reservation, or --all")
+    with connect(url) as client:
+        released = (
+            client.release_all() if reservation_id is None else [client.release(reservation_id)]
+        )
+    _print_reservations(released, json)
+    return EXIT_DONE
+
+
+def _print_reservations(found: "list[Reservation]", json: bool) -> None:
+    if json:
+        print_json(found)
+    else:
+        from web.table import reservations_table, write
+
+        write(reservations_table(found))

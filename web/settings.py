@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from actors.job_type import JobType
+from actors.limits import Limits
 from actors.parameter import nearest, raise_all
 from web.template import TEMPLATE
 from web.toml_file import KeyPath, UnusableFile, find_lines, line_of, parse, read_text
@@ -119,10 +120,19 @@ class ServerSettings(_Section):
 
 
 class SchedulerSettings(_Section):
-    """[scheduler]: how many programs run at once, and how many Jobs may wait."""
+    """[scheduler]: how many programs run at once, and what clients may claim at once."""
 
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
-    max_queued: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1_000_000
+    max_queued: Annotated[int, Field(ge=1, le=1_000_000_000)] = Limits().max_queued
+    max_triggered: Annotated[int, Field(ge=1, le=100_000)] = Limits().max_triggered
+    max_direct: Annotated[int, Field(ge=1, le=100_000)] = Limits().max_direct
+    max_reservations: Annotated[int, Field(ge=1, le=100_000)] = Limits().max_reservations
+    max_reservation_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = Limits().max_reservation_s
+
+    @property
+    def limits(self) -> Limits:
+        """What the core checks."""
+        return Limits(**self.model_dump(exclude={"concurrency"}))
 
 
 class Settings(_Section):

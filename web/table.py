@@ -18,7 +18,7 @@ from rich.text import Text
 
 from storage.explanation import Ending, Estimate, Explanation
 from storage.history import History
-from storage.job import Job, JobRun, JobStatus, SchedulerConfig, SchedulerStatus
+from storage.job import Job, JobRun, JobStatus, Reservation, SchedulerConfig, SchedulerStatus
 from web.client import JobType
 
 if TYPE_CHECKING:
@@ -235,6 +235,16 @@ def config_view(config: SchedulerConfig) -> Table:
             for name, limit in limits.items()
         ]
     )
+
+
+def reservations_table(found: Iterable[Reservation]) -> Table:
+    """A claim a line, in their order."""
+    table = _table("RESERVATION", "KIND", "STATE", "SINCE", "UNTIL", fluid=1)
+    for one in found:
+        since, until = one.held_at or one.created_at, one.ended_at or one.expires_at
+        moments = (moment(since), "" if until is None else moment(until))
+        table.add_row(one.reservation_id, one.kind, one.state, *moments)
+    return table
 
 
 def history_table(history: History) -> Table:

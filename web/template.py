@@ -23,6 +23,10 @@ log_level = "info"                  # "debug", "info", "warning" or "error"
 [scheduler]
 concurrency = 1                     # programs at once; with 1 the order is total
 max_queued = 1_000_000              # a further Job is refused
+max_triggered = 32                  # programs of legacy triggers at once; they count as queued too
+max_direct = 100                    # direct runs that wait for a slot
+max_reservations = 32               # reservations that wait for a slot or hold one
+max_reservation_s = 86_400          # the longest of them
 
 # A job type is a command line, never given to a shell, and the parameters that complete it. A
 # parameter is JSON Schema plus its way to the program: arg = "--name" makes one argument

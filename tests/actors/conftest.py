@@ -23,6 +23,7 @@ from actors.actor import Mailbox
 from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.limits import Limits
 from actors.runner import InlineRunner
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
@@ -249,11 +250,11 @@ class Desk:
         self.concurrency = concurrency
         self.core = self.make_core()
 
-    def make_core(self, server_id: str = "srv-1", max_queued: int = 1000) -> Core:
+    def make_core(self, server_id: str = "srv-1", **limits: Any) -> Core:
         return Core(
             job_types=self.types,
             concurrency=self.concurrency,
-            max_queued=max_queued,
+            limits=Limits(**limits),
             identity=Identity(boot_id="boot-1", server_id=server_id),
             new_id=lambda prefix: f"{prefix}-{next(self._ids):04d}",
         )

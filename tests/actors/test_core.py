@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from actors import messages as m
 from actors.core import judge
+from actors.limits import Limits
 from storage.errors import Refusal
 from storage.idempotency import Key
 from storage.invariants import verify
@@ -91,17 +92,17 @@ def test_a_refused_message_leaves_nothing_of_it(desk: Any) -> None:
 def test_a_message_that_is_refused_half_way_is_taken_back(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = desk.core._refuse_when_full
+    real = Limits.check_queued
 
-    def refuse_late(tx: Any, more: int) -> None:
+    def refuse_late(limits: Limits, tx: Any, more: int) -> None:
         tx.fact("job.submitted", job_id="job-phantom")
         tx.execute("UPDATE scheduler SET running = 0")
         if more == 2:
             raise Refusal("queue_full", "half way")
         tx.execute("UPDATE scheduler SET running = 1")
-        real(tx, more)
+        real(limits, tx, more)
 
-    monkeypatch.setattr(desk.core, "_refuse_when_full", refuse_late)
+    monkeypatch.setattr(Limits, "check_queued", refuse_late)
     decision = desk.decide(submission("a"), submission("a", "a"), submission("b"))
     assert [type(answer) for answer in decision.answers] == [
         outcome.Value,
@@ -462,7 +463,7 @@ TYPES = ("a", "b", "one")
 NAMES = (
     *("submit", "submit", "later", "cancel", "patch", "delete", "exit", "exit", "exit", "fail"),
     *("overstep", "direct", "abandon", "reserve", "release", "start", "stop", "limit", "trigger"),
-    *("wait", "restart"),
+    *("wait", "restart", "release all"),
 )
 ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5)), max_size=30)
 
@@ -486,6 +487,7 @@ def message_of(desk: Any, action: str, n: int, tickets: list[m.DirectTicket]) ->
         "abandon": m.AbandonDirect(ticket=tickets[n % len(tickets)]) if tickets else m.MomentCame(),
         "reserve": m.Reserve(ttl_s=n + 1),
         "release": m.ReleaseReservation(reservation_id=held[n % len(held)] if held else "none"),
+        "release all": m.ReleaseReservations(),
         "start": m.StartScheduler(),
         "stop": m.StopScheduler(),
         "limit": m.ConfigureScheduler(set_concurrency=True, concurrency=n or None, types={"b": 1}),

@@ -11,6 +11,7 @@ from actors import messages as m
 from actors.core import Core
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.limits import Limits
 from bench import floor_peer
 from bench.floor_rows import BOOT, SERVER, Rows, Run
 from storage.database import DATABASE_NAME, open_reader, open_writer
@@ -45,7 +46,7 @@ def headways(path: Path) -> Statements:
     core = Core(
         job_types={"bare": bare},
         concurrency=1,
-        max_queued=10,
+        limits=Limits(),
         identity=Identity(boot_id=BOOT, server_id=SERVER),
         new_id=lambda prefix: f"{prefix}-{next(numbers)}",
     )

@@ -77,6 +77,20 @@ def test_a_slot_is_reserved_and_released(visit: Callable[..., Page], server: Ser
     assert server.get("/scheduler/reservations")["reservations"] == []
 
 
+def test_all_slots_are_released_at_once(visit: Callable[..., Page], server: Server) -> None:
+    page = visit("#/scheduler")
+    everything = page.get_by_role("button", name="Release all")
+    expect(everything).to_be_hidden()
+    for _ in range(2):
+        page.get_by_role("button", name="Reserve").click()
+    everything.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Direct runs keep their places")
+    dialog.get_by_role("button", name="Release all").click()
+    expect(page.locator("reservation-list li")).to_have_text(["None."])
+    assert server.get("/scheduler/reservations")["reservations"] == []
+
+
 def test_a_direct_run_shows_its_output_and_outlives_the_view(
     visit: Callable[..., Page], server: Server, pipe: Pipe
 ) -> None:

@@ -482,4 +482,21 @@ BUGS = (
         after="expires_at is not None and expires_at < run_at:",
         tests=("tests/actors/test_core.py",),
     ),
+    # ---- what clients may claim ----------------------------------------------------------------
+    Bug(
+        name="triggers-past-the-queue",
+        breaks="the programs of legacy triggers count with max_queued",
+        file="actors/limits.py",
+        before="+ running + 1)",
+        after="+ 1)",
+        tests=("tests/actors/test_limits.py",),
+    ),
+    Bug(
+        name="release-all-takes-direct-runs-too",
+        breaks="a direct run keeps its claim until its client goes",
+        file="storage/reservations.py",
+        before=" WHERE state IN ('WAITING', 'HELD') AND kind = 'hold' ORDER BY position",
+        after=" WHERE state IN ('WAITING', 'HELD') ORDER BY position",
+        tests=("tests/actors/test_limits.py",),
+    ),
 )

@@ -654,9 +654,7 @@ class Server:
         if self.rows(CLEAN) == [(1,)]:
             return
         self.post("/scheduler/stop")
-        for claim in self.get("/scheduler/reservations")["reservations"]:
-            if claim["kind"] == "hold":
-                self.client.delete(f"/scheduler/reservations/{claim['reservation_id']}")
+        self.client.delete("/scheduler/reservations")
         for (job_id,) in self.rows("SELECT job_id FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"):
             self.client.post(f"/jobs/{job_id}/cancel")
         types = dict.fromkeys(name for (name,) in self.rows("SELECT type FROM type_limits"))

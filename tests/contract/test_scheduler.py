@@ -244,6 +244,66 @@ def test_an_unfit_reservation_is_refused(server: Any, body: Any) -> None:
     assert server.status()["has_active_reservation"] is False
 
 
+def test_all_reservations_are_released_in_one_request(server: Any) -> None:
+    for _ in range(3):
+        reserve(server, 86_400)
+    job = server.submit("ok")["job_id"]
+    released = server.client.delete("/scheduler/reservations")
+    assert released.status_code == 200
+    assert [one["state"] for one in released.json()["reservations"]] == ["ENDED"] * 3
+    assert server.until(job)["status"] == "COMPLETED"
+    assert server.client.delete("/scheduler/reservations").json() == {"reservations": []}
+
+
+LIMITS = """
+[scheduler]
+max_queued = 4
+max_triggered = 2
+max_direct = 1
+max_reservations = 2
+max_reservation_s = 60
+"""
+
+
+def test_what_clients_may_claim_at_once_is_the_operators_decision(
+    launch: Callable[..., Any], new_gate: Callable[[], Any]
+) -> None:
+    server = launch("", LIMITS)
+    server.hold(new_gate())
+
+    def refused(path: str, body: Any, code: str) -> str:
+        answer = server.client.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (429, code)
+        assert int(answer.headers["retry-after"]) > 0
+        return str(answer.json()["detail"])
+
+    too_long = server.client.post("/scheduler/reservations", json={"ttl_s": 61})
+    assert (too_long.status_code, too_long.json()["errors"][0]["pointer"]) == (422, "/ttl_s")
+    for _ in range(2):
+        reserve(server, 60)
+    advice = refused("/scheduler/reservations", {"ttl_s": 60}, "rate_limited")
+    assert "max_reservations" in advice
+    assert "DELETE /scheduler/reservations" in advice
+    for _ in range(2):
+        gate = {"path": new_gate().path}
+        server.post("/jobs/gate/trigger", gate, status=202)
+    assert "max_triggered" in refused("/jobs/gate/trigger", gate, "queue_full")
+    server.background(server.client.post, "/direct/ok")
+    server.eventually(
+        lambda: any(one["kind"] == "direct" for one in open_claims(server)), "it waits"
+    )
+    assert "max_direct" in refused("/direct/ok", {}, "queue_full")
+    server.submit("ok")
+    server.submit("ok")
+    server.submit("ok")
+    server.submit("ok")
+    assert "max_queued" in refused("/jobs", {"type": "ok"}, "queue_full")
+
+
+def open_claims(server: Any) -> Any:
+    return server.get("/scheduler/reservations")["reservations"]
+
+
 def test_an_unknown_reservation_is_not_found(server: Any) -> None:
     for method in ("GET", "DELETE"):
         answer = server.client.request(method, "/scheduler/reservations/rsv-nonsense")

@@ -19,6 +19,7 @@ from actors.actor import Message
 from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.limits import Limits
 from storage.database import open_writer
 from storage.idempotency import Key
 from storage.job import JobPatch, NewJob, Progress, RunStatus, from_us
@@ -45,7 +46,7 @@ def make_core(server_id: str, first_id: int) -> Core:
     return Core(
         job_types=TYPES,
         concurrency=4,
-        max_queued=1_000,
+        limits=Limits(),
         identity=Identity(boot_id="boot-1", server_id=server_id),
         new_id=lambda kind: f"{kind}-{next(numbers):04}",
     )
@@ -182,6 +183,7 @@ def _cases() -> list[Case]:
         "abandon": (m.AbandonDirect(ticket=m.DirectTicket(reservation_id=hold, run_id=run)),),
         "reserve": (m.Reserve(ttl_s=5),),
         "release": (m.ReleaseReservation(reservation_id=hold),),
+        "release all": (m.Reserve(ttl_s=5), m.ReleaseReservations()),
         "configure": (m.ConfigureScheduler(set_concurrency=True, concurrency=2, types={"one": 3}),),
         "show": (
             m.RunProcess(run_id=run, pid=4711),

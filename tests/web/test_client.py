@@ -225,6 +225,15 @@ def test_a_direct_run_is_waited_for_without_end() -> None:
     assert server.body == {"params": {"n": 1}}
 
 
+def test_all_reservations_are_released_in_one_request() -> None:
+    server = Server({"reservations": []})
+    with server.client() as client:
+        assert client.release_all() == []
+    assert [(r.method, r.url.raw_path) for r in server.requests] == [
+        ("DELETE", b"/scheduler/reservations")
+    ]
+
+
 def test_reservations_are_listed_and_looked_at() -> None:
     held = {
         "reservation_id": "claim/1",

@@ -580,6 +580,41 @@ def test_the_scheduler_is_started_stopped_and_seen(
     assert json.loads(capsys.readouterr().out) == STATUS
 
 
+HELD = {
+    "reservation_id": "rsv-1",
+    "kind": "hold",
+    "state": "HELD",
+    "run_id": None,
+    "ttl_s": 60.0,
+    "created_at": "2026-01-18T08:00:00Z",
+    "held_at": "2026-01-18T08:00:01Z",
+    "expires_at": "2026-01-18T08:01:01Z",
+    "ended_at": None,
+    "end_reason": None,
+}
+
+
+def test_reservations_are_listed_and_released(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server["GET /scheduler/reservations"] = {"reservations": [HELD]}
+    server["DELETE /scheduler/reservations"] = {"reservations": [HELD]}
+    server["DELETE /scheduler/reservations/rsv-1"] = HELD
+    assert headway("scheduler", "reservations") == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split() == [
+        *("rsv-1", "hold", "HELD", "2026-01-18", "08:00:01Z", "2026-01-18", "08:01:01Z")
+    ]
+    assert headway("scheduler", "release", "--all") == 0
+    assert headway("scheduler", "release", "rsv-1", "--json") == 0
+    assert server.sent("DELETE /scheduler/reservations")
+    assert server.sent("DELETE /scheduler/reservations/rsv-1")
+    capsys.readouterr()
+    for wrong in ((), ("rsv-1", "--all")):
+        assert headway("scheduler", "release", *wrong) == 2
+        assert "or --all" in capsys.readouterr().err
+
+
 def test_concurrency_is_set(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server["PATCH /scheduler/config"] = CONFIG
     assert headway("scheduler", "concurrency", "3") == 0

@@ -49,7 +49,14 @@ def test_without_a_file_headway_is_ready_to_run() -> None:
     assert settings.server.legacy_triggers == "subprocess"
     assert settings.server.sunset is None
     assert settings.server.max_body_bytes == 16 * 1024 * 1024
-    assert settings.scheduler.model_dump() == {"concurrency": 1, "max_queued": 1_000_000}
+    assert settings.scheduler.model_dump() == {
+        "concurrency": 1,
+        "max_queued": 1_000_000,
+        "max_triggered": 32,
+        "max_direct": 100,
+        "max_reservations": 32,
+        "max_reservation_s": 86_400,
+    }
     assert list(settings.job_types) == ["story", "research"]
     assert warnings(settings) == []
 

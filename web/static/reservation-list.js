@@ -11,6 +11,7 @@ const READ_MS = 400;
 
 class ReservationList extends HTMLElement {
   #list = h("ul", { class: "reservations" });
+  #all = h("button", { class: "tool", hidden: true, onclick: () => this.#releaseAll() }, t("reservation.releaseAll"));
   #open = [];
   #life;
 
@@ -18,7 +19,7 @@ class ReservationList extends HTMLElement {
     this.#life = new AbortController();
     const { signal } = this.#life;
     this.className = "panel";
-    this.replaceChildren(h("h2", {}, t("reservation.title")), h("p", { class: "dim" }, t("reservation.help")), this.#list, this.#form());
+    this.replaceChildren(h("h2", {}, t("reservation.title")), h("p", { class: "dim" }, t("reservation.help")), this.#list, this.#all, this.#form());
     const read = throttle(() => this.#read(), READ_MS);
     live.addEventListener("sync", read, { signal });
     live.addEventListener("facts", ({ detail }) => detail.some((fact) => fact.kind.startsWith("reservation.")) && read(), { signal });
@@ -45,6 +46,7 @@ class ReservationList extends HTMLElement {
     if (this.#list.childElementCount !== Math.max(1, this.#open.length)) {
       this.#list.replaceChildren(...(this.#open.length > 0 ? this.#open.map((one) => this.#item(one)) : [h("li", { class: "dim" }, t("reservation.none"))]));
     }
+    this.#all.hidden = this.#open.filter((one) => one.kind === "hold").length < 2;
     this.#open.forEach((one, index) => {
       this.#list.children[index].querySelector(".when").textContent = whenOf(one);
     });
@@ -71,10 +73,20 @@ class ReservationList extends HTMLElement {
   }
 
   async #release(one) {
-    const lines = [t("reservation.releaseText")];
-    if (!(await confirmed({ title: t("reservation.releaseTitle"), lines, action: t("reservation.release") }))) return;
+    const question = { title: t("reservation.releaseTitle"), lines: [t("reservation.releaseText")], action: t("reservation.release") };
+    await this.#delete(question, `/scheduler/reservations/${encodeURIComponent(one.reservation_id)}`);
+  }
+
+  async #releaseAll() {
+    const lines = [t("reservation.releaseAllText")];
+    const question = { title: t("reservation.releaseAllTitle"), lines, action: t("reservation.releaseAll") };
+    await this.#delete(question, "/scheduler/reservations");
+  }
+
+  async #delete(question, path) {
+    if (!(await confirmed(question))) return;
     try {
-      await send("DELETE", `/scheduler/reservations/${encodeURIComponent(one.reservation_id)}`);
+      await send("DELETE", path);
     } catch (error) {
       sayFault(error);
     }
