@@ -17,10 +17,11 @@ import outcome
 from actors import messages as m
 from actors.actor import Message
 from actors.dispatch import Dispatch
+from actors.idempotency import keep, replayed
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.limits import Limits
-from actors.public import batch_body, job_body
+from actors.public import batch_body
 from storage import idempotency, jobs, reservations, runs, scheduler
 from storage.errors import Fault, Refusal, StorageFailed
 from storage.job import (
@@ -158,6 +159,8 @@ class Core:
                 return self._patch(tx, message)
             case m.DeleteJob(job_id=job_id, if_match=if_match):
                 return self._delete(tx, job_id, if_match)
+            case m.Once():
+                return self._once(tx, message, effects)
             case m.RetryJob(job_id=job_id):
                 return self._retry(tx, job_id)
             case m.TriggerJob():
@@ -188,9 +191,15 @@ class Core:
             case _:
                 raise AssertionError(f"the scheduler does not understand {message!r}")
 
+    def _once(self, tx: Transaction, message: m.Once, effects: list[Message]) -> m.Submission:
+        if (answer := replayed(tx, message.key)) is not None:
+            return answer
+        made = self._apply(tx, message.message, effects)
+        return keep(tx, message.key, made, self._types)
+
     def _submit(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
-        if message.key is not None and (kept := idempotency.replay(tx, message.key)):
-            return m.Submission(jobs=(), response=kept[0], location=kept[1], replayed=True)
+        if (answer := replayed(tx, message.key)) is not None:
+            return answer
         self._limits.check_queued(tx, len(message.jobs))
         if message.batch:
             return self._submit_batch(tx, message)
@@ -198,12 +207,9 @@ class Core:
             jobs.insert_job(tx, self._new_id("job"), new, origin=message.origin)
             for new in message.jobs
         )
-        location = f"/jobs/{queued[0].job_id}"
         if message.key is None:
-            return m.Submission(jobs=queued, location=location)
-        body = job_body(queued[0], self._types)
-        idempotency.keep(tx, message.key, body, location)
-        return m.Submission(jobs=queued, response=body, location=location)
+            return m.Submission(jobs=queued, location=f"/jobs/{queued[0].job_id}")
+        return keep(tx, message.key, queued[0], self._types)
 
     def _submit_batch(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
         new = [(self._new_id("job"), job) for job in message.jobs]

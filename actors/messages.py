@@ -116,6 +116,17 @@ class Reserve(Ask[Reservation]):
     ttl_s: float
 
 
+Creation = RetryJob | TriggerJob | Reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once(Ask[Submission]):
+    """Carry out a creation, unless its key has been used: then repeat the first answer."""
+
+    key: Key
+    message: Creation
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReservation(Ask[Reservation]):
     """Give an operator's reservation back."""

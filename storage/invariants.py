@@ -147,10 +147,12 @@ def unknown_not_success(connection: apsw.Connection) -> Iterator[str]:
 
 
 def idem_replay(connection: apsw.Connection) -> Iterator[str]:
-    """An answer that is kept for a replay names Jobs that are there."""
+    """An answer that is kept for a replay names Jobs or reservations that are there."""
     for key, location in connection.execute(
         "SELECT key, location FROM idempotency WHERE location IS NOT NULL AND NOT EXISTS"
         " (SELECT 1 FROM jobs WHERE job_id = substr(location, length('/jobs/') + 1))"
+        " AND NOT EXISTS (SELECT 1 FROM reservations"
+        " WHERE reservation_id = substr(location, length('/scheduler/reservations/') + 1))"
     ):
         yield f"the answer to key {key} leads to {location}, which is not there"
     for key, job_id in connection.execute(

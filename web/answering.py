@@ -5,9 +5,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from storage.errors import Fault, Refusal
-from web.api import JSON, Answer, Body, Parameter, Query, Route, Unread
+from web.api import JSON, KEY, Answer, Body, Parameter, Query, Route, Unread
 from web.call import Call
 from web.errors import problem_of, refusal_of
+
+EMPTY_BYTES_MAX = 100
+"""Of an empty object, with its white space."""
 
 
 async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
@@ -40,9 +43,11 @@ async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str
         unknown = sorted(set(query) - route.queries)
         faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
         raise Refusal("invalid", f"it takes {', '.join(sorted(route.queries))}", faults)
-    if route.body is None and call.header(b"content-length") is not None:
-        # Not wanted, but read: what stays on the line would end the connection.
-        await call.body()
+    if route.rejects_key and call.header(b"idempotency-key") is not None:
+        faults = (Fault(f"/{KEY}", "leave this header out"),)
+        raise Refusal("invalid", f"{KEY} cannot be honoured: {route.no_key}", faults)
+    if route.body is None and call.has_body:
+        await _reject_body(route, call)
     for parameter in route.in_head:
         arguments[parameter.name] = _read(parameter, call, query)
     if route.body is not None:
@@ -50,6 +55,16 @@ async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str
     if route.call is not None:
         arguments[route.call] = call
     return arguments
+
+
+async def _reject_body(route: Route, call: Call) -> None:
+    """Read it, or what stays on the line would end the connection. A GET's body has no meaning."""
+    raw = await call.body()
+    if route.method == "GET":
+        return
+    if len(raw) > EMPTY_BYTES_MAX or raw.translate(None, b" \t\r\n") not in (b"", b"{}"):
+        faults = (Fault("", "leave the body out"),)
+        raise Refusal("invalid", f"{route.method} {route.path} takes no body", faults)
 
 
 def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:

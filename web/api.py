@@ -24,6 +24,7 @@ T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
 
 JSON = "application/json"
+KEY = "Idempotency-Key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Route:
     headers: dict[str, str]
     also: dict[int, str]
     waits: bool
+    repeatable: bool
+    no_key: str
     call: str | None
     handler: Handler
 
@@ -144,6 +147,12 @@ class Route:
     def queries(self) -> frozenset[str]:
         """What the query string may name."""
         return frozenset(p.wire_name for p in self.in_head if isinstance(p.source, Query))
+
+    @cached_property
+    def rejects_key(self) -> bool:
+        """Whether it creates something, and cannot tell a repeated request by Idempotency-Key."""
+        takes_key = any(p.wire_name == KEY for p in self.in_head)
+        return self.method == "POST" and not self.repeatable and not takes_key
 
     @property
     def at_once(self) -> bool:
@@ -171,10 +180,14 @@ class Api:
         headers: dict[str, str] | None = None,
         also: dict[int, str] | None = None,
         waits: bool = False,
+        repeatable: bool = False,
+        no_key: str = "this operation keeps no answers",
     ) -> Callable[[Handler], Handler]:
         """Register a handler. `path` in OpenAPI's form; `headers`: of the answer, with meaning.
 
-        `waits`: it may take long, and is cancelled when the client goes away.
+        `waits`: it may take long, and is cancelled when the client goes away. `repeatable`: a POST
+        that changes nothing more when it is repeated. Any other POST takes an `Idempotency-Key`, or
+        rejects it; `no_key` says why.
         """
 
         def register(handler: Handler) -> Handler:
@@ -202,6 +215,8 @@ class Api:
                     headers=headers or {},
                     also=also or {},
                     waits=waits,
+                    repeatable=repeatable,
+                    no_key=no_key,
                     call=next((name for name in hints if hints[name] is Call), None),
                     handler=handler,
                 )

@@ -28,6 +28,11 @@ class Call:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows the head (RFC 9112, 6.3)."""
+        return b"content-length" in self._headers or b"transfer-encoding" in self._headers
+
     def query(self) -> dict[str, list[str]]:
         """Every parameter of the query string, with each of its values."""
         if not self._query:

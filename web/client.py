@@ -44,7 +44,7 @@ from web.answers import (
     ReservationList,
     RunList,
 )
-from web.connection import ApiError, Connection, ServerEvent, ServerUnreachable, segment
+from web.connection import A, ApiError, Connection, ServerEvent, ServerUnreachable, segment
 from web.log_reader import LogLine, LogReader, timed_lines
 
 __all__ = ["ApiError", "Client", "JobPage", "JobType", "ServerEvent", "ServerUnreachable"]
@@ -53,6 +53,11 @@ PAGE_LIMIT = 500
 """The largest page that the server gives."""
 POLL_S = 0.3
 """Between two looks at a Job, only on a server that refuses its event stream."""
+
+
+def new_key() -> str:
+    """A fresh `Idempotency-Key`."""
+    return str(uuid4())
 
 
 class Client:
@@ -110,7 +115,7 @@ class Client:
             "labels": labels or {},
             "timeout_s": timeout_s,
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
+        headers = {"Idempotency-Key": idempotency_key or new_key()}
         if wait_s is not None:
             headers["Prefer"] = f"wait={wait_s}"
         return self._ask(
@@ -120,7 +125,7 @@ class Client:
     def submit_batch(self, jobs: Sequence[NewJob]) -> list[Placed]:
         """Queue up to 10,000 Jobs, all or none; the answer keeps their order."""
         body = {"jobs": [job.model_dump(mode="json", exclude_unset=True) for job in jobs]}
-        headers = {"Idempotency-Key": str(uuid4())}
+        headers = {"Idempotency-Key": new_key()}
         return self._ask(
             PlacedList, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
         ).jobs
@@ -176,9 +181,13 @@ class Client:
         """Cancel a Job that is still QUEUED; refused (`wrong_state`) once it has started."""
         return self._ask(Job, "DELETE", f"/jobs/{segment(job_id)}")
 
-    def retry_job(self, job_id: str) -> Job:
-        """A new Job like this ended one; its `retry_of` names the old one."""
-        return self._ask(Job, "POST", f"/jobs/{segment(job_id)}/retry")
+    def retry_job(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        """A new Job like this ended one; its `retry_of` names the old one.
+
+        With a key it is asked again when the connection breaks, and makes one Job all the same.
+        """
+        path = f"/jobs/{segment(job_id)}/retry"
+        return self._create(Job, path, None, idempotency_key)
 
     def watch(self, job_id: str) -> Iterator[Job]:
         """The Job now and after each change, up to and with the state in which it ended.
@@ -300,9 +309,20 @@ class Client:
         path = f"/direct/{segment(type)}"
         return self._ask(DirectRun, "POST", path, body={"params": params or {}}, wait_s=None)
 
-    def reserve(self, ttl_s: float) -> Reservation:
-        """Claim the next free slot; `ttl_s` counts from the moment it is held."""
-        return self._ask(Reservation, "POST", "/scheduler/reservations", body={"ttl_s": ttl_s})
+    def reserve(self, ttl_s: float, *, idempotency_key: str | None = None) -> Reservation:
+        """Claim the next free slot; `ttl_s` counts from the moment it is held.
+
+        With a key it is asked again when the connection breaks, and makes one claim all the same.
+        """
+        body = {"ttl_s": ttl_s}
+        return self._create(Reservation, "/scheduler/reservations", body, idempotency_key)
+
+    def _create(
+        self, answer: type[A], path: str, body: Mapping[str, Any] | None, key: str | None
+    ) -> A:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        repeatable = key is not None
+        return self._ask(answer, "POST", path, body=body, headers=headers, repeatable=repeatable)
 
     def reservations(self) -> list[Reservation]:
         """Claims that wait or are held, in their order."""

@@ -156,8 +156,11 @@ def retry(
     job_id: JobId, /, *, wait: Wait = False, url: Url = DEFAULT_URL, json: AsJson = False
 ) -> int:
     """Queue a new Job like one that has ended; its id is printed."""
+    from web.client import new_key
+
     with connect(url) as client:
-        return _accepted(client, client.retry_job(job_id), wait, json)
+        job = client.retry_job(job_id, idempotency_key=new_key())
+        return _accepted(client, job, wait, json)
 
 
 @exit_with

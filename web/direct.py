@@ -49,6 +49,8 @@ def register(api: Api, services: Services) -> None:
             "unavailable",
             "storage_full",
         ),
+        no_key="a direct run ends with its client, so no answer is kept: for a run that is started"
+        " once, POST /jobs with Prefer: wait",
     )
     async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
         params = services.job_type(type).accept(body.params)

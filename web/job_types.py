@@ -87,6 +87,7 @@ def register(api: Api, services: Services) -> None:
         tag="job types",
         summary="The exact command line that these params would make; nothing is queued",
         refusals=("unknown_type", "invalid"),
+        repeatable=True,
     )
     async def preview(type: str, body: Annotated[PreviewRequest, Body(optional=True)]) -> Preview:
         job_type = services.job_type(type)

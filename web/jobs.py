@@ -1,6 +1,5 @@
 """/jobs: queue, list, inspect, change, cancel, retry."""
 
-import hashlib
 import re
 from functools import partial
 from typing import Annotated, Literal
@@ -11,24 +10,17 @@ from actors import messages as m
 from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
-from storage.idempotency import Key
 from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
 from web.api import Answer, Api, Body, Header, Query, Unread
 from web.call import Call
+from web.idempotency import REPLAYED, IdempotencyKey, create_once, replay_headers, request_key
 from web.services import Services
 
 BATCH_MAX = 10_000
 WAIT_S_MAX = 60
 
-IdempotencyKey = Annotated[
-    Annotated[str, Field(min_length=1, max_length=255)] | None,
-    Header(
-        "Idempotency-Key",
-        "The same key with the same request within 24 hours gets the first answer again.",
-    ),
-]
 IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
 
 
@@ -90,7 +82,7 @@ def register_submit(api: Api, services: Services) -> None:
         tag="jobs",
         summary="Queue a Job; answered when it is on disk",
         refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
-        headers={"Location": "the Job", "ETag": "its version"},
+        headers={"Location": "the Job", "ETag": "its version", **REPLAYED},
     )
     async def submit(
         call: Call,
@@ -105,9 +97,7 @@ def register_submit(api: Api, services: Services) -> None:
         new = accepted(services, body)
         key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
-        headers = {"Location": done.location or ""}
-        if done.replayed:
-            headers["Idempotent-Replayed"] = "true"
+        headers = replay_headers(done)
         if wait_s is None and done.response is not None:
             return Answer(body=done.response, headers=headers)
         job_id = headers["Location"].rpartition("/")[2]
@@ -127,6 +117,7 @@ def register_submit(api: Api, services: Services) -> None:
         tag="jobs",
         summary="Queue up to 10,000 Jobs in one transaction: all or none",
         refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
+        headers=REPLAYED,
     )
     async def submit_batch(
         call: Call, body: Annotated[Unread[Batch], Body()], idempotency_key: IdempotencyKey = None
@@ -134,8 +125,7 @@ def register_submit(api: Api, services: Services) -> None:
         new = await services.batch_runner.run(partial(accepted_batch, services, body))
         key = await request_key(call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
-        headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
-        return Answer(body=done.response, headers=headers)
+        return Answer(body=done.response, headers=replay_headers(done))
 
 
 def register_read(api: Api, services: Services) -> None:
@@ -266,6 +256,7 @@ def register_change(api: Api, services: Services) -> None:
         tag="jobs",
         summary="Cancel a Job, queued or running: TERM to its process tree, then KILL",
         refusals=("not_found", "wrong_state", "storage_full"),
+        repeatable=True,
     )
     async def cancel_job(job_id: str) -> Answer[Job]:
         return job_answer(services, await services.ask(m.CancelJob(job_id=job_id)))
@@ -281,13 +272,19 @@ def register_change(api: Api, services: Services) -> None:
             "wrong_state",
             "unknown_type",
             "invalid",
+            "idempotency_mismatch",
             "queue_full",
             "storage_full",
         ),
-        headers={"Location": "the new Job", "ETag": "its version"},
+        headers={"Location": "the new Job", "ETag": "its version", **REPLAYED},
     )
-    async def retry_job(job_id: str) -> Answer[Job]:
-        job = await services.ask(m.RetryJob(job_id=job_id))
+    async def retry_job(
+        call: Call, job_id: str, idempotency_key: IdempotencyKey = None
+    ) -> Answer[Job]:
+        retry = m.RetryJob(job_id=job_id)
+        if (key := await request_key(call, idempotency_key)) is not None:
+            return await create_once(services, retry, key)
+        job = await services.ask(retry)
         answer = job_answer(services, job)
         answer.headers["Location"] = f"/jobs/{job.job_id}"
         return answer
@@ -327,14 +324,6 @@ def accepted(services: Services, new: NewJob, index: int | None = None) -> NewJo
     new.params.clear()
     new.params.update(params)
     return new
-
-
-async def request_key(call: Call, key: str | None) -> Key | None:
-    """The client's key, with what it stands for."""
-    if key is None:
-        return None
-    digest = hashlib.sha256(f"{call.method} {call.path}\n".encode() + await call.body())
-    return Key(key=key, request=digest.digest())
 
 
 def wait_preference(prefer: str | None) -> int | None:

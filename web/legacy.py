@@ -14,9 +14,12 @@ from pydantic import BaseModel
 
 from actors import messages as m
 from storage.errors import Refusal
+from storage.idempotency import Key
 from storage.job import Job, NewJob
 from web.answering import refused
 from web.api import Answer, Api, Body
+from web.call import Call
+from web.idempotency import REPLAYED, IdempotencyKey, replay_headers, request_key
 from web.services import Services
 
 DEPRECATED_SINCE = datetime(2026, 1, 18, tzinfo=UTC)
@@ -40,43 +43,63 @@ def register(api: Api, services: Services) -> None:
         status=202,
         tag="deprecated",
         summary="Start a program at once. Deprecated: POST /jobs",
-        refusals=("unknown_type", "invalid", "gone", "queue_full", "shutting_down", "storage_full"),
+        refusals=(
+            "unknown_type",
+            "invalid",
+            "idempotency_mismatch",
+            "gone",
+            "queue_full",
+            "shutting_down",
+            "storage_full",
+        ),
         deprecated=True,
         headers={
             "Deprecation": "since when (RFC 9745)",
             "Sunset": "until when, if the operator has said so (RFC 8594)",
             "Link": "the successor",
             "Location": "the Job",
+            **REPLAYED,
         },
     )
     async def trigger(
-        type: str, body: Annotated[dict[str, Any], Body(optional=True)]
+        call: Call,
+        type: str,
+        body: Annotated[dict[str, Any], Body(optional=True)],
+        idempotency_key: IdempotencyKey = None,
     ) -> Answer[Triggered]:
         notices = deprecation_headers(services)
         try:
-            job = await run_trigger(services, type, body)
+            key = await request_key(call, idempotency_key)
+            done = await run_trigger(services, type, body, key)
         except Refusal as refusal:
             no: Answer[Triggered] = refused(refusal)
             return replace(no, headers={**no.headers, **notices})
-        done = Triggered(
+        job = done.jobs[0] if done.jobs else Job.model_validate_json(done.response or b"")
+        triggered = Triggered(
             job_id=job.job_id,
             type=job.type,
             status=job.status.value,
             message=f"{type} accepted; this endpoint is deprecated, use POST /jobs",
         )
-        return Answer(done, headers={**notices, "Location": f"/jobs/{job.job_id}"})
+        location = {"Location": f"/jobs/{job.job_id}"}
+        return Answer(triggered, headers={**notices, **location, **replay_headers(done)})
 
 
-async def run_trigger(services: Services, type: str, params: dict[str, Any]) -> Job:
+async def run_trigger(
+    services: Services, type: str, params: dict[str, Any], key: Key | None
+) -> m.Submission:
     """Do what the configured phase wants."""
     phase = services.settings.server.legacy_triggers
     if phase == "off":
         raise Refusal("gone", f'POST /jobs with {{"type": "{type}", "params": …}} instead')
     accepted = services.job_type(type).accept(params, at="")
-    if phase == "subprocess":
-        return await services.ask(m.TriggerJob(type=type, params=accepted))
-    new = NewJob(type=type, params=accepted)
-    return (await services.ask(m.SubmitJobs(jobs=(new,), origin="legacy"))).jobs[0]
+    if phase == "scheduler":
+        new = NewJob(type=type, params=accepted)
+        return await services.ask(m.SubmitJobs(jobs=(new,), origin="legacy", key=key))
+    trigger = m.TriggerJob(type=type, params=accepted)
+    if key is not None:
+        return await services.ask(m.Once(key=key, message=trigger))
+    return m.Submission(jobs=(await services.ask(trigger),))
 
 
 def deprecation_headers(services: Services) -> dict[str, str]:

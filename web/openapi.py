@@ -16,13 +16,9 @@ from web.errors import PROBLEM_TYPE, STATUS, Problem
 
 PROBLEM = TypeAdapter(Problem)
 ANYWHERE: tuple[Code, ...] = ("bad_host", "bad_origin", "unavailable")
-WITH_BODY: tuple[Code, ...] = (
-    "malformed_json",
-    "request_timeout",
-    "too_large",
-    "unsupported_media_type",
-    "invalid",
-)
+READ: tuple[Code, ...] = ("request_timeout", "too_large")
+"""Of a body, also of one that is not wanted."""
+WITH_BODY: tuple[Code, ...] = ("malformed_json", "unsupported_media_type", "invalid")
 DESCRIPTION = """\
 A job server for one machine. A **Job** is a durable request to run one job type once; a \
 **JobRun** is the single attempt at it. Times are RFC 3339 in UTC, durations are seconds \
@@ -109,9 +105,11 @@ def _responses(route: Route, schemas: dict[tuple[int, JsonSchemaMode], Any]) -> 
     }
     for status, meaning in route.also.items():
         responses[str(status)] = {"description": meaning, "content": content, "headers": headers}
-    codes = set(route.refusals) | set(ANYWHERE)
+    codes = set(route.refusals) | set(ANYWHERE) | set(READ)
     if route.body is not None:
         codes |= set(WITH_BODY)
+    elif route.method != "GET":
+        codes.add("invalid")
     for status in sorted({STATUS[code][0] for code in codes}):
         names = sorted(code for code in codes if STATUS[code][0] == status)
         responses[str(status)] = {

@@ -20,6 +20,8 @@ from storage.job import (
 from storage.rollup import read_history
 from storage.runs import running_intents
 from web.api import Answer, Api, Body, Query
+from web.call import Call
+from web.idempotency import REPLAYED, IdempotencyKey, create_once, request_key
 from web.services import Services
 
 
@@ -108,6 +110,7 @@ def register_control(api: Api, services: Services) -> None:
         tag="scheduler",
         summary="Let Jobs start; idempotent",
         refusals=("storage_full",),
+        repeatable=True,
     )
     async def start() -> SchedulerStatus:
         await services.ask(m.StartScheduler())
@@ -120,6 +123,7 @@ def register_control(api: Api, services: Services) -> None:
         summary="Start no more Jobs; what runs goes on to its end; idempotent",
         refusals=("invalid", "storage_full"),
         waits=True,
+        repeatable=True,
     )
     async def stop(body: Annotated[StopRequest, Body(optional=True)]) -> SchedulerStatus:
         await services.ask(m.StopScheduler())
@@ -216,11 +220,18 @@ def register_reservations(api: Api, services: Services) -> None:
         status=201,
         tag="scheduler",
         summary="Hold the next free slot, ahead of the queue, without running anything",
-        refusals=("invalid", "rate_limited", "storage_full"),
-        headers={"Location": "the reservation"},
+        refusals=("invalid", "idempotency_mismatch", "rate_limited", "storage_full"),
+        headers={"Location": "the reservation", **REPLAYED},
     )
-    async def reserve(body: Annotated[ReservationRequest, Body()]) -> Answer[Reservation]:
-        made = await services.ask(m.Reserve(ttl_s=body.ttl_s))
+    async def reserve(
+        call: Call,
+        body: Annotated[ReservationRequest, Body()],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Answer[Reservation]:
+        reservation = m.Reserve(ttl_s=body.ttl_s)
+        if (key := await request_key(call, idempotency_key)) is not None:
+            return await create_once(services, reservation, key)
+        made = await services.ask(reservation)
         location = f"/scheduler/reservations/{made.reservation_id}"
         return Answer(made, headers={"Location": location})
 

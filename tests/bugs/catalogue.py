@@ -75,8 +75,8 @@ BUGS = (
     Bug(
         name="idempotency-key-not-kept",
         breaks="IdemReplay",
-        file="actors/core.py",
-        before="        idempotency.keep(tx, message.key, body, location)\n",
+        file="actors/idempotency.py",
+        before="    idempotency.keep(tx, key, body, location)\n",
         after="",
         tests=("tests/actors/test_core.py", "tests/contract/test_jobs.py"),
     ),
@@ -498,5 +498,22 @@ BUGS = (
         before=" WHERE state IN ('WAITING', 'HELD') AND kind = 'hold' ORDER BY position",
         after=" WHERE state IN ('WAITING', 'HELD') ORDER BY position",
         tests=("tests/actors/test_limits.py",),
+    ),
+    # ---- what a request may cost -------------------------------------------------------------
+    Bug(
+        name="key-ignored",
+        breaks="an Idempotency-Key is honoured or rejected",
+        file="web/answering.py",
+        before='if route.rejects_key and call.header(b"idempotency-key") is not None:',
+        after="if False:",
+        tests=("tests/web/test_api.py",),
+    ),
+    Bug(
+        name="body-ignored",
+        breaks="a body where none is taken is rejected",
+        file="web/answering.py",
+        before='not in (b"", b"{}"):',
+        after='not in (b"", b"{}") and False:',
+        tests=("tests/web/test_api.py",),
     ),
 )

@@ -239,6 +239,75 @@ def test_one_key_used_at_once_by_many_makes_one_job(stopped: Any) -> None:
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
 
 
+def twice(server: Any, path: str, body: Any = None, key: str = "") -> list[Any]:
+    """The answers to the same request with the same key, sent twice."""
+    headers = {"Idempotency-Key": key or f"twice {path}"}
+    return [server.client.post(path, json=body, headers=headers) for _ in range(2)]
+
+
+def test_a_retry_is_repeated_by_its_key(stopped: Any) -> None:
+    job_id = stopped.submit("ok")["job_id"]
+    stopped.client.delete(f"/jobs/{job_id}")
+    first, second = twice(stopped, f"/jobs/{job_id}/retry")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert (second.content, second.headers["location"]) == (
+        first.content,
+        first.headers["location"],
+    )
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert first.json()["retry_of"] == job_id
+    assert len(stopped.get("/jobs", retry_of=job_id)["jobs"]) == 1
+    other = stopped.client.post(
+        f"/jobs/{first.json()['job_id']}/retry", headers={"Idempotency-Key": "twice /jobs"}
+    )
+    assert other.status_code == 409
+    mismatch = stopped.client.post(
+        "/jobs", json={"type": "ok"}, headers={"Idempotency-Key": f"twice /jobs/{job_id}/retry"}
+    )
+    assert (mismatch.status_code, mismatch.json()["code"]) == (422, "idempotency_mismatch")
+
+
+def test_a_reservation_is_repeated_by_its_key(stopped: Any) -> None:
+    path = "/scheduler/reservations"
+    first, second = twice(stopped, path, {"ttl_s": 60})
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.json() == first.json()
+    assert second.headers["location"] == f"{path}/{first.json()['reservation_id']}"
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len(stopped.get(path)["reservations"]) == 1
+    headers = {"Idempotency-Key": f"twice {path}"}
+    answer = stopped.client.post(path, json={"ttl_s": 61}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+    stopped.client.delete(second.headers["location"])
+
+
+def test_a_direct_run_says_why_it_takes_no_key(server: Any) -> None:
+    seq = server.last_seq()
+    for answer in twice(server, "/direct/ok", {}):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        assert "ends with its client" in answer.json()["detail"]
+    assert server.last_seq() == seq
+
+
+def test_what_takes_no_body_refuses_one(stopped: Any) -> None:
+    job_id = stopped.submit("ok")["job_id"]
+    asked = [
+        ("POST", f"/jobs/{job_id}/cancel", 202),
+        ("POST", f"/jobs/{job_id}/retry", 201),
+        ("DELETE", f"/jobs/{job_id}", 409),
+        ("POST", "/scheduler/start", 200),
+    ]
+    for method, path, status in asked:
+        seq = stopped.last_seq()
+        for body in ({"surprise": 1}, [], "x", {"params": {}}):
+            answer = stopped.client.request(method, path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), (path, body)
+        assert stopped.last_seq() == seq
+        assert stopped.client.request(method, path, json={}).status_code == status
+    stopped.post("/scheduler/stop")
+
+
 # ---- POST /jobs/batch --------------------------------------------------------------------------
 
 

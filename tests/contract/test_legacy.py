@@ -99,6 +99,26 @@ def test_phase_2_makes_an_ordinary_job(launch: Callable[..., Any], gate: Any) ->
     assert server.until(later)["status"] == "COMPLETED"
 
 
+@pytest.mark.parametrize("phase", ["subprocess", "scheduler"])
+def test_a_trigger_is_repeated_by_its_key(launch: Callable[..., Any], phase: str) -> None:
+    server = launch(f'legacy_triggers = "{phase}"')
+    headers = {"Idempotency-Key": "triggered"}
+    first, second = (
+        server.client.post("/jobs/ok/trigger", json={"text": "t"}, headers=headers)
+        for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second.json() == first.json()
+    assert second.headers["location"] == first.headers["location"]
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    check_notices(second, sunset=False)
+    other = server.client.post("/jobs/ok/trigger", json={"text": "u"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    check_notices(other, sunset=False)
+    assert sum(server.get("/jobs", limit=1)["counts"].values()) == 1
+
+
 def test_phase_3_is_gone(launch: Callable[..., Any]) -> None:
     server = launch('legacy_triggers = "off"\nsunset = 2031-05-01')
     seq = server.last_seq()

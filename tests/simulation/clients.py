@@ -217,10 +217,26 @@ class Clients:
 
     async def _retry(self, services: Services) -> None:
         if job_id := self._some(JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED):
-            await services.ask(m.RetryJob(job_id=job_id))
+            self.asked += 1
+            await self._create_once(services, m.RetryJob(job_id=job_id), f"retry {self.asked}")
 
     async def _trigger(self, services: Services) -> None:
-        await services.ask(m.TriggerJob(type=self._rng.choice(self._types), params={}))
+        self.asked += 1
+        trigger = m.TriggerJob(type=self._rng.choice(self._types), params={})
+        await self._create_once(services, trigger, f"trigger {self.asked}")
+
+    async def _create_once(self, services: Services, message: m.Creation, name: str) -> None:
+        """With a key or without, in turns; with one it is asked twice."""
+        if self.asked % 2:
+            await services.ask(message)
+            return
+        once = m.Once(key=Key(key=name, request=name.encode()), message=message)
+        first, again = await services.ask(once), await services.ask(once)
+        if not again.replayed or (again.response, again.location) != (
+            first.response,
+            first.location,
+        ):
+            raise Breach(f"{name} was asked twice, and answered {first!r} and {again!r}")
 
     async def _direct(self, services: Services) -> None:
         message: Ask[m.DirectTicket] = m.StartDirect(type=self._rng.choice(self._types), params={})

@@ -55,6 +55,24 @@ def api() -> Api:
     async def refuse(thing_id: str) -> Thing:
         raise Refusal("wrong_state", "not now", (Fault("/a~b", "because"),))
 
+    @api.route("POST", "/make", **common)
+    async def bare() -> str:
+        return "made"
+
+    @api.route("POST", "/run", no_key="it ends with its client", **common)
+    async def run() -> str:
+        return "ran"
+
+    @api.route("POST", "/again", repeatable=True, **common)
+    async def again() -> str:
+        return "the same"
+
+    @api.route("POST", "/keyed", **common)
+    async def keyed(
+        key: Annotated[str | None, Header("Idempotency-Key", "a key")] = None,
+    ) -> str | None:
+        return key
+
     @api.route("GET", "/ready", **common)
     async def ready() -> Answer[Thing]:
         return Answer(body=b'{"ready": 1}', status=202)
@@ -197,6 +215,43 @@ def test_a_problem_can_be_sent_whatever_it_holds() -> None:
 
 async def test_a_ready_body_goes_out_as_it_is(client: Any) -> None:
     assert (await ask(client, "GET", "/ready"))[:2] == (202, {"ready": 1})
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b" {\n}\r\n"])
+async def test_where_no_body_is_taken_an_empty_one_is_fine(client: Any, data: bytes) -> None:
+    for headers in (JSON, {"Content-Type": "text/plain"}):
+        assert (await ask(client, "POST", "/make", data=data, headers=headers))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a": 1}', b"[]", b"null", b"x", b"{} {}", b"{" + b" " * 900 + b"}"]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/make"), ("DELETE", "/things/x")])
+async def test_a_body_that_is_not_taken_is_refused(
+    client: Any, method: str, path: str, data: bytes
+) -> None:
+    status, problem, _ = await ask(client, method, path, data=data, headers=JSON)
+    assert (status, problem["code"]) == (422, "invalid")
+    assert problem["detail"].endswith("takes no body")
+
+
+async def test_a_body_that_is_not_taken_is_refused_in_chunks_too(client: Any) -> None:
+    async def chunks() -> Any:
+        yield b'{"a": 1}'
+
+    assert (await client.request("POST", "/make", content=chunks())).status_code == 422
+
+
+async def test_a_key_is_honoured_or_refused_with_the_reason(client: Any) -> None:
+    key = {"Idempotency-Key": "k"}
+    assert (await ask(client, "POST", "/keyed", headers=key))[:2] == (200, "k")
+    assert (await ask(client, "POST", "/again", headers=key))[:2] == (200, "the same")
+    assert (await ask(client, "GET", "/things/x", headers=key))[0] == 200
+    for path, reason in (("/make", "keeps no answers"), ("/run", "it ends with its client")):
+        status, problem, _ = await ask(client, "POST", path, headers=key)
+        assert (status, problem["code"]) == (422, "invalid")
+        assert problem["errors"][0]["pointer"] == "/Idempotency-Key"
+        assert reason in problem["detail"]
 
 
 async def test_a_name_may_have_directories(client: Any) -> None:

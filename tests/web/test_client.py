@@ -234,20 +234,22 @@ def test_all_reservations_are_released_in_one_request() -> None:
     ]
 
 
+HELD = {
+    "reservation_id": "claim/1",
+    "kind": "hold",
+    "state": "HELD",
+    "run_id": None,
+    "ttl_s": 5.0,
+    "created_at": "2031-05-01T08:00:00Z",
+    "held_at": "2031-05-01T08:00:01Z",
+    "expires_at": "2031-05-01T08:00:06Z",
+    "ended_at": None,
+    "end_reason": None,
+}
+
+
 def test_reservations_are_listed_and_looked_at() -> None:
-    held = {
-        "reservation_id": "claim/1",
-        "kind": "hold",
-        "state": "HELD",
-        "run_id": None,
-        "ttl_s": 5.0,
-        "created_at": "2031-05-01T08:00:00Z",
-        "held_at": "2031-05-01T08:00:01Z",
-        "expires_at": "2031-05-01T08:00:06Z",
-        "ended_at": None,
-        "end_reason": None,
-    }
-    server = Server({"reservations": [held]}, held)
+    server = Server({"reservations": [HELD]}, HELD)
     with server.client() as client:
         (claim,) = client.reservations()
         assert client.get_reservation(claim.reservation_id) == claim
@@ -308,6 +310,20 @@ def test_a_submit_is_sent_again_with_the_same_key() -> None:
         client.submit("story")
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
     assert tuple(server.slept_s) == RETRY_DELAYS_S
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (lambda c: c.retry_job("job-1", idempotency_key="k"), job()),
+        (lambda c: c.reserve(5, idempotency_key="k"), HELD),
+    ],
+)
+def test_what_has_a_key_is_sent_again(call: Callable[[Client], object], answer: Any) -> None:
+    server = Server(RESET, answer)
+    with server.client() as client:
+        call(client)
+    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["k", "k"]
 
 
 def test_a_dead_server_is_given_up() -> None:
