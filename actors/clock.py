@@ -1,9 +1,11 @@
-"""Wall-clock time, and waiting for a moment of it.
+"""Wall-clock time, waiting for a moment of it, and the clock that counts from boot.
 
-Nothing else reads it; only the host, a seam of its own, counts the age of a process from boot.
-Times are whole microseconds since 1970-01-01 UTC. `wait_until` also returns early when somebody
-sets the clock, so the caller looks again: a Job that is due at 09:00 starts when the host's clock
-says 09:00, however it got there.
+Nothing else reads them; only the host, a seam of its own, counts the age of a process from boot.
+Times are whole microseconds since 1970-01-01 UTC. How long something lasts is measured from boot:
+that clock is never set, and goes on while the host sleeps (CLOCK_BOOTTIME).
+
+`wait_until` also returns early when somebody sets the clock, so the caller looks again: a Job that
+is due at 09:00 starts when the host's clock says 09:00, however it got there.
 """
 
 import ctypes
@@ -27,6 +29,10 @@ class Clock(Protocol):
         """µs since 1970-01-01 UTC."""
         ...
 
+    def boot_us(self) -> int:
+        """µs since the host's boot."""
+        ...
+
     async def wait_until(self, moment: int) -> None:
         """Return when `now() >= moment`, or earlier if the clock was set: look again."""
         ...
@@ -40,7 +46,11 @@ class VirtualClock:
 
     def now(self) -> int:
         """µs since 1970-01-01 UTC."""
-        return self.start + round(trio.current_time() * 1_000_000)
+        return self.start + self.boot_us()
+
+    def boot_us(self) -> int:
+        """µs since Trio's clock began."""
+        return round(trio.current_time() * 1_000_000)
 
     async def wait_until(self, moment: int) -> None:
         """Sleep on Trio's clock."""
@@ -64,6 +74,10 @@ class SystemClock:
     def now(self) -> int:
         """µs since 1970-01-01 UTC."""
         return time.time_ns() // 1000
+
+    def boot_us(self) -> int:
+        """µs since the host's boot."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
     async def wait_until(self, moment: int) -> None:
         """Sleep until the clock says `moment`, or somebody sets it. One waiter at a time."""

@@ -8,7 +8,7 @@ What may start, and in which order, is in `dispatch.py`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
@@ -143,8 +143,8 @@ class Core:
                 return self._submit(tx, message)
             case m.RunExited():
                 return self._finish(tx, message)
-            case m.RunProcess(run_id=run_id, pid=pid):
-                return runs.note_process(tx, run_id, pid)
+            case m.RunProcess(run_id=run_id, pid=pid, began_us=began_us):
+                return runs.note_process(tx, run_id, pid, began_us)
             case m.RunProgressed(job_id=job_id, progress=progress):
                 return jobs.write_progress(tx, job_id, progress)
             case m.RunOverstepped(run_id=run_id, reason=reason):
@@ -226,16 +226,16 @@ class Core:
             "SELECT stop_reason FROM job_runs WHERE run_id = ?", (message.run_id,)
         ).get
         ended = judge(message.outcome, stop_reason)
-        if not runs.finish_run(tx, message.run_id, ended):
-            return
-        job_id = tx.execute("SELECT job_id FROM job_runs WHERE run_id = ?", (message.run_id,)).get
-        if job_id is not None:
+        finish = runs.finish_run(tx, message.run_id, ended)
+        if finish is not None and finish.job_id is not None:
             jobs.move(
                 tx,
-                job_id,
+                finish.job_id,
                 JobStatus.RUNNING,
                 JobStatus(ended.status.value),
                 reason=None if ended.error is None else ended.error.message,
+                finished_at=finish.finished_at,
+                duration_us=finish.duration_us,
             )
 
     def _cancel(self, tx: Transaction, job_id: str, effects: list[Message]) -> Job:
@@ -387,13 +387,4 @@ def judge(seen: Outcome, stop_reason: StopReason | None) -> Outcome:
     if stop_reason is None:
         return seen
     status, error = STOPPED[stop_reason]
-    return Outcome(
-        status=status,
-        pid=seen.pid,
-        exit_code=seen.exit_code,
-        signal=seen.signal,
-        error=error,
-        result=seen.result,
-        artifacts=seen.artifacts,
-        log=seen.log,
-    )
+    return replace(seen, status=status, error=error)

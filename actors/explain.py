@@ -31,8 +31,10 @@ class Rules:
     draining: bool
 
 
-def explain(connection: apsw.Connection, job_id: str, rules: Rules, now: int) -> Explanation:
-    """Everything that is to say about why this Job is where it is.
+def explain(
+    connection: apsw.Connection, job_id: str, rules: Rules, now: int, boot_us: int
+) -> Explanation:
+    """Everything that is to say about why this Job is where it is. `boot_us`: now, from boot.
 
     Raises:
         Refusal: `not_found`.
@@ -40,17 +42,17 @@ def explain(connection: apsw.Connection, job_id: str, rules: Rules, now: int) ->
     with snapshot(connection):
         job = find_job(connection, job_id)
         if job.status is JobStatus.QUEUED:
-            return Case(connection, job, rules, now).explanation()
-        return _beyond_the_queue(connection, job, now)
+            return Case(connection, job, rules, now, boot_us).explanation()
+        return _beyond_the_queue(connection, job, now, boot_us)
 
 
-def _beyond_the_queue(connection: apsw.Connection, job: Job, now: int) -> Explanation:
+def _beyond_the_queue(connection: apsw.Connection, job: Job, now: int, boot_us: int) -> Explanation:
     ending = None
     if job.status in TERMINAL:
         message = f"it has ended: {job.status}"
     else:
         message = "it runs"
-        ending = _ending(connection, job, now)
+        ending = _ending(connection, job, now, boot_us)
     return Explanation(
         job_id=job.job_id,
         status=job.status,
@@ -63,13 +65,12 @@ def _beyond_the_queue(connection: apsw.Connection, job: Job, now: int) -> Explan
     )
 
 
-def _ending(connection: apsw.Connection, job: Job, now: int) -> Ending | None:
+def _ending(connection: apsw.Connection, job: Job, now: int, boot_us: int) -> Ending | None:
     samples = place.last_durations_s(connection, job.type)
     found = [run for run in place.occupants(connection) if run.name == job.job_id]
     if not samples or not found:
         return None
-    elapsed_s = max(0.0, (now - found[0].started_at) / 1e6)
-    left = estimate.left(samples, elapsed_s, found[0].timeout_s)
+    left = estimate.left(samples, found[0].elapsed_s(now, boot_us), found[0].timeout_s)
     short, mean, long = (from_us(_later(now, seconds)) for seconds in left)
     return Ending(earliest=short, end_at=mean, latest=long)
 
@@ -82,6 +83,7 @@ class Case:
     job: Job
     rules: Rules
     now: int
+    boot_us: int
 
     def explanation(self) -> Explanation:
         """The reasons, the place and the estimate."""
@@ -289,7 +291,7 @@ class Case:
         for run in self._occupants:
             if not samples[run.type]:
                 return None
-            elapsed_s = max(0.0, (self.now - run.started_at) / 1e6)
+            elapsed_s = run.elapsed_s(self.now, self.boot_us)
             left = estimate.left(samples[run.type], elapsed_s, run.timeout_s)
             busy.append(estimate.Busy(type=run.type, left=left))
         for _, expires_at in reservations.held_until(self.connection):

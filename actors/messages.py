@@ -188,10 +188,11 @@ class StopRuns(Ask[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProcess(Message):
-    """The run has a process."""
+    """The run has a process, which began `began_us` µs after boot."""
 
     run_id: str
     pid: int
+    began_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,10 @@ class RunFiles:
         finally:
             os.close(descriptor)
 
+    def exit_written_at(self) -> int:
+        """When the exit file was last written, in µs since 1970. OSError: it is not there."""
+        return os.lstat(self.exit).st_mtime_ns // 1000
+
     def last_log_line(self) -> str:
         """The end of the output, where the shim's shell says why it could not start a program."""
         with suppress(OSError), open_regular(self.log) as file:

@@ -7,8 +7,9 @@ Invariant: when `live` returns, no process of the run is left.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -51,6 +52,13 @@ class Means:
     watching: Callable[["RunLife"], AbstractContextManager[None]]
 
 
+class Moment(NamedTuple):
+    """One moment by both clocks: µs since 1970, which may be set, and µs after boot."""
+
+    at: int
+    boot_us: int
+
+
 @dataclass(slots=True, kw_only=True)
 class RunLife:
     """A run in the executor's care. `life`: which of the scheduler's asked for it last."""
@@ -65,6 +73,8 @@ class RunLife:
     _at_once: trio.Event = field(default_factory=trio.Event)
     _killed: bool = False
     _process: Process | None = None
+    _began_us: int | None = None  # after boot
+    _end: Moment | None = None
     _times: LogTimes | None = None  # of a run that lasts
 
     def end(self, *, immediately: bool = False) -> None:
@@ -87,10 +97,11 @@ class RunLife:
             self._process = await self._begin()
         except SpawnFailed as error:
             self.refused = True
-            return failed("spawn", str(error))
+            self._began_us = None
+            return self._timed(failed("spawn", str(error)))
         if self._process is not None:
             await self._wait(self._process)
-        return self._judge()
+        return self._timed(self._judge())
 
     # ---- begin -------------------------------------------------------------------------------
 
@@ -120,6 +131,9 @@ class RunLife:
         record = self.files.exit_record()
         if not record.ended and (process := self.means.host.adopt(self.intent.run_id, record)):
             log.info("run adopted", run_id=self.intent.run_id, pid=process.pid)
+            self._began_us = self.intent.began_us
+            if self._began_us is None:
+                self._began_us = self._now().boot_us - round(process.age_s() * 1e6)
             return process
         # The shim has gone. It may have written its last line since we looked.
         record = self.files.exit_record()
@@ -149,6 +163,7 @@ class RunLife:
         }
         if intent.job_id is not None:
             environment["HEADWAY_JOB_ID"] = intent.job_id
+        self._began_us = self._now().boot_us
         return self.means.host.launch(
             Launch(
                 run_id=intent.run_id,
@@ -169,12 +184,14 @@ class RunLife:
         self._short.deadline = trio.current_time() + SHOW_AFTER_S
         with self._short:
             await process.wait()
+            self._end = self._now()
         if self._short.cancelled_caught:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show, process)
                 nursery.start_soon(self._end_when_late, process)
                 nursery.start_soon(self._end_when_told, process)
                 await process.wait()
+                self._end = self._now()
                 nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
         with trio.CancelScope(shield=True):
@@ -187,10 +204,16 @@ class RunLife:
             # What was written before the directory was watched.
             self._times = LogTimes(self.files.times)
             await self.look_at()
-            await self.means.scheduler.tell(RunProcess(run_id=self.intent.run_id, pid=process.pid))
+            await self._tell_process(process)
             await trio.sleep(FENCE_AFTER_S)
             await self.means.runner.run(process.fence)
             await trio.sleep_forever()
+
+    async def _tell_process(self, process: Process) -> None:
+        assert self._began_us is not None
+        await self.means.scheduler.tell(
+            RunProcess(run_id=self.intent.run_id, pid=process.pid, began_us=self._began_us)
+        )
 
     async def _end_when_late(self, process: Process) -> None:
         await trio.sleep(max(0.0, self.intent.timeout_s - process.age_s()))
@@ -222,6 +245,36 @@ class RunLife:
             if line.startswith(f"{SHIM_NAME}: "):
                 return failed("spawn", f"cannot start the program: {line}")
         return outcome_of(record, skip_codes, killed=self._killed)
+
+    def _timed(self, outcome: Outcome) -> Outcome:
+        """Add when the program ended, and how long it ran."""
+        began_us = self._began_us
+        if began_us is None and self.intent.boot_id == self.means.host.boot_id:
+            began_us = self.intent.began_us
+        end = self._end or self._end_on_record(began_us or 0)
+        duration_us = 0
+        if began_us is not None:
+            duration_us = max(0, end.boot_us - began_us)
+        elif self.files.exit_record().started:
+            return replace(outcome, finished_at=end.at)  # how long, only the wall clock says
+        return replace(outcome, finished_at=end.at, duration_us=duration_us)
+
+    def _end_on_record(self, began_us: int) -> Moment:
+        """When the exit file was written, if it ended unwatched; else now: nothing else is known.
+
+        Of the time of a file only the wall clock knows, and it may have been set since.
+        """
+        now = self._now()
+        with suppress(OSError):
+            if self.files.exit_record().ended:
+                at = self.files.exit_written_at()
+                boot_us = now.boot_us - (now.at - at)
+                if began_us <= boot_us <= now.boot_us:
+                    return Moment(at, boot_us)
+        return now
+
+    def _now(self) -> Moment:
+        return Moment(self.means.clock.now(), self.means.clock.boot_us())
 
     async def _collect(self, outcome: Outcome) -> Outcome:
         """Add the last report, the artifacts and the size of the log."""

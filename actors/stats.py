@@ -17,6 +17,7 @@ from actors.clock import Clock
 from actors.feed import Feed
 from actors.messages import FactsCommitted, GetMetrics, TypeMetrics
 from storage.events import facts_after, last_seq
+from storage.runs import DURATION_US
 from storage.transaction import Fact
 
 RUNS_PER_TYPE_MAX = 1_000
@@ -100,7 +101,12 @@ class Stats(Actor):
         if fact.kind == "run.finished" and fact.seq > self._feed.last_seq:
             data = from_json(fact.data)
             self._windows.setdefault(data["type"], _Window()).samples.append(
-                _Sample(fact.at, data["status"], data["waited_s"], data["duration_s"])
+                _Sample(
+                    data.get("finished_at", fact.at),
+                    data["status"],
+                    data["waited_s"],
+                    data["duration_s"],
+                )
             )
 
     def _metrics(self) -> tuple[TypeMetrics, ...]:
@@ -114,7 +120,7 @@ def last_runs(connection: apsw.Connection, type_name: str) -> apsw.Cursor:
     """(finished_at, status, wait_s, run_s) of the type's last runs, oldest first."""
     return connection.execute(
         "SELECT * FROM (SELECT finished_at, status, (started_at - eligible_at) / 1e6,"
-        " (finished_at - started_at) / 1e6 FROM job_runs WHERE type = ? AND finished_at IS NOT NULL"
+        f" {DURATION_US} / 1e6 FROM job_runs WHERE type = ? AND finished_at IS NOT NULL"
         " ORDER BY finished_at DESC LIMIT ?) ORDER BY finished_at",
         (type_name, RUNS_PER_TYPE_MAX),
     )

@@ -18,13 +18,13 @@ from storage.transaction import write_transaction
 SERVER, BOOT = "srv-01890a5d-ac96-774b-bcce-b302099a8057", "c4a3bca6-ba5d-4b2d-a39d-ff9a850495f0"
 
 MOVE = """UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),
- started_at = iif(?, ?, started_at),
- finished_at = iif(?, max(?, coalesce(started_at, 0)), finished_at)
+ started_at = iif(?, ?, started_at), finished_at = ?, duration_us = ?
  WHERE job_id = ? AND status = ? RETURNING type"""
 END = """UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = max(?, started_at),
- exit_code = ?, signal = ?, error_code = ?, error_message = ?, result = ?, artifacts = ?,
- log_bytes = ?, log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'
- RETURNING job_id, type, lane, started_at, eligible_at, finished_at"""
+ duration_us = coalesce(?, max(? - started_at, 0)), exit_code = ?, signal = ?, error_code = ?,
+ error_message = ?, result = ?, artifacts = ?, log_bytes = ?, log_truncated = ?
+ WHERE run_id = ? AND status = 'RUNNING'
+ RETURNING job_id, type, lane, started_at, eligible_at, finished_at, duration_us"""
 INTEND = """INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,
  timeout_s, boot_id, server_id, eligible_at, started_at, adopt)
  VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -38,7 +38,7 @@ TIMES = """INSERT INTO history_times VALUES (?, ?, ?, ?, ?)
 STARTED = '{"type":"bare","lane":"queue","waited_s":%s}'
 FINISHED = (
     '{"type":"bare","lane":"queue","status":"COMPLETED","error":null,"has_result":false,'
-    '"result":null,"waited_s":%s,"duration_s":%s}'
+    '"result":null,"waited_s":%s,"duration_s":%s,"finished_at":%s}'
 )
 
 
@@ -83,15 +83,16 @@ class Rows:
                 self.database.executemany(TIMES, times)
 
     def _end(self, run: Run, now: int, times: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-        seen = (run.pid, now, 0, None, None, None, None, "[]", run.log_bytes, False)
+        seen = (run.pid, now, None, now, 0, None, None, None, None, "[]", run.log_bytes, False)
         row = self.database.execute(END, ("COMPLETED", *seen, run.run_id)).fetchone()
         assert row is not None
-        self._move(run, now, "RUNNING", "COMPLETED")
-        waited, lasted = row[3] - row[4], row[5] - row[3]
+        waited, ended_at, lasted = row[3] - row[4], row[5], row[6]
+        self._move(run, now, "RUNNING", "COMPLETED", ended_at, lasted)
         for measure, us in (("wait", waited), ("run", lasted)):
             for step_s in (60, 3600):
                 times.append((step_s, now // 1_000_000 // step_s, measure, bucket(us), 1))
-        return self._fact(now, "run.finished", run, FINISHED % (waited / 1e6, lasted / 1e6))
+        told = FINISHED % (waited / 1e6, lasted / 1e6, ended_at)
+        return self._fact(now, "run.finished", run, told)
 
     def _claim(self, run: Run, now: int) -> tuple[Any, ...]:
         self._move(run, now, "QUEUED", "RUNNING")
@@ -100,9 +101,17 @@ class Rows:
         self.database.execute(INTEND, (*what, *whose))
         return self._fact(now, "run.started", run, STARTED % ((now - self._created_at) / 1e6))
 
-    def _move(self, run: Run, now: int, before: str, after: str) -> None:
+    def _move(
+        self,
+        run: Run,
+        now: int,
+        before: str,
+        after: str,
+        ended_at: int | None = None,
+        lasted_us: int | None = None,
+    ) -> None:
         starts = after == "RUNNING"
-        values = (after, None, starts, now, not starts, now, run.job_id, before)
+        values = (after, None, starts, now, ended_at, lasted_us, run.job_id, before)
         self.database.execute(MOVE, values).fetchone()
 
     def _fact(self, now: int, kind: str, run: Run, data: str) -> tuple[Any, ...]:

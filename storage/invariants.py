@@ -111,7 +111,10 @@ def same_status(connection: apsw.Connection) -> Iterator[str]:
 
 
 def times_in_order(connection: apsw.Connection) -> Iterator[str]:
-    """A Job has `finished_at` exactly if its status is terminal; nothing ends before it began."""
+    """A Job has `finished_at` exactly if its status is terminal; nothing ends before it began.
+
+    A Job that has run ended when its run did, and took as long.
+    """
     for name, status, finished_at in connection.execute(
         "SELECT job_id, status, finished_at FROM jobs"
         " WHERE (status IN ('QUEUED', 'RUNNING')) = (finished_at IS NOT NULL) UNION ALL"
@@ -125,6 +128,12 @@ def times_in_order(connection: apsw.Connection) -> Iterator[str]:
         " SELECT run_id, started_at, finished_at FROM job_runs WHERE finished_at < started_at"
     ):
         yield f"{name} began at {began} and ended at {ended}"
+    for job_id, ended, run_ended in connection.execute(
+        "SELECT j.job_id, j.finished_at, r.finished_at FROM jobs AS j JOIN job_runs AS r"
+        " ON r.job_id = j.job_id"
+        " WHERE j.finished_at <> r.finished_at OR j.duration_us <> r.duration_us"
+    ):
+        yield f"{job_id} ended at {ended}, its run at {run_ended}, or their durations differ"
 
 
 def facts_kept(connection: apsw.Connection) -> Iterator[str]:

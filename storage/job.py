@@ -181,7 +181,11 @@ class Progress(Model):
 
 
 class Job(Model):
-    """A request to run one job type once. `version` grows by one with every change."""
+    """A request to run one job type once. `version` grows by one with every change.
+
+    `finished_at` is when its program ended by the wall clock; `duration_s` is how long the program
+    ran, by a clock that nobody sets. A Job that never ran has none.
+    """
 
     job_id: str
     type: str
@@ -199,6 +203,7 @@ class Job(Model):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    duration_s: float | None = None
     progress: Progress | None
     reason: str | None
     version: int
@@ -227,7 +232,11 @@ class LogSummary(Model):
 
 
 class JobRun(Model):
-    """The single attempt at a Job, or a direct run (`job_id` null)."""
+    """The single attempt at a Job, or a direct run (`job_id` null).
+
+    `started_at` is when it was claimed, `finished_at` when its program ended, both by the wall
+    clock. `duration_s` is how long the program ran, by the clock that counts from boot.
+    """
 
     run_id: str
     job_id: str | None

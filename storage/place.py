@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import apsw
 
+from storage.runs import DURATION_US
+
 COUNTED_MAX = 10_000
 """Index entries that are counted on either side of a Job, of each type."""
 SAMPLES_MAX = 200
@@ -31,12 +33,21 @@ class Ahead(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupant:
-    """A run that fills a slot; `name` is its Job, or the run itself where there is none."""
+    """A run that fills a slot; `name` is its Job, or the run itself where there is none.
+
+    `began_us`: µs after boot at which its program began, once that has been seen.
+    """
 
     name: str
     type: str
     started_at: int
     timeout_s: float
+    began_us: int | None
+
+    def elapsed_s(self, now: int, boot_us: int) -> float:
+        """How long it has lasted; by the wall clock only while its program was not yet seen."""
+        us = now - self.started_at if self.began_us is None else boot_us - self.began_us
+        return max(0.0, us / 1e6)
 
 
 def ahead_of(
@@ -107,9 +118,15 @@ def types_ahead(
 def occupants(connection: apsw.Connection) -> list[Occupant]:
     """The runs that fill slots, oldest first. Legacy runs go beside the slots and fill none."""
     return [
-        Occupant(name=job_id or run_id, type=type_, started_at=started_at, timeout_s=timeout_s)
-        for run_id, job_id, type_, started_at, timeout_s in connection.execute(
-            "SELECT run_id, job_id, type, started_at, timeout_s"
+        Occupant(
+            name=job_id or run_id,
+            type=type_,
+            started_at=started_at,
+            timeout_s=timeout_s,
+            began_us=began_us,
+        )
+        for run_id, job_id, type_, started_at, timeout_s, began_us in connection.execute(
+            "SELECT run_id, job_id, type, started_at, timeout_s, began_us"
             " FROM job_runs INDEXED BY job_runs_running"
             " WHERE status = 'RUNNING' AND lane IN ('queue', 'direct') ORDER BY started_at, run_id"
         )
@@ -119,7 +136,7 @@ def occupants(connection: apsw.Connection) -> list[Occupant]:
 def last_durations_s(connection: apsw.Connection, type_: str) -> list[float]:
     """How long the last runs of the type took, the shortest first; whatever became of them."""
     rows = connection.execute(
-        "SELECT (finished_at - started_at) / 1e6 FROM job_runs"
+        f"SELECT {DURATION_US} / 1e6 FROM job_runs"
         " WHERE type = ? AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT ?",
         (type_, SAMPLES_MAX),
     )

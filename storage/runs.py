@@ -6,7 +6,7 @@ finished exactly once.
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 from pydantic_core import from_json, to_json
@@ -24,9 +24,12 @@ from storage.job import (
 )
 from storage.transaction import Transaction
 
+DURATION_US = "coalesce(duration_us, finished_at - started_at)"
+"""Runs of earlier versions have no measured duration."""
 COLUMNS = (
-    "run_id, job_id, type, status, params_snapshot, argv, pid, started_at, finished_at, exit_code,"
-    " signal, error_code, error_message, result, artifacts, log_bytes, log_truncated"
+    f"run_id, job_id, type, status, params_snapshot, argv, pid, started_at, finished_at,"
+    f" {DURATION_US}, exit_code, signal, error_code, error_message, result, artifacts, log_bytes,"
+    " log_truncated"
 )
 
 
@@ -35,6 +38,7 @@ class RunIntent:
     """A run that shall be: all that the executor needs to start it, or to find it again.
 
     `adopt` is kept, not read from the configuration again: it says what a crash left behind.
+    `began_us`: µs after boot at which its program began, if an earlier life has seen that.
     """
 
     run_id: str
@@ -46,6 +50,7 @@ class RunIntent:
     boot_id: str
     adopt: bool = True
     stop_reason: StopReason | None = None
+    began_us: int | None = None
 
 
 TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
@@ -55,7 +60,10 @@ NO_LOG = LogSummary(bytes=0, truncated=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended, in the words of the contract. `result` is JSON text or None."""
+    """How a run ended, in the words of the contract. `result` is JSON text or None.
+
+    `finished_at` (µs since 1970) None: now. `duration_us` None: from the start to `finished_at`.
+    """
 
     status: RunStatus
     pid: int | None = None
@@ -65,13 +73,23 @@ class Outcome:
     result: str | None = None
     artifacts: tuple[Artifact, ...] = ()
     log: LogSummary = field(default=NO_LOG)
+    finished_at: int | None = None
+    duration_us: int | None = None
+
+
+class Finish(NamedTuple):
+    """What has ended: the Job if there is one, when (µs since 1970), and how long it ran."""
+
+    job_id: str | None
+    finished_at: int
+    duration_us: int
 
 
 def run_from_row(row: tuple[Any, ...]) -> JobRun:
     """Build a JobRun by position."""
     (
-        run_id, job_id, type_, status, params, argv, pid, started_at, finished_at, exit_code,
-        signal, error_code, error_message, result, artifacts, log_bytes, log_truncated,
+        run_id, job_id, type_, status, params, argv, pid, started_at, finished_at, duration_us,
+        exit_code, signal, error_code, error_message, result, artifacts, log_bytes, log_truncated,
     ) = row  # fmt: skip
     return JobRun.model_construct(
         run_id=run_id,
@@ -83,7 +101,7 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
         pid=pid,
         started_at=from_us(started_at),
         finished_at=None if finished_at is None else from_us(finished_at),
-        duration_s=None if finished_at is None else (finished_at - started_at) / 1e6,
+        duration_s=None if duration_us is None else duration_us / 1e6,
         exit_code=exit_code,
         signal=signal,
         error=None
@@ -128,12 +146,12 @@ def insert_run(
     )
 
 
-def note_process(tx: Transaction, run_id: str, pid: int) -> None:
-    """Show the process id of a run that has lasted long enough for somebody to ask."""
+def note_process(tx: Transaction, run_id: str, pid: int, began_us: int) -> None:
+    """Show the process id of a run that lasts, and when (µs after boot) its program began."""
     row = tx.execute(
-        "UPDATE job_runs SET pid = ? WHERE run_id = ? AND status = 'RUNNING' AND pid IS NOT ?"
-        " RETURNING job_id, type",
-        (pid, run_id, pid),
+        "UPDATE job_runs SET pid = ?1, began_us = ?2 WHERE run_id = ?3 AND status = 'RUNNING'"
+        " AND pid IS NOT ?1 RETURNING job_id, type",
+        (pid, began_us, run_id),
     ).fetchone()
     if row is not None:
         tx.fact("run.process", job_id=row[0], run_id=run_id, type=row[1], pid=pid)
@@ -152,21 +170,24 @@ def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
     return True
 
 
-def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
-    """RUNNING → its end. False, and nothing changes, if it had ended already: finish once.
+def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
+    """RUNNING → its end. None, and nothing changes, if it had ended already: finish once.
 
     A clock that was set back makes no run end before it began.
     """
+    finished_at = tx.now if outcome.finished_at is None else outcome.finished_at
     row = tx.execute(
         "UPDATE job_runs SET status = ?, pid = coalesce(?, pid),"
-        " finished_at = max(?, started_at), exit_code = ?,"
-        " signal = ?, error_code = ?, error_message = ?, result = ?, artifacts = ?, log_bytes = ?,"
-        " log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'"
-        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at",
+        " finished_at = max(?, started_at), duration_us = coalesce(?, max(? - started_at, 0)),"
+        " exit_code = ?, signal = ?, error_code = ?, error_message = ?, result = ?,"
+        " artifacts = ?, log_bytes = ?, log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'"
+        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at, duration_us",
         (
             outcome.status,
             outcome.pid,
-            tx.now,
+            finished_at,
+            outcome.duration_us,
+            finished_at,
             outcome.exit_code,
             outcome.signal,
             outcome.error and outcome.error.code,
@@ -179,8 +200,8 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
         ),
     ).fetchone()
     if row is None:
-        return False
-    job_id, type_, lane, started_at, eligible_at, finished_at = row
+        return None
+    job_id, type_, lane, started_at, eligible_at, finished_at, duration_us = row
     tx.fact(
         "run.finished",
         job_id=job_id,
@@ -192,9 +213,10 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> bool:
         has_result=outcome.result is not None,
         result=_small(outcome.result),
         waited_s=(started_at - eligible_at) / 1e6,
-        duration_s=(finished_at - started_at) / 1e6,
+        duration_s=duration_us / 1e6,
+        finished_at=finished_at,
     )
-    return True
+    return Finish(job_id, finished_at, duration_us)
 
 
 def _small(result: str | None) -> Any:
@@ -230,14 +252,14 @@ def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(
         "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, adopt,"
-        " stop_reason, server_id FROM job_runs INDEXED BY job_runs_running"
+        " stop_reason, began_us, server_id FROM job_runs INDEXED BY job_runs_running"
         " WHERE status = 'RUNNING' ORDER BY started_at, run_id"
     )
     return [(_intent_from_row(row), server_id) for *row, server_id in rows]
 
 
 def _intent_from_row(row: list[Any]) -> RunIntent:
-    run_id, job_id, type_, lane, params, timeout_s, boot_id, adopt, stop_reason = row
+    run_id, job_id, type_, lane, params, timeout_s, boot_id, adopt, stop_reason, began_us = row
     return RunIntent(
         run_id=run_id,
         job_id=job_id,
@@ -248,6 +270,7 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
         boot_id=boot_id,
         adopt=bool(adopt),
         stop_reason=stop_reason,
+        began_us=began_us,
     )
 
 

@@ -22,5 +22,7 @@ def register(api: Api, services: Services) -> None:
             concurrency=services.settings.scheduler.concurrency,
             draining=services.draining.is_set(),
         )
-        now = services.clock.now()
-        return await services.walk(lambda connection: explain(connection, job_id, rules, now))
+        now, boot_us = services.clock.now(), services.clock.boot_us()
+        return await services.walk(
+            lambda connection: explain(connection, job_id, rules, now, boot_us)
+        )

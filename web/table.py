@@ -372,8 +372,8 @@ def _note(job: Job) -> str:
         return progress_text(job)
     if job.reason:
         return job.reason
-    if job.started_at and job.finished_at:
-        return f"took {span((job.finished_at - job.started_at).total_seconds())}"
+    if job.duration_s is not None:
+        return f"took {span(job.duration_s)}"
     return ""
 
 

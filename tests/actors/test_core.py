@@ -330,7 +330,7 @@ def test_progress_and_process_are_noted(desk: Any) -> None:
     (run,) = desk.running()
     half = Progress(fraction=0.5, message=None)
     desk.decide(
-        m.RunProcess(run_id=run.run_id, pid=7),
+        m.RunProcess(run_id=run.run_id, pid=7, began_us=5),
         m.RunProgressed(run_id=run.run_id, job_id=job.job_id, progress=half),
     )
     assert desk.job(job).progress == half

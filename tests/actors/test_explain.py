@@ -67,7 +67,7 @@ def make_dispatch(concurrency: int) -> Dispatch:
 
 
 def codes(connection: apsw.Connection, job_id: str, rules: Rules = RULES) -> list[str]:
-    return [reason.code for reason in explain(connection, job_id, rules, NOW).waiting]
+    return [reason.code for reason in explain(connection, job_id, rules, NOW, 0).waiting]
 
 
 # ---- reasons -----------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_a_job_without_a_reason_is_one_that_the_next_dispatch_starts(
             scheduler.override_type_limit(tx, "b", 1)
     draining = data.draw(st.sampled_from([False] * 4 + [True]), "draining")
     rules = Rules(types=TYPES, concurrency=slots, draining=draining)
-    told = {job_id: explain(connection, job_id, rules, NOW) for job_id in ids}
+    told = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
     dispatch = make_dispatch(slots)
     dispatch.draining = rules.draining
     with write_transaction(connection, NOW) as tx:
@@ -142,14 +142,14 @@ def test_every_reason_has_its_time(fresh: Callable[[], apsw.Connection]) -> None
         put(tx, "job-gone", "gone")
     assert codes(connection, "job-first") == []
     assert codes(connection, "job-second") == ["jobs_ahead"]
-    late = explain(connection, "job-late", RULES, NOW)
+    late = explain(connection, "job-late", RULES, NOW, 0)
     assert (late.waiting[0].code, late.waiting[0].until) == ("not_due", later)
     assert late.ahead is None
     assert "unknown_type" in codes(connection, "job-gone")
     with write_transaction(connection, NOW) as tx:
         begin(tx, "run-1", "one")
         scheduler.set_running(tx, False)
-    why = explain(connection, "job-second", RULES, NOW)
+    why = explain(connection, "job-second", RULES, NOW, 0)
     assert [reason.code for reason in why.waiting] == [
         "scheduler_stopped", "no_free_slot", "type_limit",
     ]  # fmt: skip
@@ -171,15 +171,15 @@ def test_what_does_not_wait_is_said_to_run_or_to_have_ended(
         put(tx, "job-1")
         move(tx, "job-1", JobStatus.QUEUED, JobStatus.RUNNING)
         begin(tx, "run-1", job_id="job-1")
-    why = explain(connection, "job-1", RULES, NOW)
+    why = explain(connection, "job-1", RULES, NOW, 0)
     assert (why.waiting, why.message, why.ending) == ([], "it runs", None)
     measure(connection, "a", 10, 10, 10)
-    why = explain(connection, "job-1", RULES, NOW + 4 * S)
+    why = explain(connection, "job-1", RULES, NOW + 4 * S, 0)
     assert why.ending is not None
     assert why.ending.end_at == from_us(NOW + 10 * S)
     with write_transaction(connection, NOW) as tx:
         move(tx, "job-1", JobStatus.RUNNING, JobStatus.FAILED)
-    why = explain(connection, "job-1", RULES, NOW)
+    why = explain(connection, "job-1", RULES, NOW, 0)
     assert (why.waiting, why.message, why.ending) == ([], "it has ended: FAILED", None)
 
 
@@ -193,7 +193,7 @@ def test_a_place_counts_what_goes_before(fresh: Callable[[], apsw.Connection]) -
             put(tx, f"job-{n}", "ab"[n % 2], priority=n % 3)
     order = sorted(range(30), key=lambda n: (-(n % 3), n))
     for ahead, n in enumerate(order):
-        why = explain(connection, f"job-{n}", RULES, NOW)
+        why = explain(connection, f"job-{n}", RULES, NOW, 0)
         assert (why.ahead, why.ahead_exact) == (ahead, True)
 
 
@@ -205,7 +205,7 @@ def test_a_place_in_a_long_queue_is_exact_at_both_ends(
     with write_transaction(connection, NOW) as tx:
         for n in range(50):
             put(tx, f"job-{n}", priority=50 - n)
-    found = {n: explain(connection, f"job-{n}", RULES, NOW) for n in (5, 10, 25, 39, 45, 49)}
+    found = {n: explain(connection, f"job-{n}", RULES, NOW, 0) for n in (5, 10, 25, 39, 45, 49)}
     exact = {n: why.ahead for n, why in found.items() if why.ahead_exact}
     assert exact == {5: 5, 10: 10, 39: 39, 45: 45, 49: 49}
     assert found[25].ahead == 10
@@ -222,7 +222,7 @@ def test_an_estimate_adds_up_what_goes_before(fresh: Callable[[], apsw.Connectio
     with write_transaction(connection, NOW - 4 * S) as tx:
         begin(tx, "run-1", "a")
         ids = [put(tx, f"job-{n}") for n in range(3)]
-    starts = [explain(connection, job_id, RULES, NOW).estimate for job_id in ids]
+    starts = [explain(connection, job_id, RULES, NOW, 0).estimate for job_id in ids]
     assert all(starts)
     assert [round((each.start_at - from_us(NOW)).total_seconds()) for each in starts if each] == [
         6, 16, 26,
@@ -242,14 +242,14 @@ def test_without_a_measure_an_estimate_is_unknown(fresh: Callable[[], apsw.Conne
         put(tx, "job-1")
         put(tx, "job-2")
         put(tx, "job-late", "b", run_at=later)
-    first = explain(connection, "job-1", RULES, NOW).estimate
+    first = explain(connection, "job-1", RULES, NOW, 0).estimate
     assert first is not None
     assert first.start_at == first.latest == from_us(NOW)
-    assert explain(connection, "job-2", RULES, NOW).estimate is None
+    assert explain(connection, "job-2", RULES, NOW, 0).estimate is None
     with write_transaction(connection, NOW) as tx:
         scheduler.set_running(tx, False)
     measure(connection, "a", 5.0)
-    assert explain(connection, "job-2", RULES, NOW).estimate is None
+    assert explain(connection, "job-2", RULES, NOW, 0).estimate is None
 
 
 def test_a_job_that_is_not_due_starts_when_it_is(fresh: Callable[[], apsw.Connection]) -> None:
@@ -257,7 +257,7 @@ def test_a_job_that_is_not_due_starts_when_it_is(fresh: Callable[[], apsw.Connec
     later = from_us(NOW + 90 * S)
     with write_transaction(connection, NOW) as tx:
         put(tx, "job-late", "b", run_at=later)
-    found = explain(connection, "job-late", RULES, NOW).estimate
+    found = explain(connection, "job-late", RULES, NOW, 0).estimate
     assert found is not None
     assert found.earliest == found.start_at == found.latest == later
 
@@ -273,7 +273,7 @@ def test_a_reservation_delays_the_estimate(fresh: Callable[[], apsw.Connection],
         else:
             begin(tx, "run-1")
         put(tx, "job-1")
-    found = explain(connection, "job-1", RULES, NOW).estimate
+    found = explain(connection, "job-1", RULES, NOW, 0).estimate
     if hold == "held":
         assert found is not None
         assert (found.earliest, found.latest) == (from_us(NOW), from_us(NOW + 30 * S))

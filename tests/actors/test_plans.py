@@ -59,7 +59,7 @@ def do_one_of_each(desk: Any) -> None:
     desk.ask(m.DeleteJob(job_id=gone.job_id))
     desk.ask(m.CancelJob(job_id=cancelled.job_id))
     ((ran, _),) = running_intents(desk.connection)
-    desk.decide(m.RunProcess(run_id=ran.run_id, pid=7))
+    desk.decide(m.RunProcess(run_id=ran.run_id, pid=7, began_us=5))
     desk.decide(m.RunOverstepped(run_id=ran.run_id, reason="timeout"))
     ended = Outcome(status=RunStatus.COMPLETED, exit_code=0)
     desk.decide(m.RunExited(run_id=ran.run_id, outcome=ended))

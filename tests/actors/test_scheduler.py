@@ -310,7 +310,7 @@ async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: A
             await services.scheduler.tell(
                 m.RunProgressed(run_id=run_id, job_id=job.job_id, progress=progress)
             )
-            await services.scheduler.tell(m.RunProcess(run_id=run_id, pid=n))
+            await services.scheduler.tell(m.RunProcess(run_id=run_id, pid=n, began_us=n))
             await services.scheduler.tell(m.MomentCame())
             await trio.sleep(0.1)
         assert max(waiting) <= 6

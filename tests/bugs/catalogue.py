@@ -158,9 +158,11 @@ BUGS = (
         breaks="TerminalFinal",
         file="storage/runs.py",
         before="WHERE run_id = ? AND status = 'RUNNING'\"\n"
-        '        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at"',
+        '        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at,'
+        ' duration_us"',
         after='WHERE run_id = ?"\n'
-        '        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at"',
+        '        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at,'
+        ' duration_us"',
         tests=("tests/storage/test_runs.py", "tests/actors/test_core.py"),
     ),
     # ---- order, limits, turns ------------------------------------------------------------------

@@ -186,7 +186,7 @@ def _cases() -> list[Case]:
         "release all": (m.Reserve(ttl_s=5), m.ReleaseReservations()),
         "configure": (m.ConfigureScheduler(set_concurrency=True, concurrency=2, types={"one": 3}),),
         "show": (
-            m.RunProcess(run_id=run, pid=4711),
+            m.RunProcess(run_id=run, pid=4711, began_us=5),
             m.RunProgressed(run_id=run, job_id=job, progress=progress),
         ),
         "overstep": (m.RunOverstepped(run_id=run, reason="timeout"),),

@@ -36,8 +36,16 @@ def told(
         intend(tx, f"run-of-{job_id}", job_id=job_id, **fields)
 
     def end(tx: Any, job_id: str, outcome: Outcome) -> None:
-        finish_run(tx, f"run-of-{job_id}", outcome)
-        move(tx, job_id, JobStatus.RUNNING, JobStatus(outcome.status.value))
+        finish = finish_run(tx, f"run-of-{job_id}", outcome)
+        assert finish is not None
+        move(
+            tx,
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus(outcome.status.value),
+            finished_at=finish.finished_at,
+            duration_us=finish.duration_us,
+        )
 
     with write() as tx:
         begin(tx, "srv-1")
@@ -51,7 +59,7 @@ def told(
         run(tx, "first", type="other")
         run(tx, "done")
         run(tx, "ended")
-        note_process(tx, "run-of-done", 17)
+        note_process(tx, "run-of-done", 17, 5)
     with write() as tx:
         end(tx, "done", Outcome(status=RunStatus.COMPLETED, exit_code=0))
         request_stop(tx, "run-of-ended", "cancel")
@@ -113,6 +121,8 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
     ("TerminalFinal", ("UPDATE jobs SET finished_at = 1 WHERE job_id = 'last'",)),
     ("TerminalFinal", ("UPDATE job_runs SET finished_at = NULL WHERE job_id = 'done'",)),
     ("TerminalFinal", ("UPDATE jobs SET finished_at = started_at - 1 WHERE job_id = 'done'",)),
+    ("TerminalFinal", ("UPDATE jobs SET finished_at = finished_at + 1 WHERE job_id = 'done'",)),
+    ("TerminalFinal", ("UPDATE job_runs SET duration_us = 7 WHERE job_id = 'done'",)),
     ("CancelBeforeStart", ("UPDATE job_runs SET stop_reason = 'cancel' WHERE job_id = 'done'",)),
     ("CancelBeforeStart", ("UPDATE job_runs SET stop_reason = NULL WHERE job_id = 'ended'",)),
     ("ReservationOrder", ("UPDATE reservations SET ended_at = 1 WHERE reservation_id = 'rsv-4'",)),

@@ -1,5 +1,6 @@
 """JobRuns in SQL: the intent first, one run a Job, finished once."""
 
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -89,6 +90,30 @@ def test_no_run_ends_before_it_began(
     assert '"duration_s":0.0' in tx.facts[0].data
 
 
+def test_an_end_is_when_it_was_seen_and_lasted_as_measured(
+    connection: apsw.Connection, write: Any, intend: Any, now: int
+) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+    with write(now + 3600 * S) as tx:
+        ended = replace(DONE, finished_at=now + 9 * S, duration_us=3 * S)
+        assert finish_run(tx, "run-1", ended) == (None, now + 9 * S, 3 * S)
+    run = find_run(connection, "run-1")
+    assert (run.finished_at, run.duration_s) == (from_us(now + 9 * S), 3)
+    assert '"duration_s":3.0' in tx.facts[0].data
+
+
+def test_a_run_of_an_earlier_version_lasted_as_its_times_say(
+    connection: apsw.Connection, write: Any, intend: Any, now: int
+) -> None:
+    with write() as tx:
+        intend(tx, "run-1")
+    with write(now + 3 * S) as tx:
+        finish_run(tx, "run-1", DONE)
+    connection.execute("UPDATE job_runs SET duration_us = NULL")
+    assert find_run(connection, "run-1").duration_s == 3
+
+
 def test_the_first_reason_to_stop_stands(
     connection: apsw.Connection, write: Any, intend: Any
 ) -> None:
@@ -113,11 +138,11 @@ def test_a_process_is_noted_once_and_while_it_runs(
 ) -> None:
     with write() as tx:
         intend(tx, "run-1")
-        runs.note_process(tx, "run-1", 7)
-        runs.note_process(tx, "run-1", 7)
+        runs.note_process(tx, "run-1", 7, 5)
+        runs.note_process(tx, "run-1", 7, 5)
         assert [fact.kind for fact in tx.facts] == ["run.started", "run.process"]
         finish_run(tx, "run-1", DONE)
-        runs.note_process(tx, "run-1", 8)
+        runs.note_process(tx, "run-1", 8, 5)
     assert find_run(connection, "run-1").pid == 7
 
 
@@ -188,7 +213,7 @@ def test_every_fact_about_a_run_tells_its_job_and_its_type(
     with write() as tx:
         put(tx, "job-1")
         intend(tx, "run-1", job_id="job-1")
-        runs.note_process(tx, "run-1", 7)
+        runs.note_process(tx, "run-1", 7, 5)
         request_stop(tx, "run-1", "cancel")
         finish_run(tx, "run-1", DONE)
     told = [fact for fact in tx.facts if fact.run_id == "run-1"]

@@ -21,6 +21,7 @@ def job(status: str = "QUEUED", **changes: Any) -> dict[str, Any]:
         "created_at": "2031-05-01T08:00:00Z",
         "started_at": None,
         "finished_at": None,
+        "duration_s": None,
         "progress": None,
         "reason": None,
         "version": 1,

@@ -18,7 +18,7 @@ function changeOf({ kind, at, data }) {
     case "run.started":
       return { status: "RUNNING", started_at: at };
     case "run.finished":
-      return { status: data.status, finished_at: at };
+      return { status: data.status, finished_at: fromMicroseconds(data.finished_at) ?? at, duration_s: data.duration_s };
     case "job.cancelled":
       return { status: "CANCELLED", finished_at: at };
     case "job.skipped":

@@ -20,9 +20,10 @@ export function timeline(job) {
   const known = steps.filter(([, time]) => time).sort((a, b) => Date.parse(a[1]) - Date.parse(b[1]));
   const items = known.map(([name, time], index) => {
     const before = known[index - 1]?.[1];
+    const tookS = name === "finished_at" ? job.duration_s : null; // the wall clock may have been set meanwhile
     return h("li", { class: `step step-${name}` }, h("span", { class: "step-name" }, t(`job.${name}`)),
       h("time", { datetime: time }, moment(time)),
-      before ? h("span", { class: "dim" }, `+${duration(secondsBetween(before, time))}`) : null);
+      before ? h("span", { class: "dim" }, `+${duration(tookS ?? secondsBetween(before, time))}`) : null);
   });
   return [
     h("h2", {}, t("job.timeline")),

@@ -107,7 +107,7 @@ function whenText(job) {
 
 function tookText(job) {
   if (!job.started_at) return "";
-  if (ENDED.has(job.status)) return duration(secondsBetween(job.started_at, job.finished_at));
+  if (ENDED.has(job.status)) return duration(job.duration_s ?? secondsBetween(job.started_at, job.finished_at));
   return ticking(secondsBetween(job.started_at));
 }
 
