@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from web.commands import register as register_client_verbs
+from web.log_stream import logging_to_stderr, occupy_standard_descriptors
 from web.operate import ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
 from web.ready_line import ready_url
@@ -52,11 +53,12 @@ def serve_command(
     """Run the server until SIGTERM or SIGINT."""
     # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
     gc.disable()
-    settings = load_settings(config, bind=bind, data_dir=data_dir)
-    with opening(settings.server.data_dir) as database:
-        import wiring
+    with logging_to_stderr() as stream:
+        settings = load_settings(config, bind=bind, data_dir=data_dir)
+        with opening(settings.server.data_dir) as database:
+            import wiring
 
-        return wiring.run(settings, database, detach=detach)
+            return wiring.run(settings, database, stream, detach=detach)
 
 
 @contextmanager
@@ -114,12 +116,19 @@ def demo(*, data_dir: DataDirOption = None) -> int:
 
 def main() -> None:
     """The console script."""
+    occupy_standard_descriptors()
     try:
         sys.exit(app())
     except BrokenPipeError:
         # The reader of our output (head, less) has what it wanted; say nothing while leaving.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    finally:
+        # The interpreter would try once more, and end with another status.
+        try:
+            sys.stderr.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ from storage.runs import running_intents
 from web.app import Guard, make_app
 from web.hub import Hub
 from web.journal import configure_logging
+from web.log_stream import LogStream
 from web.operate import complain
 from web.precedence import Precedence
 from web.ready_line import ready_line
@@ -75,10 +76,11 @@ class Seams:
     host: Host
     vfs: str | None = None
     reserve_bytes: int = RESERVE_BYTES
+    log_lines_dropped: Callable[[], int] = int  # 0
 
 
 @contextmanager
-def production_seams(data_dir: Path) -> Iterator[Seams]:
+def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
     """The host's clock and randomness, real threads and real processes."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     cgroups = find_cgroup_root(f"headway-{name}")
@@ -99,6 +101,7 @@ def production_seams(data_dir: Path) -> Iterator[Seams]:
             batches=batches,
             files=files,
             host=LinuxHost(cgroups),
+            log_lines_dropped=lambda: stream.dropped,
         )
 
 
@@ -153,6 +156,7 @@ class Headway:
             batch_runner=seams.batches,
             runs_dir=runs_dir,
             started_at=seams.clock.now(),
+            log_lines_dropped=seams.log_lines_dropped,
         )
         # In the order of starting: nobody is told anything before he listens.
         self._supervisor = Supervisor(
@@ -330,14 +334,16 @@ async def wait_while(
     return hurried
 
 
-def run(settings: Settings, database: Future[apsw.Connection], *, detach: bool) -> int:
+def run(
+    settings: Settings, database: Future[apsw.Connection], stream: LogStream, *, detach: bool
+) -> int:
     """What `headway serve` does with a data directory that it holds; the exit status."""
-    configure_logging(settings.server.log_format, settings.server.log_level)
+    configure_logging(stream, settings.server.log_format, settings.server.log_level)
     directory = settings.server.data_dir
     status = 0
     try:
         writing = database.result()
-        with production_seams(directory) as seams:
+        with production_seams(directory, stream) as seams:
             trio.run(lambda: serve(settings, seams, writing, detach=detach))
     # Nothing is raised in these blocks: Python 3.11.2 puts it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:

@@ -1,13 +1,13 @@
 """What the server says on standard error: one event a line."""
 
-import sys
-
 import structlog
 
+from web.log_stream import LogStream
 
-def configure_logging(style: str, level: str) -> None:
+
+def configure_logging(stream: LogStream, style: str, level: str) -> None:
     """For people on a terminal, JSON otherwise; `style` console or json says which."""
-    for_people = style == "console" or (style == "auto" and sys.stderr.isatty())
+    for_people = style == "console" or (style == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -21,9 +21,18 @@ def configure_logging(style: str, level: str) -> None:
     else:
         told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         processors.append(structlog.processors.ExceptionRenderer(told))
+    processors.append(renderer)
+
+    def notice(lines: int) -> str:
+        event: object = {"event": "log lines dropped", "lines": lines}
+        for process in processors:
+            event = process(None, "warning", event)  # type: ignore[arg-type]
+        return f"{event}\n"
+
+    stream.notice = notice
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

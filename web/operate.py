@@ -5,7 +5,7 @@ What they need is imported when they run, so that `--help` and the client's verb
 
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -136,6 +136,7 @@ def fail(*messages: str, status: int = 1) -> NoReturn:
 
 def complain(*messages: str, status: int = 1) -> int:
     """Say what is wrong; gives the exit status."""
-    for message in messages:
-        print(f"headway: {message}", file=sys.stderr)
+    with suppress(OSError):  # standard error cannot be written: the status says it alone
+        for message in messages:
+            print(f"headway: {message}", file=sys.stderr)
     return status

@@ -51,6 +51,7 @@ class Services:
     runs_dir: Path
     started_at: int
     draining: trio.Event
+    log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)
 
     async def ask(self, message: Ask[Answer]) -> Answer:

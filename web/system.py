@@ -78,7 +78,8 @@ def register_state(api: Api, services: Services) -> None:
         measured = await services.stats.ask(m.GetMetrics())
         registry = CollectorRegistry()
         counts = count_by_status(services.reader)
-        registry.register(Figures(status_now(services), counts, measured))
+        dropped = services.log_lines_dropped()
+        registry.register(Figures(status_now(services), counts, measured, dropped))
         return Answer(body=generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
 
 
@@ -135,10 +136,12 @@ class Figures:
         status: SchedulerStatus,
         jobs_by_status: dict[str, int],
         measured: tuple[TypeMetrics, ...],
+        log_lines_dropped: int,
     ) -> None:
         self._status = status
         self._jobs = jobs_by_status
         self._measured = measured
+        self._log_lines_dropped = log_lines_dropped
 
     def collect(self) -> list[Metric]:
         """The families, anew for every scrape."""
@@ -163,6 +166,11 @@ class Figures:
             ),
             GaugeMetricFamily(
                 "headway_slots", "Jobs that may run at once", value=status.concurrency
+            ),
+            CounterMetricFamily(
+                "headway_log_lines_dropped",
+                "Lines of the log that could not be written",
+                value=self._log_lines_dropped,
             ),
             *self._times(),
         ]

@@ -6,14 +6,16 @@ import sys
 import pytest
 
 FAIL = """
-import structlog, web.journal
-web.journal.configure_logging({style!r}, "info")
+import structlog, web.journal, web.log_stream
+stream = web.log_stream.LogStream(2)
+web.journal.configure_logging(stream, {style!r}, "info")
 def fail(secret):
     raise RuntimeError("it broke")
 try:
     fail("hun" + "ter2")
 except RuntimeError as error:
     structlog.get_logger().error("request failed", exc_info=error)
+stream.finish()
 """
 
 

@@ -467,6 +467,22 @@ BUGS = (
         after="bisect_right(records, offset - 1,",
         tests=("tests/actors/test_log_times.py",),
     ),
+    Bug(
+        name="log-error-ends-the-writer",
+        breaks="the log neither ends nor delays the server",
+        file="web/log_stream.py",
+        before="            except OSError:\n                break\n",
+        after="",
+        tests=("tests/web/test_log_stream.py",),
+    ),
+    Bug(
+        name="log-backlog-without-limit",
+        breaks="every buffer has a limit",
+        file="web/log_stream.py",
+        before="if self._backlog_bytes + len(lines) > self._backlog_bytes_max:",
+        after="if False:",
+        tests=("tests/web/test_log_stream.py",),
+    ),
     # ---- a request costs its sender -------------------------------------------------------------
     Bug(
         name="digits-taken-for-a-time",

@@ -9,6 +9,7 @@ import pytest
 
 import wiring
 from storage.errors import NewerDatabase
+from web.log_stream import LogStream
 from web.settings import ServerSettings, Settings
 
 
@@ -21,7 +22,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(error: BaseException) -> int:
         database: Future[apsw.Connection] = Future()
         database.set_exception(error)
-        return wiring.run(settings, database, detach=False)
+        return wiring.run(settings, database, LogStream(2), detach=False)
 
     return run
 
