@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -31,14 +30,12 @@ from actors.executor import Executor
 from actors.feed import Feed
 from actors.identity import Identity, Ids
 from actors.inotify import FileWatcher
-from actors.inspector import Inspector
 from actors.linux_host import LinuxHost
 from actors.process import Host
 from actors.runner import ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
-from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
 from storage.errors import (
     DamagedDatabase,
@@ -49,7 +46,7 @@ from storage.errors import (
 )
 from storage.reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
 from storage.runs import running_intents
-from web.app import App, make_app
+from web.app import Guard, make_app
 from web.hub import Hub
 from web.journal import configure_logging
 from web.log_stream import LogStream
@@ -76,7 +73,6 @@ class Seams:
     walker: Runner
     batches: Runner
     files: Runner
-    checker: Runner
     host: Host
     vfs: str | None = None
     reserve_bytes: int = RESERVE_BYTES
@@ -93,9 +89,9 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
             stack.callback(cgroups.remove)
         clock = SystemClock()
         stack.callback(clock.close)
-        writer, walker, batches, files, checker = (
+        writer, walker, batches, files = (
             stack.enter_context(ThreadRunner(name))
-            for name in ("writer", "walker", "batches", "files", "checker")
+            for name in ("writer", "walker", "batches", "files")
         )
         yield Seams(
             clock=clock,
@@ -104,7 +100,6 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
             walker=walker,
             batches=batches,
             files=files,
-            checker=checker,
             host=LinuxHost(cgroups),
             log_lines_dropped=lambda: stream.dropped,
         )
@@ -127,8 +122,7 @@ class Headway:
         path = data_dir / DATABASE_NAME
         self._connections = ExitStack()
         self._writing = open_writer(path, vfs=seams.vfs) if writing is None else writing
-        open_another = partial(open_reader, vfs=seams.vfs)
-        reader, walker = (open_another(path) for _ in range(2))
+        reader, walker = (open_reader(path, vfs=seams.vfs) for _ in range(2))
         for connection in (self._writing, walker, reader):
             self._connections.callback(connection.close)
         reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
@@ -163,14 +157,6 @@ class Headway:
             runs_dir=runs_dir,
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
-            inspector=Inspector(
-                path,
-                open_reader=open_another,
-                runner=seams.checker,
-                scheduler=scheduler,
-                clock=seams.clock,
-                checked_at=seams.clock.now() if checked_at_once(self._writing) else None,
-            ),
         )
         # In the order of starting: nobody is told anything before he listens.
         self._supervisor = Supervisor(
@@ -192,6 +178,7 @@ class Headway:
                     lambda: Executor(
                         executor,
                         scheduler=scheduler,
+                        stats=stats,
                         host=seams.host,
                         job_types=settings.job_types,
                         server_environment=environ,
@@ -253,13 +240,12 @@ async def serve(
                 sys.stderr.write(ready_line(url_of(listeners[0])))
                 sys.stderr.flush()
                 nursery.start_soon(complete, app)
-                nursery.start_soon(services.inspector.run, services.draining)
                 await anext(signals)
                 await shut_down(services, server, signals, detach=detach)
     log.info("stopped")
 
 
-async def complete(app: App) -> None:
+async def complete(app: Guard) -> None:
     """What a server needs to live long, and nobody has to wait for at its start."""
     await app.complete()
     # What stands now stands for the life of the server: p99 went from 25 to 15 ms. The garbage that

@@ -222,10 +222,10 @@ class Core:
     def _finish(self, tx: Transaction, message: m.RunExited) -> None:
         if message.refused_in not in (None, self._dispatch.life):
             return  # it was asked for again since then, and may have begun
-        stop_reason = tx.execute(
-            "SELECT stop_reason FROM job_runs WHERE run_id = ?", (message.run_id,)
-        ).get
+        job_id, stop_reason = runs.what_ends(tx, message.run_id)
         ended = judge(message.outcome, stop_reason)
+        if job_id is not None and ended.progress is not None:
+            jobs.write_progress(tx, job_id, ended.progress)
         finish = runs.finish_run(tx, message.run_id, ended)
         if finish is not None and finish.job_id is not None:
             jobs.move(

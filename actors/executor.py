@@ -40,6 +40,7 @@ class Executor(Actor):
         mailbox: Mailbox,
         *,
         scheduler: Mailbox,
+        stats: Mailbox,
         host: Host,
         job_types: Mapping[str, JobType],
         server_environment: Mapping[str, str],
@@ -53,6 +54,7 @@ class Executor(Actor):
         self._runs_dir = runs_dir
         self._means = Means(
             scheduler=scheduler,
+            stats=stats,
             host=host,
             job_types=job_types,
             server_environment=server_environment,

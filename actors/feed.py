@@ -1,18 +1,40 @@
-"""The last facts, in memory, for whoever waits for one.
+"""The last events, in memory, for whoever waits for one; and what is live beside them.
 
-Invariant: facts appear here in the order of their numbers, each once, and only after their commit.
-Whoever needs older facts reads the `events` table.
+Live is what no transaction holds, or not yet: the newest progress of each Job that runs. It has no
+sequence number, of each Job only the newest counts, and it goes with the run's end.
+
+Invariant: events appear here in the order of their numbers, each once, and only after their commit.
+What is live appears after the event `run.started` of its run, and never after `run.finished`.
+Older events are read from the `events` table.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import trio
+from pydantic_core import from_json
 
+from storage.job import Progress
 from storage.transaction import Fact
 
 KEPT_FACTS = 10_000
+
+
+class LiveProgress(NamedTuple):
+    """The newest progress of one Job. `number` grows with each, of whichever Job; `at` in µs.
+
+    It may be shown once the event numbered `after_seq` has been.
+    """
+
+    number: int
+    after_seq: int
+    at: int
+    job_id: str
+    run_id: str
+    type: str
+    progress: Progress
 
 
 class Subscription:
@@ -38,7 +60,10 @@ class Feed:
         self._ring: deque[Fact] = deque(maxlen=KEPT_FACTS)
         self._lot = trio.lowlevel.ParkingLot()
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._live: dict[str, LiveProgress] = {}  # by Job, in the order of their numbers
         self.last_seq = 0
+        self.last_live = 0
+        """The number of the newest progress."""
 
     def publish(self, facts: Sequence[Fact]) -> None:
         """Append facts; those that are here already are passed over."""
@@ -49,6 +74,8 @@ class Feed:
                 self._skip_gap()
             self.last_seq = fact.seq
             self._ring.append(fact)
+            if fact.job_id in self._live:
+                self._settle(fact)
             for key in (fact.job_id, fact.run_id):
                 if key is not None and key in self._subscriptions:
                     for subscription in self._subscriptions[key]:
@@ -58,9 +85,52 @@ class Feed:
     def _skip_gap(self) -> None:
         """Facts are missing: their scheduler crashed after its commit. They are in the table."""
         self._ring.clear()
+        self._live.clear()  # some of these runs may have ended
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
                 subscription.wake()
+
+    # ---- live --------------------------------------------------------------------------------
+
+    def report(self, job_id: str, run_id: str, type_: str, progress: Progress, at: int) -> None:
+        """Show the progress of a run, whose start has been published."""
+        self._put(LiveProgress(0, 0, at, job_id, run_id, type_, progress))
+        self._lot.unpark_all()
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The newest progress of a Job that runs; None: what is stored is as new."""
+        live = self._live.get(job_id)
+        return None if live is None else live.progress
+
+    def live_after(self, number: int, seq: int) -> list[LiveProgress]:
+        """What is live and newer than `number`, in order, for a reader who has read up to `seq`."""
+        found: list[LiveProgress] = []
+        for live in reversed(self._live.values()):
+            if live.number <= number:
+                break
+            found.append(live)
+        found.reverse()
+        return [live for live in found if live.after_seq <= seq]
+
+    def _put(self, live: LiveProgress) -> None:
+        self.last_live += 1
+        self._live.pop(live.job_id, None)
+        numbered = live._replace(number=self.last_live, after_seq=self.last_seq)
+        self._live[live.job_id] = numbered
+
+    def _settle(self, fact: Fact) -> None:
+        """Drop what the fact makes stale; show again what is newer than the fact."""
+        job_id = str(fact.job_id)
+        if fact.kind == "run.finished":
+            del self._live[job_id]
+        elif fact.kind == "job.progress":
+            live, data = self._live[job_id], from_json(fact.data)
+            if live.progress == Progress(fraction=data["fraction"], message=data["message"]):
+                del self._live[job_id]
+            else:
+                self._put(live)
+
+    # ---- readers -----------------------------------------------------------------------------
 
     @contextmanager
     def subscribe(self, key: str) -> Iterator[Subscription]:
@@ -73,6 +143,11 @@ class Feed:
             self._subscriptions[key].discard(subscription)
             if not self._subscriptions[key]:
                 del self._subscriptions[key]
+
+    async def changed(self, seq: int, number: int) -> None:
+        """Wait for facts after `seq`, or for something live that is newer than `number`."""
+        while self.last_seq <= seq and self.last_live <= number:
+            await self._lot.park()
 
     async def beyond(self, seq: int) -> list[Fact] | None:
         """Wait for facts after `seq`. None: some of them are no longer here, read the table."""

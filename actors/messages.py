@@ -197,7 +197,7 @@ class RunProcess(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgressed(Message):
-    """The program reported how far it is."""
+    """The program reported how far it is: to be stored, so not told more often than every 5 s."""
 
     run_id: str
     job_id: str
@@ -268,6 +268,17 @@ class FactsCommitted(Message):
     """These facts are on disk, in this order."""
 
     facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressReported(Message):
+    """The program reported how far it is: to be shown at once. `at` in µs since 1970."""
+
+    run_id: str
+    job_id: str
+    type: str
+    progress: Progress
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

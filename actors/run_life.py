@@ -19,7 +19,7 @@ from actors.clock import Clock
 from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
 from actors.launch import Launch, SpawnFailed
 from actors.log_times import LogTimes
-from actors.messages import RunOverstepped, RunProcess, RunProgressed
+from actors.messages import ProgressReported, RunOverstepped, RunProcess, RunProgressed
 from actors.process import Host, Process
 from actors.run_files import RunFiles
 from actors.shim import SHIM_NAME
@@ -34,6 +34,8 @@ SHOW_AFTER_S = 0.05
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
 LOOK_AGAIN_S = 0.5
+PROGRESS_PAUSE_S = 5.0
+"""How often, at most, the progress of a run is stored. It is shown whenever it changes."""
 
 
 log = structlog.get_logger()
@@ -44,6 +46,7 @@ class Means:
     """What every run is led with. `watching`: its files are looked at when they change."""
 
     scheduler: Mailbox
+    stats: Mailbox
     host: Host
     job_types: Mapping[str, JobType]
     server_environment: Mapping[str, str]
@@ -76,6 +79,7 @@ class RunLife:
     _began_us: int | None = None  # after boot
     _end: Moment | None = None
     _times: LogTimes | None = None  # of a run that lasts
+    _reported: trio.Event = field(default_factory=trio.Event)
 
     def end(self, *, immediately: bool = False) -> None:
         """It shall end, or shall not begin."""
@@ -190,6 +194,7 @@ class RunLife:
                 nursery.start_soon(self._show, process)
                 nursery.start_soon(self._end_when_late, process)
                 nursery.start_soon(self._end_when_told, process)
+                nursery.start_soon(self._keep_progress)
                 await process.wait()
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
@@ -281,8 +286,7 @@ class RunLife:
         files = self.files
         if not files.root.exists():
             return outcome
-        if files.read_report(ended=True):
-            await self._tell_progress()
+        files.read_report(ended=True)
         if self._times is not None:
             self._times.finish(files.log_bytes(), self.means.clock.now())
         artifacts: tuple[Artifact, ...] = ()
@@ -295,6 +299,7 @@ class RunLife:
             outcome,
             pid=self._process.pid if self._process else files.exit_record().pid,
             result=files.report_state.result,
+            progress=files.report_state.progress,
             artifacts=artifacts,
             log=LogSummary(bytes=files.log_bytes(), truncated=files.log_is_cut()),
         )
@@ -306,20 +311,41 @@ class RunLife:
         if self._times is not None:
             self._times.note(self.files.log_bytes(), self.means.clock.now())
         if self.files.read_report():
-            await self._tell_progress()
+            await self._show_progress()
         if self._cap_log():
             await self.means.scheduler.tell(
                 RunOverstepped(run_id=self.intent.run_id, reason="output_limit")
             )
 
-    async def _tell_progress(self) -> None:
+    async def _show_progress(self) -> None:
+        """Show it at once; it is stored by and by."""
         progress = self.files.report_state.progress
         if self.intent.job_id is not None and progress is not None:
+            await self.means.stats.tell(
+                ProgressReported(
+                    run_id=self.intent.run_id,
+                    job_id=self.intent.job_id,
+                    type=self.intent.type,
+                    progress=progress,
+                    at=self.means.clock.now(),
+                )
+            )
+            self._reported.set()
+
+    async def _keep_progress(self) -> None:
+        """Have the newest progress stored. No timer runs while the program reports nothing."""
+        while True:
+            await self._reported.wait()
+            self._reported = trio.Event()
+            progress = self.files.report_state.progress
+            assert self.intent.job_id is not None
+            assert progress is not None
             await self.means.scheduler.tell(
                 RunProgressed(
                     run_id=self.intent.run_id, job_id=self.intent.job_id, progress=progress
                 )
             )
+            await trio.sleep(PROGRESS_PAUSE_S)
 
     def _cap_log(self) -> bool:
         """Drop the middle of a log that is too long. True if the type wants the run ended."""

@@ -154,10 +154,11 @@ class Scheduler(Actor):
             raise StorageFailed(f"the database failed: {error}") from error
 
     async def _act(self, decision: Decision) -> None:
-        for effect in decision.effects:
-            await self._executor.tell(effect)
+        # First what has started is told: so its progress cannot be shown before it.
         if decision.facts:
             await self._stats.tell(FactsCommitted(facts=tuple(decision.facts)))
+        for effect in decision.effects:
+            await self._executor.tell(effect)
         self._alarm.set(decision.next_due)
 
     def _wait_for_space(self, batch: list[Envelope]) -> None:

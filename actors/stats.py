@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.feed import Feed
-from actors.messages import FactsCommitted, GetMetrics, TypeMetrics
+from actors.messages import FactsCommitted, GetMetrics, ProgressReported, TypeMetrics
 from storage.events import facts_after, last_seq
 from storage.runs import DURATION_US
 from storage.transaction import Fact
@@ -81,6 +81,8 @@ class Stats(Actor):
             match envelope.message:
                 case FactsCommitted(facts=facts):
                     await self._take(facts)
+                case ProgressReported() as told:
+                    self._feed.report(told.job_id, told.run_id, told.type, told.progress, told.at)
                 case GetMetrics():
                     assert envelope.reply is not None
                     envelope.reply.answer(self._metrics())

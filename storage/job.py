@@ -174,7 +174,11 @@ class JobPatch(Model):
 
 
 class Progress(Model):
-    """What the program last reported: a fraction from 0 to 1, and a message."""
+    """What the program last reported: a fraction from 0 to 1, and a message.
+
+    It is shown when it is reported, and stored every 5 seconds at most and at the end; only then
+    the Job's `version` grows.
+    """
 
     fraction: float | None
     message: str | None

@@ -276,10 +276,10 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
 
 
 def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
-    """Keep the last report of a running program."""
+    """Store the last report of a running program, if it is not stored already."""
     row = tx.execute(
-        "UPDATE jobs SET progress = ?, version = version + 1 WHERE job_id = ?"
-        " AND status = 'RUNNING' RETURNING type",
+        "UPDATE jobs SET progress = ?1, version = version + 1 WHERE job_id = ?2"
+        " AND status = 'RUNNING' AND progress IS NOT ?1 RETURNING type",
         (to_json(progress).decode(), job_id),
     ).fetchone()
     # A last word may arrive after the end; the end stands.

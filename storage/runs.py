@@ -17,6 +17,7 @@ from storage.job import (
     JobRun,
     Lane,
     LogSummary,
+    Progress,
     RunError,
     RunStatus,
     StopReason,
@@ -62,7 +63,8 @@ NO_LOG = LogSummary(bytes=0, truncated=False)
 class Outcome:
     """How a run ended, in the words of the contract. `result` is JSON text or None.
 
-    `finished_at` (µs since 1970) None: now. `duration_us` None: from the start to `finished_at`.
+    `progress` is the last that a Job's program reported. `finished_at` (µs since 1970) None: now.
+    `duration_us` None: from the start to `finished_at`.
     """
 
     status: RunStatus
@@ -71,6 +73,7 @@ class Outcome:
     signal: int | None = None
     error: RunError | None = None
     result: str | None = None
+    progress: Progress | None = None
     artifacts: tuple[Artifact, ...] = ()
     log: LogSummary = field(default=NO_LOG)
     finished_at: int | None = None
@@ -168,6 +171,14 @@ def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
         return False
     tx.fact("run.stopping", job_id=row[0], run_id=run_id, type=row[1], reason=reason)
     return True
+
+
+def what_ends(tx: Transaction, run_id: str) -> tuple[str | None, StopReason | None]:
+    """(the run's Job, why headway ended it)."""
+    row = tx.execute(
+        "SELECT job_id, stop_reason FROM job_runs WHERE run_id = ?", (run_id,)
+    ).fetchone()
+    return (None, None) if row is None else row
 
 
 def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:

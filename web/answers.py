@@ -53,15 +53,10 @@ class DirectRun(JobRun):
 
 
 class Health(BaseModel):
-    """`GET /health`, which has `version`, and `GET /ready`, which has the rest.
-
-    `database`: "checking" or "checked". `warnings`: what works and still needs the operator.
-    """
+    """`GET /health` and `GET /ready`; only the former tells the version."""
 
     status: str
     version: str | None = None
-    database: str | None = None
-    warnings: list[str] = []
 
 
 class JobFilter(TypedDict, total=False):

@@ -3,6 +3,9 @@
 Invariant: a stream tells each fact that it wants once, in order, none left out, from where it
 begins to its end; where that cannot be, it says `reset` first. What it has passed over moves its
 `id` as well, so that a resume never reads the same twice.
+
+What is live, the newest progress of each Job that runs, comes between, without an `id`: only when
+all facts have been told, so after its `run.started` and before its `run.finished`.
 """
 
 from typing import Annotated, NamedTuple, get_args
@@ -28,7 +31,10 @@ FACTS_PER_READ_MAX = 200
 """From the table each stream has a piece of its own: so much memory a stream that nobody reads."""
 RECONNECT_MS = 1_000
 
-SUMMARY = "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes"
+SUMMARY = (
+    "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes. Progress that is"
+    " not stored yet comes as `job.progress` without an `id` and with `seq` null"
+)
 Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
 Kind = Annotated[
     str, StringConstraints(max_length=40), Field(examples=["run.", *get_args(FactKind)])
@@ -130,6 +136,7 @@ class Stream:
         self._wanted = wanted
         self._seq = seq
         self._told = seq
+        self._live = 0
         self._beats = self._hub.beats
         # An id at once, so that a stream which is cut before its first fact resumes here.
         self._greeting = b": welcome\nretry: %d\nid: %d\n\n" % (RECONNECT_MS, seq) + first
@@ -160,7 +167,7 @@ class Stream:
     async def _next(self) -> bytes:
         """What the next facts give; nothing if there are none, or none that are wanted."""
         if self._seq >= self._hub.released:
-            return b""
+            return self._next_live()
         facts = self._hub.after(self._seq)
         if facts is None:
             facts = await self._read()
@@ -172,6 +179,16 @@ class Stream:
             self._told = facts[-1].seq
             return self._hub.join(facts)
         return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_FACTS else b""
+
+    def _next_live(self) -> bytes:
+        """What is live and was not told yet, in one piece."""
+        found = self._hub.live_after(self._live, self._seq)
+        if not found:
+            return b""
+        self._live = found[-1].seq
+        if self._wanted != EVERYTHING:
+            found = [live for live in found if self._wanted.covers(live)]
+        return self._hub.join(found)
 
     async def _read(self) -> list[Shown]:
         """The same from the table; of one Job only, by its index."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import trio
 from pydantic_core import from_json
 
-from actors.feed import KEPT_FACTS, Feed
+from actors.feed import KEPT_FACTS, Feed, LiveProgress
 from storage.job import from_us
 from storage.transaction import Fact
 from web.precedence import Precedence
@@ -34,7 +34,10 @@ FACTS_PER_PIECE_MAX = 1_000
 
 
 class Shown(NamedTuple):
-    """A fact as it goes out. `type`: of its Job or run, if it has one."""
+    """A fact as it goes out. `type`: of its Job or run, if it has one.
+
+    `seq` of what is live counts only what is live, and does not go out.
+    """
 
     seq: int
     kind: str
@@ -58,6 +61,19 @@ def show(fact: Fact) -> Shown:
     return Shown(fact.seq, fact.kind, fact.job_id, data.get("type"), wire)
 
 
+def show_live(live: LiveProgress) -> Shown:
+    """The newest progress of a Job on the wire: without an id, since a resume begins elsewhere."""
+    told = {
+        "seq": None,
+        "at": from_us(live.at),
+        "kind": "job.progress",
+        "job_id": live.job_id,
+        "run_id": live.run_id,
+        "data": {"type": live.type, **live.progress.model_dump()},
+    }
+    return Shown(live.number, "job.progress", live.job_id, live.type, event("job.progress", told))
+
+
 class Hub:
     """One for a server."""
 
@@ -71,6 +87,8 @@ class Hub:
         # Most streams stand at the same place: what the last one got is kept for the next.
         self._last: tuple[tuple[int, int], list[Shown] | None] = ((-1, -1), None)
         self._piece: tuple[Sequence[Shown], bytes] = ((), b"")
+        self._live: tuple[tuple[int, int, int], list[Shown]] = ((0, 0, 0), [])
+        self._released_live = 0
         self.released = 0
         """The last fact that streams may see."""
         self.beats = 0
@@ -90,11 +108,11 @@ class Hub:
                     await self._somebody.wait()
                     beat_at = max(beat_at, trio.current_time() + HEARTBEAT_S / 2)
                 with trio.move_on_at(beat_at):
-                    await self._feed.beyond(self.released)
+                    await self._feed.changed(self.released, self._released_live)
                 if trio.current_time() >= beat_at:
                     self.beats += 1
                     beat_at = trio.current_time() + HEARTBEAT_S
-                self.released = self._feed.last_seq
+                self.released, self._released_live = self._feed.last_seq, self._feed.last_live
                 await trio.sleep(await self._wake())
 
     async def _wake(self) -> float:
@@ -131,6 +149,13 @@ class Hub:
             shown = None if facts is None else [self._show(fact) for fact in facts]
             self._last = (seq, self.released), shown
         return self._last[1]
+
+    def live_after(self, number: int, seq: int) -> list[Shown]:
+        """What is live and newer than `number`, for a stream that has told all up to `seq`."""
+        key = (number, seq, self._feed.last_live)
+        if self._live[0] != key:
+            self._live = key, [show_live(live) for live in self._feed.live_after(number, seq)]
+        return self._live[1]
 
     def _show(self, fact: Fact) -> Shown:
         if (shown := self._shown.get(fact.seq)) is None:

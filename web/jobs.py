@@ -108,7 +108,8 @@ def register_submit(api: Api, services: Services) -> None:
             job = await services.until_ended(job_id, wait_s)
             headers["Preference-Applied"] = f"wait={wait_s}"
         headers["ETag"] = f'"{job.version}"'
-        return Answer(body=job_body(job, services.job_types), headers=headers)
+        shown = job_body(services.with_progress(job), services.job_types)
+        return Answer(body=shown, headers=headers)
 
     @api.route(
         "POST",
@@ -175,7 +176,7 @@ def register_read(api: Api, services: Services) -> None:
             lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor)
         )
         return JobPage.model_construct(
-            jobs=[public_job(job, services.job_types) for job in page],
+            jobs=[public_job(services.with_progress(job), services.job_types) for job in page],
             next_cursor=next_cursor,
             counts=jobs.count_by_status(services.reader),
         )
@@ -292,7 +293,8 @@ def register_change(api: Api, services: Services) -> None:
 
 def job_answer(services: Services, job: Job) -> Answer[Job]:
     """A Job with its ETag."""
-    return Answer(body=job_body(job, services.job_types), headers={"ETag": f'"{job.version}"'})
+    body = job_body(services.with_progress(job), services.job_types)
+    return Answer(body=body, headers={"ETag": f'"{job.version}"'})
 
 
 def accepted_batch(services: Services, body: Unread[Batch]) -> tuple[NewJob, ...]:

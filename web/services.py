@@ -16,11 +16,10 @@ from actors.clock import Clock
 from actors.core import Core
 from actors.feed import Feed
 from actors.inotify import FileWatcher
-from actors.inspector import Inspector
 from actors.job_type import JobType
 from storage.database import Runner
 from storage.errors import Refusal
-from storage.job import TERMINAL, Job, RunStatus
+from storage.job import TERMINAL, Job, JobStatus, RunStatus
 from storage.jobs import find_job
 from storage.runs import find_run
 from web.hub import Hub
@@ -51,7 +50,6 @@ class Services:
     batch_runner: Runner
     runs_dir: Path
     started_at: int
-    inspector: Inspector
     draining: trio.Event
     log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)
@@ -74,6 +72,13 @@ class Services:
             return job_type
         known = ", ".join(sorted(self.job_types))
         raise Refusal("unknown_type", f"there is no job type {name!r}; there are: {known}")
+
+    def with_progress(self, job: Job) -> Job:
+        """The Job with the newest progress of its program, which may not be stored yet."""
+        if job.status is not JobStatus.RUNNING:
+            return job
+        progress = self.feed.progress(job.job_id)
+        return job if progress is None else job.model_copy(update={"progress": progress})
 
     async def until_ended(self, job_id: str, timeout_s: float) -> Job:
         """The Job when it has ended, or as it is when the time is over or the server drains."""

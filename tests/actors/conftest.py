@@ -134,7 +134,6 @@ class House:
             walker=InlineRunner(),
             batches=InlineRunner(),
             files=InlineRunner(),
-            checker=InlineRunner(),
             host=self.host,
             vfs=self.vfs,
             reserve_bytes=0,

@@ -190,7 +190,7 @@ async def test_what_a_program_leaves_is_collected(house: Any, program: Any) -> N
 
 
 async def test_progress_is_seen_while_it_runs(long: Any) -> None:
-    async with long.running():
+    async with long.running() as services:
         (job,) = await long.submit("a")
         await trio.sleep(1)
         report = Path(long.host.launches[0].environment["HEADWAY_REPORT"])
@@ -198,7 +198,8 @@ async def test_progress_is_seen_while_it_runs(long: Any) -> None:
             with report.open("a") as file:  # noqa: ASYNC230
                 file.write(json.dumps({"progress": n / 10}) + "\n")
             await trio.sleep(1)
-            assert long.job(job).progress == Progress(fraction=n / 10, message=None)
+            shown = services.with_progress(long.job(job))
+            assert shown.progress == Progress(fraction=n / 10, message=None)
         assert long.job(job).status is JobStatus.RUNNING
 
 

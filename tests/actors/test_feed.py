@@ -1,16 +1,19 @@
 """The ring: facts in order, each once; waiters woken; too old a cursor is told so."""
 
+from itertools import count
 from typing import Any
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json, to_json
 from trio.testing import wait_all_tasks_blocked
 
 from actors import feed as feed_module
 from actors.feed import Feed
-from storage.transaction import Fact
+from storage.job import Progress
+from storage.transaction import Fact, FactKind
 
 
 def fact(seq: int, job_id: str | None = None, run_id: str | None = None) -> Fact:
@@ -124,3 +127,129 @@ async def test_nothing_is_left_of_a_subscription(feed: Feed) -> None:
     with feed.subscribe("job-1"), feed.subscribe("job-1"):
         assert len(feed._subscriptions["job-1"]) == 2
     assert not feed._subscriptions
+
+
+# ---- live --------------------------------------------------------------------------------------
+
+HALF, MORE = Progress(fraction=0.5, message=None), Progress(fraction=0.6, message="more")
+
+
+def told(seq: int, kind: FactKind, job_id: str, **data: Any) -> Fact:
+    text = to_json(data).decode()
+    return Fact(seq=seq, at=0, kind=kind, job_id=job_id, run_id=f"run of {job_id}", data=text)
+
+
+def live(feed: Feed, number: int = 0, seq: int | None = None) -> list[tuple[str, Progress]]:
+    found = feed.live_after(number, feed.last_seq if seq is None else seq)
+    return [(one.job_id, one.progress) for one in found]
+
+
+def test_of_each_job_only_the_newest_is_live(feed: Feed) -> None:
+    for job_id, progress in (("1", HALF), ("2", HALF), ("1", MORE)):
+        feed.report(job_id, f"run of {job_id}", "a", progress, 0)
+    assert live(feed) == [("2", HALF), ("1", MORE)]
+    assert live(feed, number=2) == [("1", MORE)]
+    assert live(feed, number=3) == []
+    assert (feed.progress("1"), feed.progress("3")) == (MORE, None)
+
+
+def test_what_is_live_ends_with_its_run(feed: Feed) -> None:
+    feed.report("1", "run-1", "a", HALF, 0)
+    feed.publish([told(1, "run.finished", "1")])
+    assert live(feed) == []
+    assert feed.progress("1") is None
+
+
+def test_what_is_stored_is_no_longer_live(feed: Feed) -> None:
+    feed.report("1", "run-1", "a", HALF, 0)
+    feed.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    assert live(feed) == []
+
+
+def test_what_is_newer_than_what_was_stored_is_told_again(feed: Feed) -> None:
+    feed.report("1", "run-1", "a", MORE, 0)
+    number = feed.last_live
+    feed.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    assert live(feed, number) == [("1", MORE)]
+
+
+def test_who_has_not_read_of_the_start_does_not_see_the_progress(feed: Feed) -> None:
+    feed.publish([told(1, "run.started", "1")])
+    feed.report("1", "run-1", "a", HALF, 0)
+    assert live(feed, seq=0) == []
+    assert live(feed, seq=1) == [("1", HALF)]
+
+
+def test_where_facts_are_missing_nothing_is_live(feed: Feed) -> None:
+    feed.report("1", "run-1", "a", HALF, 0)
+    feed.publish(facts(1, 3))
+    assert live(feed) == []
+
+
+async def test_a_report_wakes_who_waits_for_any_change(feed: Feed, nursery: Any) -> None:
+    woken = []
+
+    async def wait() -> None:
+        await feed.changed(feed.last_seq, feed.last_live)
+        woken.append(True)
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    feed.report("1", "run-1", "a", HALF, 0)
+    await wait_all_tasks_blocked()
+    assert woken == [True]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "report", "report", "store", "end", "read", "read"]),
+        st.sampled_from("12"),
+        st.integers(1, 9),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, str, int]]) -> None:
+    feed, seq = Feed(), count(1)
+    newest: dict[str, float] = {}
+    kept: dict[str, float] = {}
+    seen: dict[str, float | None] = {}  # of what runs, as the reader knows it
+    place, number = 0, 0
+
+    def read(pieces: int) -> None:
+        nonlocal place, number
+        for fact in feed.after(place, limit=pieces) or [] if feed.last_seq > place else []:
+            place = fact.seq
+            if fact.kind == "run.started":
+                seen[str(fact.job_id)] = None
+            elif fact.kind == "run.finished":
+                del seen[str(fact.job_id)]
+            else:
+                seen[str(fact.job_id)] = from_json(fact.data)["fraction"]
+        for one in feed.live_after(number, place) if place == feed.last_seq else []:
+            number = one.number
+            assert one.job_id in seen
+            seen[one.job_id] = one.progress.fraction
+
+    for step, job_id, n in steps:
+        if step == "start" and job_id not in newest:
+            newest[job_id] = 0.0
+            feed.publish([told(next(seq), "run.started", job_id)])
+        elif step == "report" and job_id in newest:
+            newest[job_id] += n / 1000
+            progress = Progress(fraction=newest[job_id], message=None)
+            feed.report(job_id, "run", "a", progress, 0)
+            kept.setdefault(job_id, newest[job_id])  # on its way to the disk
+        elif step == "store" and job_id in kept:
+            fraction = kept.pop(job_id)
+            feed.publish([told(next(seq), "job.progress", job_id, fraction=fraction, message=None)])
+        elif step == "end" and job_id in newest:
+            del newest[job_id]
+            kept.pop(job_id, None)
+            feed.publish([told(next(seq), "run.finished", job_id)])
+        elif step == "read":
+            read(n)
+    read(1_000)
+    assert {job_id: fraction or 0.0 for job_id, fraction in seen.items()} == newest

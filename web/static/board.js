@@ -16,7 +16,9 @@ class Board extends EventTarget {
 
   /** Follow the facts. */
   start() {
-    live.addEventListener("facts", this.#refresh);
+    live.addEventListener("facts", ({ detail }) => {
+      if (detail.some((fact) => fact.kind !== "job.progress")) this.#refresh(); // which changes nothing here
+    });
     live.addEventListener("sync", () => {
       this.read();
       this.readTypes();
