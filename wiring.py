@@ -87,8 +87,9 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
     with ExitStack() as stack:
         if cgroups is not None:
             stack.callback(cgroups.remove)
-        clock = SystemClock()
+        clock, host = SystemClock(), LinuxHost(cgroups, data_dir)
         stack.callback(clock.close)
+        stack.callback(host.close)
         writer, walker, batches, files = (
             stack.enter_context(ThreadRunner(name))
             for name in ("writer", "walker", "batches", "files")
@@ -100,7 +101,7 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
             walker=walker,
             batches=batches,
             files=files,
-            host=LinuxHost(cgroups),
+            host=host,
             log_lines_dropped=lambda: stream.dropped,
         )
 

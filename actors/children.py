@@ -21,16 +21,21 @@ LOOKS_MAX = 100
 """How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
 LOOKED_AT_MAX = 1_000
 PR_SET_CHILD_SUBREAPER = 36
+CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 SIG_DFL = None  # a null pointer, as in signal(2)
 _signal = ctypes.CDLL(None).signal
 _signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
 
 
 class Children:
-    """Knows which children lead a run (`leaders`: run id by process id), and reaps the others."""
+    """Knows which children lead a run (`leaders`: run id by process id), and reaps the others.
+
+    `own`: helpers of the server itself, which no run has left behind.
+    """
 
     def __init__(self) -> None:
         self.leaders: dict[int, str] = {}
+        self.own = set[int]()
         # Held while a process is there that is not yet in `leaders`: another thread may look.
         self.lock = threading.Lock()
         self._looks = Counter[tuple[int, int]]()
@@ -59,7 +64,7 @@ class Children:
         living = []
         with self.lock:
             for pid in tree.own_children():
-                if pid not in self.leaders:
+                if pid not in self.leaders and pid not in self.own:
                     with suppress(ChildProcessError):
                         if os.waitpid(pid, os.WNOHANG) == (0, 0):
                             living.append(pid)

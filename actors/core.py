@@ -102,10 +102,9 @@ class Core:
             for intent, server_id in runs.running_intents(connection):
                 if intent.lane == "direct" and server_id != self._identity.server_id:
                     runs.request_stop(tx, intent.run_id, "cancel")
-            effects += [
-                m.EnsureRun(intent=intent, life=self._dispatch.life)
-                for intent, _ in runs.running_intents(connection)
-            ]
+            for intent, _ in runs.running_intents(connection):
+                sealed = runs.seal_anew(tx, intent, self._new_id("seal"))
+                effects.append(m.EnsureRun(intent=sealed, life=self._dispatch.life))
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)

@@ -7,6 +7,7 @@ slots, nor more of a type than its limit.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import apsw
 
@@ -16,7 +17,7 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from storage import jobs, reservations, runs, scheduler
 from storage.job import Job, JobStatus, Lane, to_us
-from storage.runs import RunIntent
+from storage.runs import RunIntent, digest_of
 from storage.transaction import Transaction
 
 
@@ -54,6 +55,13 @@ def room(connection: apsw.Connection, types: Mapping[str, JobType], concurrency:
         overrides=overrides,
         types=types,
     )
+
+
+class Sealed(TypedDict):
+    """What a claimed run's exit record is known by: see `shim.py`."""
+
+    seal: str
+    digests: tuple[str, ...]
 
 
 class Dispatch:
@@ -125,6 +133,7 @@ class Dispatch:
             timeout_s=job_type.timeout_s,
             boot_id=self._identity.boot_id,
             adopt=job_type.adopt,
+            **self._seal(job_type),
         )
         self._intend(tx, intent, claim.created_at, effects)
         return intent.type
@@ -142,9 +151,14 @@ class Dispatch:
             timeout_s=job.timeout_s or job_type.timeout_s,
             boot_id=self._identity.boot_id,
             adopt=job_type.adopt,
+            **self._seal(job_type),
         )
         self._intend(tx, intent, to_us(max(job.created_at, job.run_at or job.created_at)), effects)
         return job.type
+
+    def _seal(self, job_type: JobType) -> Sealed:
+        seal = self._new_id("seal") if job_type.adopt else ""
+        return {"seal": seal, "digests": (digest_of(seal),) if seal else ()}
 
     def _intend(
         self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]

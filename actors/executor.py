@@ -72,7 +72,7 @@ class Executor(Actor):
         """Nothing to recover here: the scheduler says which runs to ensure."""
         self._nursery = nursery
         await nursery.start(self._follow_files)
-        nursery.start_soon(self._host.reap)
+        nursery.start_soon(self._host.run)
 
     async def handle(self, batch: list[Envelope]) -> None:
         """Begin to care for a run, or begin to end it."""

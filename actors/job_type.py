@@ -85,6 +85,7 @@ class JobType(BaseModel):
     input: Literal["arguments", "json"] = "arguments"
     env: dict[str, str | Literal[True]] = {}
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
+    output: Literal["pipe", "file"] = "pipe"
     output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
     on_output_limit: Literal["drop", "fail"] = "drop"
     params: dict[ParameterName, Parameter] = {}

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 class SpawnFailed(Exception):
@@ -14,7 +15,8 @@ class SpawnFailed(Exception):
 class Launch:
     """All that a process needs. Paths are absolute; `stdin` None means empty.
 
-    Without `shim` the program itself is started, and nobody writes the exit file.
+    Without `shim` the program itself is started, and there is no exit file; with it, `seal` is what
+    the line about the end will carry. `output`: "file" makes the log itself the standard output.
     """
 
     run_id: str
@@ -23,8 +25,10 @@ class Launch:
     work_dir: Path
     log: Path
     exit_file: Path
-    stdin: Path | None
+    stdin: bytes | None = None
     shim: bool = True
+    seal: str = ""
+    output: Literal["pipe", "file"] = "pipe"
 
 
 def executable(launch: Launch) -> str:

@@ -7,31 +7,37 @@ The shim (`shim.py`) leads a run in a session of its own. A type may do without 
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from actors import tree
 from actors.cgroup import CgroupRoot
-from actors.children import Children
+from actors.children import CATCHABLE, Children
 from actors.launch import Launch, SpawnFailed, executable
-from actors.linux_process import KILL_POLL_S, LinuxProcess, alive, kill_all
+from actors.linux_process import KILL_POLL_S, LinuxProcess, alive, end_gently, kill_all
+from actors.log_writer import LogWriter, Output
 from actors.process import Process
+from actors.run_streams import ChildStreams, RunStreams, open_streams, streams_of_shim
 from actors.shim import SHELL, ExitRecord, shim_argv
+from storage.job import Left
+from storage.runs import digest_of
 
 SWEEP_PASSES = 3
-CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class LinuxHost:
     """Real processes. Needs pidfd_open(2), so Linux 5.3; uses cgroup v2 where it may write."""
 
-    def __init__(self, cgroups: CgroupRoot | None) -> None:
+    def __init__(self, cgroups: CgroupRoot | None, data_dir: Path | None = None) -> None:
+        """`data_dir`: what the log writers of one server after the other have in common."""
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self.cgroups = cgroups
         self.children = Children()
+        self.log_writer = LogWriter(data_dir, self.children)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         tree.keep_spares()
         for descriptor in map(int, os.listdir("/proc/self/fd")):
@@ -40,10 +46,36 @@ class LinuxHost:
                 os.set_inheritable(descriptor, descriptor <= 2)
 
     def launch(self, launch: Launch) -> Process:
-        """Spawn the shim, or the program. Raises `SpawnFailed`."""
+        """Spawn the shim, or the program. Raises `SpawnFailed`.
+
+        The log writer has the pipe first: a program whose server is killed at this moment may end
+        before there is another.
+        """
         program = executable(launch)
+        try:
+            child = open_streams(launch)
+        except OSError as error:
+            raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}") from error
+        output = None
+        try:
+            output = self._output(launch.run_id, child.kept)
+            return self._start(launch, program, child, output)
+        except BaseException as error:
+            if output is not None:
+                self.log_writer.release(output)
+            child.kept.close()
+            if isinstance(error, OSError):
+                reason = f"cannot write the log: {error.strerror}"
+                raise SpawnFailed(reason) from error
+            raise
+        finally:
+            child.close()
+
+    def _start(
+        self, launch: Launch, program: str, child: ChildStreams, output: Output | None
+    ) -> LinuxProcess:
         with self.children.lock:
-            pid = self._spawn(launch, program)
+            pid = self._spawn(launch, program, child.actions)
             self.children.leaders[pid] = launch.run_id
         try:
             pidfd = os.pidfd_open(pid)
@@ -53,25 +85,23 @@ class LinuxHost:
             os.waitpid(pid, 0)
             del self.children.leaders[pid]
             raise SpawnFailed(f"cannot watch {launch.argv[0]}: {error.strerror}") from error
-        return self._process(launch.run_id, pid, pidfd, child=True, shim=launch.shim)
+        digests = (digest_of(launch.seal),)
+        return self._process(
+            launch.run_id, pid, pidfd, child.kept, output, digests, shim=launch.shim, child=True
+        )
 
-    def _spawn(self, launch: Launch, program: str) -> int:
-        stdin = os.devnull if launch.stdin is None else launch.stdin
-        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    def _spawn(self, launch: Launch, program: str, actions: list[tuple[Any, ...]]) -> int:
         path, arguments = program, launch.argv
         if launch.shim:
-            path, arguments = SHELL, shim_argv(launch.exit_file, launch.work_dir, launch.argv)
+            writer_file = self.log_writer.pid_file if launch.output == "pipe" else ""
+            path, arguments = SHELL, shim_argv(writer_file, launch.work_dir, launch.argv)
         try:
             with nullcontext() if launch.shim else self._in_directory(launch.work_dir):
                 return os.posix_spawn(
                     path,
                     arguments,
                     launch.environment,
-                    file_actions=[
-                        (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
-                        (os.POSIX_SPAWN_OPEN, 1, launch.log, append, 0o600),
-                        (os.POSIX_SPAWN_DUP2, 1, 2),
-                    ],
+                    file_actions=actions,
                     setsid=True,
                     setsigmask=[],
                     # Python ignores two, nohup a third, and an ignored signal would be inherited.
@@ -93,33 +123,76 @@ class LinuxHost:
         finally:
             os.fchdir(self._home)
 
-    def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
+    def adopt(
+        self, run_id: str, record: ExitRecord, digests: Collection[str] = ()
+    ) -> Process | None:
         """Open the pidfd first, then compare: so it cannot be another process by then.
 
         Raises OSError where nothing can be opened: then nobody knows whether it lives.
         """
-        if record.pid is not None:
-            candidates = [record.pid]
-        else:
-            candidates = sorted(seen.pid for seen in tree.carriers(frozenset({run_id})))
-        for pid in candidates:
+        for pid in [record.pid] if record.pid is not None else _carriers(run_id):
             try:
                 pidfd = os.pidfd_open(pid)
             except ProcessLookupError:
                 continue
             seen = tree.look(pid)
             if seen is not None and seen.lives and tree.run_id_of(pid) == run_id:
-                return self._process(run_id, pid, pidfd, child=seen.parent == os.getpid())
+                return self._adopted(run_id, seen, pidfd, digests)
             os.close(pidfd)
         return None
 
-    def _process(
-        self, run_id: str, pid: int, pidfd: int, *, child: bool, shim: bool = True
+    def _adopted(
+        self, run_id: str, seen: tree.Seen, pidfd: int, digests: Collection[str]
     ) -> LinuxProcess:
-        return LinuxProcess(self.children, self.cgroups, run_id, pid, pidfd, child=child, shim=shim)
+        kept = RunStreams()
+        try:
+            kept = streams_of_shim(seen.pid)
+            output = self._output(run_id, kept, adopted=True)
+        except OSError:
+            os.close(pidfd)
+            kept.close()
+            raise
+        child = seen.parent == os.getpid()
+        return self._process(run_id, seen.pid, pidfd, kept, output, digests, shim=True, child=child)
 
-    async def sweep(self, run_ids: frozenset[str]) -> None:
-        """KILL what carries one of the ids, or is in their cgroups, until a pass finds nothing."""
+    def _output(self, run_id: str, kept: RunStreams, *, adopted: bool = False) -> Output | None:
+        if kept.pipe is None or kept.log is None:
+            return None
+        take = self.log_writer.take_over if adopted else self.log_writer.keep
+        return take(run_id, kept.pipe, kept.log)
+
+    def _process(
+        self,
+        run_id: str,
+        pid: int,
+        pidfd: int,
+        streams: RunStreams,
+        output: Output | None,
+        digests: Collection[str],
+        *,
+        shim: bool,
+        child: bool,
+    ) -> LinuxProcess:
+        return LinuxProcess(
+            self.children,
+            self.cgroups,
+            self.log_writer,
+            run_id,
+            pid,
+            pidfd,
+            streams=streams,
+            output=output,
+            digests=digests,
+            child=child,
+            shim=shim,
+        )
+
+    async def output_settled(self, log_file: Path) -> None:
+        """Return when what ended while no server was there is in its log."""
+        await self.log_writer.settled(log_file)
+
+    async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
+        """End what carries one of the ids, or is in their cgroups, until a pass finds nothing."""
         cgroups = [self.cgroups.of_run(run_id) for run_id in run_ids] if self.cgroups else []
 
         def find() -> list[tree.Seen]:
@@ -128,6 +201,7 @@ class LinuxHost:
                 found |= {seen.pid: seen for seen in alive(cgroup.members())}
             return list(found.values())
 
+        left = await end_gently(find, grace_s, hurry)
         # One that is in the middle of execve(2) shows no environment.
         for _ in range(SWEEP_PASSES):
             await kill_all(find)
@@ -135,8 +209,21 @@ class LinuxHost:
         for cgroup in cgroups:
             cgroup.remove()
         for pid in [pid for pid, run_id in self.children.leaders.items() if run_id in run_ids]:
-            del self.children.leaders[pid]  # a child of ours is buried as a stray now
+            del self.children.leaders[pid]  # a child of ours is reaped as a stray now
+        return left
 
-    async def reap(self) -> None:
-        """Reap dead orphans. Runs until cancelled."""
-        await self.children.reap()
+    async def run(self) -> None:
+        """Reap dead orphans, and look after the log writer. Runs until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.children.reap)
+            nursery.start_soon(self.log_writer.run)
+
+    def close(self) -> None:
+        """Leave the log writer to itself; it ends with its last pipe."""
+        self.log_writer.close()
+
+
+def _carriers(run_id: str) -> list[int]:
+    """Processes that carry the run's id, the leader of their session first."""
+    found = sorted(tree.carriers(frozenset({run_id})), key=lambda seen: seen.pid)
+    return [seen.pid for seen in sorted(found, key=lambda seen: seen.session != seen.pid)]

@@ -10,7 +10,7 @@ carries the run's id, or still has the start time that it was found with. How tr
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import trio
@@ -18,7 +18,11 @@ import trio
 from actors import tree
 from actors.cgroup import CgroupRoot
 from actors.children import Children
-from actors.shim import ExitRecord
+from actors.log_writer import LogWriter, Output
+from actors.run_streams import RunStreams
+from actors.shim import ExitRecord, read_exit_file
+from storage.job import Left
+from storage.runs import NOTHING_LEFT
 
 KILL_WAIT_S = 5.0
 KILL_POLL_S = 0.005
@@ -33,15 +37,23 @@ class LinuxProcess:
         self,
         children: Children,
         cgroups: CgroupRoot | None,
+        log_writer: LogWriter,
         run_id: str,
         pid: int,
         pidfd: int,
         *,
+        streams: RunStreams,
+        output: Output | None,
+        digests: Collection[str],
         child: bool,
-        shim: bool = True,
+        shim: bool,
     ) -> None:
         self._children = children
         self._cgroups = cgroups
+        self._log_writer = log_writer
+        self._streams = streams
+        self._output = output
+        self._digests = digests
         self._run_id = run_id
         self._pid = pid
         self._pidfd = pidfd
@@ -71,15 +83,24 @@ class LinuxProcess:
         self._ended = True
 
     def exit_record(self) -> ExitRecord | None:
-        """What waitid(2) says of a child without a shim, which it leaves unreaped."""
-        if self._shim or not self._child:
-            return None
+        """How it ended, by its exit file, and by waitid(2) of a child, which it leaves unreaped."""
+        record = ExitRecord(pid=None if self._shim else self._pid)
+        if self._streams.exit_file is not None:
+            record = read_exit_file(self._streams.exit_file, self._digests)
+        if record.ended or not self._child:
+            return record
         seen = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if seen is None:
-            return ExitRecord(pid=self._pid)
+            return record
         if seen.si_code == os.CLD_EXITED:
             return ExitRecord(pid=self._pid, exit_code=seen.si_status)
-        return ExitRecord(pid=self._pid, signal=seen.si_status)
+        # The end of a shim by a signal says nothing of its program's.
+        return record if self._shim else ExitRecord(pid=self._pid, signal=seen.si_status)
+
+    async def drain_output(self) -> None:
+        """Return when all that it wrote is in its log. Nothing of the run lives any more."""
+        if self._output is not None:
+            await self._log_writer.drained(self._output)
 
     def fence(self) -> None:
         """Move the tree into a cgroup, until a look finds nobody outside. Takes milliseconds.
@@ -106,6 +127,15 @@ class LinuxProcess:
         for seen in self._members():
             tree.send(seen, signal.SIGTERM)
 
+    async def end_rest(self, grace_s: float, hurry: trio.Event) -> Left:
+        """End what the program left behind: TERM, after the grace KILL. Returns what there was."""
+        if self._child and not self._members() and not self._is_unsure:
+            return NOTHING_LEFT
+        left = await end_gently(self._members, grace_s, hurry)
+        with trio.CancelScope(shield=True):
+            await self.kill()
+        return left
+
     async def kill(self) -> None:
         """KILL to all, again and again until nothing is left (a fork may race one pass)."""
         await kill_all(self._members)
@@ -125,6 +155,9 @@ class LinuxProcess:
         if self._ended or (seen := tree.look(self._pid)) is None or not seen.lives:
             self._children.leaders.pop(self._pid, None)
         os.close(self._pidfd)
+        if self._output is not None:
+            self._log_writer.release(self._output)
+        self._streams.close()
         if self._cgroup:
             self._cgroup.remove()
 
@@ -160,6 +193,22 @@ class LinuxProcess:
 def alive(pids: Iterable[int]) -> list[tree.Seen]:
     """Those of them that live."""
     return [seen for pid in pids if (seen := tree.look(pid)) is not None and seen.lives]
+
+
+async def end_gently(
+    find: Callable[[], list[tree.Seen]], grace_s: float, hurry: trio.Event
+) -> Left:
+    """TERM to what `find` finds, and wait for its end; `killed`: what is there after the grace."""
+    left = find()
+    for seen in left:
+        tree.send(seen, signal.SIGTERM)
+    rest = left
+    with trio.move_on_after(grace_s):
+        while rest and not hurry.is_set():
+            with trio.move_on_after(KILL_POLL_S):
+                await hurry.wait()
+            rest = find()
+    return Left(processes=len(left), killed=len(rest))
 
 
 async def kill_all(find: Callable[[], list[tree.Seen]]) -> None:

@@ -4,10 +4,15 @@ How Linux does it is in `linux_host.py` and `linux_process.py`; when to start an
 `run_life.py`.
 """
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
+
+import trio
 
 from actors.launch import Launch
 from actors.shim import ExitRecord
+from storage.job import Left
 
 
 class Process(Protocol):
@@ -25,7 +30,11 @@ class Process(Protocol):
         ...
 
     def exit_record(self) -> ExitRecord | None:
-        """How a program without a shim ended. None: look into the exit file."""
+        """How it ended, as far as is known. None: look into the exit file."""
+        ...
+
+    async def drain_output(self) -> None:
+        """Return when all that it wrote is in its log. Nothing of the run lives any more."""
         ...
 
     def fence(self) -> None:
@@ -34,6 +43,10 @@ class Process(Protocol):
 
     def terminate(self) -> None:
         """Send TERM to the whole tree."""
+        ...
+
+    async def end_rest(self, grace_s: float, hurry: trio.Event) -> Left:
+        """End what the program left behind, as `Host.sweep` does; its leader has ended."""
         ...
 
     async def kill(self) -> None:
@@ -54,14 +67,26 @@ class Host(Protocol):
         """Start a program. Raises `SpawnFailed`."""
         ...
 
-    def adopt(self, run_id: str, record: ExitRecord) -> Process | None:
-        """The process that a former server started for this run, if it still lives."""
+    def adopt(
+        self, run_id: str, record: ExitRecord, digests: Collection[str] = ()
+    ) -> Process | None:
+        """The process that a former server started for this run, if it still lives.
+
+        `digests`: of the seals that its exit record may carry, see `shim.py`.
+        """
         ...
 
-    async def sweep(self, run_ids: frozenset[str]) -> None:
-        """End every process that carries one of these run ids, and return when they are gone."""
+    async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
+        """End every process that carries one of these run ids, and return when they are gone.
+
+        TERM, and after `grace_s`, or when `hurry` is set, KILL. Returns what there was.
+        """
         ...
 
-    async def reap(self) -> None:
-        """Bury dead orphans. Runs until cancelled."""
+    async def output_settled(self, log_file: Path) -> None:
+        """Return when what a run wrote that ended while no server was there is in its log."""
+        ...
+
+    async def run(self) -> None:
+        """Reap dead orphans, and whatever else must be looked after. Runs until cancelled."""
         ...

@@ -6,7 +6,6 @@
                /times       when the log was how long (`log_times.py`)
                /exit        what the shim says of start and end
                /report      JSON lines: progress and result; the program makes it
-               /stdin       the params, for a type with `input = "json"`
 
 Invariant: the directory is made before the process, and by nobody twice: who finds it there knows
 that the run may have been started before.
@@ -18,7 +17,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,12 +29,11 @@ import structlog
 from pydantic_core import from_json, to_json
 
 from actors import tree
-from actors.shim import ExitRecord, parse_exit_file
+from actors.shim import ExitRecord, read_exit_file
 from actors.spare import PRIVATE, Spares
 from storage.job import Artifact, Progress
 
 REPORT_LINE_BYTES_MAX = 1024 * 1024
-EXIT_BYTES_MAX = 64 * 1024
 REPORT_READ_BYTES = 4 * 1024 * 1024
 MESSAGE_CHARACTERS_MAX = 1_000
 ARTIFACTS_MAX = 10_000
@@ -89,10 +87,6 @@ class RunFiles:
     def report(self) -> Path:
         return self.root / "report"
 
-    @cached_property
-    def stdin(self) -> Path:
-        return self.root / "stdin"
-
     def create(self) -> bool:
         """Make the directory. False if it is there: the run may have been started before."""
         try:
@@ -114,23 +108,27 @@ class RunFiles:
 
     def begin_anew(self) -> None:
         """Ready for a first start that an earlier server only intended."""
-        self.exit.unlink(missing_ok=True)  # a line that was torn off would swallow the next
+        # A line that was torn off would swallow the next.
+        for path in (self.exit, self.log):
+            path.unlink(missing_ok=True)
         self.fill()
 
-    def exit_record(self) -> ExitRecord:
-        """What the shim has said. OSError: there is no descriptor left to read it with."""
+    def exit_record(self, digests: Collection[str] = ()) -> ExitRecord:
+        """What the shim has written. OSError: there is no descriptor left to read it with.
+
+        `digests`: see `parse_exit_file`.
+        """
         try:
-            return parse_exit_file(tree.with_spare(self._read_exit).decode(errors="replace"))
+            return tree.with_spare(lambda: self._read_exit(digests))
         except OSError as error:
             if error.errno in tree.SCARCE:
                 raise
             return ExitRecord()
 
-    def _read_exit(self) -> bytes:
+    def _read_exit(self, digests: Collection[str]) -> ExitRecord:
         descriptor = open_descriptor(self.exit)
         try:
-            # One read(2): a file object costs six system calls, and each run ends here.
-            return os.read(descriptor, EXIT_BYTES_MAX)
+            return read_exit_file(descriptor, digests)
         finally:
             os.close(descriptor)
 

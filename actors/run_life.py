@@ -9,6 +9,7 @@ Invariant: when `live` returns, no process of the run is left.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import NamedTuple
 
 import structlog
@@ -22,11 +23,11 @@ from actors.log_times import LogTimes
 from actors.messages import ProgressReported, RunOverstepped, RunProcess, RunProgressed
 from actors.process import Host, Process
 from actors.run_files import RunFiles
-from actors.shim import SHIM_NAME
+from actors.shim import SHIM_NAME, ExitRecord
 from actors.verdict import failed, outcome_of
 from storage.database import Runner
-from storage.job import Artifact, LogSummary, RunStatus
-from storage.runs import TOO_MUCH_OUTPUT, Outcome, RunIntent
+from storage.job import Artifact, Left, LogSummary, RunStatus
+from storage.runs import NOTHING_LEFT, TOO_MUCH_OUTPUT, Outcome, RunIntent
 
 SHOW_AFTER_S = 0.05
 """A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
@@ -75,6 +76,8 @@ class RunLife:
     _stop: trio.Event = field(default_factory=trio.Event)
     _at_once: trio.Event = field(default_factory=trio.Event)
     _killed: bool = False
+    _term_at: float = inf
+    _left: Left = NOTHING_LEFT
     _process: Process | None = None
     _began_us: int | None = None  # after boot
     _end: Moment | None = None
@@ -120,7 +123,7 @@ class RunLife:
             return None if self._stop.is_set() else self._launch()
         if not self.intent.adopt:
             # It may have begun, and how it ended is known to nobody: its parent has gone.
-            await self.means.host.sweep(frozenset({self.intent.run_id}))
+            self._left = await self._sweep()
             return None
         while True:
             try:
@@ -132,33 +135,39 @@ class RunLife:
 
     async def _find(self) -> Process | None:
         """The process of a run that may have been started before. OSError: look again."""
-        record = self.files.exit_record()
-        if not record.ended and (process := self.means.host.adopt(self.intent.run_id, record)):
-            log.info("run adopted", run_id=self.intent.run_id, pid=process.pid)
-            self._began_us = self.intent.began_us
+        host, intent = self.means.host, self.intent
+        record = self._record()
+        if not record.ended and (process := host.adopt(intent.run_id, record, intent.digests)):
+            log.info("run adopted", run_id=intent.run_id, pid=process.pid)
+            self._began_us = intent.began_us
             if self._began_us is None:
                 self._began_us = self._now().boot_us - round(process.age_s() * 1e6)
             return process
         # The shim has gone. It may have written its last line since we looked.
-        record = self.files.exit_record()
-        if record.started:
-            # What the program left behind ends with its run, also if nobody saw it end.
-            await self.means.host.sweep(frozenset({self.intent.run_id}))
+        record = self._record()
+        if record.started or record.ended:
+            # What the program left behind ends with its run, also if no server saw it end.
+            self._left = await self._sweep()
+            await host.output_settled(self.files.log)
             return None
         # Neither a word of the shim nor a process: never started. Now, under the same id.
         with _as_spawn_failure():
             self.files.begin_anew()
         return None if self._stop.is_set() else self._launch()
 
+    def _record(self) -> ExitRecord:
+        return self.files.exit_record(self.intent.digests)
+
+    async def _sweep(self) -> Left:
+        """End what an earlier server's program has left."""
+        run_ids = frozenset({self.intent.run_id})
+        return await self.means.host.sweep(run_ids, self._grace_s(), self._at_once)
+
     def _launch(self) -> Process:
         intent, files = self.intent, self.files
         job_type = self.means.job_types.get(intent.type)
         if job_type is None:
             raise SpawnFailed(f"the type {intent.type} is no longer configured")
-        stdin = job_type.stdin(intent.params)
-        if stdin is not None:
-            with _as_spawn_failure():
-                files.stdin.write_bytes(stdin)
         environment = {
             **job_type.environment(self.means.server_environment),
             "HEADWAY_RUN_ID": intent.run_id,
@@ -176,8 +185,10 @@ class RunLife:
                 work_dir=files.work,
                 log=files.log,
                 exit_file=files.exit,
-                stdin=None if stdin is None else files.stdin,
+                stdin=job_type.stdin(intent.params),
                 shim=intent.adopt,
+                seal=intent.seal,
+                output=job_type.output,
             )
         )
 
@@ -199,8 +210,8 @@ class RunLife:
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
-        with trio.CancelScope(shield=True):
-            await process.kill()
+        self._left = await process.end_rest(self._grace_s(), self._at_once)
+        await process.drain_output()
 
     async def _show(self, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
@@ -226,14 +237,20 @@ class RunLife:
 
     async def _end_when_told(self, process: Process) -> None:
         await self._stop.wait()
-        job_type = self.means.job_types.get(self.intent.type)
-        grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
+        grace_s = self._grace_s()
+        self._term_at = trio.current_time()
         process.terminate()
         with trio.move_on_after(grace_s):
             await self._at_once.wait()
             await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
         self._killed = True
         await process.kill()
+
+    def _grace_s(self) -> float:
+        """How long what has been sent a TERM may still take."""
+        job_type = self.means.job_types.get(self.intent.type)
+        grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
+        return max(0.0, min(grace_s, self._term_at + grace_s - trio.current_time()))
 
     # ---- collect -----------------------------------------------------------------------------
 
@@ -242,10 +259,10 @@ class RunLife:
         own = None if self._process is None else self._process.exit_record()
         if own is None and not self.intent.adopt:
             return failed("interrupted", "its server went down, and its type says adopt = false")
-        record = own or self.files.exit_record()
+        record = own or self._record()
         job_type = self.means.job_types.get(self.intent.type)
         skip_codes = () if job_type is None else job_type.skip_exit_codes
-        if own is None and record.exit_code in (126, 127):
+        if self.intent.adopt and record.exit_code in (126, 127):
             line = self.files.last_log_line()
             if line.startswith(f"{SHIM_NAME}: "):
                 return failed("spawn", f"cannot start the program: {line}")
@@ -260,7 +277,7 @@ class RunLife:
         duration_us = 0
         if began_us is not None:
             duration_us = max(0, end.boot_us - began_us)
-        elif self.files.exit_record().started:
+        elif self._record().started:
             return replace(outcome, finished_at=end.at)  # how long, only the wall clock says
         return replace(outcome, finished_at=end.at, duration_us=duration_us)
 
@@ -271,7 +288,7 @@ class RunLife:
         """
         now = self._now()
         with suppress(OSError):
-            if self.files.exit_record().ended:
+            if self._record().ended:
                 at = self.files.exit_written_at()
                 boot_us = now.boot_us - (now.at - at)
                 if began_us <= boot_us <= now.boot_us:
@@ -285,7 +302,7 @@ class RunLife:
         """Add the last report, the artifacts and the size of the log."""
         files = self.files
         if not files.root.exists():
-            return outcome
+            return replace(outcome, left=self._left)
         files.read_report(ended=True)
         if self._times is not None:
             self._times.finish(files.log_bytes(), self.means.clock.now())
@@ -297,7 +314,8 @@ class RunLife:
         files.remove_work()
         return replace(
             outcome,
-            pid=self._process.pid if self._process else files.exit_record().pid,
+            pid=self._process.pid if self._process else self._record().pid,
+            left=self._left,
             result=files.report_state.result,
             progress=files.report_state.progress,
             artifacts=artifacts,

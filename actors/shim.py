@@ -1,37 +1,63 @@
 """The shim that leads a run, and how what it writes down is read.
 
-The shim is a few lines of /bin/sh. It says in the run's exit file that it has started (with its
-process id), runs the program, and says how that ended. So the file tells what happened while no
-server was there to see it. Who starts it is in `linux_host.py`.
+The shim is a few lines of /bin/sh. It writes to the run's exit file that it has started (with its
+process id), runs the program, and writes how that ended. So the file shows what happened while no
+server was there to see it. `linux_host.py` starts it.
+
+A program can write to the file as well: it has the same user. So the line about the end carries a
+seal, a random word that the shim has read from a pipe and no file holds; the database has its
+SHA-256. Only a program that reads the shim's memory (ptrace(2)) can forge it.
 """
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.runs import digest_of
+
 SHIM_NAME = "headway-shim"
-# $1 the exit file, $2 the working directory, then the argv.
+EXIT_FILE_FD, PIPE_FD, LOG_FD, SEAL_FD = 2, 3, 4, 5
+# $1 the log writer's pid file or nothing, $2 the working directory, then the argv.
+# Standard output is the output's pipe, or the log itself; the other descriptors are named above,
+# and the program is given none of them.
+# Where the shell is bash, only without POSIX mode does it say how a child was ended.
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
 # words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
-# Only of SIGINT and SIGPIPE no shell says a word: these two are told as exit status 130 and 141.
-# Where the disk is too full for the first line there is no run: it would be started again.
+# Only of SIGINT and SIGPIPE no shell says a word: these two are shown as exit status 130 and 141.
+# Where the first line cannot be written (a full disk) there is no run: it would be started again.
+# At the end, with no log writer alive (`log_writer.py`), what is in the pipe would be lost.
 SHIM = """\
-exec 2>>"$1"
+[ -z "$BASH_VERSION" ] || set +o posix
 trap : TERM INT HUP QUIT USR1 USR2
-cd "$2" || exit 1
+unset HEADWAY_SHIM_SEAL HEADWAY_SHIM_CODE HEADWAY_SHIM_WRITER HEADWAY_SHIM_STATE
+read -r HEADWAY_SHIM_SEAL <&5
+exec 5<&-
+cd "$2" && echo "started $$" >&2 || kill -KILL $$
 unset PWD OLDPWD
+HEADWAY_SHIM_WRITER=$1
 shift 2
-echo "started $$" >&2 || exit 1
-(exec "$@" 2>&1)
-echo "exit $?" >&2
+(exec "$@" 2>&1 3<&- 4>&-)
+HEADWAY_SHIM_CODE=$?
+echo "exit $HEADWAY_SHIM_CODE $HEADWAY_SHIM_SEAL" >&2
+if [ -n "$HEADWAY_SHIM_WRITER" ]; then
+    read -r HEADWAY_SHIM_WRITER <"$HEADWAY_SHIM_WRITER"
+    read -r _ _ HEADWAY_SHIM_STATE _ <"/proc/$HEADWAY_SHIM_WRITER/stat"
+    case $HEADWAY_SHIM_STATE in
+    "" | Z | X) exec cat </proc/$$/fd/3 >>/proc/$$/fd/4 ;;
+    esac
+fi 2>/dev/null
+exit $HEADWAY_SHIM_CODE
 """
 SHELL = "/bin/sh"
+HEAD_BYTES = 4096
+TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRecord:
-    """What the exit file says. Only lines that end in a newline count."""
+    """What is known of a start and an end. Only lines that end in a newline count."""
 
     pid: int | None = None
     exit_code: int | None = None
@@ -39,7 +65,7 @@ class ExitRecord:
 
     @property
     def started(self) -> bool:
-        """Whether the shim came so far as to say so."""
+        """Whether the shim came so far as to write it."""
         return self.pid is not None
 
     @property
@@ -48,26 +74,46 @@ class ExitRecord:
         return self.exit_code is not None or self.signal is not None
 
 
-def shim_argv(exit_file: Path, work_dir: Path, argv: Sequence[str]) -> list[str]:
-    """The command line of a shim that runs `argv`."""
-    return [SHELL, "-c", SHIM, SHIM_NAME, str(exit_file), str(work_dir), *argv]
+def shim_argv(writer_file: str, work_dir: Path, argv: Sequence[str]) -> list[str]:
+    """The command line of a shim that runs `argv`. `writer_file`: empty without a pipe."""
+    return [SHELL, "-c", SHIM, SHIM_NAME, writer_file, str(work_dir), *argv]
 
 
-def parse_exit_file(text: str) -> ExitRecord:
-    """Read the shim's lines; what it did not finish writing did not happen."""
+def read_exit_file(descriptor: int, digests: Collection[str]) -> ExitRecord:
+    """The record in an open exit file, however much a program has written to it."""
+    size = os.fstat(descriptor).st_size
+    text = os.pread(descriptor, TAIL_BYTES, max(0, size - TAIL_BYTES))
+    if size > TAIL_BYTES:
+        text = os.pread(descriptor, HEAD_BYTES, 0) + b"\n" + text
+    return parse_exit_file(text.decode(errors="replace"), digests)
+
+
+def parse_exit_file(text: str, digests: Collection[str] = ()) -> ExitRecord:
+    """Read the shim's lines; what it did not finish writing did not happen.
+
+    Without `digests` (of the seals that the run's shims were given) a line needs no seal: the run
+    was started by a headway that had none.
+    """
     pid = None
     spoke = False
     for line in text.splitlines(keepends=True):
         if not line.endswith("\n"):
             break
-        if match := re.fullmatch(r"started (\d+)\n", line):
-            pid = int(match[1])
+        if match := re.fullmatch(r"started (\d{1,9})\n", line):
+            pid = int(match[1]) if pid is None else pid
             spoke = False
-        elif (match := re.fullmatch(r"exit (\d+)\n", line)) and pid is not None:
-            code = int(match[1])
+        elif (code := _exit_code(line, digests)) is not None and (pid is not None or digests):
             if code > 128 and spoke:
                 return ExitRecord(pid=pid, signal=code - 128)
             return ExitRecord(pid=pid, exit_code=code)
         else:
             spoke = True
     return ExitRecord(pid=pid)
+
+
+def _exit_code(line: str, digests: Collection[str]) -> int | None:
+    if not digests:
+        match = re.fullmatch(r"exit (\d{1,3})\n", line)
+        return int(match[1]) if match else None
+    match = re.fullmatch(r"exit (\d{1,3}) (\S{1,100})\n", line)
+    return int(match[1]) if match and digest_of(match[2]) in digests else None

@@ -89,22 +89,25 @@ def with_descendants(roots: Iterable[int]) -> list[Seen]:
     return [seen for seen in found.values() if seen.lives]
 
 
-def run_id_of(pid: int) -> str | None:
-    """The run id that the process carries in its environment."""
+def run_id_of(pid: int, variable: bytes = RUN_ID_VARIABLE) -> str | None:
+    """The run id that the process carries in its environment, or the value of another variable."""
     try:
         environment = _read(f"/proc/{pid}/environ")
     except (*GONE, PermissionError):
         return None
     for entry in environment.split(b"\0"):
-        if entry.startswith(RUN_ID_VARIABLE):
-            return entry[len(RUN_ID_VARIABLE) :].decode(errors="replace")
+        if entry.startswith(variable):
+            return entry[len(variable) :].decode(errors="replace")
     return None
 
 
-def carriers(run_ids: frozenset[str]) -> Iterator[Seen]:
-    """Every living process of the host that carries one of these run ids: a walk over all."""
+def carriers(run_ids: frozenset[str], variable: bytes = RUN_ID_VARIABLE) -> Iterator[Seen]:
+    """Every living process of the host that carries one of these run ids: a walk over all.
+
+    With another `variable`: one of these values in it.
+    """
     for entry in with_spare(lambda: os.listdir("/proc")):
-        if entry.isdigit() and run_id_of(int(entry)) in run_ids:
+        if entry.isdigit() and run_id_of(int(entry), variable) in run_ids:
             seen = look(int(entry))
             if seen is not None and seen.lives:
                 yield seen

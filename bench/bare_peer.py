@@ -16,7 +16,7 @@ from pathlib import Path
 
 import apsw
 
-from actors.shim import SHELL, shim_argv
+from actors.shim import SEAL_FD, SHELL, shim_argv
 from bench.peer import answer
 
 SLOTS = 2
@@ -81,7 +81,8 @@ class Loop:
 
     def _run(self, run: str) -> int:
         log, exit_file = self._files / f"{run}.log", self._files / f"{run}.exit"
-        arguments = shim_argv(exit_file, self._files, PROGRAM) if self._shim else PROGRAM
+        errors = exit_file if self._shim else log
+        arguments = shim_argv("", self._files, PROGRAM) if self._shim else PROGRAM
         pid = os.posix_spawn(
             SHELL if self._shim else PROGRAM[0],
             arguments,
@@ -89,7 +90,8 @@ class Loop:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
+                (os.POSIX_SPAWN_OPEN, 2, str(errors), os.O_WRONLY | os.O_CREAT, 0o600),
+                (os.POSIX_SPAWN_DUP2, 0, SEAL_FD),
             ],
             setsid=True,
         )

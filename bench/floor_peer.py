@@ -25,9 +25,9 @@ from typing import Any
 import trio
 
 from actors import tree
+from actors.children import CATCHABLE
 from actors.clock import SystemClock
 from actors.identity import Ids
-from actors.linux_host import CATCHABLE
 from actors.runner import ThreadRunner
 from actors.spare import PRIVATE, Spares
 from bench.floor_rows import Rows, Run

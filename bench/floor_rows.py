@@ -22,12 +22,12 @@ MOVE = """UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?
  WHERE job_id = ? AND status = ? RETURNING type"""
 END = """UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = max(?, started_at),
  duration_us = coalesce(?, max(? - started_at, 0)), exit_code = ?, signal = ?, error_code = ?,
- error_message = ?, result = ?, artifacts = ?, log_bytes = ?, log_truncated = ?
- WHERE run_id = ? AND status = 'RUNNING'
+ error_message = ?, result = ?, artifacts = ?, log_bytes = ?, log_truncated = ?,
+ left_processes = ?, left_killed = ? WHERE run_id = ? AND status = 'RUNNING'
  RETURNING job_id, type, lane, started_at, eligible_at, finished_at, duration_us"""
 INTEND = """INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,
- timeout_s, boot_id, server_id, eligible_at, started_at, adopt)
- VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)"""
+ timeout_s, boot_id, server_id, eligible_at, started_at, adopt, seals)
+ VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 FACT = "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)"
 SUMS = """INSERT INTO history VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
  queued = queued + excluded.queued, completed = completed + excluded.completed,
@@ -84,7 +84,7 @@ class Rows:
 
     def _end(self, run: Run, now: int, times: list[tuple[Any, ...]]) -> tuple[Any, ...]:
         seen = (run.pid, now, None, now, 0, None, None, None, None, "[]", run.log_bytes, False)
-        row = self.database.execute(END, ("COMPLETED", *seen, run.run_id)).fetchone()
+        row = self.database.execute(END, ("COMPLETED", *seen, 0, 0, run.run_id)).fetchone()
         assert row is not None
         waited, ended_at, lasted = row[3] - row[4], row[5], row[6]
         self._move(run, now, "RUNNING", "COMPLETED", ended_at, lasted)
@@ -97,7 +97,7 @@ class Rows:
     def _claim(self, run: Run, now: int) -> tuple[Any, ...]:
         self._move(run, now, "QUEUED", "RUNNING")
         what = (run.run_id, run.job_id, "bare", "queue", '{"n":0}', '["/bin/true","--n=0"]')
-        whose = (3600.0, BOOT, SERVER, self._created_at, now, False)
+        whose = (3600.0, BOOT, SERVER, self._created_at, now, False, "")
         self.database.execute(INTEND, (*what, *whose))
         return self._fact(now, "run.started", run, STARTED % ((now - self._created_at) / 1e6))
 

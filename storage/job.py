@@ -235,6 +235,13 @@ class LogSummary(Model):
     truncated: bool
 
 
+class Left(Model):
+    """Processes that outlived the program: how many there were, and how many took a KILL."""
+
+    processes: int
+    killed: int
+
+
 class JobRun(Model):
     """The single attempt at a Job, or a direct run (`job_id` null).
 
@@ -258,6 +265,7 @@ class JobRun(Model):
     result: Any
     artifacts: list[Artifact]
     log: LogSummary
+    left: Left
 
 
 class Reservation(Model):

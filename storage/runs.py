@@ -4,8 +4,9 @@ Invariant: a row with status RUNNING is committed before any process of the run 
 finished exactly once.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import apsw
@@ -16,6 +17,7 @@ from storage.job import (
     Artifact,
     JobRun,
     Lane,
+    Left,
     LogSummary,
     Progress,
     RunError,
@@ -30,7 +32,7 @@ DURATION_US = "coalesce(duration_us, finished_at - started_at)"
 COLUMNS = (
     f"run_id, job_id, type, status, params_snapshot, argv, pid, started_at, finished_at,"
     f" {DURATION_US}, exit_code, signal, error_code, error_message, result, artifacts, log_bytes,"
-    " log_truncated"
+    " log_truncated, left_processes, left_killed"
 )
 
 
@@ -38,8 +40,10 @@ COLUMNS = (
 class RunIntent:
     """A run that shall be: all that the executor needs to start it, or to find it again.
 
-    `adopt` is kept, not read from the configuration again: it says what a crash left behind.
+    `adopt` is kept, not read from the configuration again: it shows what a crash left behind.
     `began_us`: µs after boot at which its program began, if an earlier life has seen that.
+    `seal`: what the exit record carries of a program that is started now; only in memory.
+    `digests`: of every seal that a shim of this run may have been given.
     """
 
     run_id: str
@@ -52,11 +56,19 @@ class RunIntent:
     adopt: bool = True
     stop_reason: StopReason | None = None
     began_us: int | None = None
+    seal: str = field(default="", repr=False)
+    digests: tuple[str, ...] = ()
+
+
+def digest_of(seal: str) -> str:
+    """What is stored of a seal: whoever reads the database cannot forge an exit record."""
+    return hashlib.sha256(seal.encode()).hexdigest()
 
 
 TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
 RESULT_IN_FACT_CHARACTERS_MAX = 4096
 NO_LOG = LogSummary(bytes=0, truncated=False)
+NOTHING_LEFT = Left(processes=0, killed=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,7 @@ class Outcome:
     progress: Progress | None = None
     artifacts: tuple[Artifact, ...] = ()
     log: LogSummary = field(default=NO_LOG)
+    left: Left = field(default=NOTHING_LEFT)
     finished_at: int | None = None
     duration_us: int | None = None
 
@@ -93,6 +106,7 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
     (
         run_id, job_id, type_, status, params, argv, pid, started_at, finished_at, duration_us,
         exit_code, signal, error_code, error_message, result, artifacts, log_bytes, log_truncated,
+        left_processes, left_killed,
     ) = row  # fmt: skip
     return JobRun.model_construct(
         run_id=run_id,
@@ -113,6 +127,7 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
         result=None if result is None else json.loads(result),
         artifacts=[Artifact.model_construct(**entry) for entry in json.loads(artifacts)],
         log=LogSummary.model_construct(bytes=log_bytes, truncated=bool(log_truncated)),
+        left=Left.model_construct(processes=left_processes, killed=left_killed),
     )
 
 
@@ -122,8 +137,8 @@ def insert_run(
     """Commit the intent. `argv` is for people, with secret values masked."""
     tx.execute(
         "INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,"
-        " timeout_s, boot_id, server_id, eligible_at, started_at, adopt)"
-        " VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)",
+        " timeout_s, boot_id, server_id, eligible_at, started_at, adopt, seals)"
+        " VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             intent.run_id,
             intent.job_id,
@@ -137,6 +152,7 @@ def insert_run(
             eligible_at,
             tx.now,
             intent.adopt,
+            ",".join(intent.digests),
         ),
     )
     tx.fact(
@@ -191,7 +207,8 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
         "UPDATE job_runs SET status = ?, pid = coalesce(?, pid),"
         " finished_at = max(?, started_at), duration_us = coalesce(?, max(? - started_at, 0)),"
         " exit_code = ?, signal = ?, error_code = ?, error_message = ?, result = ?,"
-        " artifacts = ?, log_bytes = ?, log_truncated = ? WHERE run_id = ? AND status = 'RUNNING'"
+        " artifacts = ?, log_bytes = ?, log_truncated = ?, left_processes = ?, left_killed = ?"
+        " WHERE run_id = ? AND status = 'RUNNING'"
         " RETURNING job_id, type, lane, started_at, eligible_at, finished_at, duration_us",
         (
             outcome.status,
@@ -207,6 +224,8 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
             to_json(outcome.artifacts).decode() if outcome.artifacts else "[]",
             outcome.log.bytes,
             outcome.log.truncated,
+            outcome.left.processes,
+            outcome.left.killed,
             run_id,
         ),
     ).fetchone()
@@ -263,14 +282,15 @@ def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(
         "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, adopt,"
-        " stop_reason, began_us, server_id FROM job_runs INDEXED BY job_runs_running"
+        " stop_reason, began_us, seals, server_id FROM job_runs INDEXED BY job_runs_running"
         " WHERE status = 'RUNNING' ORDER BY started_at, run_id"
     )
     return [(_intent_from_row(row), server_id) for *row, server_id in rows]
 
 
 def _intent_from_row(row: list[Any]) -> RunIntent:
-    run_id, job_id, type_, lane, params, timeout_s, boot_id, adopt, stop_reason, began_us = row
+    run_id, job_id, type_, lane, params, timeout_s, boot_id, adopt, stop_reason, *begun = row
+    began_us, seals = begun
     return RunIntent(
         run_id=run_id,
         job_id=job_id,
@@ -282,7 +302,24 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
         adopt=bool(adopt),
         stop_reason=stop_reason,
         began_us=began_us,
+        digests=tuple(seals.split(",")) if seals else (),
     )
+
+
+def seal_anew(tx: Transaction, intent: RunIntent, seal: str) -> RunIntent:
+    """The intent with one more seal, for a program that this life of the server may have to start.
+
+    Not of a run that is known to have started.
+    """
+    digest = digest_of(seal)
+    row = tx.execute(
+        "UPDATE job_runs SET seals = seals || iif(seals = '', '', ',') || ?"
+        " WHERE run_id = ? AND status = 'RUNNING' AND adopt = 1 AND pid IS NULL RETURNING 1",
+        (digest, intent.run_id),
+    ).fetchone()
+    if row is None:
+        return intent
+    return replace(intent, seal=seal, digests=(*intent.digests, digest))
 
 
 def count_triggered(connection: apsw.Connection) -> int:

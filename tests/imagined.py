@@ -1,7 +1,7 @@
 """What tests imagine instead of a host: a clock that can be set, programs without processes."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ import trio
 from actors.clock import VirtualClock
 from actors.launch import Launch, SpawnFailed
 from actors.shim import ExitRecord
+from storage.job import Left
 
 US = 1_000_000
 
@@ -98,6 +99,14 @@ class ImaginedProcess:
             self.end(None)
         self.left_behind = False
 
+    async def end_rest(self, grace_s: float, hurry: trio.Event) -> Left:
+        await trio.lowlevel.checkpoint()
+        left, self.left_behind = int(self.left_behind), False
+        return Left(processes=left, killed=0)
+
+    async def drain_output(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def close(self) -> None:
         self.closed += 1
 
@@ -114,7 +123,8 @@ class ImaginedProcess:
         self.code = code if speaks else None
         self.by_signal = by_signal
         if code is not None and speaks:
-            self.say(("Terminated\n" if by_signal else "") + f"exit {code}\n")
+            seal = self.launch.seal and f" {self.launch.seal}"
+            self.say(("Terminated\n" if by_signal else "") + f"exit {code}{seal}\n")
         self.left_behind = self.program.leaves_behind
         self.ended.set()
 
@@ -168,19 +178,29 @@ class FakeHost:
             await self.sleep(program.lasts_s)
             process.end(program.exit_code)
 
-    def adopt(self, run_id: str, record: ExitRecord) -> ImaginedProcess | None:
+    def adopt(
+        self, run_id: str, record: ExitRecord, digests: Collection[str] = ()
+    ) -> ImaginedProcess | None:
         for process in self.living:
             if process.launch.run_id == run_id and record.pid in (None, process.pid):
                 return process
         return None
 
-    async def sweep(self, run_ids: frozenset[str]) -> None:
+    async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
         self.swept.append(run_ids)
-        for process in self.processes:
-            if process.launch.run_id in run_ids and (process.lives or process.left_behind):
-                await process.kill()
+        left = [
+            process
+            for process in self.processes
+            if process.launch.run_id in run_ids and (process.lives or process.left_behind)
+        ]
+        for process in left:
+            await process.kill()
+        return Left(processes=len(left), killed=len(left))
 
-    async def reap(self) -> None:
+    async def output_settled(self, log_file: Path) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def run(self) -> None:
         await trio.sleep_forever()
 
     def reboot(self) -> None:

@@ -68,7 +68,7 @@ async def test_params_may_come_by_standard_input(house: Any) -> None:
         await house.ended(job)
         (launch,) = house.host.launches
         assert launch.stdin is not None
-        assert json.loads(launch.stdin.read_text()) == {"n": 7}
+        assert json.loads(launch.stdin) == {"n": 7}
 
 
 RECORD = ExitRecord(pid=1)

@@ -13,19 +13,21 @@ from typing import Any
 import pytest
 import trio
 
-from actors import children, linux_host, tree
+from actors import children, linux_host, run_streams, tree
 from actors.cgroup import find_cgroup_root
 from actors.children import PR_SET_CHILD_SUBREAPER
 from actors.launch import Launch, SpawnFailed
 from actors.linux_host import LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
+from storage.runs import digest_of
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 10
 # Who looks for a run id looks at the whole host, and the teardown below kills what it finds: each
 # test process has ids of its own, or two at once kill each other's programs.
 RUN_1, RUN_2 = (f"run-{number}-of-{os.getpid()}" for number in (1, 2))
+SEAL = "seal-1"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # ---- the exit file -----------------------------------------------------------------------------
@@ -57,7 +59,7 @@ STARTED = "started 7\n"
          {"pid": 7, "exit_code": 137}),
         (STARTED + "\nexit 137\n", {"pid": 7, "signal": 9}),
         (STARTED + "exit -1\n", {"pid": 7}),
-        (STARTED + "started 8\nexit 1\n", {"pid": 8, "exit_code": 1}),
+        (STARTED + "started 8\nexit 1\n", {"pid": 7, "exit_code": 1}),
     ],
 )  # fmt: skip
 def test_only_what_the_shim_finished_writing_happened(text: str, expected: dict[str, int]) -> None:
@@ -77,6 +79,12 @@ class Workshop:
         self.host = host
         self.root = root
         self.processes: list[Any] = []
+        self.hosts = [host]
+
+    def another_host(self) -> LinuxHost:
+        """As a server that comes after a crash has it."""
+        self.hosts.append(LinuxHost(self.host.cgroups))
+        return self.hosts[-1]
 
     def files(self, run_id: str) -> RunFiles:
         return RunFiles(self.root / run_id)
@@ -93,7 +101,7 @@ class Workshop:
                     "work_dir": files.work,
                     "log": files.log,
                     "exit_file": files.exit,
-                    "stdin": None,
+                    "seal": SEAL,
                     **fields,
                 }
             )
@@ -109,6 +117,7 @@ class Workshop:
         with trio.fail_after(DEADLINE_S):
             await process.wait()
             await process.kill()
+            await process.drain_output()
 
     async def said(self, run_id: str = RUN_1, lines: int = 1) -> list[str]:
         """The first lines of the log, when they are there."""
@@ -119,7 +128,7 @@ class Workshop:
         return log.read_text().splitlines()[:lines]
 
     def record(self, run_id: str = RUN_1) -> ExitRecord:
-        return self.files(run_id).exit_record()
+        return self.files(run_id).exit_record((digest_of(SEAL),))
 
     async def begun(self, run_id: str = RUN_1) -> None:
         """Wait for the word of the shim: in the middle of execve(2) it has no environment yet."""
@@ -152,6 +161,8 @@ def shop(host: LinuxHost, tmp_path: Path) -> Iterator[Workshop]:
             tree.send(seen, signal.SIGKILL)
     for seen in list(tree.carriers(frozenset({RUN_1, RUN_2}))):
         tree.send(seen, signal.SIGKILL)
+    for each in shop.hosts:
+        each.close()
     host.children.leaders.clear()
     deadline = time.monotonic() + 1
     while host.children.strays() and time.monotonic() < deadline:
@@ -252,7 +263,7 @@ async def test_a_sweep_buries_a_child_without_a_shim(shop: Workshop) -> None:
     assert process.exit_record() == ExitRecord(pid=process.pid)
     process.close()  # its executor has crashed
     with trio.fail_after(DEADLINE_S):
-        await shop.host.sweep(frozenset({RUN_1}))
+        await shop.host.sweep(frozenset({RUN_1}), 0, trio.Event())
     assert shop.host.children.leaders == {}
     assert shop.host.children.strays() == []
     assert tree.look(process.pid) is None
@@ -294,10 +305,11 @@ async def test_it_inherits_nothing_of_the_servers_parent_either(
     assert f"-> {tmp_path}\n" not in shop.files(RUN_1).log.read_text()
 
 
-async def test_its_input_may_be_a_file(shop: Workshop, tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("from a file")
-    await shop.end(shop.shell("cat", stdin=tmp_path / "in"))
-    assert shop.files(RUN_1).log.read_text() == "from a file"
+async def test_its_input_is_in_no_file(shop: Workshop) -> None:
+    given = b"a secret\n" * 100_000
+    await shop.end(shop.shell("cat; cat /dev/stdin", stdin=given))
+    assert shop.files(RUN_1).log.read_bytes() == given * 2
+    assert sorted(os.listdir(shop.files(RUN_1).root)) == ["artifacts", "exit", "log", "work"]
 
 
 async def test_each_run_leads_a_session_of_its_own(shop: Workshop) -> None:
@@ -443,6 +455,9 @@ async def test_killing_one_run_leaves_the_other(shop: Workshop) -> None:
 
 
 async def test_closing_buries_the_shim(shop: Workshop) -> None:
+    first = shop.shell("exit 0", run_id=RUN_2)  # the log writer is there from now on
+    await shop.end(first)
+    first.close()
     descriptors = len(os.listdir("/proc/self/fd"))
     process = shop.shell("exit 0")
     await shop.end(process)
@@ -455,7 +470,7 @@ async def test_closing_buries_the_shim(shop: Workshop) -> None:
 
 
 async def test_dead_orphans_are_buried(shop: Workshop, nursery: trio.Nursery) -> None:
-    nursery.start_soon(shop.host.reap)
+    nursery.start_soon(shop.host.run)
     await trio.testing.wait_all_tasks_blocked()
     shop.shell("(setsid sh -c 'echo $$' &) ; exec sleep 60")
     orphan = int((await shop.said())[0])
@@ -469,7 +484,7 @@ async def test_between_two_looks_the_host_is_deaf_and_python_keeps_its_handler(
 ) -> None:
     """A signal that comes while Python puts its handler away is an error in the server's log."""
     monkeypatch.setattr(children, "REAP_PAUSE_S", 3600)
-    nursery.start_soon(shop.host.reap)
+    nursery.start_soon(shop.host.run)
     await trio.testing.wait_all_tasks_blocked()
     assert is_caught(signal.SIGCHLD)
     handler = signal.getsignal(signal.SIGCHLD)
@@ -515,9 +530,9 @@ async def test_a_sweep_finds_in_the_fence_what_hides_its_id(shop: Workshop) -> N
         if seen.pid != child:
             tree.send(seen, signal.SIGKILL)
     await process.wait()
-    later = LinuxHost(shop.host.cgroups)
+    later = shop.another_host()
     with trio.fail_after(DEADLINE_S):
-        await later.sweep(frozenset({RUN_1}))
+        await later.sweep(frozenset({RUN_1}), 0, trio.Event())
     assert not lives(child)
     assert not shop.host.cgroups.of_run(RUN_1).path.exists()
 
@@ -588,7 +603,7 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     process = shop.shell("read -r x < ../go; exit 6")
     shop.host.children.leaders.clear()
     await shop.begun()
-    later = LinuxHost(shop.host.cgroups)
+    later = shop.another_host()
     found = later.adopt(RUN_1, shop.record())
     assert found is not None
     assert found.pid == process.pid
@@ -599,8 +614,11 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     assert later.children.leaders == {}
 
 
-async def test_no_program_starts_without_the_word_of_the_shim(shop: Workshop) -> None:
+async def test_no_program_starts_without_the_word_of_the_shim(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that died meanwhile would be followed by one that starts it once more."""
+    monkeypatch.setattr(run_streams, "_EXIT", os.O_RDWR | os.O_CLOEXEC)
     process = shop.shell("echo ran", exit_file=Path("/dev/full"))
     await shop.end(process)
     assert shop.files(RUN_1).log.read_bytes() == b""
@@ -609,17 +627,17 @@ async def test_no_program_starts_without_the_word_of_the_shim(shop: Workshop) ->
 async def test_a_run_without_a_word_is_found_by_its_id(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
     await shop.begun()
-    found = LinuxHost(None).adopt(RUN_1, ExitRecord())
+    found = shop.another_host().adopt(RUN_1, ExitRecord())
     assert found is not None
     assert found.pid == process.pid
-    assert LinuxHost(None).adopt(RUN_2, ExitRecord()) is None
+    assert shop.another_host().adopt(RUN_2, ExitRecord()) is None
 
 
 async def test_what_only_has_the_same_id_is_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exec sleep 60")
     other = shop.shell("exec sleep 60", run_id=RUN_2)
     await shop.begun()
-    later = LinuxHost(None)
+    later = shop.another_host()
     descriptors = len(os.listdir("/proc/self/fd"))
     assert later.adopt(RUN_1, ExitRecord(pid=other.pid)) is None
     assert later.adopt(RUN_1, ExitRecord(pid=os.getpid())) is None
@@ -632,7 +650,7 @@ async def test_the_dead_are_not_adopted(shop: Workshop) -> None:
     process = shop.shell("exit 0")
     with trio.fail_after(DEADLINE_S):
         await process.wait()
-    assert LinuxHost(None).adopt(RUN_1, shop.record()) is None
+    assert shop.another_host().adopt(RUN_1, shop.record()) is None
 
 
 async def test_a_sweep_ends_what_carries_the_id(shop: Workshop) -> None:
@@ -640,7 +658,7 @@ async def test_a_sweep_ends_what_carries_the_id(shop: Workshop) -> None:
     other = shop.shell("exec sleep 60", run_id=RUN_2)
     child = int((await shop.said())[0])
     with trio.fail_after(DEADLINE_S):
-        await shop.host.sweep(frozenset({RUN_1, "run-none"}))
+        await shop.host.sweep(frozenset({RUN_1, "run-none"}), 0, trio.Event())
     assert not lives(child)
     assert not lives(process.pid)
     assert lives(other.pid)
@@ -661,7 +679,7 @@ root = Path({str(tmp_path)!r}) / {RUN_1!r}
 (root / "work").mkdir(parents=True)
 LinuxHost(None).launch(Launch(run_id={RUN_1!r}, argv=["sh", "-c", {ESCAPES["session"]!r}],
     environment={{"PATH": {PATH!r}, "HEADWAY_RUN_ID": {RUN_1!r}}}, work_dir=root / "work",
-    log=root / "log", exit_file=root / "exit", stdin=None))
+    log=root / "log", exit_file=root / "exit", seal={SEAL!r}))
 """
     with trio.fail_after(DEADLINE_S):
         await trio.run_process([sys.executable, "-c", server])

@@ -224,7 +224,7 @@ params.text = { type = "string", default = "standard" }
 params.number = { type = "number" }
 
 [job_types.secretive]
-command = ["/bin/sh", "-c", "cat > /dev/null; exit 1"]
+command = ["/bin/sh", "-c", "sha256sum; exit 1"]
 input = "json"
 params.token = { type = "string", secret = true, maxLength = 40, minLength = 3 }
 params.more = { type = "object", secret = true }

@@ -183,13 +183,14 @@ def test_a_direct_run_has_no_job_id_in_its_environment(server: Any) -> None:
 
 
 def test_no_descriptor_is_inherited(server: Any) -> None:
-    job, run = end(server, "descriptors")
+    job, _ = end(server, "descriptors")
     lines = server.output(job["job_id"]).decode().splitlines()
     found = dict(re.findall(r" (\d+) -> (\S+)$", "\n".join(lines), re.M))
     directory = found.pop("3")  # of ls itself
     assert re.fullmatch(r"/proc/\d+/fd", directory)
-    log = str(server.data_dir / "runs" / run["run_id"] / "log")
-    assert found == {"0": "/dev/null", "1": log, "2": log}
+    pipe = found["1"]
+    assert re.fullmatch(r"pipe:\[\d+\]", pipe)
+    assert found == {"0": "/dev/null", "1": pipe, "2": pipe}
 
 
 def test_the_directory_is_fresh_the_input_empty_and_the_session_its_own(server: Any) -> None:

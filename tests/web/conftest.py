@@ -1,7 +1,7 @@
 """What the tests of the web layer share: the actors without a port, and programs that wait."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from actors.job_type import JobType
 from actors.launch import Launch
 from actors.runner import InlineRunner
 from actors.shim import ExitRecord
-from storage.job import Job, NewJob
+from storage.job import Job, Left, NewJob
+from storage.runs import NOTHING_LEFT
 from web.services import Services
 from web.settings import ServerSettings, Settings
 from wiring import Headway, Seams
@@ -47,7 +48,7 @@ class WaitingProcess:
 
     def end(self, code: int = 0) -> None:
         with self.launch.exit_file.open("a") as file:
-            file.write(f"exit {code}\n")
+            file.write(f"exit {code} {self.launch.seal}\n")
         self._ended.set()
 
     def age_s(self) -> float:
@@ -57,6 +58,11 @@ class WaitingProcess:
         await self._ended.wait()
 
     def exit_record(self) -> None: ...
+
+    async def end_rest(self, grace_s: float, hurry: trio.Event) -> Left:
+        return NOTHING_LEFT
+
+    async def drain_output(self) -> None: ...
 
     def fence(self) -> None: ...
 
@@ -83,11 +89,14 @@ class WaitingHost:
         self.processes.append(WaitingProcess(launch))
         return self.processes[-1]
 
-    def adopt(self, run_id: str, record: ExitRecord) -> None: ...
+    def adopt(self, run_id: str, record: ExitRecord, digests: Collection[str] = ()) -> None: ...
 
-    async def sweep(self, run_ids: frozenset[str]) -> None: ...
+    async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
+        return NOTHING_LEFT
 
-    async def reap(self) -> None:
+    async def output_settled(self, log_file: Path) -> None: ...
+
+    async def run(self) -> None:
         await trio.sleep_forever()
 
 

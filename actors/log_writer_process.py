@@ -1,0 +1,172 @@
+"""The process that moves the output of programs out of their pipes into their logs.
+
+It outlives the server that started it: on standard input it has a socket to that server, and when
+the server has gone it goes on until the last pipe has ended. Each message of the server brings two
+descriptors, the pipe and the log; when all that was written to the pipe is in the log, and no
+process can write to it any more, the server is sent the name that the message had.
+
+Invariant: bytes leave a pipe only when they are in the log. splice(2) moves them in one system
+call, so a kill at any moment neither loses nor repeats one. A log that cannot take them (a full
+disk) leaves them in the pipe, and the program waits.
+
+Standard library only, and nothing of headway: it runs on while headway is upgraded.
+"""
+
+import array
+import errno
+import os
+import select
+import socket
+from collections import deque
+from contextlib import suppress
+
+PIECE_BYTES = 1024 * 1024
+RETRY_S = 0.5
+"""How long a log that could not take more is left alone."""
+NAME_BYTES_MAX = 256
+
+
+class Output:
+    """One program's output. `copied`: taken from the pipe where splice(2) is not possible."""
+
+    __slots__ = ("copied", "log", "name", "pipe")
+
+    def __init__(self, name: bytes, pipe: int, log: int) -> None:
+        self.name = name
+        self.pipe = pipe
+        self.log = log
+        self.copied: bytes | None = None
+
+    def move(self) -> bool:
+        """Move a piece; False at the end of the output.
+
+        Raises:
+            OSError: the log takes nothing at the moment.
+        """
+        # At its end, also when the program has made its log shorter.
+        os.lseek(self.log, 0, os.SEEK_END)
+        if self.copied is None:
+            try:
+                return os.splice(self.pipe, self.log, PIECE_BYTES, flags=os.SPLICE_F_NONBLOCK) > 0
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self.copied = b""  # a file system without splice(2)
+        return self._copy()
+
+    def _copy(self) -> bool:
+        if not self.copied:
+            try:
+                self.copied = os.read(self.pipe, PIECE_BYTES)
+            except BlockingIOError:
+                return True
+            if not self.copied:
+                return False
+        while self.copied:
+            self.copied = self.copied[os.write(self.log, self.copied) :]
+        return True
+
+
+class Writer:
+    """Serves one server, and outlives it."""
+
+    def __init__(self, server: socket.socket) -> None:
+        server.setblocking(False)
+        self._server: socket.socket | None = server
+        self._epoll = select.epoll()
+        self._epoll.register(server, select.EPOLLIN)
+        self._outputs: dict[int, Output] = {}
+        self._stuck: list[Output] = []
+        self._unsent: deque[bytes] = deque()
+        self._waits_to_send = False
+
+    def run(self) -> None:
+        """Return when the server has gone and every pipe has ended."""
+        while self._server is not None or self._outputs:
+            for descriptor, _ in self._epoll.poll(RETRY_S if self._stuck else -1):
+                if output := self._outputs.get(descriptor):
+                    self._move(output)
+                elif self._server is not None and descriptor == self._server.fileno():
+                    self._receive(self._server)
+            stuck, self._stuck = self._stuck, []
+            for output in stuck:
+                self._move(output, was_stuck=True)
+            self._send()
+
+    def _move(self, output: Output, *, was_stuck: bool = False) -> None:
+        try:
+            goes_on = output.move()
+        except OSError:
+            if not was_stuck:
+                self._epoll.unregister(output.pipe)
+            self._stuck.append(output)
+            return
+        if was_stuck:
+            self._epoll.register(output.pipe, select.EPOLLIN)
+        if not goes_on:
+            self._end(output)
+
+    def _end(self, output: Output) -> None:
+        # Not done by close(2): the server has the same pipe open.
+        self._epoll.unregister(output.pipe)
+        del self._outputs[output.pipe]
+        os.close(output.pipe)
+        os.close(output.log)
+        self._unsent.append(output.name)
+
+    def _receive(self, server: socket.socket) -> None:
+        """Take what the server sent; an empty message is the end of the server."""
+        with suppress(BlockingIOError):
+            while True:
+                name, descriptors = _received(server)
+                if not name:
+                    self._epoll.unregister(server)
+                    server.close()
+                    self._server = None
+                    return
+                if len(descriptors) == 2:
+                    output = Output(name, *descriptors)
+                    self._outputs[output.pipe] = output
+                    self._epoll.register(output.pipe, select.EPOLLIN)
+                else:
+                    self._drop(name)
+
+    def _drop(self, name: bytes) -> None:
+        """The server wants no more of this output, whoever may still write to its pipe."""
+        for output in list(self._outputs.values()):
+            if output.name == name:
+                if output in self._stuck:
+                    self._stuck.remove(output)
+                    self._epoll.register(output.pipe, select.EPOLLIN)
+                self._end(output)
+
+    def _send(self) -> None:
+        """Send the names of what has ended, as many as the server's end has room for."""
+        server = self._server
+        with suppress(BlockingIOError):
+            while self._unsent and server is not None:
+                with suppress(ConnectionError):  # it has gone: its end of the socket shows it
+                    server.send(self._unsent[0])
+                self._unsent.popleft()
+        if server is not None and self._waits_to_send != bool(self._unsent):
+            self._waits_to_send = not self._waits_to_send
+            events = select.EPOLLIN | (select.EPOLLOUT if self._waits_to_send else 0)
+            self._epoll.modify(server, events)
+
+
+def _received(server: socket.socket) -> tuple[bytes, list[int]]:
+    try:
+        name, ancillary, _, _ = server.recvmsg(NAME_BYTES_MAX, socket.CMSG_LEN(2 * 4))
+    except ConnectionError:
+        return b"", []
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) // 4 * 4])
+    return name, list(descriptors)
+
+
+if __name__ == "__main__":
+    Writer(socket.socket(fileno=0)).run()
