@@ -132,16 +132,13 @@ class Headway:
             Mailbox(name, MAILBOX_MESSAGES_MAX) for name in ("scheduler", "executor", "stats")
         )
         core = Core(
-            job_types=settings.job_types,
-            concurrency=settings.scheduler.concurrency,
-            limits=settings.scheduler.limits,
+            setup=settings.setup,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
         )
         feed, draining, precedence = Feed(), trio.Event(), Precedence()
         self.services = Services(
             settings=settings,
-            job_types=settings.job_types,
             core=core,
             scheduler=scheduler,
             stats=stats,
@@ -170,7 +167,7 @@ class Headway:
                         feed=self.services.feed,
                         clock=seams.clock,
                         reader=reader,
-                        types=list(settings.job_types),
+                        types=list(core.setup.job_types),
                     ),
                 ),
                 Child(
@@ -181,7 +178,6 @@ class Headway:
                         scheduler=scheduler,
                         stats=stats,
                         host=seams.host,
-                        job_types=settings.job_types,
                         server_environment=environ,
                         runs_dir=runs_dir,
                         runner=seams.files,

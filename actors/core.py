@@ -19,9 +19,8 @@ from actors.actor import Message
 from actors.dispatch import Dispatch
 from actors.idempotency import keep, replayed
 from actors.identity import Identity
-from actors.job_type import JobType
-from actors.limits import Limits
 from actors.public import batch_body
+from actors.setup import Setup
 from storage import idempotency, jobs, reservations, runs, scheduler
 from storage.errors import Fault, Refusal, StorageFailed
 from storage.job import (
@@ -64,32 +63,30 @@ class Decision:
 
 
 class Core:
-    """The rules. Holds what was configured; everything else it reads from the transaction."""
+    """The rules. Holds what was configured; everything else it reads from the transaction.
+
+    `setup`: as of the last commit, for readers on other threads too.
+    """
 
     def __init__(
         self,
         *,
-        job_types: Mapping[str, JobType],
-        concurrency: int,
-        limits: Limits,
+        setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
     ) -> None:
-        self._types = job_types
-        self._concurrency = concurrency
-        self._limits = limits
+        self.setup = setup
         self._identity = identity
         self._new_id = new_id
-        self._dispatch = Dispatch(
-            job_types=job_types, concurrency=concurrency, identity=identity, new_id=new_id
-        )
+        self._dispatch = Dispatch(setup=setup, identity=identity, new_id=new_id)
 
     def recover(self, connection: apsw.Connection, now: int) -> Decision:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
         effects: list[Message] = []
+        self._dispatch.setup = self.setup  # a commit that failed has replaced nothing
         self._dispatch.life += 1
         with write_transaction(connection, now) as tx:
-            config = self.config(connection)
+            config = self._setup.in_force(tx.connection)
             tx.fact(
                 "server.started",
                 server_id=self._identity.server_id,
@@ -104,7 +101,7 @@ class Core:
                     runs.request_stop(tx, intent.run_id, "cancel")
             for intent, _ in runs.running_intents(connection):
                 sealed = runs.seal_anew(tx, intent, self._new_id("seal"))
-                effects.append(m.EnsureRun(intent=sealed, life=self._dispatch.life))
+                effects.append(self._dispatch.ensure(sealed))
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
@@ -120,6 +117,7 @@ class Core:
         """
         answers: list[outcome.Outcome[Any]] = []
         effects: list[Message] = []
+        self._dispatch.setup = self.setup  # a commit that failed has replaced nothing
         with write_transaction(connection, now) as tx:
             for message in batch:
                 mark = len(effects)
@@ -132,6 +130,7 @@ class Core:
             if dispatch:
                 self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
+        self.setup = self._dispatch.setup
         return Decision(answers=answers, effects=effects, facts=tx.facts, next_due=next_due)
 
     # ---- messages ----------------------------------------------------------------------------
@@ -182,6 +181,8 @@ class Core:
                 return scheduler.set_running(tx, False)
             case m.ConfigureScheduler():
                 return self._configure(tx, message)
+            case m.ReplaceSetup():
+                return self._replace_setup(tx, message)
             case m.Drain():
                 self._dispatch.draining = True
                 return reservations.end_direct(tx, "the server is shutting down")
@@ -194,12 +195,12 @@ class Core:
         if (answer := replayed(tx, message.key)) is not None:
             return answer
         made = self._apply(tx, message.message, effects)
-        return keep(tx, message.key, made, self._types)
+        return keep(tx, message.key, made, self._setup.job_types)
 
     def _submit(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
         if (answer := replayed(tx, message.key)) is not None:
             return answer
-        self._limits.check_queued(tx, len(message.jobs))
+        self._setup.limits.check_queued(tx, len(message.jobs))
         if message.batch:
             return self._submit_batch(tx, message)
         queued = tuple(
@@ -208,7 +209,7 @@ class Core:
         )
         if message.key is None:
             return m.Submission(jobs=queued, location=f"/jobs/{queued[0].job_id}")
-        return keep(tx, message.key, queued[0], self._types)
+        return keep(tx, message.key, queued[0], self._setup.job_types)
 
     def _submit_batch(self, tx: Transaction, message: m.SubmitJobs) -> m.Submission:
         new = [(self._new_id("job"), job) for job in message.jobs]
@@ -283,14 +284,11 @@ class Core:
             raise Refusal(
                 "wrong_state", f"{job_id} is {job.status}: it can be retried when it has ended"
             )
-        if job.type not in self._types:
-            raise Refusal(
-                "unknown_type", f"the type {job.type} of {job_id} is no longer configured"
-            )
-        self._limits.check_queued(tx, 1)
+        params = self._setup.job_type(job.type).accept(job.params)
+        self._setup.limits.check_queued(tx, 1)
         again = NewJob(
             type=job.type,
-            params=self._types[job.type].accept(job.params),
+            params=params,
             priority=job.priority,
             name=job.name,
             labels=job.labels,
@@ -301,7 +299,8 @@ class Core:
     def _trigger(self, tx: Transaction, message: m.TriggerJob, effects: list[Message]) -> Job:
         if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
-        self._limits.check_triggered(tx)
+        self._setup.job_type(message.type)
+        self._setup.limits.check_triggered(tx)
         new = NewJob.model_construct(type=message.type, params=message.params)
         job = jobs.insert_job(tx, self._new_id("job"), new, origin="legacy")
         self._dispatch.claim(tx, job, "legacy", effects)
@@ -310,7 +309,8 @@ class Core:
     def _start_direct(self, tx: Transaction, message: m.StartDirect) -> m.DirectTicket:
         if self._dispatch.draining:
             raise Refusal("shutting_down", "the server is shutting down: try again shortly")
-        self._limits.check_direct(tx)
+        self._setup.job_type(message.type)
+        self._setup.limits.check_direct(tx)
         ticket = m.DirectTicket(reservation_id=self._new_id("rsv"), run_id=self._new_id("run"))
         reservations.insert_direct(
             tx,
@@ -323,7 +323,7 @@ class Core:
         return ticket
 
     def _reserve(self, tx: Transaction, ttl_s: float, effects: list[Message]) -> Reservation:
-        self._limits.check_hold(tx, ttl_s)
+        self._setup.limits.check_hold(tx, ttl_s)
         reservation_id = self._new_id("rsv")
         reservations.insert_hold(
             tx, reservation_id, ttl_s=ttl_s, server_id=self._identity.server_id
@@ -346,22 +346,28 @@ class Core:
             scheduler.override_concurrency(tx, message.concurrency)
         for type_name, limit in message.types.items():
             scheduler.override_type_limit(tx, type_name, limit)
-        config = self.config(tx.connection)
+        config = self._setup.in_force(tx.connection)
         tx.fact("scheduler.configured", concurrency=config.concurrency, types=config.types)
         return config
 
-    def config(self, connection: apsw.Connection) -> SchedulerConfig:
-        """The limits in force: what was set over HTTP, else what was configured."""
-        concurrency, limits = scheduler.overrides(connection)
-        return SchedulerConfig(
-            concurrency=concurrency or self._concurrency,
-            types={
-                name: limits.get(name, job_type.concurrency)
-                for name, job_type in self._types.items()
-            },
-            overridden=["concurrency"] * (concurrency is not None)
-            + [f"types.{name}" for name in sorted(limits)],
+    def _replace_setup(self, tx: Transaction, message: m.ReplaceSetup) -> SchedulerConfig:
+        self._dispatch.setup = message.setup
+        config = self._setup.in_force(tx.connection)
+        tx.fact(
+            "server.reloaded",
+            concurrency=config.concurrency,
+            types=config.types,
+            changed=message.changed,
         )
+        for reservation_id, type_name, _ in reservations.waiting_claims(tx.connection):
+            if type_name is not None and type_name not in self._setup.job_types:
+                reservations.end(tx, reservation_id, f"{type_name} is no longer configured")
+        return config
+
+    @property
+    def _setup(self) -> Setup:
+        """As the message that is being applied sees it."""
+        return self._dispatch.setup
 
     def _stop_all(self, tx: Transaction, message: m.StopRuns, effects: list[Message]) -> None:
         for intent, _ in runs.running_intents(tx.connection):

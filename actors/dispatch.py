@@ -15,6 +15,7 @@ from actors import messages as m
 from actors.actor import Message
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.setup import Setup
 from storage import jobs, reservations, runs, scheduler
 from storage.job import Job, JobStatus, Lane, to_us
 from storage.runs import RunIntent, digest_of
@@ -67,19 +68,18 @@ class Sealed(TypedDict):
 class Dispatch:
     """Turns QUEUED Jobs and reservations into runs.
 
-    `draining`: nothing starts any more. `life`: see `EnsureRun`.
+    `setup`: as the message that is being applied sees it. `draining`: nothing starts any more.
+    `life`: see `EnsureRun`.
     """
 
     def __init__(
         self,
         *,
-        job_types: Mapping[str, JobType],
-        concurrency: int,
+        setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
     ) -> None:
-        self._types = job_types
-        self._concurrency = concurrency
+        self.setup = setup
         self._identity = identity
         self._new_id = new_id
         self.draining = False
@@ -92,7 +92,8 @@ class Dispatch:
         reservations.end_expired(tx)
         if self.draining:
             return
-        now = room(tx.connection, self._types, self._concurrency)
+        types = self.setup.job_types
+        now = room(tx.connection, types, self.setup.concurrency)
         free = now.free
         while free > 0:
             claim = reservations.first_waiting(tx)
@@ -100,7 +101,7 @@ class Dispatch:
             if claim is not None:
                 started = self._serve_claim(tx, claim, now.below_limit, effects)
             elif now.queue_moves:
-                job = jobs.next_eligible(tx, list(filter(now.below_limit, self._types)))
+                job = jobs.next_eligible(tx, list(filter(now.below_limit, types)))
                 started = None if job is None else self.claim(tx, job, "queue", effects)
             else:
                 return
@@ -123,7 +124,7 @@ class Dispatch:
         if not below_limit(claim.direct.type):
             return None
         reservations.end(tx, claim.reservation_id, "started")
-        job_type = self._types[claim.direct.type]
+        job_type = self.setup.job_types[claim.direct.type]
         intent = RunIntent(
             run_id=claim.direct.run_id,
             job_id=None,
@@ -141,7 +142,7 @@ class Dispatch:
     def claim(self, tx: Transaction, job: Job, lane: Lane, effects: list[Message]) -> str:
         """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
         jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
-        job_type = self._types[job.type]
+        job_type = self.setup.job_types[job.type]
         intent = RunIntent(
             run_id=self._new_id("run"),
             job_id=job.job_id,
@@ -163,15 +164,20 @@ class Dispatch:
     def _intend(
         self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]
     ) -> None:
-        argv = self._types[intent.type].display_argv(intent.params)
+        job_type = self.setup.job_types[intent.type]
         runs.insert_run(
             tx,
             intent,
             server_id=self._identity.server_id,
-            argv=argv,
+            argv=job_type.display_argv(intent.params),
             eligible_at=min(eligible_at, tx.now),
         )
-        effects.append(m.EnsureRun(intent=intent, life=self.life))
+        effects.append(self.ensure(intent))
+
+    def ensure(self, intent: RunIntent) -> m.EnsureRun:
+        """What the executor is told of a run, with its type as it is configured now."""
+        job_type = self.setup.job_types.get(intent.type)
+        return m.EnsureRun(intent=intent, job_type=job_type, life=self.life)
 
     def next_due(self, tx: Transaction) -> int | None:
         moments = (jobs.next_due(tx), reservations.next_expiry(tx))

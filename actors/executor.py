@@ -16,14 +16,13 @@ import trio
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.inotify import Inotify
-from actors.job_type import JobType
 from actors.messages import EnsureRun, RunExited, StopRun
 from actors.process import Host
 from actors.run_files import RunFiles
 from actors.run_life import Means, RunLife
 from actors.spare import Spares
 from storage.database import Runner
-from storage.runs import Outcome, RunIntent
+from storage.runs import Outcome
 
 FILE_CHANGE_PAUSE_S = 0.1
 """How often, at most, progress is read and the size of a log is looked at."""
@@ -42,7 +41,6 @@ class Executor(Actor):
         scheduler: Mailbox,
         stats: Mailbox,
         host: Host,
-        job_types: Mapping[str, JobType],
         server_environment: Mapping[str, str],
         runs_dir: Path,
         runner: Runner,
@@ -56,7 +54,6 @@ class Executor(Actor):
             scheduler=scheduler,
             stats=stats,
             host=host,
-            job_types=job_types,
             server_environment=server_environment,
             runner=runner,
             clock=clock,
@@ -78,8 +75,8 @@ class Executor(Actor):
         """Begin to care for a run, or begin to end it."""
         for envelope in batch:
             match envelope.message:
-                case EnsureRun(intent=intent, life=life):
-                    self._ensure(intent, life)
+                case EnsureRun():
+                    self._ensure(envelope.message)
                 case StopRun(run_id=run_id, immediately=immediately):
                     # A run that is not here has ended; its RunExited is on its way.
                     if run := self._runs.get(run_id):
@@ -87,14 +84,21 @@ class Executor(Actor):
                 case other:
                     raise AssertionError(f"the executor does not understand {other!r}")
 
-    def _ensure(self, intent: RunIntent, life: int) -> None:
+    def _ensure(self, message: EnsureRun) -> None:
+        intent = message.intent
         if known := self._runs.get(intent.run_id):
-            known.life = life
+            known.life = message.life
             if intent.stop_reason is not None:
                 known.end()
             return
         files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares)
-        run = RunLife(means=self._means, intent=intent, files=files, life=life)
+        run = RunLife(
+            means=self._means,
+            intent=intent,
+            job_type=message.job_type,
+            files=files,
+            life=message.life,
+        )
         if intent.stop_reason is not None:
             run.end()
         self._runs[intent.run_id] = run

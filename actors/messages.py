@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.actor import Ask, Message
+from actors.job_type import JobType
+from actors.setup import Setup
 from storage.idempotency import Key
 from storage.job import (
     Job,
@@ -107,6 +109,17 @@ class ConfigureScheduler(Ask[SchedulerConfig]):
     set_concurrency: bool
     concurrency: int | None
     types: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceSetup(Ask[SchedulerConfig]):
+    """Go on with another configuration. `changed`: the keys that differ, for the record.
+
+    Direct runs that wait for a slot, of a type that is gone, are given up.
+    """
+
+    setup: Setup
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,10 +257,12 @@ class MomentCame(Message):
 class EnsureRun(Message):
     """Make it true that this run runs, or say how it ended: by fact, whatever happened before.
 
-    `life`: which life of the scheduler asks, in this life of the server.
+    `job_type`: as it was configured when the run was claimed in this life of the server, or else at
+    its start; None if it is not configured. `life`: which life of the scheduler asks.
     """
 
     intent: RunIntent
+    job_type: JobType | None
     life: int
 
 

@@ -49,7 +49,6 @@ class Means:
     scheduler: Mailbox
     stats: Mailbox
     host: Host
-    job_types: Mapping[str, JobType]
     server_environment: Mapping[str, str]
     runner: Runner
     clock: Clock
@@ -65,10 +64,15 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class RunLife:
-    """A run in the executor's care. `life`: which of the scheduler's asked for it last."""
+    """A run in the executor's care. `life`: which of the scheduler's asked for it last.
+
+    `job_type`: what its program is started with and judged by to the end, whatever is configured
+    since; None where its type is not configured.
+    """
 
     means: Means
     intent: RunIntent
+    job_type: JobType | None
     files: RunFiles
     life: int
     refused: bool = False
@@ -165,7 +169,7 @@ class RunLife:
 
     def _launch(self) -> Process:
         intent, files = self.intent, self.files
-        job_type = self.means.job_types.get(intent.type)
+        job_type = self.job_type
         if job_type is None:
             raise SpawnFailed(f"the type {intent.type} is no longer configured")
         environment = {
@@ -248,7 +252,7 @@ class RunLife:
 
     def _grace_s(self) -> float:
         """How long what has been sent a TERM may still take."""
-        job_type = self.means.job_types.get(self.intent.type)
+        job_type = self.job_type
         grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
         return max(0.0, min(grace_s, self._term_at + grace_s - trio.current_time()))
 
@@ -260,7 +264,7 @@ class RunLife:
         if own is None and not self.intent.adopt:
             return failed("interrupted", "its server went down, and its type says adopt = false")
         record = own or self._record()
-        job_type = self.means.job_types.get(self.intent.type)
+        job_type = self.job_type
         skip_codes = () if job_type is None else job_type.skip_exit_codes
         if self.intent.adopt and record.exit_code in (126, 127):
             line = self.files.last_log_line()
@@ -376,11 +380,11 @@ class RunLife:
             # A file system without holes: the limit is kept by ending the run.
             log.warning("log cannot be cut", run_id=self.intent.run_id, why=str(error))
             return True
-        job_type = self.means.job_types.get(self.intent.type)
+        job_type = self.job_type
         return job_type is not None and job_type.on_output_limit == "fail"
 
     def _output_limit_bytes(self) -> int:
-        job_type = self.means.job_types.get(self.intent.type)
+        job_type = self.job_type
         return OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
 
 

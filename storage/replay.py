@@ -75,7 +75,7 @@ class Replay:
     - TerminalFinal: no fact changes a Job or a run that has ended.
     - DispatchOrder: no eligible Job of higher priority, or of the same and earlier position, is
       passed over when one starts from the queue, unless its type is at its limit; none starts
-      before its `run_at`.
+      before its `run_at`, nor while its type is not configured.
     - Limit: no start exceeds the slots, of which holds keep theirs, or the limit of its type.
     - CancelBeforeStart: a Job that was cancelled while QUEUED never starts.
     - ReservationOrder: reservations are served in their order, each ends once, a direct run starts
@@ -122,6 +122,7 @@ class Replay:
             "scheduler.started": lambda _: self._set_moving(True),
             "scheduler.stopped": lambda _: self._set_moving(False),
             "scheduler.configured": self._configure,
+            "server.reloaded": self._configure,
             "server.started": self._begin_life,
         }
 
@@ -238,6 +239,8 @@ class Replay:
         type_name, lane = data["type"], data["lane"]
         if run_id in self.running:
             self._broken("OneRun", f"{run_id} starts a second time")
+        if self.concurrency is not None and type_name not in self.limits:
+            self._broken("DispatchOrder", f"{run_id} starts, and {type_name} is not configured")
         if lane == "queue":
             self._check_turn(str(fact.job_id), type_name)
         if lane == "direct":

@@ -16,6 +16,7 @@ from storage.rollup import add_up
 
 FactKind = Literal[
     "server.started",
+    "server.reloaded",
     "scheduler.started",
     "scheduler.stopped",
     "scheduler.configured",

@@ -19,7 +19,7 @@ def register(api: Api, services: Services) -> None:
     async def explain_job(job_id: str) -> Explanation:
         rules = Rules(
             types=services.job_types,
-            concurrency=services.settings.scheduler.concurrency,
+            concurrency=services.core.setup.concurrency,
             draining=services.draining.is_set(),
         )
         now, boot_us = services.clock.now(), services.clock.boot_us()

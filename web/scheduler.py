@@ -86,7 +86,7 @@ def status_now(services: Services) -> SchedulerStatus:
     """Read what the last commit says."""
     return scheduler.read_status(
         services.reader,
-        concurrency=services.settings.scheduler.concurrency,
+        concurrency=services.core.setup.concurrency,
         started_at=services.started_at,
     )
 
@@ -188,7 +188,7 @@ def register_config(api: Api, services: Services) -> None:
 
     @api.route("GET", "/scheduler/config", tag="scheduler", summary="The limits in force")
     async def get_config() -> SchedulerConfig:
-        return services.core.config(services.reader)
+        return services.core.setup.in_force(services.reader)
 
     @api.route(
         "PATCH",

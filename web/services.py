@@ -35,7 +35,6 @@ class Services:
     """Handed down from `wiring.py` to everything in this layer."""
 
     settings: Settings
-    job_types: Mapping[str, JobType]
     core: Core
     scheduler: Mailbox
     stats: Mailbox
@@ -53,6 +52,11 @@ class Services:
     draining: trio.Event
     log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def job_types(self) -> Mapping[str, JobType]:
+        """What may be run, as it is configured now."""
+        return self.core.setup.job_types
 
     async def ask(self, message: Ask[Answer]) -> Answer:
         """Ask the scheduler."""

@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from actors.job_type import JobType
 from actors.limits import Limits
 from actors.parameter import nearest, raise_all
+from actors.setup import Setup
 from web.template import TEMPLATE
 from web.toml_file import KeyPath, UnusableFile, find_lines, line_of, parse, read_text
 
@@ -141,6 +142,15 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     job_types: dict[str, JobType] = Field(default_factory=lambda: built_in_types())
+
+    @property
+    def setup(self) -> Setup:
+        """What the core works with."""
+        return Setup(
+            job_types=self.job_types,
+            concurrency=self.scheduler.concurrency,
+            limits=self.scheduler.limits,
+        )
 
     @field_validator("job_types", mode="wrap")
     @classmethod

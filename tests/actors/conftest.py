@@ -25,11 +25,13 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from actors.limits import Limits
 from actors.runner import InlineRunner
+from actors.setup import Setup
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
 from storage.invariants import Finding, verify
-from storage.job import Job, JobRun, NewJob, RunStatus
+from storage.job import Job, JobRun, NewJob, Reservation, RunStatus
 from storage.jobs import find_job
+from storage.reservations import find_reservation
 from storage.runs import Outcome, find_run, run_of_job
 from tests.imagined import FakeHost, Program, SettableClock
 from web.services import Services
@@ -250,11 +252,14 @@ class Desk:
         self.concurrency = concurrency
         self.core = self.make_core()
 
+    def setup(self, *without: str, **limits: Any) -> Setup:
+        """What is configured, without these types."""
+        types = {name: type_ for name, type_ in self.types.items() if name not in without}
+        return Setup(job_types=types, concurrency=self.concurrency, limits=Limits(**limits))
+
     def make_core(self, server_id: str = "srv-1", **limits: Any) -> Core:
         return Core(
-            job_types=self.types,
-            concurrency=self.concurrency,
-            limits=Limits(**limits),
+            setup=self.setup(**limits),
             identity=Identity(boot_id="boot-1", server_id=server_id),
             new_id=lambda prefix: f"{prefix}-{next(self._ids):04d}",
         )
@@ -282,6 +287,9 @@ class Desk:
 
     def job(self, job: Job | str) -> Job:
         return find_job(self.connection, job if isinstance(job, str) else job.job_id)
+
+    def reservation(self, reservation_id: str) -> Reservation:
+        return find_reservation(self.connection, reservation_id)
 
     def finish(self, ended: Outcome | None = None) -> None:
         """End whatever began to run first; well, unless `ended` says otherwise."""

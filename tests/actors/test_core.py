@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from actors import messages as m
 from actors.core import judge
 from actors.limits import Limits
-from storage.errors import Refusal
+from storage.errors import Refusal, StorageFailed
 from storage.idempotency import Key
 from storage.invariants import verify
 from storage.job import (
@@ -48,6 +48,10 @@ def stopped(decision: Any) -> list[tuple[str, str]]:
         for effect in decision.effects
         if isinstance(effect, m.StopRun)
     ]
+
+
+def replaced(setup: Any, *changed: str) -> m.ReplaceSetup:
+    return m.ReplaceSetup(setup=setup, changed=changed)
 
 
 def submission(*types: str, **options: Any) -> m.SubmitJobs:
@@ -247,7 +251,7 @@ def test_a_retry_is_a_new_job_like_the_old_one(desk: Any) -> None:
         {"a": "1"},
     )
     assert desk.job(old).status is JobStatus.FAILED
-    del desk.types["secret"]
+    desk.ask(replaced(desk.setup("secret")))
     assert desk.refusal(m.RetryJob(job_id=old.job_id)) == "unknown_type"
 
 
@@ -429,6 +433,88 @@ def test_recovering_twice_is_recovering_once(desk: Any) -> None:
     assert [fact.kind for fact in second.facts] == ["server.started"]
 
 
+# ---- another configuration ---------------------------------------------------------------------
+
+
+def test_another_setup_holds_from_its_message_on(make_desk: Any) -> None:
+    desk = make_desk(concurrency=1)
+    desk.submit("a", "b")
+    desk.concurrency = 2
+    before, asked, after = (
+        submission("a"),
+        replaced(desk.setup(max_queued=2), "slots"),
+        submission("b"),
+    )
+    decision = desk.decide(before, asked, after)
+    assert started(decision) == ["b"], "the new slot is used in the same transaction"
+    assert decision.answers[1].unwrap().concurrency == 2
+    assert isinstance(decision.answers[2], outcome.Error), "the queue is shorter now"
+    (fact,) = [fact for fact in decision.facts if fact.kind == "server.reloaded"]
+    limits = {name: type_.concurrency for name, type_ in desk.types.items()}
+    assert from_json(fact.data) == {"concurrency": 2, "types": limits, "changed": ["slots"]}
+
+
+def test_what_was_set_over_http_goes_before_another_setup(make_desk: Any) -> None:
+    desk = make_desk(concurrency=1)
+    desk.ask(m.ConfigureScheduler(set_concurrency=True, concurrency=1, types={}))
+    desk.concurrency = 3
+    config = desk.ask(replaced(desk.setup()))
+    assert (config.concurrency, config.overridden) == (1, ["concurrency"])
+    reset = m.ConfigureScheduler(set_concurrency=True, concurrency=None, types={})
+    assert desk.ask(reset).concurrency == 3
+
+
+def test_a_setup_that_was_not_committed_does_not_hold(make_desk: Any) -> None:
+    desk = make_desk(concurrency=1)
+    desk.submit("a", "a")
+    before, desk.concurrency = desk.core.setup, 2
+    with pytest.raises(StorageFailed):
+        desk.decide(replaced(desk.setup("b")), m.StorageBroke(why="a test"))
+    assert desk.core.setup is before
+    assert started(desk.decide(m.MomentCame())) == []
+    assert started(desk.decide(replaced(desk.setup("b")))) == ["a"]
+
+
+def test_jobs_of_a_type_that_is_gone_wait_for_its_return(desk: Any) -> None:
+    desk.ask(m.StopScheduler())
+    (gone, other) = desk.submit({"type": "b", "priority": 9}, "a")
+    desk.ask(replaced(desk.setup("b"), "job_types.b"))
+    assert started(desk.decide(m.StartScheduler())) == ["a"]
+    desk.finish()
+    assert (desk.job(gone).status, desk.job(other).status) == (Q, JobStatus.COMPLETED)
+    decision = desk.decide(replaced(desk.setup(), "job_types.b"))
+    assert started(decision) == ["b"]
+    assert decision.effects[0].job_type is desk.types["b"]
+
+
+def test_a_type_that_is_gone_starts_nothing(desk: Any) -> None:
+    (ended,) = desk.submit("b")
+    desk.finish()
+    desk.ask(replaced(desk.setup("b")))
+    assert desk.refusal(m.RetryJob(job_id=ended.job_id)) == "unknown_type"
+    assert desk.refusal(m.TriggerJob(type="b", params={})) == "unknown_type"
+    assert desk.refusal(m.StartDirect(type="b", params={})) == "unknown_type"
+
+
+def test_a_direct_run_of_a_type_that_is_gone_gives_its_turn_up(desk: Any) -> None:
+    desk.submit("a", "a")
+    gone, stays = desk.direct("b"), desk.direct("one")
+    desk.ask(replaced(desk.setup("b")))
+    assert desk.reservation(gone.reservation_id).end_reason == "b is no longer configured"
+    assert desk.reservation(stays.reservation_id).state == "WAITING"
+    assert started(desk.decide(exited(desk.running()[0].run_id))) == ["one"]
+
+
+def test_what_runs_keeps_its_type_to_the_end(desk: Any) -> None:
+    desk.submit("b")
+    (run,) = desk.running()
+    decision = desk.decide(replaced(desk.setup("b")))
+    assert decision.effects == []
+    desk.decide(exited(run.run_id))
+    assert desk.running() == []
+    assert not [finding for finding in verify(desk.connection) if finding.breaches]
+
+
 # ---- idempotency -------------------------------------------------------------------------------
 
 
@@ -466,7 +552,7 @@ TYPES = ("a", "b", "one")
 NAMES = (
     *("submit", "submit", "later", "cancel", "patch", "delete", "exit", "exit", "exit", "fail"),
     *("overstep", "direct", "abandon", "reserve", "release", "start", "stop", "limit", "trigger"),
-    *("wait", "restart", "release all"),
+    *("wait", "restart", "release all", "reload"),
 )
 ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5)), max_size=30)
 
@@ -495,6 +581,7 @@ def message_of(desk: Any, action: str, n: int, tickets: list[m.DirectTicket]) ->
         "stop": m.StopScheduler(),
         "limit": m.ConfigureScheduler(set_concurrency=True, concurrency=n or None, types={"b": 1}),
         "trigger": m.TriggerJob(type="b", params={}),
+        "reload": replaced(desk.setup(*TYPES[n % 3 : 2])),
         "wait": m.MomentCame(),
     }[action]
 
@@ -513,8 +600,8 @@ def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[
         if action == "wait":
             desk.pass_s(number)
         decision = desk.decide(message_of(desk, action, number, tickets))
-        if action == "direct":
-            tickets.append(decision.answers[0].unwrap())
+        if action == "direct" and isinstance(decision.answers[0], outcome.Value):
+            tickets.append(decision.answers[0].value)
         assert_limits(desk, decision)
         for job_id, status in desk.connection.execute("SELECT job_id, status FROM jobs"):
             before, after = paths.get(job_id, Q), JobStatus(status)
@@ -528,7 +615,7 @@ def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[
 
 def assert_limits(desk: Any, decision: Any) -> None:
     """What a decision starts keeps within the limits; what ran before may exceed lowered ones."""
-    config = desk.core.config(desk.connection)
+    config = desk.core.setup.in_force(desk.connection)
     rows = desk.connection.execute(
         "SELECT type FROM job_runs WHERE status = 'RUNNING' AND lane <> 'legacy'"
     )

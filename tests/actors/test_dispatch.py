@@ -164,7 +164,7 @@ def test_a_type_at_its_limit_lets_the_others_pass(make_desk: Any) -> None:
     desk = make_desk(concurrency=3)
     desk.submit("one", {"type": "one", "priority": 9}, "a", "b")
     assert [run.type for run in desk.running()] == ["one", "a", "b"]
-    assert desk.core.config(desk.connection).types["one"] == 1
+    assert desk.core.setup.in_force(desk.connection).types["one"] == 1
     config = desk.ask(
         m.ConfigureScheduler(set_concurrency=False, concurrency=None, types={"one": 2})
     )
@@ -176,7 +176,7 @@ def test_a_type_at_its_limit_lets_the_others_pass(make_desk: Any) -> None:
 def test_a_type_that_is_no_longer_configured_waits(desk: Any) -> None:
     desk.ask(m.StopScheduler())
     (job,) = desk.submit("b")
-    del desk.types["b"]
+    desk.ask(m.ReplaceSetup(setup=desk.setup("b"), changed=()))
     desk.ask(m.StartScheduler())
     assert desk.job(job).status is JobStatus.QUEUED
 

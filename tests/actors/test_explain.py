@@ -13,6 +13,7 @@ from actors.dispatch import Dispatch
 from actors.explain import Rules, explain
 from actors.identity import Identity
 from actors.job_type import JobType
+from actors.setup import Setup
 from storage import place, reservations, scheduler
 from storage.job import JobStatus, NewJob, RunStatus, from_us
 from storage.jobs import insert_job, move
@@ -59,8 +60,7 @@ def measure(connection: apsw.Connection, type: str, *seconds: float) -> None:
 def make_dispatch(concurrency: int) -> Dispatch:
     numbers = count()
     return Dispatch(
-        job_types=TYPES,
-        concurrency=concurrency,
+        setup=Setup(job_types=TYPES, concurrency=concurrency),
         identity=Identity(boot_id="b", server_id="s"),
         new_id=lambda kind: f"{kind}-{next(numbers)}",
     )

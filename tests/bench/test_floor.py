@@ -11,7 +11,7 @@ from actors import messages as m
 from actors.core import Core
 from actors.identity import Identity
 from actors.job_type import JobType
-from actors.limits import Limits
+from actors.setup import Setup
 from bench import floor_peer
 from bench.floor_rows import BOOT, SERVER, Rows, Run
 from storage.database import DATABASE_NAME, open_reader, open_writer
@@ -44,9 +44,7 @@ def headways(path: Path) -> Statements:
     numbers = count(1)
     bare = JobType.model_validate({"name": "bare", "command": ["/bin/true"], "adopt": False} | TYPE)
     core = Core(
-        job_types={"bare": bare},
-        concurrency=1,
-        limits=Limits(),
+        setup=Setup(job_types={"bare": bare}),
         identity=Identity(boot_id=BOOT, server_id=SERVER),
         new_id=lambda prefix: f"{prefix}-{next(numbers)}",
     )

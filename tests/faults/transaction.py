@@ -19,7 +19,7 @@ from actors.actor import Message
 from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
-from actors.limits import Limits
+from actors.setup import Setup
 from storage.database import open_writer
 from storage.idempotency import Key
 from storage.job import JobPatch, NewJob, Progress, RunStatus, from_us
@@ -44,9 +44,7 @@ def make_core(server_id: str, first_id: int) -> Core:
     """The rules, with ids that are counted."""
     numbers = count(first_id)
     return Core(
-        job_types=TYPES,
-        concurrency=4,
-        limits=Limits(),
+        setup=Setup(job_types=TYPES, concurrency=4),
         identity=Identity(boot_id="boot-1", server_id=server_id),
         new_id=lambda kind: f"{kind}-{next(numbers):04}",
     )

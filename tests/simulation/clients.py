@@ -7,6 +7,7 @@ outcome; the next client asks it again under the same Idempotency-Key.
 import hashlib
 import json
 import random
+from dataclasses import replace
 from itertools import accumulate, chain
 
 import trio
@@ -64,6 +65,7 @@ class Clients:
 
     def __init__(self, rng: random.Random, model: Model, types: list[str], ticks: Ticks) -> None:
         self.asked = 0
+        self.configured = 0
         self.answered: dict[str, int] = dict.fromkeys(ANSWERS, 0)
         self._rng = rng
         self._model = model
@@ -260,11 +262,23 @@ class Clients:
                 raise Breach(f"{name} was released, and has not ended")
 
     async def _configure(self, services: Services) -> None:
+        self.configured += 1
+        if self.configured % 3 == 0:
+            await self.reload(services, without=self._types[self.configured % len(self._types)])
+        elif self.configured % 3 == 1:
+            await self.reload(services)
         concurrency = self._rng.choice((None, 1, 2, 3, 5))
         limits = {self._rng.choice(self._types): self._rng.choice((None, 1, 2))}
         await services.ask(
             m.ConfigureScheduler(set_concurrency=True, concurrency=concurrency, types=limits)
         )
+
+    async def reload(self, services: Services, without: str = "") -> None:
+        """Another configuration: the whole one, or one in which a type is missing."""
+        setup = services.settings.setup
+        types = {name: type_ for name, type_ in setup.job_types.items() if name != without}
+        wanted = replace(setup, job_types=types)
+        await services.ask(m.ReplaceSetup(setup=wanted, changed=(without,)))
 
     async def _stop(self, services: Services) -> None:
         await services.ask(m.StopScheduler())

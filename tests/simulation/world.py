@@ -171,6 +171,7 @@ class World:
             with suppress(Refusal, AttributeError):
                 assert self._services is not None or self._over is False
                 await self._services.ask(m.StartScheduler())  # type: ignore[union-attr]
+                await self.clients.reload(self._services)  # type: ignore[arg-type]
                 break
             await trio.sleep(1)
         await self._until(lambda: not self.model.replay.jobs, "NoLostWakeup: some Jobs never end")

@@ -20,6 +20,10 @@ def server(concurrency: int = 2, life: str = "srv-1", **types: int | None) -> St
     )
 
 
+def reload(concurrency: int = 2, **types: int | None) -> Step:
+    return "server.reloaded", None, {"concurrency": concurrency, "types": types, "changed": []}
+
+
 def job(
     name: str, position: int, *, type_: str = "a", priority: int = 0, later: bool = False
 ) -> Step:
@@ -88,6 +92,15 @@ def test_the_right_story_breaks_nothing() -> None:
         server(2, b=1),  # the same life: its scheduler was started anew
         direct("ended", "r-2"),
         server(2, "srv-2", b=1),
+        end("3"),
+        job("6", 6, type_="b"),
+        job("7", 7, priority=5),
+        job("8", 8, type_="b"),
+        reload(b=2),  # a is gone, and waits
+        run("6", type_="b"),
+        run("8", type_="b"),
+        reload(3, a=1, b=1),  # b runs on above its new limit
+        run("7"),
     )
     assert breaches(*story) == set()
 
@@ -139,6 +152,9 @@ def test_the_right_story_breaks_nothing() -> None:
         ("ReservationOrder", [claim("requested"), claim("requested", "r-2"), claim("held", "r-2")]),
         ("ReservationOrder", [claim("requested"), claim("ended"), claim("ended")]),
         ("ReservationOrder", [claim("ended")]),
+        ("DispatchOrder", [job("1", 1), reload(b=1), run("1")]),
+        ("Limit", [job("1", 1), job("2", 2), reload(1, a=None), run("1"), run("2")]),
+        ("Limit", [job("1", 1), job("2", 2), reload(2, a=1), run("1"), run("2")]),
         ("ReservationOrder", [job("1", 1), ("scheduler.stopped", None, {}), run("1")]),
     ],
 )  # fmt: skip
