@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Code = Literal[
+    "malformed_request",
     "malformed_json",
     "unauthenticated",
     "forbidden",

@@ -15,6 +15,7 @@ FAULTS_MAX = 100
 TEXT_MAX = 1_000
 
 STATUS: dict[Code, tuple[int, str]] = {
+    "malformed_request": (400, "The request is not valid HTTP"),
     "malformed_json": (400, "The body is not acceptable JSON"),
     "unauthenticated": (401, "Who are you?"),
     "forbidden": (403, "You may not do this"),
@@ -92,6 +93,13 @@ def internal_problem() -> tuple[int, bytes, dict[str, str]]:
     """A bug of ours. What happened is in the log, not in the answer."""
     body = _body("internal", "Something went wrong here", 500, "the server's log says what", ())
     return 500, body, {"Content-Type": PROBLEM_TYPE}
+
+
+def malformed_problem(status: int) -> tuple[int, bytes, dict[str, str]]:
+    """What is no request of HTTP/1.1, in the words of a 400, with the status that says which."""
+    code, (_, title) = "malformed_request", STATUS["malformed_request"]
+    detail = "send HTTP/1.1 (RFC 9112): one Host, one length of the body, a head of at most 64 KiB"
+    return status, _body(code, title, status, detail, ()), {"Content-Type": PROBLEM_TYPE}
 
 
 def refusal_of(error: ValidationError, at: str = "") -> Refusal:

@@ -22,6 +22,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from web.answering import refused
 from web.api import Answer
 from web.express import BODY_TIMEOUT_S, TOO_SLOW
+from web.guard import NO_STORE
 
 if TYPE_CHECKING:
     from web.tcp_server import Connection
@@ -76,7 +77,8 @@ class Exchange:
         assert done.body is not None
         headers = [(b"content-length", b"%d" % len(done.body))]
         headers += [(name.encode(), value.encode()) for name, value in done.headers.items()]
-        headers += self._connection.host.common_headers()
+        headers.append(NO_STORE)
+        headers += self._connection.host.config.response_headers("h11")
         if self._connection.host.draining:
             headers.append((b"connection", b"close"))
         assert done.status is not None

@@ -136,7 +136,6 @@ def register(api: Api, services: Services) -> None:
         response.headers["ETag"] = f'"{found[0].sha256}"'
         # Whatever a program left must not run as a page of this origin.
         response.headers["Content-Security-Policy"] = "sandbox"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
 

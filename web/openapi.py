@@ -15,7 +15,13 @@ from web.api import Api, Body, Header, Parameter, Route
 from web.errors import PROBLEM_TYPE, STATUS, Problem
 
 PROBLEM = TypeAdapter(Problem)
-ANYWHERE: tuple[Code, ...] = ("bad_host", "bad_origin", "unavailable")
+ANYWHERE: tuple[Code, ...] = (
+    "malformed_request",
+    "bad_host",
+    "bad_origin",
+    "unsupported_media_type",
+    "unavailable",
+)
 READ: tuple[Code, ...] = ("request_timeout", "too_large")
 """Of a body, also of one that is not wanted."""
 WITH_BODY: tuple[Code, ...] = ("malformed_json", "unsupported_media_type", "invalid")

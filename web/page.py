@@ -39,10 +39,8 @@ MEDIA_TYPES = {
 }
 HEADERS = {
     "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     # Asked for again each time, and answered with 304: a new server shows its own page at once.
     "Cache-Control": "no-cache",
 }

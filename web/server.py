@@ -26,6 +26,11 @@ ABORT_AFTER_S = 2.0
 DESCRIPTORS_KEPT = 48
 """Of the process's descriptors: 30 for itself (database, logs, clocks), the others for runs."""
 CONNECTIONS_SHARE = 0.85
+PROTECTION = (
+    # A log is never taken for a script, and no other site's page gets at the bytes of an answer.
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 SPARED_S = 0.5
 """A connection that has just come, or just been answered, does not make room for another."""
 
@@ -38,12 +43,27 @@ def connections_max() -> int:
     return max(8, min(limit - DESCRIPTORS_KEPT, int(limit * CONNECTIONS_SHARE)))
 
 
+class _Config(Config):
+    """Hypercorn adds `response_headers` to whatever it sends: answers, and refusals of its own."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_until = -inf
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """The date, made once a second, and what keeps other sites from using an answer."""
+        if (now := trio.current_time()) >= self._headers_until:
+            self._headers = [*super().response_headers(protocol), *PROTECTION]
+            self._headers_until = now + 1.0
+        return self._headers
+
+
 class Server:
     """Accepts connections until it is drained, and ends when the last of them has ended."""
 
     def __init__(self, app: Any, at_once: AtOnce | None = None) -> None:
         """`at_once`: answers without ASGI what it can, see `exchange.py`."""
-        self.config = Config()
+        self.config: Config = _Config()
         self.config.include_server_header = False
         self.config.h11_max_incomplete_size = 64 * 1024
         self.config.read_timeout = None
@@ -55,8 +75,6 @@ class Server:
         self._connection_class = connection_class()
         self._connections_max = connections_max()
         self.draining = False
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._headers_until = -inf
         self._drain = trio.Event()
         self._finish = trio.Event()
         self._closed = trio.lowlevel.ParkingLot()
@@ -97,13 +115,6 @@ class Server:
     def finish(self) -> None:
         """What is still asked must end now."""
         self._finish.set()
-
-    def common_headers(self) -> list[tuple[bytes, bytes]]:
-        """What every answer carries (the date), as Hypercorn would make it, once a second."""
-        if (now := trio.current_time()) >= self._headers_until:
-            self._headers = self.config.response_headers("h11")
-            self._headers_until = now + 1.0
-        return self._headers
 
     async def _all_closed(self) -> None:
         while self.connections:

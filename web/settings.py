@@ -30,13 +30,12 @@ from actors.job_type import JobType
 from actors.limits import Limits
 from actors.parameter import nearest, raise_all
 from actors.setup import Setup
+from web.authority import host_name
 from web.template import TEMPLATE
 from web.toml_file import KeyPath, UnusableFile, find_lines, line_of, parse, read_text
 
 SHOWN_CHARS_MAX = 60
 """How much of a wrong value a fault shows."""
-
-_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ class ServerSettings(_Section):
     @classmethod
     def _hosts(cls, hosts: list[str]) -> list[str]:
         message = "give what clients send as Host: a name, or a name and :PORT"
-        wrong = [index for index, host in enumerate(hosts) if not _HOST.fullmatch(host)]
+        wrong = [index for index, host in enumerate(hosts) if host_name(host) is None]
         raise_all("allowed_hosts", [((index,), message) for index in wrong])
         return hosts
 

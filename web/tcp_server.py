@@ -17,6 +17,7 @@ another minor version than the tests have seen gets Hypercorn's own class: see `
 """
 
 import os
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from math import inf
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from web.exchange import AtOnce, Exchange, scope_of
+from web.guard import malformed
 
 TESTED = "0.18."
 IDLE_S = 75.0
@@ -53,8 +55,6 @@ class Host(Protocol):
     context: WorkerContext
     at_once: AtOnce | None
     draining: bool
-
-    def common_headers(self) -> list[tuple[bytes, bytes]]: ...
 
 
 class _NoTimer:
@@ -167,6 +167,7 @@ class Connection(StockConnection):
         protocol = self.protocol.protocol
         if isinstance(protocol, H11Protocol):
             protocol._check_protocol = _stay_http1  # type: ignore[method-assign,assignment]
+            protocol._send_error_response = _refusing(protocol)  # type: ignore[method-assign,assignment]
             if self.host.at_once is not None:
                 self._exchange_at_once(protocol, self.host.at_once)
         try:
@@ -189,6 +190,19 @@ class Connection(StockConnection):
                 protocol.stream = Exchange(self, protocol, answer)  # type: ignore[assignment]
 
         protocol._create_stream = create  # type: ignore[method-assign]
+
+
+def _refusing(protocol: H11Protocol) -> Callable[[int], Awaitable[None]]:
+    """In place of Hypercorn's answer to what is not HTTP, which has no body."""
+
+    async def refuse(status: int) -> None:
+        headers, body = malformed(status)
+        headers += protocol.config.response_headers("h11")
+        await protocol._send_h11_event(h11.Response(status_code=status, headers=headers))
+        await protocol._send_h11_event(h11.Data(data=body))
+        await protocol._send_h11_event(h11.EndOfMessage())
+
+    return refuse
 
 
 async def _stay_http1(_: Any) -> None:

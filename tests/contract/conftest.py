@@ -39,6 +39,7 @@ SERVER_VARIABLE = "only-the-server-may-know-this"
 
 TERMINAL = frozenset({"COMPLETED", "FAILED", "SKIPPED", "CANCELLED"})
 CODES = {
+    "malformed_request": 400,
     "malformed_json": 400,
     "unauthenticated": 401,
     "forbidden": 403,
@@ -63,6 +64,8 @@ CODES = {
     "storage_full": 507,
 }
 ACCIDENTS = ("actor crashed", "request failed", "Traceback", "told in vain")
+PROTECTION = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
+"""What every answer carries, so that no page of another site gets at it."""
 RETRY_AFTER = {"queue_full", "rate_limited", "shutting_down", "unavailable"}
 
 CONFIG = r"""
@@ -488,6 +491,9 @@ class Server:
 
     def _inspect(self, response: httpx.Response) -> None:
         """Hook of every answer: the contract's rules that hold for all of them."""
+        assert PROTECTION.items() <= dict(response.headers).items()
+        is_file = response.is_success and re.match(r"/(static/.*)?$", response.request.url.path)
+        assert response.headers["cache-control"] == ("no-cache" if is_file else "no-store")
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             return
         body = response.read()
