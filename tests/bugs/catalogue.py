@@ -542,6 +542,30 @@ BUGS = (
     ),
     # ---- what clients may claim ----------------------------------------------------------------
     Bug(
+        name="userinfo-taken-for-a-host",
+        breaks="a Host is read by its grammar",
+        file="web/authority.py",
+        before='    r"([a-z0-9_-]+',
+        after='    r"(?:[^@]*@)?([a-z0-9_-]+',
+        tests=("tests/web/test_guard.py",),
+    ),
+    Bug(
+        name="two-lengths-of-a-body",
+        breaks="a request means the same to us and to a proxy before us",
+        file="web/guard.py",
+        before='b"content-length" in seen or scope',
+        after="scope",
+        tests=("tests/contract/test_guard.py",),
+    ),
+    Bug(
+        name="a-frame-is-a-navigation",
+        breaks="another site may link to the page and do nothing else",
+        file="web/guard.py",
+        before='        and seen.get(b"sec-fetch-dest") == b"document"\n',
+        after="",
+        tests=("tests/contract/test_guard.py",),
+    ),
+    Bug(
         name="triggers-past-the-queue",
         breaks="the programs of legacy triggers count with max_queued",
         file="actors/limits.py",
