@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -30,12 +31,14 @@ from actors.executor import Executor
 from actors.feed import Feed
 from actors.identity import Identity, Ids
 from actors.inotify import FileWatcher
+from actors.inspector import Inspector
 from actors.linux_host import LinuxHost
 from actors.process import Host
 from actors.runner import ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
+from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
 from storage.errors import (
     DamagedDatabase,
@@ -73,6 +76,7 @@ class Seams:
     walker: Runner
     batches: Runner
     files: Runner
+    checker: Runner
     host: Host
     vfs: str | None = None
     reserve_bytes: int = RESERVE_BYTES
@@ -90,9 +94,9 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
         clock, host = SystemClock(), LinuxHost(cgroups, data_dir)
         stack.callback(clock.close)
         stack.callback(host.close)
-        writer, walker, batches, files = (
+        writer, walker, batches, files, checker = (
             stack.enter_context(ThreadRunner(name))
-            for name in ("writer", "walker", "batches", "files")
+            for name in ("writer", "walker", "batches", "files", "checker")
         )
         yield Seams(
             clock=clock,
@@ -101,6 +105,7 @@ def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
             walker=walker,
             batches=batches,
             files=files,
+            checker=checker,
             host=host,
             log_lines_dropped=lambda: stream.dropped,
         )
@@ -123,7 +128,8 @@ class Headway:
         path = data_dir / DATABASE_NAME
         self._connections = ExitStack()
         self._writing = open_writer(path, vfs=seams.vfs) if writing is None else writing
-        reader, walker = (open_reader(path, vfs=seams.vfs) for _ in range(2))
+        open_another = partial(open_reader, vfs=seams.vfs)
+        reader, walker = (open_another(path) for _ in range(2))
         for connection in (self._writing, walker, reader):
             self._connections.callback(connection.close)
         reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
@@ -155,6 +161,14 @@ class Headway:
             runs_dir=runs_dir,
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
+            inspector=Inspector(
+                path,
+                open_reader=open_another,
+                runner=seams.checker,
+                scheduler=scheduler,
+                clock=seams.clock,
+                checked_at=seams.clock.now() if checked_at_once(self._writing) else None,
+            ),
         )
         # In the order of starting: nobody is told anything before he listens.
         self._supervisor = Supervisor(
@@ -237,6 +251,7 @@ async def serve(
                 sys.stderr.write(ready_line(url_of(listeners[0])))
                 sys.stderr.flush()
                 nursery.start_soon(complete, app)
+                nursery.start_soon(services.inspector.run, services.draining)
                 await anext(signals)
                 await shut_down(services, server, signals, detach=detach)
     log.info("stopped")

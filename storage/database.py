@@ -63,7 +63,7 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 
     Raises:
         NewerDatabase: its `user_version` is beyond this headway's migrations.
-        DamagedDatabase: a look at its pages has found faults.
+        DamagedDatabase: a page that was checked is damaged (`storage/damage.py` says which are).
         apsw.Error: SQLite cannot open or read it.
     """
     connection = apsw.Connection(str(path), vfs=vfs)
@@ -71,7 +71,7 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     configure(connection)
     refuse_newer(connection)
-    refuse_damaged(connection)
+    refuse_damaged(connection, whole=user_version(connection) < migrations()[-1][0])
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -130,12 +130,14 @@ def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 def configure(connection: apsw.Connection) -> None:
     """What every connection needs.
 
-    `casefold`, since SQLite's own lower() knows ASCII only. And plans that do not depend on the
+    `casefold`, since SQLite's own lower() knows ASCII only. Plans that do not depend on the
     values that are bound: else a statement on a partial index is planned anew for each of them,
-    four fifths of what the head of the queue costs.
+    four fifths of what the head of the queue costs. And a check of each page when it is read, since
+    not all of a database is checked at its start.
     """
     connection.create_scalar_function("casefold", _casefold, 1, deterministic=True)
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    connection.execute("PRAGMA cell_size_check = ON").fetchall()
 
 
 def _casefold(*texts: Any) -> Any:

@@ -53,10 +53,15 @@ class DirectRun(JobRun):
 
 
 class Health(BaseModel):
-    """`GET /health` and `GET /ready`; only the former tells the version."""
+    """`GET /health`, which has `version`, and `GET /ready`, which has the rest.
+
+    `database`: "checking" or "checked". `warnings`: what works and still needs the operator.
+    """
 
     status: str
     version: str | None = None
+    database: str | None = None
+    warnings: list[str] = []
 
 
 class JobFilter(TypedDict, total=False):

@@ -16,6 +16,7 @@ from actors.clock import Clock
 from actors.core import Core
 from actors.feed import Feed
 from actors.inotify import FileWatcher
+from actors.inspector import Inspector
 from actors.job_type import JobType
 from storage.database import Runner
 from storage.errors import Refusal
@@ -49,6 +50,7 @@ class Services:
     batch_runner: Runner
     runs_dir: Path
     started_at: int
+    inspector: Inspector
     draining: trio.Event
     log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)

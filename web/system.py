@@ -38,9 +38,15 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """Requests are served and Jobs are scheduled."""
+    """Requests are served and Jobs are scheduled.
+
+    `database`: whether all its pages have been checked since the start; damage ends the server.
+    `warnings`: what works, and needs the operator all the same.
+    """
 
     status: Literal["ready"]
+    database: Literal["checking", "checked"]
+    warnings: list[str]
 
 
 def register(api: Api, services: Services) -> None:
@@ -69,7 +75,11 @@ def register_state(api: Api, services: Services) -> None:
         if not services.ready.is_set():
             raise Refusal("unavailable", "the server is starting")
         await probe(services)
-        return Ready(status="ready")
+        return Ready(
+            status="ready",
+            database="checking" if services.inspector.checked_at is None else "checked",
+            warnings=warnings(services),
+        )
 
     @api.route(
         "GET", "/metrics", tag="system", summary="Figures for Prometheus", media=("text/plain",)
@@ -81,6 +91,11 @@ def register_state(api: Api, services: Services) -> None:
         dropped = services.log_lines_dropped()
         registry.register(Figures(status_now(services), counts, measured, dropped))
         return Answer(body=generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
+
+
+def warnings(services: Services) -> list[str]:
+    """What works, and needs the operator all the same: a sentence each."""
+    return []
 
 
 async def probe(services: Services) -> None:

@@ -136,6 +136,7 @@ class House:
             walker=InlineRunner(),
             batches=InlineRunner(),
             files=InlineRunner(),
+            checker=InlineRunner(),
             host=self.host,
             vfs=self.vfs,
             reserve_bytes=0,

@@ -184,7 +184,7 @@ def test_health_and_readiness(server: Any) -> None:
     health = server.get("/health")
     assert health["status"] == "ok"
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", health["version"])
-    assert server.get("/ready") == {"status": "ready"}
+    assert server.get("/ready") == {"status": "ready", "database": "checked", "warnings": []}
 
 
 def test_job_types_show_their_parameters_and_not_their_commands(server: Any) -> None:

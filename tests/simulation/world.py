@@ -272,6 +272,7 @@ class World:
             walker=InlineRunner(),
             batches=InlineRunner(),
             files=InlineRunner(),
+            checker=InlineRunner(),
             host=self.host,
             vfs=self.disk.name,
             reserve_bytes=0,

@@ -132,6 +132,7 @@ async def services(
         walker=InlineRunner(),
         batches=InlineRunner(),
         files=InlineRunner(),
+        checker=InlineRunner(),
         host=programs,  # type: ignore[arg-type]
         reserve_bytes=0,
     )
