@@ -53,12 +53,14 @@ def serve_command(
     """Run the server until SIGTERM or SIGINT."""
     # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
     gc.disable()
+    # What the server writes is for its owner only; programs start with the umask that it was given.
+    umask = os.umask(0o077)
     with logging_to_stderr() as stream:
         settings = load_settings(config, bind=bind, data_dir=data_dir)
         with opening(settings.server.data_dir) as database:
             import wiring
 
-            return wiring.run(settings, database, stream, detach=detach)
+            return wiring.run(settings, database, stream, umask=umask, detach=detach)
 
 
 @contextmanager
@@ -66,7 +68,7 @@ def opening(data_dir: Path) -> "Iterator[Future[apsw.Connection]]":
     """Hold the data directory; a thread locks it and opens the connection that may write.
 
     SQLite needs no interpreter to read the pages of a long queue, so a start imports meanwhile.
-    The future raises what `directory_lock` and `open_writer` do.
+    The future raises what `directory_lock` and `open_writer` raise.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -96,7 +98,7 @@ def demo(*, data_dir: DataDirOption = None) -> int:
     directory = (data_dir or Path("headway-demo")).absolute()
     command = [sys.executable, __file__, "serve", "--bind", "127.0.0.1:0"]
     environ = {**os.environ, "HEADWAY_SERVER__LOG_LEVEL": "error"}
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with subprocess.Popen(
         [*command, "--data-dir", str(directory)],
         stderr=subprocess.PIPE,

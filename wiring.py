@@ -43,6 +43,7 @@ from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
 from storage.errors import (
     DamagedDatabase,
     DataDirectoryInUse,
+    ExposedDirectory,
     NewerDatabase,
     Refusal,
     StorageFailed,
@@ -61,7 +62,7 @@ from web.services import Services
 from web.settings import Settings
 
 MAILBOX_MESSAGES_MAX = 1024
-REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, NewerDatabase)
+REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, ExposedDirectory, NewerDatabase)
 
 log = structlog.get_logger()
 
@@ -84,14 +85,14 @@ class Seams:
 
 
 @contextmanager
-def production_seams(data_dir: Path, stream: LogStream) -> Iterator[Seams]:
+def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[Seams]:
     """The host's clock and randomness, real threads and real processes."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     cgroups = find_cgroup_root(f"headway-{name}")
     with ExitStack() as stack:
         if cgroups is not None:
             stack.callback(cgroups.remove)
-        clock, host = SystemClock(), LinuxHost(cgroups, data_dir)
+        clock, host = SystemClock(), LinuxHost(cgroups, data_dir, umask=umask)
         stack.callback(clock.close)
         stack.callback(host.close)
         writer, walker, batches, files, checker = (
@@ -348,15 +349,23 @@ async def wait_while(
 
 
 def run(
-    settings: Settings, database: Future[apsw.Connection], stream: LogStream, *, detach: bool
+    settings: Settings,
+    database: Future[apsw.Connection],
+    stream: LogStream,
+    *,
+    umask: int,
+    detach: bool,
 ) -> int:
-    """What `headway serve` does with a data directory that it holds; the exit status."""
+    """What `headway serve` does with a data directory that it holds; the exit status.
+
+    `umask`: what programs start with.
+    """
     configure_logging(stream, settings.server.log_format, settings.server.log_level)
     directory = settings.server.data_dir
     status = 0
     try:
         writing = database.result()
-        with production_seams(directory, stream) as seams:
+        with production_seams(directory, stream, umask) as seams:
             trio.run(lambda: serve(settings, seams, writing, detach=detach))
     # Nothing is raised in these blocks: Python 3.11.2 puts it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:

@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,24 @@ from storage.job import Left
 from storage.runs import digest_of
 
 SWEEP_PASSES = 3
+DEFAULT_UMASK = 0o022
 
 
 class LinuxHost:
     """Real processes. Needs pidfd_open(2), so Linux 5.3; uses cgroup v2 where it may write."""
 
-    def __init__(self, cgroups: CgroupRoot | None, data_dir: Path | None = None) -> None:
-        """`data_dir`: what the log writers of one server after the other have in common."""
+    def __init__(
+        self,
+        cgroups: CgroupRoot | None,
+        data_dir: Path | None = None,
+        *,
+        umask: int = DEFAULT_UMASK,
+    ) -> None:
+        """`data_dir`: what the log writers of one server after the other have in common.
+
+        `umask`: what programs start with; the server's own keeps all others out.
+        """
+        self._umask = umask
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self.cgroups = cgroups
         self.children = Children()
@@ -96,7 +107,7 @@ class LinuxHost:
             writer_file = self.log_writer.pid_file if launch.output == "pipe" else ""
             path, arguments = SHELL, shim_argv(writer_file, launch.work_dir, launch.argv)
         try:
-            with nullcontext() if launch.shim else self._in_directory(launch.work_dir):
+            with self._as_it_expects(None if launch.shim else launch.work_dir):
                 return os.posix_spawn(
                     path,
                     arguments,
@@ -112,16 +123,21 @@ class LinuxHost:
             raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}{hint}") from error
 
     @contextmanager
-    def _in_directory(self, directory: Path) -> Iterator[None]:
-        """posix_spawn(3) has no working directory in Python: ours is the program's for a moment.
+    def _as_it_expects(self, directory: Path | None) -> Iterator[None]:
+        """A process inherits umask and working directory: ours are the program's for a moment.
 
-        Nobody sees it: there is no await inside, and all threads use absolute paths.
+        posix_spawn(3) has neither in Python. No other task runs meanwhile, and all threads use
+        absolute paths and give a mode to what they make.
         """
-        os.chdir(directory)
+        ours = os.umask(self._umask)
         try:
+            if directory is not None:
+                os.chdir(directory)
             yield
         finally:
-            os.fchdir(self._home)
+            os.umask(ours)
+            if directory is not None:
+                os.fchdir(self._home)
 
     def adopt(
         self, run_id: str, record: ExitRecord, digests: Collection[str] = ()

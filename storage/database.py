@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from storage.damage import refuse_damaged
+from storage.data_directory import PRIVATE_FILE, make_private
 from storage.errors import DataDirectoryInUse, NewerDatabase, OlderDatabase
 
 T = TypeVar("T")
@@ -236,10 +237,12 @@ def directory_lock(data_dir: Path) -> Iterator[None]:
 
     Raises:
         DataDirectoryInUse: another process holds it; the message names its pid.
+        ExposedDirectory: see `make_private`.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(data_dir)
     # Not inherited by programs: a run that outlives the server must not keep the lock.
-    descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(data_dir / LOCK_NAME, flags, PRIVATE_FILE)
     try:
         deadline = time.monotonic() + DEAD_HOLDER_WAIT_S
         while not _locked(descriptor):

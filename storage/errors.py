@@ -65,6 +65,10 @@ class DataDirectoryInUse(Exception):
     """Another server holds the data directory; the message names its process."""
 
 
+class ExposedDirectory(Exception):
+    """Others own the data directory or may enter it; the message has the command that helps."""
+
+
 class OlderDatabase(Exception):
     """The database was written by an older headway, and only a server brings it up to date."""
 

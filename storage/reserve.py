@@ -8,6 +8,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from storage.data_directory import PRIVATE_FILE
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 RESERVE_NAME = "headway.reserve"
 RESERVE_BYTES = 4 * 1024 * 1024
 """A cancel takes about 40 KiB of log: enough for a hundred, one by one; together they take less."""
@@ -25,7 +28,7 @@ class Reserve:
         if self._size_bytes == 0:
             return
         with suppress(OSError):
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, FLAGS, PRIVATE_FILE)
             try:
                 there = os.fstat(descriptor).st_size
                 disk = os.fstatvfs(descriptor)

@@ -32,11 +32,12 @@ def register(app: cyclopts.App) -> None:
 
 def init(path: Path = Path(CONFIG_NAME)) -> None:
     """Write a commented headway.toml."""
+    from storage.new_file import new_file
     from web.template import TEMPLATE
 
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+        with new_file(path) as beside:
+            beside.write_text(TEMPLATE, encoding="utf-8")
     except FileExistsError:
         fail(f"{path} is there already and was left as it is: name another file")
     except OSError as error:
@@ -82,20 +83,24 @@ def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> in
 
 
 def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
-    """Copy the database, also of a running server, into FILE: a whole and consistent one."""
-    import apsw
+    """Copy the database, also of a running server, into FILE: a whole and checked one, or none."""
+    import signal
 
-    from storage.database import open_reader
+    from storage.backup import BackupFailed, back_up
 
     path = existing_database(load_settings(config, data_dir=data_dir))
-    if file.exists():
+    # Each of them leaves nothing behind, as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        size_bytes = back_up(path, file)
+    except FileExistsError:
         fail(f"{file} is there already and was left as it is: name another file", status=2)
-    copy = apsw.Connection(str(file))
-    # All pages in one read transaction: writers go on meanwhile, the copy is of one moment.
-    with copy.backup("main", open_reader(path), "main") as copying:
-        copying.step()
-    copy.close()
-    print(f"wrote {file} ({file.stat().st_size} bytes); logs and artifacts stay in {path.parent}")
+    except BackupFailed as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail(f"stopped: nothing was written to {file}", status=130)
+    print(f"wrote {file} ({size_bytes} bytes); logs and artifacts stay in {path.parent}")
 
 
 def existing_database(settings: "Settings") -> Path:

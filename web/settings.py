@@ -30,6 +30,7 @@ from actors.job_type import JobType
 from actors.limits import Limits
 from actors.parameter import nearest, raise_all
 from actors.setup import Setup
+from storage import data_directory
 from web.authority import host_name
 from web.template import TEMPLATE
 from web.toml_file import KeyPath, UnusableFile, find_lines, line_of, parse, read_text
@@ -218,6 +219,8 @@ def warnings(
     """What is allowed but hardly meant. `environ` is the server's environment, by default ours."""
     server_env = os.environ if environ is None else environ
     found: list[tuple[KeyPath, str]] = []
+    for message in data_directory.warnings(settings.server.data_dir):
+        found.append((("server", "data_dir"), message))
     if not settings.job_types:
         found.append((("job_types",), "add a job type: without one, nothing can be run"))
     for name, job_type in settings.job_types.items():

@@ -312,6 +312,26 @@ async def test_its_input_is_in_no_file(shop: Workshop) -> None:
     assert sorted(os.listdir(shop.files(RUN_1).root)) == ["artifacts", "exit", "log", "work"]
 
 
+@pytest.mark.parametrize("shim", [True, False])
+async def test_it_starts_with_the_umask_of_who_started_the_server(
+    shop: Workshop, shim: bool
+) -> None:
+    ours = os.umask(0o077)
+    try:
+        shop.host = LinuxHost(None, umask=0o013)
+        shop.hosts.append(shop.host)
+        process = shop.shell("umask; touch made", shim=shim)
+        assert os.umask(0o077) == 0o077
+        await shop.end(process)
+    finally:
+        os.umask(ours)
+    files = shop.files(RUN_1)
+    assert files.log.read_text() == "0013\n"
+    assert (files.work / "made").stat().st_mode & 0o777 == 0o664
+    own = [path for path in files.root.iterdir() if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in own} == {0o600}
+
+
 async def test_each_run_leads_a_session_of_its_own(shop: Workshop) -> None:
     process = shop.shell("read -r s </proc/$$/stat; echo $s; exec sleep 60")
     (stat,) = await shop.said()

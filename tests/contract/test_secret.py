@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,7 +41,9 @@ def test_the_program_itself_is_given_the_secret(server: Any) -> None:
     server.until(again["job_id"])
     assert server.output(again["job_id"]).decode().split()[0] == given
     run_dir = server.data_dir / "runs" / server.run_of(again["job_id"])["run_id"]
-    assert not (run_dir / "stdin").exists()
+    kept = [path for path in run_dir.rglob("*") if path.is_file()]
+    assert run_dir / "log" in kept
+    assert not [path for path in kept if server.secret.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -92,5 +97,33 @@ def test_neither_the_facts_nor_the_logs_tell(server: Any) -> None:
 
 def test_the_data_directory_is_for_its_owner_only(server: Any) -> None:
     """The database must hold secrets, since a queued Job needs them."""
-    for path in (server.data_dir, server.data_dir / "runs"):
-        assert path.stat().st_mode & 0o077 == 0, path
+    server.run("ok")
+    own = {path: path.stat().st_mode & 0o777 for path in server.data_dir.iterdir()}
+    assert own.pop(server.data_dir / "runs") == server.data_dir.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in own} >= {"headway.db", "headway.db-wal", "headway.lock"}
+    assert set(own.values()) == {0o600}, own
+
+
+def test_a_data_directory_that_others_may_enter_is_refused_with_the_command(
+    launch: Callable[..., Any],
+) -> None:
+    server = launch()
+    server.stop()
+    server.data_dir.chmod(0o755)
+    for path in server.data_dir.glob("headway.*"):
+        path.chmod(0o644)  # as an older headway left them
+    server.spawn()
+    assert server.wait() == 1
+    said = server.log().splitlines()[-1]
+    command = f"chmod 700 {server.data_dir}"
+    assert said.endswith(f"Run: {command}")
+    subprocess.run(command, shell=True, check=True)
+    server.start()
+    assert {path.stat().st_mode & 0o777 for path in server.data_dir.glob("headway.*")} == {0o600}
+
+
+def test_programs_start_with_the_umask_of_who_started_the_server(server: Any) -> None:
+    job = server.run("around")
+    ours = os.umask(0)
+    os.umask(ours)
+    assert json.loads(server.output(job["job_id"]))["umask"] == ours

@@ -36,7 +36,8 @@ class SmallDisk:
     def mount(self, *options: str) -> None:
         """Mount it, or with `remount` change it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "none", str(self.path)]
+        with_mode = ",".join(("mode=700", *options))
+        command = ["mount", "-t", "tmpfs", "-o", with_mode, "none", str(self.path)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"this host forbids mounting: {done.stderr.strip()}")

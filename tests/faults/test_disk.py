@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,19 @@ def test_where_no_file_can_be_made_runs_fail_and_the_server_lives(
     for path in disk.path.glob("filler-*"):
         path.unlink()
     assert server.run("ok")["status"] == "COMPLETED"
+
+
+def test_a_backup_onto_a_full_disk_leaves_nothing_but_its_reason(
+    small_disk: Any, launch: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = launch()
+    server.post("/jobs/batch", {"jobs": [{"type": "ok", "name": "n" * 190}] * 2000}, status=201)
+    disk = small_disk(tmp_path / "small", "size=1m")
+    command = [server.command, "backup", disk.path / "copy.db", "--data-dir", server.data_dir]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=server.deadline_s)
+    assert done.returncode == 1
+    assert done.stderr == f"headway: cannot write {disk.path}/copy.db: No space left on device\n"
+    assert os.listdir(disk.path) == []
 
 
 # ---- read-only ---------------------------------------------------------------------------------
@@ -224,7 +238,7 @@ def test_what_is_no_database_is_refused_and_left_as_it_is(
     launch: Callable[..., Any], ended: Callable[..., str]
 ) -> None:
     server = launch(start=False)
-    server.data_dir.mkdir()
+    server.data_dir.mkdir(mode=0o700)
     path = server.data_dir / "headway.db"
     path.write_bytes(b"a diary, not a database " * 1000)
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`headway verify`: what it prints, and with what it leaves, on good and bad databases."""
+"""`headway verify`, `backup`, `init`: what they print, and with what status they leave."""
 
 from contextlib import closing
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from storage import data_directory
 from storage.database import DATABASE_NAME, open_writer
-from web.operate import verify
+from web.operate import backup, check, init, verify
 
 
 @pytest.fixture
@@ -89,3 +90,78 @@ def test_no_database_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixt
     code, said = refused(tmp_path, capsys)
     assert code == 2
     assert "there is no database" in said
+
+
+# ---- backup --------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_private(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backup(data_dir / "copy.db", data_dir=data_dir)
+    assert capsys.readouterr().out.startswith(f"wrote {data_dir / 'copy.db'} (")
+    assert (data_dir / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "said"),
+    [
+        ("no/copy.db", 1, "there is no directory no"),
+        ("headway.db/copy.db", 1, "Not a directory"),
+        ("headway.db", 2, "is there already"),
+        (".", 2, "is there already"),
+    ],
+)
+def test_a_backup_that_fails_is_a_line(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], target: str, status: int, said: str
+) -> None:
+    there = sorted(data_dir.iterdir())
+    with pytest.raises(SystemExit) as left:
+        backup(Path(target), data_dir=data_dir)
+    captured = capsys.readouterr()
+    assert (left.value.code, captured.out) == (status, "")
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert sorted(data_dir.iterdir()) == there
+
+
+# ---- init and check ------------------------------------------------------------------------------
+
+
+def test_a_configuration_appears_whole(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init()
+    check()
+    with pytest.raises(SystemExit):
+        init()
+    assert "is there already and was left as it is" in capsys.readouterr().err
+
+
+def test_check_says_what_is_wrong_with_the_data_directory(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWAY_SERVER__DATA_DIR", str(data_dir))
+    data_dir.chmod(0o755)
+    check()
+    said = capsys.readouterr().err
+    assert f"warning: server.data_dir: {data_dir} cannot be used: " in said
+    assert f"Run: chmod 700 {data_dir}\n" in said
+    monkeypatch.setattr(data_directory, "file_system", lambda _: "nfs4")
+    data_dir.chmod(0o700)
+    check()
+    said = capsys.readouterr().err
+    assert f"warning: server.data_dir: {data_dir} is on NFS: " in said
+    assert "cannot be used" not in said
+
+
+def test_a_configuration_that_cannot_be_written_leaves_nothing(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    there = sorted(data_dir.iterdir())
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(SystemExit):
+        init()
+    assert (
+        capsys.readouterr().err == "headway: cannot write headway.toml: No space left on device\n"
+    )
+    assert sorted(data_dir.iterdir()) == there

@@ -22,7 +22,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(error: BaseException) -> int:
         database: Future[apsw.Connection] = Future()
         database.set_exception(error)
-        return wiring.run(settings, database, LogStream(2), detach=False)
+        return wiring.run(settings, database, LogStream(2), umask=0o022, detach=False)
 
     return run
 
