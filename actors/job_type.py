@@ -26,12 +26,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from actors.faults import faults_in
 from actors.parameter import (
     DIALECT,
     FAULTS_MAX,
     Parameter,
     Trouble,
-    advice,
     compile_schema,
     inspect,
     nearest,
@@ -46,7 +46,8 @@ ARGUMENT_BYTES_MAX = 128 * 1024
 """Linux refuses an argument that is longer, its final NUL included (MAX_ARG_STRLEN)."""
 ARGV_BYTES_MAX = 1024 * 1024
 """Half of what Linux grants by default, so that the environment has room."""
-STDIN_BYTES_MAX = 16 * 1024 * 1024
+STDIN_BYTES_MAX = 1024 * 1024
+"""As much as on a command line: each step that holds the interpreter's lock takes 5 ms a MiB."""
 OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
 """What a type's runs may write if it does not say otherwise."""
 
@@ -138,19 +139,21 @@ class JobType(BaseModel):
         Raises Refusal("invalid") with every fault; `at` is the JSON Pointer of the params object.
         A number without a fraction becomes an integer where the schema asks for integers.
         """
-        given = {**self._defaults, **params}
-        for name in self._integers:
-            if name in given:
-                given[name] = _whole(given[name])
-        unfit: list[Trouble] = []
-        inspect(given, (), unfit)
-        if not unfit and self._validator.is_valid(given) and self._is_spawnable(given):
+        if (given := self.fit(params)) is not None:
             return given
         raise Refusal(
             "invalid",
             f'The params do not fit the job type "{self.name}": correct what errors names.',
-            tuple(Fault(at + pointer(path), text) for path, text in self._explain(given, unfit)),
+            tuple(Fault(at + pointer(path), text) for path, text in self._explain(params)),
         )
+
+    def fit(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The same, or None: to say what is wrong takes much longer than to see that it is."""
+        given, unfit = self._completed(params), list[Trouble]()
+        inspect(given, (), unfit)
+        if not unfit and self._validator.is_valid(given) and self._is_spawnable(given):
+            return given
+        return None
 
     def argv(self, params: Mapping[str, Any]) -> list[str]:
         """The whole command line of accepted params, in the order in which they are defined."""
@@ -196,6 +199,10 @@ class JobType(BaseModel):
         return compile_schema(self.schema)
 
     @cached_property
+    def _validators(self) -> dict[str, jsonschema_rs.Validator]:
+        return {name: compile_schema(param.value_schema) for name, param in self.params.items()}
+
+    @cached_property
     def _defaults(self) -> dict[str, Any]:
         schemas = {name: param.value_schema for name, param in self.params.items()}
         return {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
@@ -237,17 +244,30 @@ class JobType(BaseModel):
                 return True
         return not list(self._size_troubles(given))
 
-    def _explain(self, given: dict[str, Any], unfit: list[Trouble]) -> list[Trouble]:
-        """Every trouble, at most FAULTS_MAX. The validator never sees what is not JSON."""
-        spoilt = {path[0] for path, _ in unfit}
-        sound = {name: value for name, value in given.items() if name not in spoilt}
-        found = list(unfit)
-        for error in islice(self._validator.iter_errors(sound), FAULTS_MAX):
-            for path, message in advice(error):
-                if len(path) == 1 and path[0] not in self.params:
-                    message += nearest(str(path[0]), self.params)
-                if path[0] not in spoilt:  # a spoilt one is not missing
-                    found.append((path, message))
+    def _completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**self._defaults, **params}
+        for name in self._integers:
+            if name in given:
+                given[name] = _whole(given[name])
+        return given
+
+    def _explain(self, params: Mapping[str, Any]) -> list[Trouble]:
+        """Every trouble, at most FAULTS_MAX. The validators never see what is not JSON."""
+        given, found = self._completed(params), list[Trouble]()
+        inspect(given, (), found)
+        spoilt = {path[0] for path, _ in found}
+        found += [
+            ((name,), "give it: it is required") for name in self.required if name not in given
+        ]
+        unknown = (name for name in given if name not in self.params and name not in spoilt)
+        for name in islice(unknown, FAULTS_MAX):
+            nearby = nearest(str(name), self.params)
+            found.append(((name,), f"remove it: there is no such name{nearby}"))
+        sound = {name: given[name] for name in self.params if name in given and name not in spoilt}
+        for name, value in sound.items():
+            schema, validator = self.params[name].value_schema, self._validators[name]
+            inner = islice(faults_in(value, schema, validator), FAULTS_MAX)
+            found += [((name, *path), message) for path, message in inner]
         found += self._size_troubles(sound)
         return list(dict.fromkeys(found))[:FAULTS_MAX]
 
