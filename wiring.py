@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -34,7 +34,7 @@ from actors.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.linux_host import LinuxHost
 from actors.process import Host
-from actors.runner import ThreadRunner
+from actors.runner import InlineRunner, ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
@@ -80,6 +80,7 @@ class Seams:
     checker: Runner
     host: Host
     vfs: str | None = None
+    bodies: Runner = field(default_factory=InlineRunner)
     reserve_bytes: int = RESERVE_BYTES
     log_lines_dropped: Callable[[], int] = int  # 0
 
@@ -95,9 +96,9 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
         clock, host = SystemClock(), LinuxHost(cgroups, data_dir, umask=umask)
         stack.callback(clock.close)
         stack.callback(host.close)
-        writer, walker, batches, files, checker = (
+        writer, walker, batches, bodies, files, checker = (
             stack.enter_context(ThreadRunner(name))
-            for name in ("writer", "walker", "batches", "files", "checker")
+            for name in ("writer", "walker", "batches", "bodies", "files", "checker")
         )
         yield Seams(
             clock=clock,
@@ -105,6 +106,7 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
             writer=writer,
             walker=walker,
             batches=batches,
+            bodies=bodies,
             files=files,
             checker=checker,
             host=host,
@@ -159,6 +161,7 @@ class Headway:
             walker=walker,
             walker_runner=seams.walker,
             batch_runner=seams.batches,
+            body_runner=seams.bodies,
             runs_dir=runs_dir,
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,

@@ -155,6 +155,10 @@ class JobType(BaseModel):
             return given
         return None
 
+    def is_exceeded_by(self, timeout_s: float | None) -> bool:
+        """Whether a Job may not have so long a time."""
+        return timeout_s is not None and timeout_s > self.timeout_s
+
     def argv(self, params: Mapping[str, Any]) -> list[str]:
         """The whole command line of accepted params, in the order in which they are defined."""
         slots = list(self._head)

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from storage.errors import Fault, Refusal
 from web.api import JSON, KEY, Answer, Body, Parameter, Query, Route, Unread
 from web.call import Call
-from web.errors import problem_of, refusal_of
+from web.errors import checked, problem_of
+from web.json_size import BODY_TOO_LARGE, is_light_text
 
 EMPTY_BYTES_MAX = 100
 """Of an empty object, with its white space."""
@@ -51,7 +50,7 @@ async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str
     for parameter in route.in_head:
         arguments[parameter.name] = _read(parameter, call, query)
     if route.body is not None:
-        arguments[route.body.name] = await _read_body(route.body, call)
+        arguments[route.body.name] = await _read_body(route, route.body, call)
     if route.call is not None:
         arguments[route.call] = call
     return arguments
@@ -59,7 +58,7 @@ async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str
 
 async def _reject_body(route: Route, call: Call) -> None:
     """Read it, or what stays on the line would end the connection. A GET's body has no meaning."""
-    raw = await call.body()
+    raw = await _raw_body(route, call)
     if route.method == "GET":
         return
     if len(raw) > EMPTY_BYTES_MAX or raw.translate(None, b" \t\r\n") not in (b"", b"{}"):
@@ -80,15 +79,21 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
         if parameter.required:
             raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
         return parameter.default
-    try:
-        # Not `validate_strings`: pydantic takes no list there.
-        return parameter.adapter.validate_python(raw)
-    except ValidationError as error:
-        raise refusal_of(error, at=f"/{name}") from None
+    # Not `validate_strings`: pydantic takes no list there.
+    return checked(parameter.adapter, raw, at=f"/{name}")
 
 
-async def _read_body(parameter: Parameter, call: Call) -> Any:
+async def _raw_body(route: Route, call: Call) -> bytes | bytearray:
+    if int(call.header(b"content-length") or 0) > route.body_bytes_max:
+        raise BODY_TOO_LARGE
     raw = await call.body()
+    if len(raw) > route.body_bytes_max:
+        raise BODY_TOO_LARGE
+    return raw
+
+
+async def _read_body(route: Route, parameter: Parameter, call: Call) -> Any:
+    raw = await _raw_body(route, call)
     assert isinstance(parameter.source, Body)
     if parameter.source.optional and not raw:
         return parameter.adapter.validate_python({})
@@ -96,4 +101,8 @@ async def _read_body(parameter: Parameter, call: Call) -> Any:
     if media != JSON:
         raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
     unread = Unread(raw, parameter.adapter)
-    return unread if parameter.unread else unread.read()
+    if parameter.unread:
+        return unread
+    if is_light_text(raw):
+        return unread.read()
+    return await route.runner.run(unread.read)

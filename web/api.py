@@ -11,13 +11,17 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from actors.runner import InlineRunner
+from storage.database import Runner
 from storage.errors import Code
 from web.call import Call
-from web.errors import refusal_of
+from web.errors import checked
+from web.json_size import BODY_BYTES_MAX, check_size
 from web.strict_json import parse
 
 T = TypeVar("T")
@@ -41,20 +45,17 @@ class Unread(Generic[T]):
     `Annotated[Unread[Batch], Body()]` is documented as a `Batch`.
     """
 
-    raw: bytes
+    raw: bytes | bytearray
     adapter: TypeAdapter[T]
 
     def read(self) -> T:
         """The value.
 
         Raises:
-            Refusal: `malformed_json` or `invalid`.
+            Refusal: `too_large`, `malformed_json` or `invalid`.
         """
-        value = parse(self.raw)
-        try:
-            return self.adapter.validate_python(value)
-        except ValidationError as error:
-            raise refusal_of(error) from None
+        check_size(self.raw)
+        return checked(self.adapter, parse(self.raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,11 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One operation of the API. `call`: the argument that wants the `Call` itself, if one does."""
+    """One operation of the API.
+
+    `call`: the argument that wants the `Call` itself, if one does. `runner`: where large bodies are
+    read.
+    """
 
     method: str
     path: str
@@ -132,11 +137,17 @@ class Route:
     no_key: str
     call: str | None
     handler: Handler
+    runner: Runner
 
     @cached_property
     def body(self) -> Parameter | None:
         """The parameter that is the body, if there is one."""
         return next((p for p in self.parameters if isinstance(p.source, Body)), None)
+
+    @cached_property
+    def body_bytes_max(self) -> float:
+        """How large its body may be: that of a batch, whatever the server takes."""
+        return inf if self.body is not None and self.body.unread else BODY_BYTES_MAX
 
     @cached_property
     def in_head(self) -> tuple[Parameter, ...]:
@@ -161,10 +172,11 @@ class Route:
 
 
 class Api:
-    """Collects routes."""
+    """Collects routes. `runner`: where large bodies are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Runner | None = None) -> None:
         self.routes: list[Route] = []
+        self._runner = runner or InlineRunner()
 
     def route(
         self,
@@ -219,6 +231,7 @@ class Api:
                     no_key=no_key,
                     call=next((name for name in hints if hints[name] is Call), None),
                     handler=handler,
+                    runner=self._runner,
                 )
             )
             return handler

@@ -1,6 +1,5 @@
 """The app: every operation of the contract, behind the guard that every request passes."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -11,14 +10,14 @@ from storage.errors import Refusal
 from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
 from web.answering import refused
 from web.api import Answer, Api
-from web.express import ASGI, Express, Later, bug
+from web.express import ASGI, AnswerBody, Express, Later, bug
 from web.guard import Guard
 from web.services import Services
 
 
 def make_api(services: Services) -> Api:
     """Every operation of the contract."""
-    api = Api()
+    api = Api(services.body_runner)
     for module in (jobs, explain, log, legacy, scheduler, direct, job_types, events, system):
         module.register(api, services)
     return api
@@ -71,7 +70,7 @@ class App:
         """Make what is still missing of the app; requests that need it wait for it."""
         await self._rest.made()
 
-    def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
+    def at_once(self, scope: Any) -> AnswerBody | None:
         """What answers this request in the task that read it; None: ask `__call__`."""
         if self._is_draining() or self._guard.check(scope):
             return None

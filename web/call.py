@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from web.json_size import Text as Body
+
 
 class Call:
     """One request, with its body, or else with `read_body`, which is asked at most once."""
@@ -13,8 +15,8 @@ class Call:
     def __init__(
         self,
         scope: Any,
-        read_body: Callable[[], Awaitable[bytes]] | None = None,
-        body: bytes | None = None,
+        read_body: Callable[[], Awaitable[Body]] | None = None,
+        body: Body | None = None,
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -39,7 +41,7 @@ class Call:
             return {}
         return parse_qs(self._query.decode("latin-1"), keep_blank_values=True)
 
-    async def body(self) -> bytes:
+    async def body(self) -> Body:
         """The whole body.
 
         Raises:

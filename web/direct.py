@@ -12,6 +12,7 @@ from storage.errors import Refusal
 from storage.job import JobRun, Reservation, RunStatus
 from storage.reservations import find_reservation
 from storage.runs import find_run
+from web.acceptance import accept_params
 from web.api import Api, Body
 from web.log_view import LogView
 from web.services import Services
@@ -53,7 +54,7 @@ def register(api: Api, services: Services) -> None:
         " once, POST /jobs with Prefer: wait",
     )
     async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
-        params = services.job_type(type).accept(body.params)
+        params = await accept_params(services, type, body.params)
         # Who goes away before the claim is known by name could not give it back.
         with trio.CancelScope(shield=True):
             ticket = await services.ask(m.StartDirect(type=type, params=params))

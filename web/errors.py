@@ -3,15 +3,20 @@
 Nothing internal leaks: what is not a `Refusal` is answered with `internal` and logged.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from storage.errors import Code, Fault, Refusal
 
+T = TypeVar("T")
+
 PROBLEM_TYPE = "application/problem+json"
 FAULTS_MAX = 100
+FEW = 50
 TEXT_MAX = 1_000
 
 STATUS: dict[Code, tuple[int, str]] = {
@@ -102,14 +107,54 @@ def malformed_problem(status: int) -> tuple[int, bytes, dict[str, str]]:
     return status, _body(code, title, status, detail, ()), {"Content-Type": PROBLEM_TYPE}
 
 
+def checked(adapter: TypeAdapter[T], value: Any, at: str = "") -> T:
+    """The value as the adapter's type.
+
+    Raises:
+        Refusal: `invalid`, with at most `FAULTS_MAX` faults.
+    """
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        if error.error_count() <= FAULTS_MAX:
+            raise refusal_of(error, at) from None
+        wrong = error.error_count()
+    # To describe an error costs more than to find it: so only those of the beginning of each part.
+    faults = tuple(_faults_of_the_beginning(adapter, value, at))
+    raise _refusal(faults or (Fault(at, f"correct {wrong} things in it"),))
+
+
 def refusal_of(error: ValidationError, at: str = "") -> Refusal:
     """Every fault that pydantic found, each with its place."""
-    faults = tuple(
-        Fault(pointer=at + _pointer(detail), message=_advice(detail))
-        for detail in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]
-    )
+    return _refusal(tuple(_faults(error, at)))
+
+
+def _refusal(faults: tuple[Fault, ...]) -> Refusal:
     where = ", ".join(fault.pointer or "the body" for fault in faults[:5])
     return Refusal("invalid", f"correct {where}", faults)
+
+
+def _faults(error: ValidationError, at: str) -> Iterator[Fault]:
+    for detail in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]:
+        yield Fault(pointer=at + _pointer(detail), message=_advice(detail))
+
+
+def _faults_of_the_beginning(adapter: TypeAdapter[Any], value: Any, at: str) -> Iterator[Fault]:
+    try:
+        adapter.validate_python(_beginning(value))
+    except ValidationError as error:
+        # A field that is missing there may stand in the rest.
+        missing = ADVICE["missing"]
+        yield from (fault for fault in _faults(error, at) if fault.message != missing)
+
+
+def _beginning(value: Any) -> Any:
+    """The first few of each array and object, at every depth."""
+    if isinstance(value, dict):
+        return {key: _beginning(item) for key, item in islice(value.items(), FEW)}
+    if isinstance(value, list):
+        return [_beginning(item) for item in value[:FEW]]
+    return value
 
 
 def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, ...]) -> bytes:
@@ -122,7 +167,8 @@ def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, 
     }
     if faults:
         problem["errors"] = [
-            {"pointer": shortened(f.pointer), "message": shortened(f.message)} for f in faults
+            {"pointer": shortened(f.pointer), "message": shortened(f.message)}
+            for f in faults[:FAULTS_MAX]
         ]
     # A refused request may have held anything, and the answer must be UTF-8 all the same.
     return to_json(problem, inf_nan_mode="strings")

@@ -9,7 +9,7 @@ Invariant: nothing of a connection is read while its request is being answered, 
 the order of their requests.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -21,14 +21,12 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 
 from web.answering import refused
 from web.api import Answer
-from web.express import BODY_TIMEOUT_S, TOO_SLOW
+from web.express import BODY_TIMEOUT_S, TOO_SLOW, AnswerBody
 from web.guard import NO_STORE
 
 if TYPE_CHECKING:
     from web.tcp_server import Connection
 
-AnswerBody = Callable[[bytes], Awaitable[Answer[Any]]]
-"""Answers a request whose head is known, given its body."""
 AtOnce = Callable[[dict[str, Any]], AnswerBody | None]
 """Takes an ASGI scope; None: the request needs the whole of ASGI."""
 
@@ -55,16 +53,16 @@ class Exchange:
         self._connection = connection
         self._protocol = protocol
         self._answer = answer
-        self._pieces: list[bytes] = []
+        self._body = bytearray()
         connection.limit(BODY_TIMEOUT_S)
 
     async def handle(self, event: Event) -> None:
         """A piece of the body, or its end; there is nothing to do when the connection closes."""
         if isinstance(event, Body):
-            self._pieces.append(bytes(event.data))
+            self._body += event.data
         elif isinstance(event, EndBody):
             self._connection.limit(inf)
-            await self._respond(await self._answer(b"".join(self._pieces)))
+            await self._respond(await self._answer(self._body))
             if self._protocol.connection.trailing_data[0]:
                 # The next request is here already: others get their turn before it.
                 await trio.lowlevel.checkpoint()

@@ -20,6 +20,8 @@ from web.call import Call
 from web.errors import internal_problem
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+AnswerBody = Callable[[bytes | bytearray], Awaitable[Answer[Any]]]
+"""Answers a request whose head is known, given its body."""
 BODY_TIMEOUT_S = 30
 TOO_LARGE = Refusal("too_large", "send less, or in several requests")
 TOO_SLOW = Refusal("request_timeout", f"the body must arrive within {BODY_TIMEOUT_S} seconds")
@@ -81,11 +83,12 @@ class Express:
         if scope["type"] != "http" or (found := self._find(scope)) is None:
             await self._otherwise(scope, receive, send)
             return
-        call = Call(scope, lambda: self._read_body(call, receive))
+        most = min(self._max_body_bytes, found[0].body_bytes_max)
+        call = Call(scope, lambda: self._read_body(call, receive, most))
         with suppress(Gone):
             await respond(send, await self._answer(*found, call))
 
-    def at_once(self, scope: Any) -> Callable[[bytes], Awaitable[Answer[Any]]] | None:
+    def at_once(self, scope: Any) -> AnswerBody | None:
         """For `web/exchange.py`: what answers this request, if its body has a size that we take."""
         length = b"0"
         for name, value in scope["headers"]:
@@ -96,10 +99,12 @@ class Express:
         if int(length) > self._max_body_bytes or (found := self._find(scope)) is None:
             return None
         route, path = found
+        if int(length) > route.body_bytes_max:
+            return None
         # A batch is long itself, and is what others go before.
         first = nullcontext() if route.body is not None and route.body.unread else self._precedence
 
-        async def answer_first(body: bytes) -> Answer[Any]:
+        async def answer_first(body: bytes | bytearray) -> Answer[Any]:
             with first:
                 return await self._answer(route, path, Call(scope, body=body))
 
@@ -123,22 +128,20 @@ class Express:
                 return route, path
         return None
 
-    async def _read_body(self, call: Call, receive: Any) -> bytes:
-        if int(call.header(b"content-length") or 0) > self._max_body_bytes:
+    async def _read_body(self, call: Call, receive: Any, most: float) -> bytearray:
+        if int(call.header(b"content-length") or 0) > most:
             raise TOO_LARGE
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()
         with trio.move_on_after(BODY_TIMEOUT_S):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Gone
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > self._max_body_bytes:
+                body += message.get("body", b"")
+                if len(body) > most:
                     raise TOO_LARGE
                 if not message.get("more_body", False):
-                    return b"".join(pieces)
+                    return body
         raise TOO_SLOW
 
 

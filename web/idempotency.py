@@ -5,6 +5,7 @@ How answers are kept is in `storage/idempotency.py`; which routes must take a ke
 """
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from actors import messages as m
 from storage.idempotency import Key
 from web.api import Answer, Header
 from web.call import Call
+from web.json_size import LIGHT_BYTES_MAX
 from web.services import Services
 
 IdempotencyKey = Annotated[
@@ -26,12 +28,22 @@ REPLAYED = {"Idempotent-Replayed": "`true`: this is the first answer to the same
 """For `headers` of a route that takes a key."""
 
 
-async def request_key(call: Call, key: str | None) -> Key | None:
+async def request_key(services: Services, call: Call, key: str | None) -> Key | None:
     """The client's key, with what it stands for."""
     if key is None:
         return None
-    digest = hashlib.sha256(f"{call.method} {call.path}\n".encode() + await call.body())
-    return Key(key=key, request=digest.digest())
+    body = await call.body()
+    digest = partial(request_digest, call.method, call.path, body)
+    if len(body) > LIGHT_BYTES_MAX:
+        return Key(key=key, request=await services.body_runner.run(digest))
+    return Key(key=key, request=digest())
+
+
+def request_digest(method: str, path: str, body: bytes | bytearray) -> bytes:
+    """SHA-256 of what makes two requests the same."""
+    digest = hashlib.sha256(f"{method} {path}\n".encode())
+    digest.update(body)
+    return digest.digest()
 
 
 async def create_once(services: Services, message: m.Creation, key: Key) -> Answer[Any]:

@@ -1,12 +1,17 @@
 """/job-types: what may be run, what its parameters may be, and what they would make of it."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
 
 from actors.job_type import JobType
 from storage.errors import Refusal
-from web.api import Api, Body
+from web.acceptance import accept_params
+from web.api import Answer, Api, Body
+from web.json_size import is_light
 from web.services import Services
 
 
@@ -89,15 +94,24 @@ def register(api: Api, services: Services) -> None:
         refusals=("unknown_type", "invalid"),
         repeatable=True,
     )
-    async def preview(type: str, body: Annotated[PreviewRequest, Body(optional=True)]) -> Preview:
-        job_type = services.job_type(type)
-        shown = job_type.redact(job_type.accept(body.params))
-        stdin = job_type.stdin(shown)
-        return Preview(
-            argv=job_type.argv(shown),
-            stdin=None if stdin is None else stdin.decode(),
-            params=dict(shown),
-        )
+    async def preview(
+        type: str, body: Annotated[PreviewRequest, Body(optional=True)]
+    ) -> Answer[Preview]:
+        params = await accept_params(services, type, body.params)
+        show = partial(preview_body, services.job_type(type), params)
+        return Answer(body=show() if is_light(params) else await services.body_runner.run(show))
+
+
+def preview_body(job_type: JobType, params: Mapping[str, Any]) -> bytes:
+    """What accepted params would start, as JSON."""
+    shown = job_type.redact(params)
+    stdin = job_type.stdin(shown)
+    preview = Preview.model_construct(
+        argv=job_type.argv(shown),
+        stdin=None if stdin is None else stdin.decode(),
+        params=dict(shown),
+    )
+    return to_json(preview)
 
 
 def type_view(job_type: JobType) -> JobTypeView:

@@ -13,12 +13,12 @@ from storage.errors import Fault, Refusal
 from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
+from web.acceptance import BATCH_MAX, accept_job, accepted_batch
 from web.api import Answer, Api, Body, Header, Query, Unread
 from web.call import Call
 from web.idempotency import REPLAYED, IdempotencyKey, create_once, replay_headers, request_key
 from web.services import Services
 
-BATCH_MAX = 10_000
 WAIT_S_MAX = 60
 
 IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
@@ -94,8 +94,8 @@ def register_submit(api: Api, services: Services) -> None:
         ] = None,
     ) -> Answer[Job]:
         wait_s = wait_preference(prefer)
-        new = accepted(services, body)
-        key = await request_key(call, idempotency_key)
+        new = await accept_job(services, body)
+        key = await request_key(services, call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
         headers = replay_headers(done)
         if wait_s is None and done.response is not None:
@@ -123,8 +123,8 @@ def register_submit(api: Api, services: Services) -> None:
     async def submit_batch(
         call: Call, body: Annotated[Unread[Batch], Body()], idempotency_key: IdempotencyKey = None
     ) -> Answer[BatchAnswer]:
-        new = await services.batch_runner.run(partial(accepted_batch, services, body))
-        key = await request_key(call, idempotency_key)
+        new = await services.batch_runner.run(partial(accepted_batch, services, body.raw))
+        key = await request_key(services, call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
         return Answer(body=done.response, headers=replay_headers(done))
 
@@ -283,7 +283,7 @@ def register_change(api: Api, services: Services) -> None:
         call: Call, job_id: str, idempotency_key: IdempotencyKey = None
     ) -> Answer[Job]:
         retry = m.RetryJob(job_id=job_id)
-        if (key := await request_key(call, idempotency_key)) is not None:
+        if (key := await request_key(services, call, idempotency_key)) is not None:
             return await create_once(services, retry, key)
         job = await services.ask(retry)
         answer = job_answer(services, job)
@@ -295,37 +295,6 @@ def job_answer(services: Services, job: Job) -> Answer[Job]:
     """A Job with its ETag."""
     body = job_body(services.with_progress(job), services.job_types)
     return Answer(body=body, headers={"ETag": f'"{job.version}"'})
-
-
-def accepted_batch(services: Services, body: Unread[Batch]) -> tuple[NewJob, ...]:
-    """Every Job of a batch, checked. It takes 0.2 s for 10,000: not for the event loop's thread."""
-    return tuple(accepted(services, job, i) for i, job in enumerate(body.read().jobs))
-
-
-def accepted(services: Services, new: NewJob, index: int | None = None) -> NewJob:
-    """The same Job, with its params checked by its type and its defaults filled in.
-
-    Raises:
-        Refusal: `unknown_type` or `invalid`; with an `index`, its place in a batch is told.
-    """
-    try:
-        job_type = services.job_type(new.type)
-        params = job_type.accept(new.params)
-        if new.timeout_s is not None and new.timeout_s > job_type.timeout_s:
-            message = f"at most the type's {job_type.timeout_s:g} seconds"
-            raise Refusal("invalid", "correct timeout_s", (Fault("/timeout_s", message),))
-    except Refusal as refusal:
-        faults = refusal.faults
-        if refusal.code == "unknown_type":
-            faults = (Fault("/type", refusal.detail),)
-        if index is None:
-            raise Refusal(refusal.code, refusal.detail, faults) from None
-        faults = tuple(Fault(f"/jobs/{index}{fault.pointer}", fault.message) for fault in faults)
-        raise Refusal(refusal.code, f"job {index}: {refusal.detail}", faults) from None
-    # The model is frozen, its dictionary is not: copying the model costs as much as its row.
-    new.params.clear()
-    new.params.update(params)
-    return new
 
 
 def wait_preference(prefer: str | None) -> int | None:

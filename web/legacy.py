@@ -16,6 +16,7 @@ from actors import messages as m
 from storage.errors import Refusal
 from storage.idempotency import Key
 from storage.job import Job, NewJob
+from web.acceptance import accept_params
 from web.answering import refused
 from web.api import Answer, Api, Body
 from web.call import Call
@@ -69,7 +70,7 @@ def register(api: Api, services: Services) -> None:
     ) -> Answer[Triggered]:
         notices = deprecation_headers(services)
         try:
-            key = await request_key(call, idempotency_key)
+            key = await request_key(services, call, idempotency_key)
             done = await run_trigger(services, type, body, key)
         except Refusal as refusal:
             no: Answer[Triggered] = refused(refusal)
@@ -92,7 +93,7 @@ async def run_trigger(
     phase = services.settings.server.legacy_triggers
     if phase == "off":
         raise Refusal("gone", f'POST /jobs with {{"type": "{type}", "params": …}} instead')
-    accepted = services.job_type(type).accept(params, at="")
+    accepted = await accept_params(services, type, params, at="")
     if phase == "scheduler":
         new = NewJob(type=type, params=accepted)
         return await services.ask(m.SubmitJobs(jobs=(new,), origin="legacy", key=key))

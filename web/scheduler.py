@@ -229,7 +229,7 @@ def register_reservations(api: Api, services: Services) -> None:
         idempotency_key: IdempotencyKey = None,
     ) -> Answer[Reservation]:
         reservation = m.Reserve(ttl_s=body.ttl_s)
-        if (key := await request_key(call, idempotency_key)) is not None:
+        if (key := await request_key(services, call, idempotency_key)) is not None:
             return await create_once(services, reservation, key)
         made = await services.ask(reservation)
         location = f"/scheduler/reservations/{made.reservation_id}"

@@ -48,6 +48,7 @@ class Services:
     walker: apsw.Connection
     walker_runner: Runner
     batch_runner: Runner
+    body_runner: Runner
     runs_dir: Path
     started_at: int
     inspector: Inspector

@@ -1,21 +1,27 @@
 """JSON as strictly as the contract reads it (RFC 8259, I-JSON RFC 7493).
 
 Refused with `malformed_json`: bad UTF-8, NaN and infinities, a key given twice, lone surrogates,
-nesting over 64. The standard library's parser takes all of these but the first.
+nesting over 64. The standard library's parser takes all of these but the first. How large a text
+may be is decided in `json_size.py`.
 """
 
 import json
 import re
+import sys
 from typing import Any, NoReturn
 
 from storage.errors import Refusal
+from web.json_size import NESTING_MAX, too_deep
 
-NESTING_MAX = 64
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """Only such an escape can make one: as bytes it would not be UTF-8."""
+_DIGITS = 40
+"""No integer of so many digits is ever accepted, and converting it takes time by its square."""
+_SHORT_BYTES = 4096
+"""Of a text in which integers cannot take long."""
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes | bytearray) -> Any:
     """The value of a body.
 
     Raises:
@@ -24,23 +30,47 @@ def parse(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         if text.startswith("\ufeff"):
-            raise _malformed("it begins with a BOM")
-        value = _DECODER.decode(text)
+            raise malformed("it begins with a BOM")
+        value = (CAREFUL if len(body) > _SHORT_BYTES else _DECODER).decode(text)
     except UnicodeDecodeError as error:
-        raise _malformed(f"byte {error.start} is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise _malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise _malformed(f"it is nested deeper than {NESTING_MAX}") from None
-    except ValueError as error:
-        # Python refuses to convert integers of more than 4,300 digits.
-        raise _malformed(str(error)) from None
+        raise malformed(f"byte {error.start} is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise refusal_of(error) from None
     # Only as many levels as there are brackets: the walk is for the few that have so many.
-    if body.count(b"{") + body.count(b"[") > NESTING_MAX and _depth(value) > NESTING_MAX:
-        raise _malformed(f"it is nested deeper than {NESTING_MAX}")
-    if _SURROGATE.search(body):
-        _refuse_surrogates(value)
+    may_be_deep = body.count(b"{") + body.count(b"[") > NESTING_MAX
+    check(
+        value,
+        nesting_max=NESTING_MAX if may_be_deep else None,
+        may_have_surrogates=_SURROGATE.search(body) is not None,
+    )
     return value
+
+
+def refusal_of(error: ValueError | RecursionError) -> Refusal:
+    """What is said of a text that the parser does not take."""
+    if isinstance(error, json.JSONDecodeError):
+        return malformed(f"{error.msg}, line {error.lineno} column {error.colno}")
+    if isinstance(error, RecursionError):
+        return too_deep()
+    # Python refuses to convert integers of more than 4,300 digits.
+    return malformed(str(error))
+
+
+def check(value: Any, *, nesting_max: int | None, may_have_surrogates: bool) -> None:
+    """Return if a parsed value is acceptable. `nesting_max` None: it is not nested so deep.
+
+    Raises:
+        Refusal: `malformed_json`.
+    """
+    if nesting_max is not None and _depth(value) > nesting_max:
+        raise too_deep()
+    if may_have_surrogates and _has_surrogate(value):
+        raise malformed("it holds half of a surrogate pair")
+
+
+def malformed(why: str) -> Refusal:
+    """The refusal of a body that is no JSON, or JSON that could mean two things."""
+    return Refusal("malformed_json", f"the body is not acceptable JSON: {why}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -48,19 +78,36 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _malformed(f"the key {twice!r} is given twice in one object")
+        raise malformed(f"the key {twice!r} is given twice in one object")
     return made
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _malformed(f"{name} is not JSON")
+    raise malformed(f"{name} is not JSON")
 
 
-def _refuse_surrogates(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise _malformed("it holds half of a surrogate pair") from None
+def _bounded_integer(text: str) -> int:
+    """Of a long one another that is out of every range as well."""
+    if len(text) > sys.get_int_max_str_digits():
+        return int(text)  # it raises
+    return int(text[: _DIGITS + 1])
+
+
+def _has_surrogate(value: Any) -> bool:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                return True
+        elif isinstance(item, dict):
+            left += item
+            left += item.values()
+        elif isinstance(item, list):
+            left += item
+    return False
 
 
 def _depth(value: Any) -> int:
@@ -80,9 +127,9 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _malformed(why: str) -> Refusal:
-    return Refusal("malformed_json", f"the body is not acceptable JSON: {why}")
-
-
 # `json.loads` with hooks would make one for each body.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+CAREFUL = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_integer
+)
+"""The same values but for integers that are out of range anyway, in time that grows with size."""

@@ -16,7 +16,7 @@ shutdown_grace_s = 30               # how long a shutdown waits for the programs
 legacy_triggers = "subprocess"      # POST /jobs/TYPE/trigger: "subprocess", "scheduler" or "off"
 # sunset = 2030-01-01               # when the legacy triggers end; their clients are told
 allowed_hosts = []                  # further names by which clients may call this server
-max_body_bytes = 16_777_216         # the largest request
+max_body_bytes = 16_777_216         # the largest batch; others: 2 MiB
 log_format = "auto"                 # "console", "json", or "auto": console on a terminal
 log_level = "info"                  # "debug", "info", "warning" or "error"
 

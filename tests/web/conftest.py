@@ -113,17 +113,27 @@ def server_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
+def job_types() -> dict[str, dict[str, Any]]:
+    """What a test wants to run: override this fixture."""
+    return {"a": {"command": ["a"]}}
+
+
+@pytest.fixture
 async def services(
     tmp_path: Path,
     programs: WaitingHost,
     server_settings: dict[str, Any],
+    job_types: dict[str, dict[str, Any]],
     silent_log: None,
     autojump_clock: MockClock,
 ) -> AsyncIterator[Services]:
     """What handlers ask, with the real actors behind it, on virtual time."""
     settings = Settings(
         server=ServerSettings(data_dir=tmp_path, **server_settings),
-        job_types={"a": JobType.model_validate({"name": "a", "command": ["a"]})},
+        job_types={
+            name: JobType.model_validate({"name": name, **table})
+            for name, table in job_types.items()
+        },
     )
     seams = Seams(
         clock=VirtualClock(),
