@@ -56,12 +56,14 @@ from web.journal import configure_logging
 from web.log_stream import LogStream
 from web.operate import complain
 from web.precedence import Precedence
+from web.reads import Reader, Reads
 from web.ready_line import ready_line
 from web.server import Server, listen, url_of
 from web.services import Services
 from web.settings import Settings
 
 MAILBOX_MESSAGES_MAX = 1024
+READERS = ("quick reader", "long reader 1", "long reader 2")
 REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, ExposedDirectory, NewerDatabase)
 
 log = structlog.get_logger()
@@ -74,7 +76,8 @@ class Seams:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     writer: Runner
-    walker: Runner
+    readers: tuple[Runner, ...]
+    pieces: Runner
     batches: Runner
     files: Runner
     checker: Runner
@@ -96,15 +99,19 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
         clock, host = SystemClock(), LinuxHost(cgroups, data_dir, umask=umask)
         stack.callback(clock.close)
         stack.callback(host.close)
-        writer, walker, batches, bodies, files, checker = (
+        writer, pieces, batches, bodies, files, checker, *readers = (
             stack.enter_context(ThreadRunner(name))
-            for name in ("writer", "walker", "batches", "bodies", "files", "checker")
+            for name in (
+                *("writer", "pieces", "batches", "bodies", "files", "checker"),
+                *READERS,
+            )
         )
         yield Seams(
             clock=clock,
             random_bytes=os.urandom,
             writer=writer,
-            walker=walker,
+            readers=tuple(readers),
+            pieces=pieces,
             batches=batches,
             bodies=bodies,
             files=files,
@@ -132,9 +139,10 @@ class Headway:
         self._connections = ExitStack()
         self._writing = open_writer(path, vfs=seams.vfs) if writing is None else writing
         open_another = partial(open_reader, vfs=seams.vfs)
-        reader, walker = (open_another(path) for _ in range(2))
-        for connection in (self._writing, walker, reader):
+        reader, *others = (open_another(path) for _ in (None, *seams.readers))
+        for connection in (self._writing, *others, reader):
             self._connections.callback(connection.close)
+        quick, *long = map(Reader, others, seams.readers)
         reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
         ids = Ids(seams.clock, seams.random_bytes)
         scheduler, executor, stats = (
@@ -158,8 +166,8 @@ class Headway:
             clock=seams.clock,
             files=FileWatcher(),
             reader=reader,
-            walker=walker,
-            walker_runner=seams.walker,
+            reads=Reads(quick, long, timeout_s=settings.server.read_timeout_s, draining=draining),
+            piece_runner=seams.pieces,
             batch_runner=seams.batches,
             body_runner=seams.bodies,
             runs_dir=runs_dir,

@@ -13,12 +13,13 @@ import outcome
 import trio
 
 T = TypeVar("T")
+Stop = Callable[[], None]
 
 
 class InlineRunner:
     """Runs the call at once, where it is."""
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], stop: Stop | None = None) -> T:
         """Call `work`, after a checkpoint as an honest wait has one."""
         await trio.lowlevel.checkpoint()
         return work()
@@ -39,8 +40,11 @@ class ThreadRunner:
         self._calls.put(None)
         self._thread.join()
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Call `work` on the thread and wait for its end, also when cancelled meanwhile."""
+    async def run(self, work: Callable[[], T], stop: Stop | None = None) -> T:
+        """Call `work` on the thread and wait for its end, also when cancelled.
+
+        When it is cancelled, `stop` is called once, on the event loop, so that the end comes soon.
+        """
         task = trio.lowlevel.current_task()
         token = trio.lowlevel.current_trio_token()
 
@@ -48,14 +52,15 @@ class ThreadRunner:
             result = outcome.capture(work)
             token.run_sync_soon(trio.lowlevel.reschedule, task, outcome.Value(result))
 
+        def never_abandon(_: Any) -> trio.lowlevel.Abort:
+            if stop is not None:
+                stop()
+            return trio.lowlevel.Abort.FAILED
+
         self._calls.put(call)
-        done: outcome.Outcome[T] = await trio.lowlevel.wait_task_rescheduled(_never_abandon)
+        done: outcome.Outcome[T] = await trio.lowlevel.wait_task_rescheduled(never_abandon)
         return done.unwrap()
 
     def _loop(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
-
-
-def _never_abandon(_: Any) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.FAILED

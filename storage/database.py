@@ -53,10 +53,11 @@ class Runner(Protocol):
     """Where blocking calls run: on a thread in production, inline in a simulation.
 
     A call that has begun is never abandoned: cancelling the caller waits for its end, since
-    nobody else would learn whether the transaction holds.
+    nobody else would learn whether the transaction holds. A read may be given a `stop`, which is
+    called once when its caller is cancelled, and makes the wait a short one.
     """
 
-    async def run(self, work: Callable[[], T]) -> T: ...
+    async def run(self, work: Callable[[], T], stop: Callable[[], None] | None = None) -> T: ...
 
 
 def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:

@@ -56,6 +56,10 @@ class Refusal(Exception):
         self.detail = detail
         self.faults = faults
 
+    def anew(self) -> "Refusal":
+        """The same to raise: a constant would keep every frame alive that it was raised in."""
+        return Refusal(self.code, self.detail, self.faults)
+
 
 class StorageFailed(Exception):
     """The disk failed under a commit, so nobody knows whether it holds: the process must end."""

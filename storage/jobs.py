@@ -27,6 +27,7 @@ from storage.job import (
     from_us,
     to_us,
 )
+from storage.job_id import BEGINS, id_beginning, is_id, span
 from storage.transaction import Transaction
 
 COLUMNS = (
@@ -350,7 +351,7 @@ def list_jobs(
     Raises:
         Refusal: `invalid`, when the cursor is not one of ours.
     """
-    where, bindings = _conditions(wanted)
+    where, bindings = _conditions(connection, wanted)
     if cursor is not None:
         where.append("position < ?" if wanted.order == "desc" else "position > ?")
         bindings.append(_decode_cursor(cursor))
@@ -374,7 +375,7 @@ def count_by_status(connection: apsw.Connection) -> dict[str, int]:
     return {status.value: n for status, n in counts.items()}
 
 
-def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
+def _conditions(connection: apsw.Connection, wanted: JobFilter) -> tuple[list[str], list[Any]]:
     where: list[str] = []
     bindings: list[Any] = []
     for column, values in (("status", wanted.statuses), ("type", wanted.types)):
@@ -387,7 +388,11 @@ def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
     if wanted.retry_of is not None:
         where.append("retry_of = ?")
         bindings.append(wanted.retry_of)
-    if wanted.text:
+    if (beginning := id_beginning(wanted.text)) and is_id(connection, beginning):
+        # A subquery, or SQLite would walk all Jobs in the wanted order and compare their ids.
+        where.append(f"position IN (SELECT position FROM jobs WHERE {BEGINS})")
+        bindings.extend(span(beginning))
+    elif wanted.text:
         where.append("(instr(casefold(name), ?) OR instr(job_id, ?) OR instr(type, ?))")
         bindings.extend([wanted.text.casefold()] * 3)
     return where, bindings

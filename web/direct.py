@@ -70,7 +70,7 @@ def register(api: Api, services: Services) -> None:
                     await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
         run = public_run(find_run(services.reader, ticket.run_id), services.job_types)
         read_tail = functools.partial(tail, services, ticket.run_id)
-        log_tail = await services.walker_runner.run(read_tail)
+        log_tail = await services.piece_runner.run(read_tail)
         return DirectRun.model_construct(**dict(run), log_tail=log_tail)
 
 

@@ -152,7 +152,7 @@ class Stream:
             piece, self._greeting = self._greeting, b""
             return piece
         await trio.lowlevel.checkpoint()
-        while not (piece := await self._next()):
+        while not (piece := await self._next_or_end()):
             if self._hub.is_over and self._seq >= self._hub.released:
                 self._is_over = True
                 return self._place() + event("goodbye", {})
@@ -163,6 +163,14 @@ class Stream:
                 await self._hub.wait()
         self._beats = self._hub.beats
         return piece
+
+    async def _next_or_end(self) -> bytes:
+        """The same; where the table cannot be read in time the client shall come again."""
+        try:
+            return await self._next()
+        except Refusal:
+            self._is_over = True
+            return self._place() + event("goodbye", {})
 
     async def _next(self) -> bytes:
         """What the next facts give; nothing if there are none, or none that are wanted."""

@@ -130,7 +130,7 @@ class Express:
 
     async def _read_body(self, call: Call, receive: Any, most: float) -> bytearray:
         if int(call.header(b"content-length") or 0) > most:
-            raise TOO_LARGE
+            raise TOO_LARGE.anew()
         body = bytearray()
         with trio.move_on_after(BODY_TIMEOUT_S):
             while True:
@@ -139,10 +139,10 @@ class Express:
                     raise Gone
                 body += message.get("body", b"")
                 if len(body) > most:
-                    raise TOO_LARGE
+                    raise TOO_LARGE.anew()
                 if not message.get("more_body", False):
                     return body
-        raise TOO_SLOW
+        raise TOO_SLOW.anew()
 
 
 def bug(error: Exception) -> Answer[Any]:

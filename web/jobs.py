@@ -11,6 +11,7 @@ from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
 from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
+from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
 from web.acceptance import BATCH_MAX, accept_job, accepted_batch
@@ -148,7 +149,10 @@ def register_read(api: Api, services: Services) -> None:
         ] = [],  # noqa: B006
         q: Annotated[
             Annotated[str, Field(max_length=200)] | None,
-            Query("Only Jobs whose name, id or type contains this text."),
+            Query(
+                "Only Jobs whose name, id or type contains this text; or, of the beginning of an id"
+                " (`job-` and six characters or more), only those whose id begins so."
+            ),
         ] = None,
         retry_of: Annotated[
             Annotated[str, Field(min_length=1, max_length=200)] | None,
@@ -173,7 +177,8 @@ def register_read(api: Api, services: Services) -> None:
             order=order,
         )
         page, next_cursor = await services.walk(
-            lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor)
+            lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor),
+            is_long=bool(q) and id_beginning(q) is None,
         )
         return JobPage.model_construct(
             jobs=[public_job(services.with_progress(job), services.job_types) for job in page],

@@ -88,9 +88,9 @@ def register(api: Api, services: Services) -> None:
         run = run_of_job(services.reader, job_id)
         view = LogView.open(services.runs_dir / (run.run_id if run else "none") / "log")
         if tail is None:
-            return ranged(view, range, offset, TEXT, services.walker_runner)
+            return ranged(view, range, offset, TEXT, services.piece_runner)
         offset = view.line_start(tail)
-        response = ranged(view, None, offset, TEXT, services.walker_runner)
+        response = ranged(view, None, offset, TEXT, services.piece_runner)
         response.headers["Log-Offset"] = str(offset)
         return response
 
@@ -131,7 +131,7 @@ def register(api: Api, services: Services) -> None:
             range,
             None,
             guess_type(name),
-            services.walker_runner,
+            services.piece_runner,
         )
         response.headers["ETag"] = f'"{found[0].sha256}"'
         # Whatever a program left must not run as a page of this origin.

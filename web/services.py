@@ -1,6 +1,6 @@
 """What the handlers ask: mailboxes to write through, connections to read from.
 
-Point reads run where they are (20 µs); whatever may walk many rows goes to the reader's thread.
+Point reads run where they are (20 µs); whatever may walk many rows goes through `reads.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ from storage.jobs import find_job
 from storage.runs import find_run
 from web.hub import Hub
 from web.precedence import Precedence
+from web.reads import Reads
 from web.settings import Settings
 
 T = TypeVar("T")
@@ -45,8 +46,8 @@ class Services:
     clock: Clock
     files: FileWatcher
     reader: apsw.Connection
-    walker: apsw.Connection
-    walker_runner: Runner
+    reads: Reads
+    piece_runner: Runner
     batch_runner: Runner
     body_runner: Runner
     runs_dir: Path
@@ -65,9 +66,9 @@ class Services:
         """Ask the scheduler."""
         return await self.scheduler.ask(message)
 
-    async def walk(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Run a read that may be long on the reader's thread."""
-        return await self.walker_runner.run(lambda: read(self.walker))
+    async def walk(self, read: Callable[[apsw.Connection], T], *, is_long: bool = False) -> T:
+        """Run a read that may walk many rows, off the loop: see `Reads.read`."""
+        return await self.reads.read(read, is_long=is_long)
 
     def job_type(self, name: str) -> JobType:
         """The configured type.

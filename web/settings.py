@@ -78,6 +78,7 @@ class ServerSettings(_Section):
     sunset: date | None = None
     allowed_hosts: list[str] = []
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 16 * 1024 * 1024
+    read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -17,6 +17,7 @@ another minor version than the tests have seen gets Hypercorn's own class: see `
 """
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from math import inf
@@ -35,12 +36,15 @@ from hypercorn.typing import ConnectionState
 
 from web.exchange import AtOnce, Exchange, scope_of
 from web.guard import malformed
+from web.reads import client_gone
 
 TESTED = "0.18."
 IDLE_S = 75.0
 """How long a connection may stay open without a request, or take to send the head of one."""
 SEND_S = 30.0
 """How long one piece of an answer may take to be read by the client."""
+ESTABLISHED = 1
+"""`tcpi_state` of TCP_INFO, tcp(7)."""
 LINGER_S = 1.0
 """At shutdown: how long an open connection may still bring a request that was on its way."""
 
@@ -80,6 +84,19 @@ class StockConnection(TCPServer):
             ConnectionState({}),
             stream,  # type: ignore[arg-type]
         )
+
+    async def run(self) -> None:
+        """Serve it. What works for it can see whether its client is still there."""
+        client_gone.set(self.is_gone)
+        await super().run()
+
+    def is_gone(self) -> bool:
+        """Whether the client has closed its end, also behind bytes that were not yet read."""
+        sock = getattr(self.stream, "transport_stream", self.stream).socket
+        try:
+            return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
+        except OSError:
+            return True
 
     def set_idle(self, idle: bool) -> None:
         """It has no idle scope."""

@@ -30,6 +30,7 @@ FILTERS = (
     JobFilter(types=("a",)),
     JobFilter(types=("a",), order="asc"),
     JobFilter(labels=("k=v",)),
+    JobFilter(text="job-01a2233b-8faa-735c-8c52-d6074203d845"),
     JobFilter(retry_of="job-1"),
     JobFilter(retry_of="job-1", statuses=(JobStatus.FAILED,), types=("a",), order="asc"),
 )

@@ -29,7 +29,7 @@ class GatedWriter:
         self.gate.set()
         self.calls = 0
 
-    async def run(self, work: Any) -> Any:
+    async def run(self, work: Any, stop: Any = None) -> Any:
         with trio.CancelScope(shield=True):
             await trio.lowlevel.checkpoint()
             await self.gate.wait()

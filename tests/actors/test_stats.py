@@ -152,7 +152,7 @@ async def test_the_last_runs_are_read_from_an_index(house: Any) -> None:
         return True
 
     async with house.running() as services:
-        services.walker.exec_trace = trace
-        last_runs(services.walker, "a")
-        services.walker.exec_trace = None
+        services.reads.quick.connection.exec_trace = trace
+        last_runs(services.reads.quick.connection, "a")
+        services.reads.quick.connection.exec_trace = None
     assert any("USING INDEX job_runs_finished (type=?" in step for step in seen), seen

@@ -542,6 +542,22 @@ BUGS = (
     ),
     # ---- what clients may claim ----------------------------------------------------------------
     Bug(
+        name="abandoned-search-goes-on",
+        breaks="a read is stopped when its client has gone",
+        file="web/tcp_server.py",
+        before="        client_gone.set(self.is_gone)\n",
+        after="",
+        tests=("tests/web/test_abandoned.py",),
+    ),
+    Bug(
+        name="stopped-between-two-statements",
+        breaks="a read that is stopped ends, also where there is no statement to interrupt",
+        file="web/reads.py",
+        before="        self._connection.set_progress_handler(lambda: self._stopped, STEPS)\n",
+        after="",
+        tests=("tests/web/test_reads.py",),
+    ),
+    Bug(
         name="userinfo-taken-for-a-host",
         breaks="a Host is read by its grammar",
         file="web/authority.py",

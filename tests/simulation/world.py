@@ -105,7 +105,7 @@ class WatchedRunner(InlineRunner):
     def __init__(self, world: "World") -> None:
         self._world = world
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], stop: Callable[[], None] | None = None) -> T:
         """Call it, and look at what it has decided; the disk takes its time before and after."""
         life = self._world.disk.life
         await trio.sleep(self._world.disk_takes_s())
@@ -269,7 +269,8 @@ class World:
             clock=self.clock,
             random_bytes=self._rng.randbytes,
             writer=WatchedRunner(self),
-            walker=InlineRunner(),
+            readers=(InlineRunner(), InlineRunner()),
+            pieces=InlineRunner(),
             batches=InlineRunner(),
             files=InlineRunner(),
             checker=InlineRunner(),

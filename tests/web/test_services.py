@@ -74,13 +74,16 @@ async def test_a_direct_run_is_waited_for(services: Any, programs: Any) -> None:
             programs.processes[0].end()
 
 
-async def test_a_long_read_runs_on_the_walker(services: Any) -> None:
-    assert await services.walk(lambda connection: connection) is services.walker
+async def test_a_walk_runs_on_a_connection_of_its_own(services: Any) -> None:
+    quick = await services.walk(lambda connection: connection)
+    long = await services.walk(lambda connection: connection, is_long=True)
+    assert len({quick, long, services.reader}) == 3
+    for connection in (quick, long):
+        assert connection.readonly("main")
 
 
 async def test_the_readers_cannot_write(services: Any) -> None:
-    for connection in (services.reader, services.walker):
-        assert connection.readonly("main")
+    assert services.reader.readonly("main")
 
 
 async def test_a_block_is_left_when_the_server_drains(autojump_clock: Any) -> None:
