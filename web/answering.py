@@ -85,10 +85,10 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
 
 async def _raw_body(route: Route, call: Call) -> bytes | bytearray:
     if int(call.header(b"content-length") or 0) > route.body_bytes_max:
-        raise BODY_TOO_LARGE
+        raise BODY_TOO_LARGE.anew()
     raw = await call.body()
     if len(raw) > route.body_bytes_max:
-        raise BODY_TOO_LARGE
+        raise BODY_TOO_LARGE.anew()
     return raw
 
 

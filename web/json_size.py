@@ -62,7 +62,7 @@ def check_size(body: Text) -> None:
         Refusal: `too_large`, or `malformed_json` for one that is nested too deep as well.
     """
     if len(body) > BODY_BYTES_MAX:
-        raise BODY_TOO_LARGE
+        raise BODY_TOO_LARGE.anew()
     if len(body) <= 2 * VALUES_MAX or _values_at_most(body) <= VALUES_MAX:
         return
     if count_values(body, VALUES_MAX) > VALUES_MAX:
