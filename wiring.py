@@ -37,6 +37,7 @@ from actors.process import Host
 from actors.runner import InlineRunner, ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats
+from actors.storage_watch import StorageWatch
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
 from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
@@ -173,6 +174,7 @@ class Headway:
             runs_dir=runs_dir,
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
+            storage=StorageWatch(path),
             inspector=Inspector(
                 path,
                 open_reader=open_another,
@@ -193,6 +195,7 @@ class Headway:
                         feed=self.services.feed,
                         clock=seams.clock,
                         reader=reader,
+                        storage=self.services.storage,
                         types=list(core.setup.job_types),
                     ),
                 ),
@@ -240,7 +243,9 @@ class Headway:
                 self._supervisor.stop()
                 await self._supervisor.stopped.wait()
                 nursery.cancel_scope.cancel()
-            # On a full disk the log stays as it is; the next server reads it.
+            # Not waited for: a reader that is in its way may read for hours, and on a full disk
+            # there is no space. The log stays as it is then, and the next server reads it.
+            self._writing.set_busy_timeout(0)
             with suppress(apsw.FullError):
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -16,6 +16,7 @@ from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.feed import Feed
 from actors.messages import FactsCommitted, GetMetrics, ProgressReported, TypeMetrics
+from actors.storage_watch import StorageWatch
 from storage.events import facts_after, last_seq
 from storage.runs import DURATION_US
 from storage.transaction import Fact
@@ -53,9 +54,11 @@ class Stats(Actor):
         feed: Feed,
         clock: Clock,
         reader: apsw.Connection,
+        storage: StorageWatch,
         types: Sequence[str],
     ) -> None:
         super().__init__(mailbox)
+        self._storage = storage
         self._feed = feed
         self._clock = clock
         self._reader = reader
@@ -81,6 +84,7 @@ class Stats(Actor):
             match envelope.message:
                 case FactsCommitted(facts=facts):
                     await self._take(facts)
+                    self._storage.look()
                 case ProgressReported() as told:
                     self._feed.report(told.job_id, told.run_id, told.type, told.progress, told.at)
                 case GetMetrics():

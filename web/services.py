@@ -18,6 +18,7 @@ from actors.feed import Feed
 from actors.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.job_type import JobType
+from actors.storage_watch import StorageWatch
 from storage.database import Runner
 from storage.errors import Refusal
 from storage.job import TERMINAL, Job, JobStatus, RunStatus
@@ -53,6 +54,7 @@ class Services:
     runs_dir: Path
     started_at: int
     inspector: Inspector
+    storage: StorageWatch
     draining: trio.Event
     log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)

@@ -95,7 +95,7 @@ def register_state(api: Api, services: Services) -> None:
 
 def warnings(services: Services) -> list[str]:
     """What works, and needs the operator all the same: a sentence each."""
-    return []
+    return services.storage.warnings()
 
 
 async def probe(services: Services) -> None:
