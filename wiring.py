@@ -29,6 +29,7 @@ from actors.clock import Clock, SystemClock
 from actors.core import Core
 from actors.executor import Executor
 from actors.feed import Feed
+from actors.free_space import FreeSpace, Space
 from actors.identity import Identity, Ids
 from actors.inotify import FileWatcher
 from actors.inspector import Inspector
@@ -86,6 +87,7 @@ class Seams:
     vfs: str | None = None
     bodies: Runner = field(default_factory=InlineRunner)
     reserve_bytes: int = RESERVE_BYTES
+    statvfs: Callable[[Path], Space] = os.statvfs
     log_lines_dropped: Callable[[], int] = int  # 0
 
 
@@ -153,6 +155,9 @@ class Headway:
             setup=settings.setup,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
+            shortage=FreeSpace(
+                data_dir, settings.scheduler.free_space_bytes, seams.statvfs
+            ).shortage,
         )
         feed, draining, precedence = Feed(), trio.Event(), Precedence()
         self.services = Services(

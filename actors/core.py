@@ -74,17 +74,34 @@ class Core:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
+        shortage: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.setup = setup
         self._identity = identity
         self._new_id = new_id
-        self._dispatch = Dispatch(setup=setup, identity=identity, new_id=new_id)
+        self._dispatch = Dispatch(setup=setup, identity=identity, new_id=new_id, shortage=shortage)
+
+    @property
+    def host_reason(self) -> str | None:
+        """Why the host lets nothing start; None: it does."""
+        return self._dispatch.host_reason
+
+    @property
+    def lacks_space(self) -> bool:
+        """Whether nothing starts until somebody has looked at the disk again."""
+        return self._dispatch.short is not None
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Runs that are claimed, and cannot begin yet."""
+        return self._dispatch.waiting
 
     def recover(self, connection: apsw.Connection, now: int) -> Decision:
         """Begin a life: direct clients of earlier ones are gone, every RUNNING run is settled."""
         effects: list[Message] = []
         self._dispatch.setup = self.setup  # a commit that failed has replaced nothing
         self._dispatch.life += 1
+        self._dispatch.note_blocked(None, frozenset())  # the executor finds out anew
         with write_transaction(connection, now) as tx:
             config = self._setup.in_force(tx.connection)
             tx.fact(
@@ -149,6 +166,8 @@ class Core:
                 return self._stop_run(tx, run_id, reason, effects)
             case m.MomentCame() | m.Probe():
                 return None
+            case m.StartsBlocked(reason=reason, run_ids=run_ids):
+                return self._dispatch.note_blocked(reason, run_ids)
             case m.StorageBroke(why=why):
                 raise StorageFailed(why)
             case m.CancelJob(job_id=job_id):

@@ -69,7 +69,9 @@ class Dispatch:
     """Turns QUEUED Jobs and reservations into runs.
 
     `setup`: as the message that is being applied sees it. `draining`: nothing starts any more.
-    `life`: see `EnsureRun`.
+    `life`: see `EnsureRun`. While the host is not fit for a start nothing is claimed: `blocked` is
+    why claimed runs do not begin (see `StartsBlocked`), `short` is what there is too little of, as
+    `shortage` last said.
     """
 
     def __init__(
@@ -78,12 +80,26 @@ class Dispatch:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
+        shortage: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.setup = setup
+        self._shortage = shortage
+        self.blocked: str | None = None
+        self.waiting: frozenset[str] = frozenset()
+        self.short: str | None = None
         self._identity = identity
         self._new_id = new_id
         self.draining = False
         self.life = 0
+
+    @property
+    def host_reason(self) -> str | None:
+        """Why the host lets nothing start; None: it does."""
+        return self.blocked or self.short
+
+    def note_blocked(self, reason: str | None, run_ids: frozenset[str]) -> None:
+        """Take in why claimed runs do not begin; None: they do."""
+        self.blocked, self.waiting = reason, run_ids
 
     def dispatch(self, tx: Transaction, effects: list[Message]) -> None:
         """Promote, expire, then fill the free slots: reservations first, then the queue."""
@@ -95,6 +111,10 @@ class Dispatch:
         types = self.setup.job_types
         now = room(tx.connection, types, self.setup.concurrency)
         free = now.free
+        if free > 0 or self.short is not None:
+            self.short = self._shortage()
+        if self.host_reason is not None:
+            return
         while free > 0:
             claim = reservations.first_waiting(tx)
             started: str | None

@@ -18,17 +18,24 @@ from storage.database import snapshot
 from storage.explanation import Ending, Estimate, Explanation, Reason
 from storage.job import TERMINAL, TIME_MAX_US, Job, JobStatus, from_us, to_us
 from storage.jobs import find_job
+from storage.runs import run_id_of
 
 NAMED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What was configured, and whether this server still starts anything."""
+    """What was configured, and whether this server still starts anything.
+
+    `host_reason`: what of the host lets nothing start; `waiting`: runs that are claimed all the
+    same, and begin when it is over.
+    """
 
     types: Mapping[str, JobType]
     concurrency: int
     draining: bool
+    host_reason: str | None = None
+    waiting: frozenset[str] = frozenset()
 
 
 def explain(
@@ -43,20 +50,25 @@ def explain(
         job = find_job(connection, job_id)
         if job.status is JobStatus.QUEUED:
             return Case(connection, job, rules, now, boot_us).explanation()
-        return _beyond_the_queue(connection, job, now, boot_us)
+        return _beyond_the_queue(connection, job, rules, now, boot_us)
 
 
-def _beyond_the_queue(connection: apsw.Connection, job: Job, now: int, boot_us: int) -> Explanation:
-    ending = None
+def _beyond_the_queue(
+    connection: apsw.Connection, job: Job, rules: Rules, now: int, boot_us: int
+) -> Explanation:
+    ending, waiting = None, list[Reason]()
     if job.status in TERMINAL:
         message = f"it has ended: {job.status}"
+    elif rules.host_reason is not None and run_id_of(connection, job.job_id) in rules.waiting:
+        message = f"it begins as soon as the host lets it: {rules.host_reason}"
+        waiting = [_reason_of_host(rules.host_reason)]
     else:
         message = "it runs"
         ending = _ending(connection, job, now, boot_us)
     return Explanation(
         job_id=job.job_id,
         status=job.status,
-        waiting=[],
+        waiting=waiting,
         ahead=None,
         ahead_exact=True,
         estimate=None,
@@ -120,6 +132,8 @@ class Case:
             yield Reason(code="not_due", message="it may not start before its run_at", until=at)
         if not self._room.queue_moves:
             yield Reason(code="scheduler_stopped", message="the scheduler is stopped: start it")
+        if self.rules.host_reason is not None:
+            yield _reason_of_host(self.rules.host_reason)
         yield from self._reasons_of_room()
         if self._is_known and self._ahead_may_start and not self._starts_now:
             n, more = self._ahead_count, "" if self._is_exact else " or more"
@@ -238,7 +252,7 @@ class Case:
     # ---- the estimate ------------------------------------------------------------------------
 
     def _estimate(self, codes: set[str]) -> Estimate | None:
-        if codes & {"draining", "unknown_type", "expired", "scheduler_stopped"}:
+        if codes & {"draining", "unknown_type", "expired", "scheduler_stopped", "host"}:
             return None
         span = estimate.Span(0.0, 0.0, 0.0)
         if codes - {"not_due"}:
@@ -298,6 +312,10 @@ class Case:
             seconds = max(0.0, (expires_at - self.now) / 1e6)
             busy.append(estimate.Busy(type=None, left=estimate.Span(0.0, seconds, seconds)))
         return busy
+
+
+def _reason_of_host(reason: str) -> Reason:
+    return Reason(code="host", message=f"the host lets nothing start: {reason}")
 
 
 def _later(now: int, seconds: float) -> int:

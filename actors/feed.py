@@ -1,7 +1,8 @@
 """The last events, in memory, for whoever waits for one; and what is live beside them.
 
-Live is what no transaction holds, or not yet: the newest progress of each Job that runs. It has no
-sequence number, of each Job only the newest counts, and it goes with the run's end.
+Live is what no transaction holds, or not yet: the newest progress of each Job that runs, and what
+of the host keeps Jobs from starting. It has no sequence number, only the newest counts, and a
+progress goes with the run's end.
 
 Invariant: events appear here in the order of their numbers, each once, and only after their commit.
 What is live appears after the event `run.started` of its run, and never after `run.finished`.
@@ -11,30 +12,35 @@ Older events are read from the `events` table.
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import trio
 from pydantic_core import from_json
 
-from storage.job import Progress
+from storage.job import HostCondition, Progress
 from storage.transaction import Fact
 
 KEPT_FACTS = 10_000
 
 
-class LiveProgress(NamedTuple):
-    """The newest progress of one Job. `number` grows with each, of whichever Job; `at` in µs.
+LiveKind = Literal["job.progress", "scheduler.host"]
+"""What is live: the newest progress of a Job, and what of the host keeps Jobs from starting."""
 
-    It may be shown once the event numbered `after_seq` has been.
+
+class Live(NamedTuple):
+    """Of one Job, or of the host (`job_id` None), the newest. `data` as in a fact.
+
+    `number` grows with each, whatever it is about; `at` in µs. It may be shown once the event
+    numbered `after_seq` has been.
     """
 
     number: int
     after_seq: int
     at: int
-    job_id: str
-    run_id: str
-    type: str
-    progress: Progress
+    kind: LiveKind
+    job_id: str | None
+    run_id: str | None
+    data: dict[str, Any]
 
 
 class Subscription:
@@ -60,10 +66,12 @@ class Feed:
         self._ring: deque[Fact] = deque(maxlen=KEPT_FACTS)
         self._lot = trio.lowlevel.ParkingLot()
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
-        self._live: dict[str, LiveProgress] = {}  # by Job, in the order of their numbers
+        self._live: dict[str | None, Live] = {}  # by Job, in the order of their numbers
         self.last_seq = 0
         self.last_live = 0
-        """The number of the newest progress."""
+        """The number of what came last of all that is live."""
+        self.host_condition: HostCondition | None = None
+        """What of the host keeps Jobs from starting."""
 
     def publish(self, facts: Sequence[Fact]) -> None:
         """Append facts; those that are here already are passed over."""
@@ -74,7 +82,7 @@ class Feed:
                 self._skip_gap()
             self.last_seq = fact.seq
             self._ring.append(fact)
-            if fact.job_id in self._live:
+            if fact.job_id is not None and fact.job_id in self._live:
                 self._settle(fact)
             for key in (fact.job_id, fact.run_id):
                 if key is not None and key in self._subscriptions:
@@ -85,7 +93,8 @@ class Feed:
     def _skip_gap(self) -> None:
         """Facts are missing: their scheduler crashed after its commit. They are in the table."""
         self._ring.clear()
-        self._live.clear()  # some of these runs may have ended
+        for job_id in [job_id for job_id in self._live if job_id is not None]:
+            del self._live[job_id]  # its run may have ended
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
                 subscription.wake()
@@ -94,17 +103,27 @@ class Feed:
 
     def report(self, job_id: str, run_id: str, type_: str, progress: Progress, at: int) -> None:
         """Show the progress of a run, whose start has been published."""
-        self._put(LiveProgress(0, 0, at, job_id, run_id, type_, progress))
+        data = {"type": type_, **progress.model_dump()}
+        self._put(Live(0, 0, at, "job.progress", job_id, run_id, data))
         self._lot.unpark_all()
 
     def progress(self, job_id: str) -> Progress | None:
         """The newest progress of a Job that runs; None: what is stored is as new."""
         live = self._live.get(job_id)
-        return None if live is None else live.progress
+        return None if live is None else _progress_in(live.data)
 
-    def live_after(self, number: int, seq: int) -> list[LiveProgress]:
+    def note_host(self, condition: HostCondition | None, at: int) -> None:
+        """Show what of the host keeps Jobs from starting; None: nothing any more."""
+        if condition == self.host_condition:
+            return
+        self.host_condition = condition
+        data = {"host_condition": None if condition is None else condition.model_dump()}
+        self._put(Live(0, 0, at, "scheduler.host", None, None, data))
+        self._lot.unpark_all()
+
+    def live_after(self, number: int, seq: int) -> list[Live]:
         """What is live and newer than `number`, in order, for a reader who has read up to `seq`."""
-        found: list[LiveProgress] = []
+        found: list[Live] = []
         for live in reversed(self._live.values()):
             if live.number <= number:
                 break
@@ -112,7 +131,7 @@ class Feed:
         found.reverse()
         return [live for live in found if live.after_seq <= seq]
 
-    def _put(self, live: LiveProgress) -> None:
+    def _put(self, live: Live) -> None:
         self.last_live += 1
         self._live.pop(live.job_id, None)
         numbered = live._replace(number=self.last_live, after_seq=self.last_seq)
@@ -124,8 +143,8 @@ class Feed:
         if fact.kind == "run.finished":
             del self._live[job_id]
         elif fact.kind == "job.progress":
-            live, data = self._live[job_id], from_json(fact.data)
-            if live.progress == Progress(fraction=data["fraction"], message=data["message"]):
+            live = self._live[job_id]
+            if _progress_in(live.data) == _progress_in(from_json(fact.data)):
                 del self._live[job_id]
             else:
                 self._put(live)
@@ -163,3 +182,7 @@ class Feed:
         begin = len(self._ring) - (self.last_seq - seq)
         end = min(begin + limit, len(self._ring))
         return [self._ring[index] for index in range(begin, end)]
+
+
+def _progress_in(data: dict[str, Any]) -> Progress:
+    return Progress.model_construct(fraction=data["fraction"], message=data["message"])

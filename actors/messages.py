@@ -13,6 +13,7 @@ from actors.job_type import JobType
 from actors.setup import Setup
 from storage.idempotency import Key
 from storage.job import (
+    HostCondition,
     Job,
     JobPatch,
     NewJob,
@@ -239,6 +240,17 @@ class RunExited(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartsBlocked(Message):
+    """The host lets nothing start: these runs are claimed, have not begun, and wait for it.
+
+    `reason` None: it does again, and none waits.
+    """
+
+    reason: str | None
+    run_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageBroke(Message):
     """A reader found that the database cannot be read any more: the process must end."""
 
@@ -283,6 +295,14 @@ class FactsCommitted(Message):
     """These facts are on disk, in this order."""
 
     facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostChanged(Message):
+    """Something of the host keeps Jobs from starting, or no longer does. `at` in µs since 1970."""
+
+    condition: HostCondition | None
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

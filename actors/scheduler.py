@@ -21,20 +21,25 @@ from actors.messages import (
     DeleteJob,
     Drain,
     FactsCommitted,
+    HostChanged,
     MomentCame,
     RunExited,
     RunOverstepped,
     RunProcess,
     RunProgressed,
+    StartsBlocked,
     StopRuns,
     StopScheduler,
 )
 from storage.database import Runner
 from storage.errors import Refusal, StorageFailed
+from storage.job import HostCondition, from_us
 from storage.reserve import Reserve
 
 BATCH_MESSAGES_MAX = 256
-FULL_DISK_RETRY_S = 1.0
+HOST_RETRY_S = 1.0
+"""How often a host that lets nothing start is looked at again."""
+FULL_DISK = "the disk of the data directory is full: free space"
 URGENT = (AbandonDirect, CancelJob, DeleteJob, Drain, RunExited, StopRuns, StopScheduler)
 """What is written on a full disk too, as long as the reserve lasts."""
 
@@ -70,6 +75,8 @@ class Scheduler(Actor):
         self._unwritten: list[Envelope] = []
         self._recovered = False
         self._full = False
+        self._condition: HostCondition | None = None
+        self._looks = False
         self._nursery: trio.Nursery
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -86,12 +93,15 @@ class Scheduler(Actor):
             self._connection.execute("ROLLBACK")
         self._nursery = nursery
         nursery.start_soon(self._alarm.run, self._ring)
+        # An earlier life may have told of a condition that nobody else will end.
+        await self._stats.tell(HostChanged(condition=None, at=self._now()))
         try:
             await self._recover()
         except apsw.FullError:
             self._wait_for_space([])
         else:
             await self._runner.run(self._reserve.fill)
+        await self._note_host()
 
     async def _recover(self) -> None:
         decision = await self._write(lambda: self._core.recover(self._connection, self._now()))
@@ -100,6 +110,10 @@ class Scheduler(Actor):
 
     async def handle(self, batch: list[Envelope]) -> None:
         """One transaction for the batch, then its consequences."""
+        await self._handle_all(batch)
+        await self._note_host()
+
+    async def _handle_all(self, batch: list[Envelope]) -> None:
         batch[:0] = self._unwritten
         self._unwritten = []
         messages = [envelope.message for envelope in batch]
@@ -167,19 +181,39 @@ class Scheduler(Actor):
         # Of what is told again and again the last word counts, however long it takes.
         self._unwritten = list({topic(envelope.message): envelope for envelope in told}.values())
         for envelope in batch:
-            envelope.fail(
-                Refusal("storage_full", "the disk of the data directory is full: free space")
-            )
+            envelope.fail(Refusal("storage_full", FULL_DISK))
         if not self._full:
             self._full = True
             log.error("disk full", waiting_facts=len(self._unwritten))
-            self._nursery.start_soon(self._look_for_space)
 
-    async def _look_for_space(self) -> None:
-        """Whatever comes meanwhile tries too; this is for when nothing comes."""
-        while self._full:
-            await trio.sleep(FULL_DISK_RETRY_S)
+    async def _note_host(self) -> None:
+        """Tell once of each change in what of the host keeps Jobs from starting."""
+        reason = FULL_DISK if self._full else self._core.host_reason
+        known = self._condition
+        if reason != (known and known.reason):
+            self._condition = None
+            if reason is not None:
+                since = from_us(self._now()) if known is None else known.since
+                self._condition = HostCondition(reason=reason, since=since)
+                log.warning("starts wait for the host", reason=reason)
+            else:
+                log.info("starts go on")
+            await self._stats.tell(HostChanged(condition=self._condition, at=self._now()))
+        if self._waits and not self._looks:
+            self._looks = True
+            self._nursery.start_soon(self._look_again)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether it is for us to find out when the host is fit again."""
+        return self._full or self._core.lacks_space
+
+    async def _look_again(self) -> None:
+        """Whatever comes meanwhile looks too; this is for when nothing comes."""
+        while self._waits:
+            await trio.sleep(HOST_RETRY_S)
             await self.mailbox.tell(MomentCame())
+        self._looks = False
 
     async def _ring(self) -> None:
         await self.mailbox.tell(MomentCame())
@@ -194,8 +228,8 @@ def topic(message: Message) -> object:
             return type(message), run_id, reason
         case AbandonDirect(ticket=ticket):
             return type(message), ticket.run_id
-        case MomentCame():
-            return MomentCame
+        case MomentCame() | StartsBlocked():
+            return type(message)
         case _:
             return id(message)
 

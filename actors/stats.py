@@ -15,7 +15,13 @@ from pydantic_core import from_json
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.feed import Feed
-from actors.messages import FactsCommitted, GetMetrics, ProgressReported, TypeMetrics
+from actors.messages import (
+    FactsCommitted,
+    GetMetrics,
+    HostChanged,
+    ProgressReported,
+    TypeMetrics,
+)
 from actors.storage_watch import StorageWatch
 from storage.events import facts_after, last_seq
 from storage.runs import DURATION_US
@@ -87,6 +93,8 @@ class Stats(Actor):
                     self._storage.look()
                 case ProgressReported() as told:
                     self._feed.report(told.job_id, told.run_id, told.type, told.progress, told.at)
+                case HostChanged(condition=condition, at=at):
+                    self._feed.note_host(condition, at)
                 case GetMetrics():
                     assert envelope.reply is not None
                     envelope.reply.answer(self._metrics())

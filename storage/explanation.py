@@ -11,6 +11,7 @@ ReasonCode = Literal[
     "expired",
     "not_due",
     "scheduler_stopped",
+    "host",
     "reservation",
     "no_free_slot",
     "type_limit",

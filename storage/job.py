@@ -293,8 +293,21 @@ class CumulativeStats(Model):
     skipped: int
 
 
+class HostCondition(Model):
+    """What of the host keeps Jobs from starting: a full disk, no process or descriptor left, ….
+
+    No Job fails for it: they start by themselves when it is over.
+    """
+
+    reason: str
+    since: datetime
+
+
 class SchedulerStatus(Model):
-    """The scheduler at one moment. `queue_length` = `eligible` + `deferred`."""
+    """The scheduler at one moment. `queue_length` = `eligible` + `deferred`.
+
+    `host_condition` null: nothing of the host keeps Jobs from starting.
+    """
 
     scheduler_running: bool
     current_job_id: str | None
@@ -307,6 +320,7 @@ class SchedulerStatus(Model):
     concurrency: int
     started_at: datetime
     durability: Literal["full"]
+    host_condition: HostCondition | None = None
 
 
 class SchedulerConfig(Model):

@@ -32,8 +32,8 @@ from storage.transaction import Transaction
 
 COLUMNS = (
     "position, job_id, type, status, params, priority, name, labels, run_at, expires_at, timeout_s,"
-    " retry_of, origin, created_at, started_at, finished_at, duration_us, progress, reason,"
-    " version"
+    " retry_of, origin, created_at, started_at, finished_at,"
+    " coalesce(duration_us, finished_at - started_at), progress, reason, version"
 )
 INSERT = (
     "INSERT INTO jobs (job_id, type, status, params, priority, deferred, name, labels, run_at,"
@@ -67,20 +67,11 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         created_at=from_us(created_at),
         started_at=None if started_at is None else from_us(started_at),
         finished_at=None if finished_at is None else from_us(finished_at),
-        duration_s=_duration_s(started_at, finished_at, duration_us),
+        duration_s=None if duration_us is None else duration_us / 1e6,
         progress=None if progress is None else Progress.model_construct(**from_json(progress)),
         reason=reason,
         version=version,
     )
-
-
-def _duration_s(
-    started_at: int | None, finished_at: int | None, duration_us: int | None
-) -> float | None:
-    """Jobs of earlier versions have no measured duration."""
-    if duration_us is None and started_at is not None and finished_at is not None:
-        duration_us = finished_at - started_at
-    return None if duration_us is None else duration_us / 1e6
 
 
 def insert_jobs(
@@ -204,9 +195,10 @@ def move(
 ) -> str:
     """Take the Job from `before` to `after`; exactly one row must agree that it was in `before`.
 
-    `finished_at` and `duration_us` are its run's; without a run it ends now. Returns its type.
+    `finished_at` and `duration_us` are its run's; else it ends now. Returns its type.
     """
     assert after in TRANSITIONS[before], f"{before} -> {after} is not in the table of transitions"
+    ended_at = tx.now if finished_at is None else finished_at
     row = tx.execute(
         "UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),"
         " started_at = iif(?, ?, started_at), finished_at = ?, duration_us = ?"
@@ -216,7 +208,7 @@ def move(
             reason,
             after is JobStatus.RUNNING,
             tx.now,
-            _ended_at(tx, finished_at) if after in TERMINAL else None,
+            ended_at if after in TERMINAL else None,
             duration_us,
             job_id,
             before,
@@ -224,10 +216,6 @@ def move(
     ).fetchone()
     assert row is not None, f"{job_id} was not {before}"
     return str(row[0])
-
-
-def _ended_at(tx: Transaction, finished_at: int | None) -> int:
-    return tx.now if finished_at is None else finished_at
 
 
 def cancel_queued(tx: Transaction, job_id: str) -> None:

@@ -278,6 +278,13 @@ def run_of_job(connection: apsw.Connection, job_id: str) -> JobRun | None:
     return None if row is None else run_from_row(row)
 
 
+def run_id_of(connection: apsw.Connection, job_id: str) -> str | None:
+    """The id of the single attempt at the Job, if it has been made."""
+    found = connection.execute("SELECT run_id FROM job_runs WHERE job_id = ?", (job_id,)).get
+    assert found is None or isinstance(found, str)
+    return found
+
+
 def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(

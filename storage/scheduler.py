@@ -3,7 +3,14 @@
 import apsw
 
 from storage import reservations
-from storage.job import CumulativeStats, JobStatus, RunStatus, SchedulerStatus, from_us
+from storage.job import (
+    CumulativeStats,
+    HostCondition,
+    JobStatus,
+    RunStatus,
+    SchedulerStatus,
+    from_us,
+)
 from storage.transaction import Transaction
 
 
@@ -100,7 +107,11 @@ def recounted_stats(connection: apsw.Connection) -> CumulativeStats:
 
 
 def read_status(
-    connection: apsw.Connection, *, concurrency: int, started_at: int
+    connection: apsw.Connection,
+    *,
+    concurrency: int,
+    started_at: int,
+    host_condition: HostCondition | None = None,
 ) -> SchedulerStatus:
     """The scheduler now. `concurrency` as configured; `started_at` (µs) of the server."""
     running_ids = running_job_ids(connection)
@@ -118,4 +129,5 @@ def read_status(
         concurrency=override or concurrency,
         started_at=from_us(started_at),
         durability="full",
+        host_condition=host_condition,
     )

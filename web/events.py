@@ -32,8 +32,9 @@ FACTS_PER_READ_MAX = 200
 RECONNECT_MS = 1_000
 
 SUMMARY = (
-    "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes. Progress that is"
-    " not stored yet comes as `job.progress` without an `id` and with `seq` null"
+    "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes. What no fact holds"
+    " comes without an `id` and with `seq` null: `job.progress` that is not stored yet, and"
+    " `scheduler.host`, when the `host_condition` of `/scheduler/status` changes"
 )
 Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
 Kind = Annotated[
@@ -103,7 +104,7 @@ def known_kinds(given: list[str]) -> tuple[str, ...]:
     Raises:
         Refusal: `invalid`, naming all kinds.
     """
-    known = get_args(FactKind)
+    known = (*get_args(FactKind), "scheduler.host")
     wrong = [one for one in given if not any(is_of_kind(kind, one) for kind in known)]
     if wrong:
         faults = (Fault("/kind", f"there are: {', '.join(known)}; `run.` means all of run"),)

@@ -21,6 +21,8 @@ def register(api: Api, services: Services) -> None:
             types=services.job_types,
             concurrency=services.core.setup.concurrency,
             draining=services.draining.is_set(),
+            host_reason=services.core.host_reason,
+            waiting=services.core.waiting,
         )
         now, boot_us = services.clock.now(), services.clock.boot_us()
         return await services.walk(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import trio
 from pydantic_core import from_json
 
-from actors.feed import KEPT_FACTS, Feed, LiveProgress
+from actors.feed import KEPT_FACTS, Feed, Live
 from storage.job import from_us
 from storage.transaction import Fact
 from web.precedence import Precedence
@@ -61,17 +61,18 @@ def show(fact: Fact) -> Shown:
     return Shown(fact.seq, fact.kind, fact.job_id, data.get("type"), wire)
 
 
-def show_live(live: LiveProgress) -> Shown:
-    """The newest progress of a Job on the wire: without an id, since a resume begins elsewhere."""
+def show_live(live: Live) -> Shown:
+    """What is live on the wire: without an id, since a resume begins elsewhere."""
     told = {
         "seq": None,
         "at": from_us(live.at),
-        "kind": "job.progress",
+        "kind": live.kind,
         "job_id": live.job_id,
         "run_id": live.run_id,
-        "data": {"type": live.type, **live.progress.model_dump()},
+        "data": live.data,
     }
-    return Shown(live.number, "job.progress", live.job_id, live.type, event("job.progress", told))
+    wire = event(live.kind, told)
+    return Shown(live.number, live.kind, live.job_id, live.data.get("type"), wire)
 
 
 class Hub:

@@ -88,6 +88,7 @@ def status_now(services: Services) -> SchedulerStatus:
         services.reader,
         concurrency=services.core.setup.concurrency,
         started_at=services.started_at,
+        host_condition=services.feed.host_condition,
     )
 
 

@@ -122,7 +122,10 @@ class ServerSettings(_Section):
 
 
 class SchedulerSettings(_Section):
-    """[scheduler]: how many programs run at once, and what clients may claim at once."""
+    """[scheduler]: how many programs run at once, what clients may claim at once, what stays free.
+
+    `free_space_bytes`: with less on the disk of the data directory nothing starts; 0: no limit.
+    """
 
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
     max_queued: Annotated[int, Field(ge=1, le=1_000_000_000)] = Limits().max_queued
@@ -130,11 +133,12 @@ class SchedulerSettings(_Section):
     max_direct: Annotated[int, Field(ge=1, le=100_000)] = Limits().max_direct
     max_reservations: Annotated[int, Field(ge=1, le=100_000)] = Limits().max_reservations
     max_reservation_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = Limits().max_reservation_s
+    free_space_bytes: Annotated[int, Field(ge=0, le=1 << 50)] = 64 << 20
 
     @property
     def limits(self) -> Limits:
         """What the core checks."""
-        return Limits(**self.model_dump(exclude={"concurrency"}))
+        return Limits(**self.model_dump(exclude={"concurrency", "free_space_bytes"}))
 
 
 class Settings(_Section):

@@ -75,6 +75,8 @@ def register_state(api: Api, services: Services) -> None:
         if not services.ready.is_set():
             raise Refusal("unavailable", "the server is starting")
         await probe(services)
+        if (condition := services.feed.host_condition) is not None:
+            raise Refusal("unavailable", f"degraded: nothing starts: {condition.reason}")
         return Ready(
             status="ready",
             database="checking" if services.inspector.checked_at is None else "checked",
@@ -181,6 +183,11 @@ class Figures:
             ),
             GaugeMetricFamily(
                 "headway_slots", "Jobs that may run at once", value=status.concurrency
+            ),
+            GaugeMetricFamily(
+                "headway_host_condition",
+                "1 while the host keeps Jobs from starting: a full disk, no process left, …",
+                value=status.host_condition is not None,
             ),
             CounterMetricFamily(
                 "headway_log_lines_dropped",

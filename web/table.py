@@ -205,6 +205,7 @@ def scheduler_view(status: SchedulerStatus) -> Table:
     return _facts(
         [
             ("Scheduler", "running" if status.scheduler_running else "stopped"),
+            *_given(("Starts nothing", status.host_condition and status.host_condition.reason)),
             ("Running", ", ".join(status.running_job_ids) or "nothing"),
             (
                 "Queue",

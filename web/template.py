@@ -28,6 +28,7 @@ max_triggered = 32                  # programs of legacy triggers at once; they 
 max_direct = 100                    # direct runs that wait for a slot
 max_reservations = 32               # reservations that wait for a slot or hold one
 max_reservation_s = 86_400          # the longest of them
+free_space_bytes = 67_108_864       # with less on the disk of data_dir nothing starts; 0: no limit
 
 # A job type is a command line, never given to a shell, and the parameters that complete it. A
 # parameter is JSON Schema plus its way to the program: arg = "--name" makes one argument

@@ -4,6 +4,7 @@
 directories below `tmp_path`; only time, randomness, threads and processes are imagined.
 """
 
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -79,6 +80,7 @@ class House:
         self.types = make_types()
         self.writer: Any = InlineRunner()
         self.vfs: str | None = None
+        self.statvfs: Callable[[Path], Any] = os.statvfs
         self.concurrency = 1
         self.services: Services
         self.headway: Headway
@@ -141,6 +143,7 @@ class House:
             host=self.host,
             vfs=self.vfs,
             reserve_bytes=0,
+            statvfs=self.statvfs,
         )
         self.headway = Headway(settings, seams, {"PATH": "/bin"})
         self.services = self.headway.services

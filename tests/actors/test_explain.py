@@ -57,12 +57,13 @@ def measure(connection: apsw.Connection, type: str, *seconds: float) -> None:
             finish_run(tx, run_id, Outcome(status=RunStatus.COMPLETED, exit_code=0))
 
 
-def make_dispatch(concurrency: int) -> Dispatch:
+def make_dispatch(concurrency: int, shortage: Callable[[], str | None] = lambda: None) -> Dispatch:
     numbers = count()
     return Dispatch(
         setup=Setup(job_types=TYPES, concurrency=concurrency),
         identity=Identity(boot_id="b", server_id="s"),
         new_id=lambda kind: f"{kind}-{next(numbers)}",
+        shortage=shortage,
     )
 
 
@@ -120,10 +121,12 @@ def test_a_job_without_a_reason_is_one_that_the_next_dispatch_starts(
         if data.draw(st.booleans(), "limited"):
             scheduler.override_type_limit(tx, "b", 1)
     draining = data.draw(st.sampled_from([False] * 4 + [True]), "draining")
-    rules = Rules(types=TYPES, concurrency=slots, draining=draining)
+    host = data.draw(st.sampled_from([None] * 4 + ["blocked", "short"]), "host")
+    rules = Rules(types=TYPES, concurrency=slots, draining=draining, host_reason=host)
     told = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
-    dispatch = make_dispatch(slots)
+    dispatch = make_dispatch(slots, lambda: host if host == "short" else None)
     dispatch.draining = rules.draining
+    dispatch.blocked = host if host == "blocked" else None
     with write_transaction(connection, NOW) as tx:
         dispatch.dispatch(tx, [])
     started = {job_id for (job_id,) in connection.execute("SELECT job_id FROM job_runs") if job_id}

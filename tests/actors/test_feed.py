@@ -139,9 +139,12 @@ def told(seq: int, kind: FactKind, job_id: str, **data: Any) -> Fact:
     return Fact(seq=seq, at=0, kind=kind, job_id=job_id, run_id=f"run of {job_id}", data=text)
 
 
-def live(feed: Feed, number: int = 0, seq: int | None = None) -> list[tuple[str, Progress]]:
+def live(feed: Feed, number: int = 0, seq: int | None = None) -> list[tuple[str | None, Any]]:
     found = feed.live_after(number, feed.last_seq if seq is None else seq)
-    return [(one.job_id, one.progress) for one in found]
+    return [
+        (one.job_id, Progress(fraction=one.data["fraction"], message=one.data["message"]))
+        for one in found
+    ]
 
 
 def test_of_each_job_only_the_newest_is_live(feed: Feed) -> None:
@@ -231,7 +234,7 @@ def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, s
         for one in feed.live_after(number, place) if place == feed.last_seq else []:
             number = one.number
             assert one.job_id in seen
-            seen[one.job_id] = one.progress.fraction
+            seen[str(one.job_id)] = one.data["fraction"]
 
     for step, job_id, n in steps:
         if step == "start" and job_id not in newest:

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
-from actors.scheduler import FULL_DISK_RETRY_S
+from actors.scheduler import HOST_RETRY_S
 from storage.database import open_reader
 from storage.errors import Refusal, StorageFailed
 from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
@@ -198,7 +198,7 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
         with pytest.raises(Refusal):
             await services.ask(m.Probe())
         disk.error = None
-        await trio.sleep(2 * FULL_DISK_RETRY_S)
+        await trio.sleep(2 * HOST_RETRY_S)
         await services.ask(m.Probe())
         assert house.job(first).status is JobStatus.COMPLETED
         assert (await house.ended(second)).status is JobStatus.COMPLETED
@@ -216,7 +216,7 @@ async def test_a_full_disk_is_no_crash(house: Any, disk: Any) -> None:
                 await house.submit("b")
             assert caught.value.code == "storage_full"
         disk.error = None
-        await trio.sleep(2 * FULL_DISK_RETRY_S)
+        await trio.sleep(2 * HOST_RETRY_S)
         (job,) = await house.submit("b")
         assert (await house.ended(job)).status is JobStatus.COMPLETED
         kinds = house.services.reader.execute(
@@ -315,7 +315,7 @@ async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: A
             await trio.sleep(0.1)
         assert max(waiting) <= 6
         disk.error = None
-        await trio.sleep(2 * FULL_DISK_RETRY_S)
+        await trio.sleep(2 * HOST_RETRY_S)
         assert house.job(job).progress == progress
         assert house.run(job).pid == 499
         house.host.living[0].end(0)

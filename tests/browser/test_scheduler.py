@@ -1,11 +1,12 @@
 """The scheduler's view: stop and start, limits, reservations, a direct run."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import Pipe, Server
+from tests.browser.server import CONFIG, Pipe, Server
 
 
 @pytest.fixture
@@ -14,6 +15,15 @@ def running(server: Server) -> Iterator[None]:
     yield
     server.client.post("/scheduler/start")
     server.client.patch("/scheduler/config", json={"concurrency": None, "types": {"ok": None}})
+
+
+@pytest.fixture
+def greedy(tmp_path: Path) -> Iterator[Server]:
+    """A server that wants more space to be free than any disk has."""
+    free = f"[scheduler]\nfree_space_bytes = {1 << 50}\n"
+    server = Server(tmp_path, CONFIG.replace("[scheduler]\n", free))
+    yield server
+    server.close()
 
 
 def test_it_is_stopped_and_started(
@@ -120,3 +130,21 @@ def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pip
     expect(dialog).to_contain_text("its program is ended")
     dialog.get_by_role("button", name="Stop it").click()
     expect(page.locator(".direct-state")).to_contain_text("Stopped.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "text", "pill"),
+    [
+        ("en-GB", "No job starts: less than", "Waits for the host"),
+        ("ko-KR", "Job이 시작되지 않습니다: less than", "호스트를 기다리는 중"),
+    ],
+)
+def test_what_of_the_host_keeps_jobs_from_starting(
+    greedy: Server, visit: Callable[..., Page], locale: str, text: str, pill: str
+) -> None:
+    job_id = greedy.submit("ok")
+    for path in ("", "#/scheduler", f"#/jobs/{job_id}"):
+        page = visit(path, at=greedy, locale=locale)
+        expect(page.locator(".banner", has_text=text)).to_be_visible()
+        expect(page.locator(".state-pill")).to_have_text(pill)
+    expect(page.locator("explain-box")).to_contain_text("the host lets nothing start")

@@ -359,7 +359,13 @@ class Server:
     def spawn(self, *arguments: str, environ: dict[str, str] | None = None) -> None:
         """Start the process, and return at once."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("HEADWAY_")}
-        own = {"SERVER_VARIABLE": SERVER_VARIABLE, "PASSED_ON": "passed on", **(environ or {})}
+        own = {
+            "SERVER_VARIABLE": SERVER_VARIABLE,
+            "PASSED_ON": "passed on",
+            # However full the disk is on which the tests run.
+            "HEADWAY_SCHEDULER__FREE_SPACE_BYTES": "0",
+            **(environ or {}),
+        }
         self._log_from = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stderr.open("ab") as stderr, self.stdout.open("ab") as stdout:
             self.process = subprocess.Popen(

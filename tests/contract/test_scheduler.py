@@ -10,7 +10,7 @@ import pytest
 STATUS_FIELDS = {
     *("scheduler_running", "current_job_id", "running_job_ids", "queue_length", "eligible"),
     *("deferred", "cumulative_stats", "has_active_reservation", "concurrency", "started_at"),
-    "durability",
+    *("durability", "host_condition"),
 }
 
 
@@ -37,6 +37,7 @@ def test_the_status_of_an_idle_server(server: Any) -> None:
     assert status["concurrency"] == 1
     assert status["durability"] == "full"
     assert status["has_active_reservation"] is False
+    assert status["host_condition"] is None
     assert status["started_at"].endswith("Z")
 
 

@@ -199,6 +199,7 @@ def test_scheduler_stop_waits_as_long_as_it_says() -> None:
         "concurrency": 1,
         "started_at": "2031-05-01T08:00:00Z",
         "durability": "full",
+        "host_condition": None,
     }
     server = Server(status)
     with server.client() as client:

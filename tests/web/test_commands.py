@@ -75,6 +75,7 @@ STATUS = {
     "concurrency": 1,
     "started_at": "2031-05-01T08:00:00Z",
     "durability": "full",
+    "host_condition": None,
 }
 CONFIG = {"concurrency": 3, "types": {"story": 1, "research": None}, "overridden": []}
 STORY = {

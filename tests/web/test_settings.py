@@ -56,6 +56,7 @@ def test_without_a_file_headway_is_ready_to_run() -> None:
         "max_direct": 100,
         "max_reservations": 32,
         "max_reservation_s": 86_400,
+        "free_space_bytes": 64 << 20,
     }
     assert list(settings.job_types) == ["story", "research"]
     assert warnings(settings) == []

@@ -14,6 +14,8 @@ export default {
 
   "state.on": "{running} running · {queued} queued",
   "state.off": "Scheduler stopped",
+  "state.host": "Waits for the host",
+  "banner.host": "No job starts: {reason}. Since {since}; it goes on by itself.",
   "banner.lost": "No connection to the server.",
   "banner.retry": "Trying again in {s} s",
   "banner.trying": "Trying…",
@@ -180,6 +182,7 @@ export default {
   "waiting.expired": "It has expired and will be skipped.",
   "waiting.not_due": "Its time has not come: {until}.",
   "waiting.scheduler_stopped": "The scheduler is stopped.",
+  "waiting.host": "It waits for the host ({message}).",
   "waiting.jobs_ahead": { one: "{n} job goes before it.", other: "{n} jobs go before it." },
   "waiting.reservation": "The next slot is reserved.",
   "waiting.no_free_slot": { one: "The only slot is taken.", other: "All {n} slots are taken." },

@@ -59,7 +59,7 @@ class ExplainBox extends HTMLElement {
 
 function reasonOf({ code, message, count, until }) {
   const key = `waiting.${code}`;
-  return has(key) ? t(key, { n: count ?? 0, until: until ? moment(until) : "" }) : message;
+  return has(key) ? t(key, { n: count ?? 0, until: until ? moment(until) : "", message }) : message;
 }
 
 function startLink() {

@@ -14,6 +14,8 @@ export default {
 
   "state.on": "실행 {running} · 대기 {queued}",
   "state.off": "스케줄러 정지됨",
+  "state.host": "호스트를 기다리는 중",
+  "banner.host": "Job이 시작되지 않습니다: {reason}. {since}부터이며, 해소되면 저절로 이어집니다.",
   "banner.lost": "서버와 연결이 끊어졌습니다.",
   "banner.retry": "{s}초 후 다시 연결합니다",
   "banner.trying": "연결하는 중…",
@@ -177,6 +179,7 @@ export default {
   "waiting.expired": "만료되어 건너뛸 예정입니다.",
   "waiting.not_due": "아직 실행 시각이 되지 않았습니다({until}).",
   "waiting.scheduler_stopped": "스케줄러가 정지되어 있습니다.",
+  "waiting.host": "호스트 상태가 나아지기를 기다립니다({message}).",
   "waiting.jobs_ahead": { other: "앞에 Job {n}개가 있습니다." },
   "waiting.reservation": "다음 슬롯이 예약되어 있습니다.",
   "waiting.no_free_slot": { other: "슬롯 {n}개가 모두 사용 중입니다." },

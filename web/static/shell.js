@@ -9,6 +9,7 @@ import { noticeArea } from "./notice.js";
 import { link, route } from "./route.js";
 import { language, setLanguage, t } from "./text.js";
 import { nextTheme, theme } from "./theme.js";
+import { moment } from "./time.js";
 
 const VIEWS = [
   ["queue", "queue", "queue-view"],
@@ -23,6 +24,7 @@ class Shell extends HTMLElement {
   #view = null;
   #shown = "";
   #banner;
+  #hostBanner;
   #state;
   #links;
   #main;
@@ -44,6 +46,7 @@ class Shell extends HTMLElement {
     );
     this.#state = h("a", { href: link("scheduler"), class: "state-pill" });
     this.#banner = h("div", { class: "banner", role: "status", hidden: true });
+    this.#hostBanner = h("div", { class: "banner", role: "status", hidden: true });
     this.#main = h("main", { id: "main", tabindex: "-1" });
     this.replaceChildren(
       h("a", { class: "skip-link", href: "#main", onclick: (event) => this.#skip(event) }, t("nav.skip")),
@@ -56,6 +59,7 @@ class Shell extends HTMLElement {
         h("div", { class: "tools" }, this.#languageButton(), this.#themeButton(), this.#helpButton()),
       ),
       this.#banner,
+      this.#hostBanner,
       this.#main,
       noticeArea(),
     );
@@ -126,10 +130,13 @@ class Shell extends HTMLElement {
     this.#tellTitle();
     const status = board.status;
     if (status === null) return;
-    const isOn = status.scheduler_running;
-    setAttribute(this.#state, "data-state", isOn ? "on" : "off");
+    const { scheduler_running: isOn, host_condition: host } = status;
+    setAttribute(this.#state, "data-state", isOn && host === null ? "on" : "off");
     const running = status.running_job_ids.length;
-    setText(this.#state, isOn ? t("state.on", { running, queued: status.queue_length }) : t("state.off"));
+    const on = host === null ? t("state.on", { running, queued: status.queue_length }) : t("state.host");
+    setText(this.#state, isOn ? on : t("state.off"));
+    this.#hostBanner.hidden = host === null;
+    setText(this.#hostBanner, host === null ? "" : t("banner.host", { reason: host.reason, since: moment(host.since) }));
   }
 
   #tellConnection() {
