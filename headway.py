@@ -17,9 +17,11 @@ import cyclopts
 
 from web.commands import register as register_client_verbs
 from web.log_stream import logging_to_stderr, occupy_standard_descriptors
-from web.operate import ConfigOption, DataDirOption, fail, load_settings
+from web.operate import BindOption, ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
 from web.ready_line import ready_url
+from web.settings_source import SettingsSource
+from web.terminal import Terminal
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -39,9 +41,7 @@ register_operator_verbs(app)
 def serve_command(
     *,
     config: ConfigOption = None,
-    bind: Annotated[
-        str | None, cyclopts.Parameter(help="HOST:PORT; port 0 takes a free one.")
-    ] = None,
+    bind: BindOption = None,
     data_dir: DataDirOption = None,
     detach: Annotated[
         bool,
@@ -50,17 +50,27 @@ def serve_command(
         ),
     ] = False,
 ) -> int:
-    """Run the server until SIGTERM or SIGINT."""
+    """Run the server until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
     gc.disable()
     # What the server writes is for its owner only; programs start with the umask that it was given.
     umask = os.umask(0o077)
+    terminal = Terminal()
     with logging_to_stderr() as stream:
-        settings = load_settings(config, bind=bind, data_dir=data_dir)
+        source = SettingsSource(config, bind=bind, data_dir=data_dir)
+        settings = load_settings(source)
         with opening(settings.server.data_dir) as database:
             import wiring
 
-            return wiring.run(settings, database, stream, umask=umask, detach=detach)
+            start = wiring.Start(
+                settings=settings,
+                source=source,
+                stream=stream,
+                terminal=terminal,
+                umask=umask,
+                detach=detach,
+            )
+            return wiring.run(start, database)
 
 
 @contextmanager

@@ -15,15 +15,13 @@ from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 from pathlib import Path
 
 import apsw
 import structlog
 import trio
 
-from actors import messages as m
-from actors.actor import Ask, Mailbox
+from actors.actor import Mailbox
 from actors.cgroup import find_cgroup_root
 from actors.clock import Clock, SystemClock
 from actors.core import Core
@@ -47,22 +45,24 @@ from storage.errors import (
     DataDirectoryInUse,
     ExposedDirectory,
     NewerDatabase,
-    Refusal,
     StorageFailed,
 )
 from storage.reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
-from storage.runs import running_intents
 from web.app import App, make_app
 from web.hub import Hub
-from web.journal import configure_logging
+from web.journal import LogLevel, configure_logging
 from web.log_stream import LogStream
 from web.operate import complain
 from web.precedence import Precedence
 from web.reads import Reader, Reads
 from web.ready_line import ready_line
+from web.reload import Reloader, obey_hangups
 from web.server import Server, listen, url_of
 from web.services import Services
 from web.settings import Settings
+from web.settings_source import SettingsSource
+from web.shutdown import shut_down
+from web.terminal import Terminal
 
 MAILBOX_MESSAGES_MAX = 1024
 READERS = ("quick reader", "long reader 1", "long reader 2")
@@ -124,6 +124,18 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a process was started with, beside its database. `umask`: what programs start with."""
+
+    settings: Settings
+    source: SettingsSource
+    stream: LogStream
+    terminal: Terminal
+    umask: int
+    detach: bool
+
+
 class Headway:
     """One life of the server without its port: the actors, and what the web layer asks."""
 
@@ -155,9 +167,7 @@ class Headway:
             setup=settings.setup,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
-            shortage=FreeSpace(
-                data_dir, settings.scheduler.free_space_bytes, seams.statvfs
-            ).shortage,
+            shortage=FreeSpace(data_dir, seams.statvfs).shortage,
         )
         feed, draining, precedence = Feed(), trio.Event(), Precedence()
         self.services = Services(
@@ -255,11 +265,19 @@ class Headway:
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-async def serve(
-    settings: Settings, seams: Seams, writing: apsw.Connection, *, detach: bool
-) -> None:
+async def serve(start: Start, seams: Seams, writing: apsw.Connection, level: LogLevel) -> None:
     """One whole life of the server, from the open port to the last commit."""
-    headway = Headway(settings, seams, os.environ, writing)
+    # Around all, so that no program inherits that it is ignored.
+    with trio.open_signal_receiver(signal.SIGHUP) as hangups:
+        await live(start, Headway(start.settings, seams, os.environ, writing), level, hangups)
+    log.info("stopped")
+
+
+async def live(
+    start: Start, headway: Headway, level: LogLevel, hangups: AsyncIterator[int]
+) -> None:
+    """Open the port, answer until a signal, shut down."""
+    settings = start.settings
     async with headway.running() as services:
         listeners = listen(settings.server.host, settings.server.port)
         app = make_app(services)
@@ -273,10 +291,11 @@ async def serve(
                 sys.stderr.write(ready_line(url_of(listeners[0])))
                 sys.stderr.flush()
                 nursery.start_soon(complete, app)
+                reloader = Reloader(services, start.source, level)
+                nursery.start_soon(obey_hangups, hangups, services, reloader, start.terminal)
                 nursery.start_soon(services.inspector.run, services.draining)
                 await anext(signals)
-                await shut_down(services, server, signals, detach=detach)
-    log.info("stopped")
+                await shut_down(services, server, signals, detach=start.detach)
 
 
 async def complete(app: App) -> None:
@@ -289,105 +308,16 @@ async def complete(app: App) -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def shut_down(
-    services: Services, server: Server, signals: AsyncIterator[int], *, detach: bool
-) -> None:
-    """Close the door, let what is inside finish, end what does not."""
-    grace_s = services.settings.server.shutdown_grace_s
-    running = len(running_intents(services.reader))
-    log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
-    services.draining.set()
-    server.drain()
-    if await tell_surely(services, m.Drain()):
-        await end_runs(services, signals, grace_s, detach=detach)
-    server.finish()
-
-
-async def end_runs(
-    services: Services, signals: AsyncIterator[int], grace_s: float, *, detach: bool
-) -> None:
-    """Wait for the programs, end those that take longer; leave them if the disk is full.
-
-    With `detach` that goes only for those that no later server could adopt.
-    """
-
-    def any_left() -> bool:
-        return any(not (detach and run.adopt) for run, _ in running_intents(services.reader))
-
-    hurried = await wait_while(any_left, services, signals, grace_s)
-    stop = m.StopRuns(immediately=hurried, adoptable=not detach)
-    if not any_left() or not await tell_surely(services, stop):
-        return
-    # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
-    if not hurried and await wait_while(any_left, services, signals, inf):
-        await tell_surely(services, m.StopRuns(immediately=True, adoptable=not detach))
-    await wait_while(any_left, services, None, inf)
-
-
-async def tell_surely(services: Services, message: Ask[None]) -> bool:
-    """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
-
-    What runs then is left to the next server, as with `--detach`: nothing of it is lost.
-    """
-    while True:
-        try:
-            await services.ask(message)
-        except Refusal as refusal:
-            if refusal.code == "storage_full":
-                log.error("programs are left to the next server", why=str(refusal))
-                return False
-        else:
-            return True
-        # It crashed at this moment. The supervisor starts it again, or ends everything.
-        await trio.sleep(0.1)
-
-
-async def wait_while(
-    any_left: Callable[[], bool],
-    services: Services,
-    signals: AsyncIterator[int] | None,
-    timeout_s: float,
-) -> bool:
-    """Until no program is left, the time is over, or (True) another signal asks for haste."""
-    hurried = False
-    with trio.move_on_after(timeout_s):
-        async with trio.open_nursery() as nursery:
-
-            async def listen_for_haste() -> None:
-                nonlocal hurried
-                if signals is not None:
-                    await anext(signals)
-                    hurried = True
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(listen_for_haste)
-            seq = services.feed.last_seq
-            while any_left():
-                await services.feed.beyond(seq)
-                seq = services.feed.last_seq
-            nursery.cancel_scope.cancel()
-    return hurried
-
-
-def run(
-    settings: Settings,
-    database: Future[apsw.Connection],
-    stream: LogStream,
-    *,
-    umask: int,
-    detach: bool,
-) -> int:
-    """What `headway serve` does with a data directory that it holds; the exit status.
-
-    `umask`: what programs start with.
-    """
-    configure_logging(stream, settings.server.log_format, settings.server.log_level)
-    directory = settings.server.data_dir
+def run(start: Start, database: Future[apsw.Connection]) -> int:
+    """What `headway serve` does with a data directory that it holds; the exit status."""
+    server = start.settings.server
+    level = configure_logging(start.stream, server.log_format, server.log_level)
+    directory = server.data_dir
     status = 0
     try:
         writing = database.result()
-        with production_seams(directory, stream, umask) as seams:
-            trio.run(lambda: serve(settings, seams, writing, detach=detach))
+        with production_seams(directory, start.stream, start.umask) as seams:
+            trio.run(serve, start, seams, writing, level)
     # Nothing is raised in these blocks: Python 3.11.2 puts it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
         status = complain(*map(told, leaves(group)))

@@ -74,7 +74,7 @@ class Core:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
-        shortage: Callable[[], str | None] = lambda: None,
+        shortage: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         self.setup = setup
         self._identity = identity

@@ -80,7 +80,7 @@ class Dispatch:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
-        shortage: Callable[[], str | None] = lambda: None,
+        shortage: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         self.setup = setup
         self._shortage = shortage
@@ -112,7 +112,7 @@ class Dispatch:
         now = room(tx.connection, types, self.setup.concurrency)
         free = now.free
         if free > 0 or self.short is not None:
-            self.short = self._shortage()
+            self.short = self._shortage(self.setup.free_space_bytes)
         if self.host_reason is not None:
             return
         while free > 0:

@@ -29,29 +29,26 @@ class Space(Protocol):
 
 
 class FreeSpace:
-    """The file system of `directory`, of which `keep_bytes` stay free; 0 asks for nothing."""
+    """The file system of `directory`."""
 
-    def __init__(
-        self,
-        directory: Path,
-        keep_bytes: int,
-        statvfs: Callable[[Path], Space] = os.statvfs,
-    ) -> None:
+    def __init__(self, directory: Path, statvfs: Callable[[Path], Space] = os.statvfs) -> None:
         self._directory = directory
-        self._keep_bytes = keep_bytes
         self._statvfs = statvfs
 
-    def shortage(self) -> str | None:
-        """What there is too little of, as a sentence; None: there is enough. Takes 2 µs."""
-        if self._keep_bytes == 0:
+    def shortage(self, keep_bytes: int) -> str | None:
+        """What there is too little of, as a sentence; None: there is enough. Takes 2 µs.
+
+        So many bytes stay free; 0 asks for nothing.
+        """
+        if keep_bytes == 0:
             return None
         try:
             space = self._statvfs(self._directory)
         except OSError as error:
             return f"the data directory cannot be looked at: {error.strerror}"
-        if space.f_bavail * space.f_frsize < self._keep_bytes:
+        if space.f_bavail * space.f_frsize < keep_bytes:
             return (
-                f"less than {self._keep_bytes / MIB:g} MiB are free on the disk of the data"
+                f"less than {keep_bytes / MIB:g} MiB are free on the disk of the data"
                 " directory: free space, or lower free_space_bytes"
             )
         if space.f_favail < min(FREE_INODES_MIN, space.f_files // 20):

@@ -18,11 +18,15 @@ from storage.job import SchedulerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """`concurrency`: the slots as configured; what was set over HTTP goes before it."""
+    """`concurrency`: the slots as configured; what was set over HTTP goes before it.
+
+    `free_space_bytes`: with less on the disk nothing starts; 0: no limit.
+    """
 
     job_types: Mapping[str, JobType]
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)
+    free_space_bytes: int = 0
 
     def job_type(self, name: str) -> JobType:
         """The type, for what was asked when it was still there, perhaps.

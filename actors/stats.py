@@ -111,6 +111,9 @@ class Stats(Actor):
             self._feed.publish(slice_)
 
     def _fold(self, fact: Fact) -> None:
+        if fact.kind == "server.reloaded":
+            for name in from_json(fact.data)["types"]:
+                self._windows.setdefault(name, _Window())
         # Facts that the rebuilt windows hold already come with a number that the feed knows.
         if fact.kind == "run.finished" and fact.seq > self._feed.last_seq:
             data = from_json(fact.data)

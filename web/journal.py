@@ -1,15 +1,40 @@
 """What the server says on standard error: one event a line."""
 
+import logging
+
 import structlog
 
 from web.log_stream import LogStream
 
+LEVELS = logging.getLevelNamesMapping()
 
-def configure_logging(stream: LogStream, style: str, level: str) -> None:
+
+class LogLevel:
+    """Drops what is less important; may be changed at any time."""
+
+    def __init__(self, level: str) -> None:
+        self.set(level)
+
+    def set(self, level: str) -> None:
+        """`debug`, `info`, `warning` or `error`."""
+        self._least = LEVELS[level.upper()]
+
+    def __call__(
+        self, _: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        """A processor of structlog."""
+        if LEVELS[method.upper()] < self._least:
+            raise structlog.DropEvent
+        return event
+
+
+def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
     """For people on a terminal, JSON otherwise; `style` console or json says which."""
+    chosen = LogLevel(level)
     for_people = style == "console" or (style == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     processors: list[structlog.typing.Processor] = [
+        chosen,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -32,7 +57,8 @@ def configure_logging(stream: LogStream, style: str, level: str) -> None:
     stream.notice = notice
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+    return chosen

@@ -3,7 +3,6 @@
 What they need is imported when they run, so that `--help` and the client's verbs stay quick.
 """
 
-import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import cyclopts
 
+from web.settings_source import CONFIG_NAME, SettingsSource
+
 if TYPE_CHECKING:
     from web.settings import Settings
-
-CONFIG_NAME = "headway.toml"
 
 ConfigOption = Annotated[
     Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
@@ -22,6 +21,7 @@ ConfigOption = Annotated[
 DataDirOption = Annotated[
     Path | None, cyclopts.Parameter(help="Where everything is kept; overrides the configuration.")
 ]
+BindOption = Annotated[str | None, cyclopts.Parameter(help="HOST:PORT; port 0 takes a free one.")]
 
 
 def register(app: cyclopts.App) -> None:
@@ -45,11 +45,22 @@ def init(path: Path = Path(CONFIG_NAME)) -> None:
     print(f"wrote {path}; edit it, then: headway check {path}")
 
 
-def check(path: Path | None = None) -> None:
-    """Say everything that is wrong with a configuration at once, with its line."""
+def check(
+    path: Annotated[
+        Path | None, cyclopts.Parameter(help="Configuration file, as with --config.")
+    ] = None,
+    /,
+    *,
+    config: ConfigOption = None,
+    bind: BindOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Say everything that is wrong at once, with its line, of what `serve` would start with."""
     from web.settings import warnings
 
-    settings = load_settings(path)
+    if path is not None and config is not None:
+        fail("name the configuration file once: with --config, or without", status=2)
+    settings = load_settings(SettingsSource(path or config, bind=bind, data_dir=data_dir))
     for warning in warnings(settings):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
@@ -64,7 +75,7 @@ def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> in
     from storage.errors import NewerDatabase, OlderDatabase
     from web.table import findings_table, write
 
-    path = existing_database(load_settings(config, data_dir=data_dir))
+    path = existing_database(load_settings(SettingsSource(config, data_dir=data_dir)))
     try:
         with closing(open_reader(path)) as connection:
             refuse_older(connection)
@@ -88,7 +99,7 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
 
     from storage.backup import BackupFailed, back_up
 
-    path = existing_database(load_settings(config, data_dir=data_dir))
+    path = existing_database(load_settings(SettingsSource(config, data_dir=data_dir)))
     # Each of them leaves nothing behind, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -113,25 +124,16 @@ def existing_database(settings: "Settings") -> Path:
     return path
 
 
-def load_settings(
-    path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
-) -> "Settings":
-    """The configuration with what the command line overrides; exits 2 when it is wrong."""
-    from web.settings import ConfigurationError, load
+def load_settings(source: SettingsSource) -> "Settings":
+    """The configuration; exits 2 when it is wrong."""
+    from web.settings import ConfigurationError
 
-    environ = dict(os.environ)
-    if bind is not None:
-        environ["HEADWAY_SERVER__BIND"] = bind
-    if data_dir is not None:
-        environ["HEADWAY_SERVER__DATA_DIR"] = str(data_dir)
-    if path is None and Path(CONFIG_NAME).exists():
-        path = Path(CONFIG_NAME)
     try:
-        return load(path, environ)
+        return source.read()
     except ConfigurationError as error:
         fail(*(str(fault) for fault in error.faults), status=2)
     except OSError as error:
-        fail(f"cannot read {path}: {error.strerror}", status=2)
+        fail(f"cannot read {source.path}: {error.strerror}", status=2)
 
 
 def fail(*messages: str, status: int = 1) -> NoReturn:

@@ -155,6 +155,7 @@ class Settings(_Section):
             job_types=self.job_types,
             concurrency=self.scheduler.concurrency,
             limits=self.scheduler.limits,
+            free_space_bytes=self.scheduler.free_space_bytes,
         )
 
     @field_validator("job_types", mode="wrap")

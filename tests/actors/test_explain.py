@@ -57,7 +57,9 @@ def measure(connection: apsw.Connection, type: str, *seconds: float) -> None:
             finish_run(tx, run_id, Outcome(status=RunStatus.COMPLETED, exit_code=0))
 
 
-def make_dispatch(concurrency: int, shortage: Callable[[], str | None] = lambda: None) -> Dispatch:
+def make_dispatch(
+    concurrency: int, shortage: Callable[[int], str | None] = lambda _: None
+) -> Dispatch:
     numbers = count()
     return Dispatch(
         setup=Setup(job_types=TYPES, concurrency=concurrency),
@@ -124,7 +126,7 @@ def test_a_job_without_a_reason_is_one_that_the_next_dispatch_starts(
     host = data.draw(st.sampled_from([None] * 4 + ["blocked", "short"]), "host")
     rules = Rules(types=TYPES, concurrency=slots, draining=draining, host_reason=host)
     told = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
-    dispatch = make_dispatch(slots, lambda: host if host == "short" else None)
+    dispatch = make_dispatch(slots, lambda _: host if host == "short" else None)
     dispatch.draining = rules.draining
     dispatch.blocked = host if host == "blocked" else None
     with write_transaction(connection, NOW) as tx:

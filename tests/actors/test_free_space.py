@@ -35,7 +35,7 @@ class Disk(NamedTuple):
     ],
 )
 def test_what_there_is_too_little_of(disk: Disk, lacks: str | None) -> None:
-    said = FreeSpace(Path("/data"), 16 * MIB, lambda _: disk).shortage()
+    said = FreeSpace(Path("/data"), lambda _: disk).shortage(16 * MIB)
     assert said is None if lacks is None else said is not None and lacks in said
 
 
@@ -43,17 +43,17 @@ def test_nothing_is_asked_for_and_nothing_looked_at() -> None:
     def statvfs(path: Path) -> Any:
         raise AssertionError(path)
 
-    assert FreeSpace(Path("/data"), 0, statvfs).shortage() is None
+    assert FreeSpace(Path("/data"), statvfs).shortage(0) is None
 
 
 def test_a_directory_that_cannot_be_looked_at_is_said() -> None:
     def statvfs(path: Path) -> Any:
         raise OSError(errno.EIO, "Input/output error")
 
-    said = FreeSpace(Path("/data"), 1, statvfs).shortage()
+    said = FreeSpace(Path("/data"), statvfs).shortage(1)
     assert said == "the data directory cannot be looked at: Input/output error"
 
 
 def test_the_disk_of_this_test_has_some_bytes_free(tmp_path: Path) -> None:
-    assert FreeSpace(tmp_path, 1).shortage() is None
-    assert FreeSpace(tmp_path, 1 << 60).shortage() is not None
+    assert FreeSpace(tmp_path).shortage(1) is None
+    assert FreeSpace(tmp_path).shortage(1 << 60) is not None

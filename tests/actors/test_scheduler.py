@@ -15,7 +15,7 @@ from storage.errors import Refusal, StorageFailed
 from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
 from storage.reserve import Reserve
 from storage.runs import Outcome
-from wiring import shut_down
+from web.shutdown import shut_down
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

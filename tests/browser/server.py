@@ -167,6 +167,10 @@ class Server:
         self._bind = self.url.removeprefix("http://")
         self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_S, verify=False)
 
+    def reload(self) -> None:
+        """Let it read its configuration again."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """As the kernel does when memory is out."""
         self._process.kill()

@@ -148,3 +148,25 @@ def test_what_of_the_host_keeps_jobs_from_starting(
         expect(page.locator(".banner", has_text=text)).to_be_visible()
         expect(page.locator(".state-pill")).to_have_text(pill)
     expect(page.locator("explain-box")).to_contain_text("the host lets nothing start")
+
+
+@pytest.fixture
+def reloaded(tmp_path: Path) -> Iterator[Server]:
+    """A server whose configuration a test may change."""
+    server = Server(tmp_path)
+    yield server
+    server.close()
+
+
+def test_another_configuration_is_shown_at_once(
+    reloaded: Server, visit: Callable[..., Page]
+) -> None:
+    page = visit("#/scheduler", at=reloaded)
+    expect(page.locator(".limit")).not_to_have_count(0)
+    expect(page.get_by_label("added", exact=True)).to_have_count(0)
+    path = reloaded.directory / "headway.toml"
+    path.write_text(path.read_text() + '[job_types.added]\ncommand = ["/bin/true"]\n')
+    reloaded.reload()
+    expect(page.get_by_label("added", exact=True)).not_to_have_count(0)
+    page.goto(f"{reloaded.url}/#/new")
+    expect(page.get_by_text("added", exact=True)).to_be_visible()

@@ -115,7 +115,7 @@ BUGS = (
     Bug(
         name="left-running-by-an-orderly-end",
         breaks="an orderly end without --detach leaves no program",
-        file="wiring.py",
+        file="web/shutdown.py",
         before="    if not any_left() or not await tell_surely(services, stop):\n",
         after="    if True:\n",
         tests=("tests/simulation/test_world.py",),
@@ -506,6 +506,22 @@ BUGS = (
         before="bisect_right(records, offset,",
         after="bisect_right(records, offset - 1,",
         tests=("tests/actors/test_log_times.py",),
+    ),
+    Bug(
+        name="reload-before-the-commit",
+        breaks="a reload that was not committed changes nothing",
+        file="actors/core.py",
+        before="        self._dispatch.setup = message.setup\n",
+        after="        self._dispatch.setup = self.setup = message.setup\n",
+        tests=("tests/actors/test_core.py",),
+    ),
+    Bug(
+        name="type-gone-holds-the-queue",
+        breaks="ReservationOrder: a direct run of a type that is gone gives its turn up",
+        file="actors/core.py",
+        before="if type_name is not None and type_name not in self._setup.job_types:",
+        after="if False:",
+        tests=("tests/actors/test_core.py",),
     ),
     Bug(
         name="log-error-ends-the-writer",

@@ -55,13 +55,13 @@ class UnreadPipe(Target):
     def __init__(self, path: Path, stack: ExitStack) -> None:
         os.mkfifo(path)
         self.redirection = f"2>{path}"
-        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._ends = [os.open(path, os.O_RDONLY | os.O_NONBLOCK)]
         stack.callback(self._close)
-        fcntl.fcntl(self._reader, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        fcntl.fcntl(self._ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def _close(self) -> None:
-        with suppress(OSError):
-            os.close(self._reader)
+        while self._ends:
+            os.close(self._ends.pop())
 
 
 class ClosedPipe(UnreadPipe):
@@ -77,17 +77,15 @@ class LostTerminal(Target):
     """A terminal whose window is closed."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._window, terminal = pty.openpty()
+        window, terminal = pty.openpty()
         self.redirection = f"2>{os.ttyname(terminal)}"
         os.close(terminal)
-        stack.callback(self._close)
-
-    def _close(self) -> None:
-        with suppress(OSError):
-            os.close(self._window)
+        self._ends = [window]
+        stack.callback(self.break_)
 
     def break_(self) -> None:
-        self._close()
+        while self._ends:
+            os.close(self._ends.pop())
 
 
 REDIRECTIONS = [target.redirection for target in (Full, Closed, AllClosed)]

@@ -12,7 +12,7 @@ import trio
 from tests.simulation.model import Model
 from web.server import Server
 from web.services import Services
-from wiring import shut_down
+from web.shutdown import shut_down
 
 GRACE_S = 1.0
 KILL_GRACE_S = 2.0

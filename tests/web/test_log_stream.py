@@ -20,17 +20,25 @@ PIPE_BYTES = 4096
 LINE = "x" * 99 + "\n"
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    """(reader, writer) of a pipe as small as they come; what is still open is closed."""
-    reader, writer = os.pipe()
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    yield reader, writer
-    for fd in (reader, writer):
-        try:
+class Pipe:
+    """As small as they come."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self._open = [self.reader, self.writer]
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def close(self, *fds: int) -> None:
+        for fd in fds or tuple(self._open):
+            self._open.remove(fd)
             os.close(fd)
-        except OSError:
-            continue
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
 
 
 def read_until(fd: int, is_enough: Callable[[bytes], bool]) -> bytes:
@@ -53,19 +61,19 @@ def until(is_true: Callable[[], bool]) -> None:
     raise AssertionError("it does not become true")
 
 
-def test_lines_arrive_whole_and_in_order(pipe: tuple[int, int]) -> None:
-    stream = LogStream(pipe[1])
+def test_lines_arrive_whole_and_in_order(pipe: Pipe) -> None:
+    stream = LogStream(pipe.writer)
     print("one", 1, file=stream)
     stream.write("two\nthr")
     stream.write("ee\n")
     stream.write("an end without its newline \udcff")
     stream.finish()
-    assert os.read(pipe[0], 1000) == b"one 1\ntwo\nthree\nan end without its newline \\udcff\n"
+    assert os.read(pipe.reader, 1000) == b"one 1\ntwo\nthree\nan end without its newline \\udcff\n"
     assert stream.dropped == 0
 
 
-def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: tuple[int, int]) -> None:
-    stream = LogStream(pipe[1], backlog_bytes_max=10_000)
+def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: Pipe) -> None:
+    stream = LogStream(pipe.writer, backlog_bytes_max=10_000)
     for _ in range(1000):
         stream.write(LINE)
     lost = stream.dropped
@@ -74,49 +82,51 @@ def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: tuple[int,
     def said(data: bytes) -> int:
         return sum(map(int, re.findall(rb"^headway: (\d+) log lines were lost\n", data, re.M)))
 
-    data = read_until(pipe[0], lambda data: data.count(LINE.encode()) + said(data) == 1000)
+    data = read_until(pipe.reader, lambda data: data.count(LINE.encode()) + said(data) == 1000)
     assert said(data) == lost
     stream.write("again\n")
-    assert read_until(pipe[0], lambda data: data.endswith(b"\n")) == b"again\n"
+    assert read_until(pipe.reader, lambda data: data.endswith(b"\n")) == b"again\n"
     stream.finish()
     assert stream.dropped == lost
 
 
-def test_the_end_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
-    stream = LogStream(pipe[1])
+def test_the_end_does_not_wait_for_a_reader(pipe: Pipe) -> None:
+    stream = LogStream(pipe.writer)
     stream.write(LINE * 100)
     stream.finish(0.01)
     assert threading.active_count() > 1, "the thread waits still"
-    os.close(pipe[0])
+    pipe.close(pipe.reader)
     until(lambda: stream.dropped > 0)
 
 
 def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
-    pipe: tuple[int, int],
+    pipe: Pipe,
 ) -> None:
-    os.set_blocking(pipe[1], False)
-    stream = LogStream(pipe[1])
+    os.set_blocking(pipe.writer, False)
+    stream = LogStream(pipe.writer)
     stream.write(LINE * 1000)
-    assert read_until(pipe[0], lambda data: len(data) == 1000 * len(LINE)) == LINE.encode() * 1000
+    assert (
+        read_until(pipe.reader, lambda data: len(data) == 1000 * len(LINE)) == LINE.encode() * 1000
+    )
     stream.finish()
     assert stream.dropped == 0
 
 
-def test_a_closed_pipe_takes_nothing(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
-    stream = LogStream(pipe[1])
+def test_a_closed_pipe_takes_nothing(pipe: Pipe) -> None:
+    pipe.close(pipe.reader)
+    stream = LogStream(pipe.writer)
     stream.write(LINE * 7)
     stream.finish()
     assert stream.dropped == 7
 
 
-def test_a_line_that_never_ends_is_broken(pipe: tuple[int, int]) -> None:
-    stream = LogStream(pipe[1])
+def test_a_line_that_never_ends_is_broken(pipe: Pipe) -> None:
+    stream = LogStream(pipe.writer)
     for _ in range(100):
         stream.write("y" * 1000)
-    data = read_until(pipe[0], lambda data: b"\n" in data)
+    data = read_until(pipe.reader, lambda data: b"\n" in data)
     assert set(data) == set(b"y\n")
-    os.close(pipe[0])
+    pipe.close(pipe.reader)
     stream.finish()
 
 

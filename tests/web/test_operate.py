@@ -1,7 +1,8 @@
-"""`headway verify`, `backup`, `init`: what they print, and with what status they leave."""
+"""`headway verify`, `check`, `backup`, `init`: what they print, and with what they leave."""
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -165,3 +166,33 @@ def test_a_configuration_that_cannot_be_written_leaves_nothing(
         capsys.readouterr().err == "headway: cannot write headway.toml: No space left on device\n"
     )
     assert sorted(data_dir.iterdir()) == there
+
+
+# ---- check -------------------------------------------------------------------------------------
+
+
+def check_status(**options: Any) -> object:
+    with pytest.raises(SystemExit) as left:
+        check(**options)
+    return left.value.code
+
+
+def test_check_looks_at_what_serve_would_start_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "other.toml"
+    path.write_text('[job_types.own]\ncommand = ["/bin/true"]\n')
+    for given in ({"config": path}, {"config": path, "bind": "[::1]:1", "data_dir": Path("x")}):
+        check(**given)
+        assert capsys.readouterr().out == "good: 1 job types: own\n"
+    check(path)
+    assert capsys.readouterr().out == "good: 1 job types: own\n"
+    assert check_status(config=path, bind="example.org:1") == 2
+    assert "HEADWAY_SERVER__BIND: server.bind: give 127.0.0.1" in capsys.readouterr().err
+    assert check_status(config=path, data_dir=Path("~/data")) == 2
+    assert "HEADWAY_SERVER__DATA_DIR: server.data_dir: give" in capsys.readouterr().err
+    assert check_status(config=tmp_path / "none.toml") == 2
+    with pytest.raises(SystemExit):
+        check(path, config=path)
+    assert "once" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """How a server that cannot live tells why."""
 
+import signal
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,32 @@ import wiring
 from storage.errors import NewerDatabase
 from web.log_stream import LogStream
 from web.settings import ServerSettings, Settings
+from web.settings_source import SettingsSource
+from web.terminal import Terminal
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """`wiring.run`, with a database that could not be opened for this reason."""
     monkeypatch.setattr(wiring, "configure_logging", lambda *_: None)
+    hangup = signal.getsignal(signal.SIGHUP)
     settings = Settings(server=ServerSettings(data_dir=tmp_path))
 
     def run(error: BaseException) -> int:
         database: Future[apsw.Connection] = Future()
         database.set_exception(error)
-        return wiring.run(settings, database, LogStream(2), umask=0o022, detach=False)
+        start = wiring.Start(
+            settings=settings,
+            source=SettingsSource(None),
+            stream=LogStream(2),
+            terminal=Terminal(),
+            umask=0o022,
+            detach=False,
+        )
+        return wiring.run(start, database)
 
-    return run
+    yield run
+    signal.signal(signal.SIGHUP, hangup)
 
 
 @pytest.mark.parametrize(

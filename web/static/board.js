@@ -18,6 +18,7 @@ class Board extends EventTarget {
   start() {
     live.addEventListener("facts", ({ detail }) => {
       if (detail.some((fact) => fact.kind !== "job.progress")) this.#refresh(); // which changes nothing here
+      if (detail.some((fact) => fact.kind === "server.reloaded")) this.readTypes();
     });
     live.addEventListener("sync", () => {
       this.read();

@@ -27,7 +27,8 @@ class SchedulerView extends HTMLElement {
     );
     board.addEventListener("change", () => this.#show(), { signal });
     live.addEventListener("sync", () => this.#readLimits(), { signal });
-    live.addEventListener("facts", ({ detail }) => detail.some((fact) => fact.kind === "scheduler.configured") && this.#readLimits(), { signal });
+    const limiting = new Set(["scheduler.configured", "server.reloaded"]);
+    live.addEventListener("facts", ({ detail }) => detail.some((fact) => limiting.has(fact.kind)) && this.#readLimits(), { signal });
     this.#show();
     this.#readLimits();
   }
