@@ -16,6 +16,8 @@ async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
     """What the route's handler says, with its body (or the pieces of one) and its status."""
     try:
         result = await route.handler(**await _arguments(route, call, path))
+        if isinstance(result, Answer) and result.pieces is not None:
+            call.take_stream()
     except Refusal as refusal:
         return refused(refusal)
     if not isinstance(result, Answer):

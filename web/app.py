@@ -10,6 +10,7 @@ from storage.errors import Refusal
 from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
 from web.answering import refused
 from web.api import Answer, Api
+from web.capacity import PERMIT, Streams
 from web.express import ASGI, AnswerBody, Express, Later, bug
 from web.guard import Guard
 from web.services import Services
@@ -61,10 +62,13 @@ class App:
         self._is_draining = services.draining.is_set
         hosts = services.settings.server.allowed_hosts
         self._guard = Guard(express, hosts, self._is_draining)
+        server = services.settings.server
+        self._streams = Streams(server.max_streams, server.max_streams_per_address)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
-        await self._guard(scope, receive, send)
+        with self._streams.permit(scope.get("client")) as permit:
+            await self._guard({**scope, PERMIT: permit}, receive, send)
 
     async def complete(self) -> None:
         """Make what is still missing of the app; requests that need it wait for it."""

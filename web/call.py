@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from web.capacity import take_stream
 from web.json_size import Text as Body
 
 
 class Call:
     """One request, with its body, or else with `read_body`, which is asked at most once."""
 
-    __slots__ = ("_body", "_headers", "_query", "_read_body", "method", "path")
+    __slots__ = ("_body", "_headers", "_query", "_read_body", "_scope", "method", "path")
 
     def __init__(
         self,
@@ -24,6 +25,15 @@ class Call:
         self._query: bytes = scope["query_string"]
         self._read_body = read_body
         self._body = body
+        self._scope = scope
+
+    def take_stream(self) -> None:
+        """Count it among what takes a connection for long, until its answer has ended.
+
+        Raises:
+            Refusal: `rate_limited`.
+        """
+        take_stream(self._scope)
 
     def header(self, name: bytes) -> str | None:
         """The first header of this name, which is given in lower case."""

@@ -14,6 +14,7 @@ from storage.reservations import find_reservation
 from storage.runs import find_run
 from web.acceptance import accept_params
 from web.api import Api, Body
+from web.call import Call
 from web.log_view import LogView
 from web.services import Services
 
@@ -46,6 +47,7 @@ def register(api: Api, services: Services) -> None:
             "unknown_type",
             "invalid",
             "queue_full",
+            "rate_limited",
             "shutting_down",
             "unavailable",
             "storage_full",
@@ -53,7 +55,10 @@ def register(api: Api, services: Services) -> None:
         no_key="a direct run ends with its client, so no answer is kept: for a run that is started"
         " once, POST /jobs with Prefer: wait",
     )
-    async def direct(type: str, body: Annotated[DirectRequest, Body(optional=True)]) -> DirectRun:
+    async def direct(
+        call: Call, type: str, body: Annotated[DirectRequest, Body(optional=True)]
+    ) -> DirectRun:
+        call.take_stream()
         params = await accept_params(services, type, body.params)
         # Who goes away before the claim is known by name could not give it back.
         with trio.CancelScope(shield=True):

@@ -69,7 +69,14 @@ def is_of_kind(kind: str, wanted: str) -> bool:
 def register(api: Api, services: Services) -> None:
     """Add the stream."""
 
-    @api.route("GET", "/events", tag="events", summary=SUMMARY, media=(SSE,), refusals=("invalid",))
+    @api.route(
+        "GET",
+        "/events",
+        tag="events",
+        summary=SUMMARY,
+        media=(SSE,),
+        refusals=("invalid", "rate_limited"),
+    )
     async def events(
         job_id: Annotated[str | None, Query("Only facts about this Job.")] = None,
         type: Annotated[list[str], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006

@@ -82,7 +82,14 @@ def register_submit(api: Api, services: Services) -> None:
         status=201,
         tag="jobs",
         summary="Queue a Job; answered when it is on disk",
-        refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
+        refusals=(
+            "unknown_type",
+            "invalid",
+            "idempotency_mismatch",
+            "queue_full",
+            "rate_limited",
+            "storage_full",
+        ),
         headers={"Location": "the Job", "ETag": "its version", **REPLAYED},
     )
     async def submit(
@@ -94,7 +101,8 @@ def register_submit(api: Api, services: Services) -> None:
             Header("Prefer", "`wait=N`: answer when the Job has ended, at most N ≤ 60 seconds."),
         ] = None,
     ) -> Answer[Job]:
-        wait_s = wait_preference(prefer)
+        if (wait_s := wait_preference(prefer)) is not None:
+            call.take_stream()
         new = await accept_job(services, body)
         key = await request_key(services, call, idempotency_key)
         done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))

@@ -55,7 +55,7 @@ def register(api: Api, services: Services) -> None:
         tag="jobs",
         summary="What the program wrote; with `Accept: text/event-stream`, live until its end",
         media=("text/plain", SSE),
-        refusals=("not_found", "range_not_satisfiable", "invalid"),
+        refusals=("not_found", "range_not_satisfiable", "invalid", "rate_limited"),
         headers={"Accept-Ranges": "bytes", "Log-Offset": "with `tail`: where the answer begins"},
         also={206: "the range that was asked for"},
     )
@@ -112,7 +112,7 @@ def register(api: Api, services: Services) -> None:
         tag="jobs",
         summary="One artifact's bytes",
         media=("application/octet-stream",),
-        refusals=("not_found", "range_not_satisfiable"),
+        refusals=("not_found", "range_not_satisfiable", "rate_limited"),
         headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256"},
         also={206: "the range that was asked for"},
     )

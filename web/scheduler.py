@@ -122,11 +122,15 @@ def register_control(api: Api, services: Services) -> None:
         "/scheduler/stop",
         tag="scheduler",
         summary="Start no more Jobs; what runs goes on to its end; idempotent",
-        refusals=("invalid", "storage_full"),
+        refusals=("invalid", "rate_limited", "storage_full"),
         waits=True,
         repeatable=True,
     )
-    async def stop(body: Annotated[StopRequest, Body(optional=True)]) -> SchedulerStatus:
+    async def stop(
+        call: Call, body: Annotated[StopRequest, Body(optional=True)]
+    ) -> SchedulerStatus:
+        if body.wait_s:
+            call.take_stream()
         await services.ask(m.StopScheduler())
         await until_idle(services, body.wait_s)
         return status_now(services)

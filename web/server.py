@@ -4,7 +4,6 @@ What one connection does is in `tcp_server.py`; Hypercorn's parsing, streams and
 used as they are.
 """
 
-import resource
 import socket
 from functools import partial
 from math import inf
@@ -15,6 +14,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
+from web.capacity import connections_max
 from web.exchange import AtOnce
 from web.tcp_server import Connection, StockConnection, connection_class
 
@@ -23,9 +23,6 @@ ABORT_AFTER_S = 2.0
 """At shutdown: how long connections may take to end by themselves."""
 
 
-DESCRIPTORS_KEPT = 48
-"""Of the process's descriptors: 30 for itself (database, logs, clocks), the others for runs."""
-CONNECTIONS_SHARE = 0.85
 PROTECTION = (
     # A log is never taken for a script, and no other site's page gets at the bytes of an answer.
     (b"x-content-type-options", b"nosniff"),
@@ -33,14 +30,6 @@ PROTECTION = (
 )
 SPARED_S = 0.5
 """A connection that has just come, or just been answered, does not make room for another."""
-
-
-def connections_max() -> int:
-    """How many connections the process's limit of descriptors (RLIMIT_NOFILE) has room for."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return 1_000_000
-    return max(8, min(limit - DESCRIPTORS_KEPT, int(limit * CONNECTIONS_SHARE)))
 
 
 class _Config(Config):
@@ -132,12 +121,12 @@ class Server:
     async def room(self) -> None:
         """Return when one more connection leaves enough descriptors for everything else.
 
-        Whoever has been idle for longest makes room for who comes; a client opens another.
+        The client that has let the server wait for longest makes room for the next one.
         """
         while len(self.connections) >= self._connections_max:
-            idlest = max(self.connections, key=lambda connection: connection.idle_s())
-            if idlest.idle_s() >= SPARED_S:
-                idlest.abort()
+            slowest = max(self.connections, key=lambda connection: connection.awaited_s())
+            if slowest.awaited_s() >= SPARED_S:
+                slowest.abort()
             with trio.move_on_after(SPARED_S):
                 await self._closed.park()
 

@@ -69,7 +69,10 @@ class _Section(BaseModel):
 
 
 class ServerSettings(_Section):
-    """[server]. `load` makes `data_dir` absolute. `sunset` is the day the legacy triggers end."""
+    """[server]. `load` makes `data_dir` absolute. `sunset` is the day the legacy triggers end.
+
+    `max_streams`, `max_streams_per_address`: without one, a share of what `capacity.py` allows.
+    """
 
     bind: str = "127.0.0.1:8787"
     data_dir: Annotated[Path, Field(strict=False)] = Path("headway-data")
@@ -78,6 +81,8 @@ class ServerSettings(_Section):
     sunset: date | None = None
     allowed_hosts: list[str] = []
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 16 * 1024 * 1024
+    max_streams: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_streams_per_address: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -45,6 +45,8 @@ SEND_S = 30.0
 """How long one piece of an answer may take to be read by the client."""
 ESTABLISHED = 1
 """`tcpi_state` of TCP_INFO, tcp(7)."""
+BUSY_SPARED_S = 4.5
+"""Where connections are short: so much longer than an idle one a client may take with a request."""
 LINGER_S = 1.0
 """At shutdown: how long an open connection may still bring a request that was on its way."""
 
@@ -101,8 +103,8 @@ class StockConnection(TCPServer):
     def set_idle(self, idle: bool) -> None:
         """It has no idle scope."""
 
-    def idle_s(self) -> float:
-        """How long it has had no request, as far as is known."""
+    def awaited_s(self) -> float:
+        """How long it has been its client's turn, as far as is known."""
         return 0.0
 
     def abort(self) -> None:
@@ -119,6 +121,8 @@ class Connection(StockConnection):
         self.idle = True
         self.host = host
         self._is_broken = False
+        self._since = trio.current_time()
+        self._stalled_since: float | None = None
         self._is_plain = isinstance(stream, trio.SocketStream)
         self._scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
 
@@ -140,11 +144,24 @@ class Connection(StockConnection):
     def set_idle(self, idle: bool) -> None:
         """Arm or disarm the idle deadline."""
         self.idle = idle
+        self._since = trio.current_time()
         self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
 
-    def idle_s(self) -> float:
-        """How long it has had no request; 0 while it has one."""
-        return trio.current_time() - (self._scope.deadline - IDLE_S) if self.idle else 0.0
+    def awaited_s(self) -> float:
+        """How long it has been its client's turn: to ask, to send a body, to read an answer.
+
+        With a request that has begun a client gets more time.
+        """
+        now = trio.current_time()
+        if self.idle:
+            return now - self._since
+        if self._stalled_since is not None:
+            return now - self._stalled_since - BUSY_SPARED_S
+        protocol = self.protocol.protocol
+        is_body_due = (
+            isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
+        )
+        return now - self._since - BUSY_SPARED_S if is_body_due else 0.0
 
     def limit(self, seconds: float) -> None:
         """Reading ends in so many seconds, unless somebody sets another limit."""
@@ -156,6 +173,7 @@ class Connection(StockConnection):
             return
         async with self.send_lock:
             # Shielded, since half an answer is worse than none; but not for ever.
+            self._stalled_since = trio.current_time()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
                 try:
                     await self.stream.send_all(data)
@@ -166,6 +184,7 @@ class Connection(StockConnection):
                 ):
                     self._is_broken = True
                     await self.protocol.handle(Closed())
+            self._stalled_since = None
             if scope.cancelled_caught:
                 self._is_broken = True
                 self.abort()

@@ -17,6 +17,9 @@ legacy_triggers = "subprocess"      # POST /jobs/TYPE/trigger: "subprocess", "sc
 # sunset = 2030-01-01               # when the legacy triggers end; their clients are told
 allowed_hosts = []                  # further names by which clients may call this server
 max_body_bytes = 16_777_216         # the largest batch; others: 2 MiB
+# max_streams = 652                 # streams, downloads and waits at once; without it, 3/4 of the
+#                                   # connections that the limit of open files allows
+# max_streams_per_address = 435     # those of one client's address; without it, half of them
 read_timeout_s = 10                 # how long a search may take before it is refused
 log_format = "auto"                 # "console", "json", or "auto": console on a terminal
 log_level = "info"                  # "debug", "info", "warning" or "error"

@@ -1,10 +1,11 @@
 """The server goes away and comes back under an open page."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import Pipe, Server
+from tests.browser.server import CONFIG, Pipe, Server
 
 REFUSED = ("net::ERR_",)
 """What the browser itself writes when nobody answers."""
@@ -92,3 +93,21 @@ def test_what_cannot_be_done_now_says_so(visit: Callable[..., Page], own_server:
     server.start()
     page.get_by_role("button", name="Queue job").click()
     expect(page.locator(".job-title .status")).to_have_text("Completed")
+
+
+def test_a_page_that_gets_no_stream_says_why_and_comes_back(
+    visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    server = Server(tmp_path, CONFIG.replace("[server]", "[server]\nmax_streams = 1", 1))
+    try:
+        with server.client.stream("GET", "/events") as taken:
+            assert taken.status_code == 200
+            page = visit(at=server, tolerated=("status of 429",))
+            banner = page.locator(".banner")
+            expect(banner).to_contain_text("Too many requests")
+            expect(banner).to_contain_text("[server] max_streams")
+        banner.get_by_role("button", name="Try now").click()
+        expect(banner).to_be_hidden()
+        page.close()
+    finally:
+        server.close()

@@ -558,6 +558,22 @@ BUGS = (
     ),
     # ---- what clients may claim ----------------------------------------------------------------
     Bug(
+        name="streams-take-every-connection",
+        breaks="a connection is left for short requests",
+        file="web/answering.py",
+        before="            call.take_stream()\n",
+        after="            pass\n",
+        tests=("tests/faults/test_resource.py::test_what_takes_long_is_limited_by_address",),
+    ),
+    Bug(
+        name="stalled-bodies-make-no-room",
+        breaks="a connection is left for short requests",
+        file="web/tcp_server.py",
+        before="        return now - self._since - BUSY_SPARED_S if is_body_due else 0.0\n",
+        after="        return 0.0\n",
+        tests=("tests/faults/test_resource.py::test_short_requests_are_always_answered[bodies]",),
+    ),
+    Bug(
         name="abandoned-search-goes-on",
         breaks="a read is stopped when its client has gone",
         file="web/tcp_server.py",

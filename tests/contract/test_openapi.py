@@ -19,12 +19,12 @@ CONTRACT = {
     "POST /jobs/{job_id}/retry": {201, 404, 409, 422, 429, 507},
     "GET /jobs/{job_id}/runs": {200, 404},
     "GET /jobs/{job_id}/explain": {200, 404},
-    "GET /jobs/{job_id}/log": {200, 206, 404, 416, 422},
+    "GET /jobs/{job_id}/log": {200, 206, 404, 416, 422, 429},
     "GET /jobs/{job_id}/log/times": {200, 404},
     "GET /jobs/{job_id}/artifacts": {200, 404},
-    "GET /jobs/{job_id}/artifacts/{name}": {200, 206, 404, 416},
+    "GET /jobs/{job_id}/artifacts/{name}": {200, 206, 404, 416, 429},
     "POST /scheduler/start": {200, 507},
-    "POST /scheduler/stop": {200, 422, 507},
+    "POST /scheduler/stop": {200, 422, 429, 507},
     "GET /scheduler/status": {200},
     "GET /scheduler/config": {200},
     "GET /scheduler/history": {200, 422},
@@ -42,7 +42,7 @@ CONTRACT = {
     "GET /job-types": {200},
     "GET /job-types/{type}": {200, 404},
     "POST /job-types/{type}/preview": {200, 400, 413, 415, 422},
-    "GET /events": {200, 422},
+    "GET /events": {200, 422, 429},
 }
 
 

@@ -67,6 +67,81 @@ def test_with_64_descriptors_it_serves_queues_and_recovers(launch: Callable[...,
     assert server.run("ok")["status"] == "COMPLETED"
 
 
+CROWD = 252
+EVENTS = b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n"
+
+
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    lines = (f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", *headers)
+    head = "".join(f"{line}\r\n" for line in lines)
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+CROWDS = {
+    "streams": EVENTS,
+    "direct runs": post("/direct/sleeper", b'{"params": {"time": 300}}'),
+    "waits": post("/jobs", b'{"type": "sleeper", "params": {"time": 300}}', "Prefer: wait=60"),
+    "bodies": post("/jobs", b'{"type": "ok"}')[:-1],
+}
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_short_requests_are_always_answered(launch: Callable[..., Any], name: str) -> None:
+    server = launch(start=False)
+    server.prefix = ["prlimit", "--nofile=300:300"]
+    server.start()
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(server.connect()) for _ in range(CROWD)]
+        for connection in crowd:
+            connection.sendall(CROWDS[name])
+        for path in ("/health", "/ready", "/scheduler/status", "/jobs", "/metrics"):
+            with server.connect() as connection:
+                request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+                connection.sendall(request.encode())
+                assert server.hear(connection)[0] == 200, path
+        job = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+        server.post(f"/jobs/{job}/cancel", status=202)
+        server.post("/scheduler/stop")
+    server.settle()
+
+
+def test_what_takes_long_is_limited_by_address(
+    launch: Callable[..., Any],
+) -> None:
+    server = launch("max_streams = 3\nmax_streams_per_address = 2\n")
+    ended = server.run("bytes", {"count": 500_000})["job_id"]
+    held = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
+    with ExitStack() as stack:
+
+        def stream() -> Any:
+            connection = stack.enter_context(server.connect())
+            connection.sendall(EVENTS)
+            return connection
+
+        streams = [stream() for _ in range(2)]
+        for connection in streams:
+            assert connection.recv(20).startswith(b"HTTP/1.1 200")
+        refused: list[Any] = [
+            server.client.get("/events"),
+            server.client.get(f"/jobs/{ended}/log"),
+            server.client.get(f"/jobs/{held}/log", headers={"Accept": "text/event-stream"}),
+            server.client.post("/direct/ok"),
+            server.client.post("/jobs", json={"type": "ok"}, headers={"Prefer": "wait=5"}),
+            server.client.post("/scheduler/stop", json={"wait_s": 5}),
+        ]
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+            assert "max_streams_per_address" in answer.json()["detail"]
+        assert server.status()["scheduler_running"] is True
+        assert server.status()["queue_length"] == 1
+        server.client.post("/jobs", json={"type": "ok"}).raise_for_status()
+        server.post("/scheduler/stop")
+        server.post("/scheduler/start")
+        streams[0].close()
+        log = f"/jobs/{ended}/log"
+        server.eventually(lambda: server.client.get(log).status_code == 200, "one has room")
+
+
 def test_more_programs_than_descriptors_fail_as_spawn(launch: Callable[..., Any]) -> None:
     server = launch(start=False)
     server.prefix = ["prlimit", "--nofile=64:64"]

@@ -11,6 +11,7 @@ from storage.job import Job
 from storage.reservations import open_reservations
 from web import direct
 from web.api import Api
+from web.call import Call
 
 MOMENTS = 25
 """More checkpoints than there are between the request and the wait for a slot."""
@@ -23,11 +24,12 @@ async def test_a_client_that_goes_away_leaves_no_claim(
     api = Api()
     direct.register(api, services)
     (route,) = api.routes
+    call = Call({"method": "POST", "path": "/direct/a", "headers": [], "query_string": b""})
     if slot == "taken":
         await submit()
     for moment in range(MOMENTS):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(route.handler, "a", direct.DirectRequest())
+            nursery.start_soon(route.handler, call, "a", direct.DirectRequest())
             for _ in range(moment):
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()

@@ -1,6 +1,7 @@
 // The one stream of facts that the whole page listens to. It comes back by itself: with a growing
 // pause, from the last number it has seen, so that no fact is missed; whoever shows something reads
 // it again at `sync`. A hidden tab lets go of its connection, of which a browser has six per server.
+import { Problem } from "./api.js";
 import { serverEvents } from "./sse.js";
 
 const PAUSE_MS = { first: 500, most: 15_000 };
@@ -11,6 +12,7 @@ const HIDDEN_MS = 10_000;
 class Live extends EventTarget {
   state = "connecting"; // "live", "lost", "asleep"
   retryAt = 0;
+  refusal = null; // what the server said instead of a stream
   #lastId = null;
   #pauseMs = PAUSE_MS.first;
   #abort = null;
@@ -63,8 +65,9 @@ class Live extends EventTarget {
         if (event.name === "goodbye") break;
         this.#take(event);
       }
-    } catch {
+    } catch (error) {
       // Whatever it was, the answer is the same: try again.
+      this.refusal = error instanceof Problem ? error : null;
     }
     clearTimeout(this.#timers.silence);
     if (this.state !== "asleep") this.#later();
@@ -86,6 +89,7 @@ class Live extends EventTarget {
   #take(event) {
     if (event.name === "open") {
       this.#pauseMs = PAUSE_MS.first;
+      this.refusal = null;
       this.#set("live");
       this.dispatchEvent(new Event("sync"));
     } else if (event.name === "reset") {

@@ -34,7 +34,7 @@ export class LogStream {
         if (this.#lastId !== before) pauseMs = PAUSE_MS.first;
       } catch (error) {
         if (this.#signal.aborted) return;
-        if (error instanceof Problem && error.status < 500) return;
+        if (error instanceof Problem && error.status < 500 && error.code !== "rate_limited") return;
       }
       this.#on.state("lost");
       await new Promise((resolve) => setTimeout(resolve, pauseMs));

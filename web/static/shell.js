@@ -5,7 +5,7 @@ import { h, setAttribute, setText } from "./dom.js";
 import { icon } from "./icon.js";
 import { listen, showHelp } from "./keyboard.js";
 import { live } from "./live.js";
-import { noticeArea } from "./notice.js";
+import { faultText, noticeArea } from "./notice.js";
 import { link, route } from "./route.js";
 import { language, setLanguage, t } from "./text.js";
 import { nextTheme, theme } from "./theme.js";
@@ -160,8 +160,9 @@ class Shell extends HTMLElement {
     const text = left > 0 ? t("banner.retry", { s: left }) : t("banner.trying");
     if (this.#banner.firstChild === null) {
       const button = h("button", { class: "tool", onclick: () => live.retry() }, t("banner.now"));
-      this.#banner.append(h("span", {}, t("banner.lost")), h("span", { class: "dim", "aria-live": "off" }), button);
+      this.#banner.append(h("span"), h("span", { class: "dim", "aria-live": "off" }), button);
     }
+    setText(this.#banner.children[0], live.refusal ? faultText(live.refusal) : t("banner.lost"));
     setText(this.#banner.children[1], text);
   }
 }
