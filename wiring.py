@@ -38,6 +38,7 @@ from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.storage_watch import StorageWatch
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
+from actors.tally import Tally
 from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
 from storage.errors import (
@@ -190,6 +191,7 @@ class Headway:
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
             storage=StorageWatch(path),
+            tally=Tally(),
             inspector=Inspector(
                 path,
                 open_reader=open_another,
@@ -211,6 +213,7 @@ class Headway:
                         clock=seams.clock,
                         reader=reader,
                         storage=self.services.storage,
+                        tally=self.services.tally,
                         types=list(core.setup.job_types),
                     ),
                 ),

@@ -326,8 +326,6 @@ class TypeMetrics:
     wait_s: Mapping[str, float]
     run_s: Mapping[str, float]
     runs_per_minute: float
-    wait_sum_s: float
-    run_sum_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
-"""Stats: folds committed facts into figures, and hands them on to whoever follows them.
+"""Stats: folds committed facts into figures, and hands them on to what follows them.
 
 Totals are kept in the database (`storage/scheduler.py`); here are the percentiles of the last runs
-of each type, rebuilt from the database when the actor starts.
+of each type, rebuilt from the database when the actor starts, and what the process has counted
+(`tally.py`).
 """
 
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 import trio
@@ -23,6 +25,7 @@ from actors.messages import (
     TypeMetrics,
 )
 from actors.storage_watch import StorageWatch
+from actors.tally import Tally
 from storage.events import facts_after, last_seq
 from storage.runs import DURATION_US
 from storage.transaction import Fact
@@ -61,10 +64,12 @@ class Stats(Actor):
         clock: Clock,
         reader: apsw.Connection,
         storage: StorageWatch,
+        tally: Tally,
         types: Sequence[str],
     ) -> None:
         super().__init__(mailbox)
         self._storage = storage
+        self._tally = tally
         self._feed = feed
         self._clock = clock
         self._reader = reader
@@ -79,6 +84,10 @@ class Stats(Actor):
             self._windows[name] = _Window()
             for row in last_runs(connection, name):
                 self._windows[name].samples.append(_Sample(*row))
+        if self._tally.last_seq is None:
+            self._tally.last_seq = last_seq(connection)
+        else:
+            self._count_before(last_seq(connection) + 1)
         if self._feed.last_seq == 0:
             self._feed.last_seq = last_seq(connection)
         else:
@@ -101,7 +110,16 @@ class Stats(Actor):
                 case other:
                     raise AssertionError(f"stats does not understand {other!r}")
 
+    def _count_before(self, seq: int) -> None:
+        """Count what was committed before this fact and came to no life of this actor."""
+        while (counted := self._tally.last_seq) is not None and counted < seq - 1:
+            limit = min(FACTS_AT_ONCE, seq - 1 - counted)
+            for fact in facts_after(self._reader, counted, limit=limit):
+                self._count(fact)
+            assert self._tally.last_seq != counted, f"fact {counted + 1} is missing"
+
     async def _take(self, facts: Sequence[Fact]) -> None:
+        self._count_before(facts[0].seq)
         for begin in range(0, len(facts), FACTS_AT_ONCE):
             if begin:
                 await trio.lowlevel.checkpoint()
@@ -114,9 +132,9 @@ class Stats(Actor):
         if fact.kind == "server.reloaded":
             for name in from_json(fact.data)["types"]:
                 self._windows.setdefault(name, _Window())
+        data = self._count(fact)
         # Facts that the rebuilt windows hold already come with a number that the feed knows.
-        if fact.kind == "run.finished" and fact.seq > self._feed.last_seq:
-            data = from_json(fact.data)
+        if data is not None and fact.seq > self._feed.last_seq:
             self._windows.setdefault(data["type"], _Window()).samples.append(
                 _Sample(
                     data.get("finished_at", fact.at),
@@ -125,6 +143,25 @@ class Stats(Actor):
                     data["duration_s"],
                 )
             )
+
+    def _count(self, fact: Fact) -> dict[str, Any] | None:
+        """Count a fact unless it has been; what the end of a run says, of any other None."""
+        assert self._tally.last_seq is not None
+        is_new = fact.seq > self._tally.last_seq
+        if is_new:
+            self._tally.last_seq = fact.seq
+        if fact.kind != "run.finished":
+            return None
+        data: dict[str, Any] = from_json(fact.data)
+        if is_new:
+            self._tally.add(
+                data["type"],
+                data["status"],
+                waited_s=data["waited_s"],
+                ran_s=data["duration_s"],
+                finished_at=data.get("finished_at", fact.at),
+            )
+        return data
 
     def _metrics(self) -> tuple[TypeMetrics, ...]:
         now = self._clock.now()
@@ -153,8 +190,6 @@ def summary(type_name: str, samples: Sequence[_Sample], now: int) -> TypeMetrics
         wait_s=percentiles([sample.wait_s for sample in samples]),
         run_s=percentiles([sample.run_s for sample in samples]),
         runs_per_minute=len(samples) / span_s * 60 if span_s > 0 else 0.0,
-        wait_sum_s=sum(sample.wait_s for sample in samples),
-        run_sum_s=sum(sample.run_s for sample in samples),
     )
 
 

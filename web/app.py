@@ -7,7 +7,7 @@ import apsw
 
 from actors import messages as m
 from storage.errors import Refusal
-from web import direct, events, explain, job_types, jobs, legacy, log, scheduler, system
+from web import direct, events, explain, job_types, jobs, legacy, log, metrics, scheduler, system
 from web.answering import refused
 from web.api import Answer, Api
 from web.capacity import PERMIT, Streams
@@ -15,11 +15,13 @@ from web.express import ASGI, AnswerBody, Express, Later, bug
 from web.guard import Guard
 from web.services import Services
 
+MODULES = (jobs, explain, log, legacy, scheduler, direct, job_types, events, system, metrics)
+
 
 def make_api(services: Services) -> Api:
     """Every operation of the contract."""
     api = Api(services.body_runner)
-    for module in (jobs, explain, log, legacy, scheduler, direct, job_types, events, system):
+    for module in MODULES:
         module.register(api, services)
     return api
 

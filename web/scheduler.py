@@ -84,8 +84,13 @@ def register(api: Api, services: Services) -> None:
 
 def status_now(services: Services) -> SchedulerStatus:
     """Read what the last commit says."""
+    return status_from(services, services.reader)
+
+
+def status_from(services: Services, connection: apsw.Connection) -> SchedulerStatus:
+    """The same on a reader's own connection, and thread."""
     return scheduler.read_status(
-        services.reader,
+        connection,
         concurrency=services.core.setup.concurrency,
         started_at=services.started_at,
         host_condition=services.feed.host_condition,

@@ -19,6 +19,7 @@ from actors.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.job_type import JobType
 from actors.storage_watch import StorageWatch
+from actors.tally import Tally
 from storage.database import Runner
 from storage.errors import Refusal
 from storage.job import TERMINAL, Job, JobStatus, RunStatus
@@ -55,6 +56,7 @@ class Services:
     started_at: int
     inspector: Inspector
     storage: StorageWatch
+    tally: Tally
     draining: trio.Event
     log_lines_dropped: Callable[[], int] = int  # 0
     ready: trio.Event = field(default_factory=trio.Event)

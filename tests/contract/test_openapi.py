@@ -1,6 +1,8 @@
 """What the server says of itself: OpenAPI, /docs, /metrics, /health, /ready, /job-types."""
 
 import re
+import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -141,43 +143,106 @@ def test_the_docs_load_nothing_from_elsewhere(server: Any) -> None:
         assert path in answer.text
 
 
-def metrics(server: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def metrics(server: Any) -> Metrics:
+    """By name and labels. The text is as Prometheus wants it."""
     answer = server.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "a family occurs twice"
+    assert all(family.documentation for family in families)
+    assert all(family.type != "unknown" for family in families)
+    samples = [sample for family in families for sample in family.samples]
+    found = {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
+    assert len(found) == len(samples), "a sample occurs twice"
+    return found
+
+
+def labels(**given: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(given.items()))
 
 
 def test_the_metrics_are_prometheus(server: Any) -> None:
     before = metrics(server)
-    completed, failed = (("status", "COMPLETED"),), (("status", "FAILED"),)
     server.run("ok")
     server.run("exit", {"code": 1})
     after = metrics(server)
-    for status in (completed, failed):
-        assert after["headway_runs_total", status] == before["headway_runs_total", status] + 1
+    for status in ("COMPLETED", "FAILED"):
+        key = "headway_runs_total", labels(status=status)
+        assert after[key] == before[key] + 1
+    assert (
+        after["headway_jobs_submitted_total", ()] == before["headway_jobs_submitted_total", ()] + 2
+    )
     assert after["headway_scheduler_running", ()] == 1
     assert after["headway_slots", ()] == 1
     counts = server.get("/jobs")["counts"]
-    assert {s: after["headway_jobs", (("status", s),)] for s in counts} == counts
+    assert {s: after["headway_jobs", labels(status=s)] for s in counts} == counts
     server.post("/scheduler/stop")
     assert metrics(server)["headway_scheduler_running", ()] == 0
 
 
-def test_the_sums_of_the_metrics_are_true(server: Any) -> None:
+def test_the_histograms_are_by_type_and_outcome(server: Any) -> None:
     """rate(sum) / rate(count) is what a dashboard shows as the mean."""
     server.run("sleeper", {"time": 0.1})
-    labels = (("type", "sleeper"),)
+    ended = labels(type="sleeper", status="COMPLETED")
 
     def measured() -> Any:
         found = metrics(server)
-        return found if found["headway_run_seconds_count", labels] else None
+        return found if found.get(("headway_run_duration_seconds_count", ended)) else None
 
     found = server.eventually(measured, "the run is measured")
-    assert found["headway_run_seconds_sum", labels] >= 0.1
+    assert found["headway_run_duration_seconds_sum", ended] >= 0.1
+    assert found["headway_wait_seconds_count", labels(type="sleeper")] >= 1
+    bucket = "headway_run_duration_seconds_bucket"
+    assert found[bucket, labels(type="sleeper", status="COMPLETED", le="0.05")] == 0
+    assert (
+        found[bucket, labels(type="sleeper", status="COMPLETED", le="+Inf")]
+        == (found["headway_run_duration_seconds_count", ended])
+    )
+
+
+def test_the_queue_is_shown_by_type(server: Any) -> None:
+    server.post("/scheduler/stop")
+    found = metrics(server)
+    assert found["headway_oldest_eligible_job_age_seconds", labels(type="ok")] == 0
+    server.submit("ok")
+    server.submit("ok", run_at="2100-01-01T00:00:00Z")
+    found = metrics(server)
+    assert found["headway_queued_jobs", labels(type="ok")] == 2
+    assert found["headway_deferred_jobs", labels(type="ok")] == 1
+    assert found["headway_queued_jobs", labels(type="exit")] == 0
+    age = "headway_oldest_eligible_job_age_seconds", labels(type="ok")
+    server.eventually(lambda: metrics(server)[age] > found[age] > 0, "it grows")
+
+
+def test_the_last_success_of_a_type_is_kept_across_restarts(launch: Any) -> None:
+    server = launch()
+    last = "headway_last_success_timestamp_seconds", labels(type="ok")
+    assert metrics(server)[last] == 0
+    job = server.run("ok")
+    server.run("exit", {"code": 1})
+    ended = datetime.fromisoformat(job["finished_at"]).timestamp()
+    server.eventually(lambda: metrics(server)[last] == ended, "it is shown")
+    server.restart()
+    found = metrics(server)
+    assert found[last] == ended
+    assert found["headway_last_success_timestamp_seconds", labels(type="exit")] == 0
+    assert found["headway_runs_total", labels(status="COMPLETED")] == 1
+    assert ("headway_wait_seconds_count", labels(type="ok")) not in found
+
+
+def test_the_process_and_its_files_are_shown(server: Any) -> None:
+    found = metrics(server)
+    (build,) = (dict(key[1]) for key in found if key[0] == "headway_build_info")
+    assert build["version"] == server.get("/health")["version"]
+    assert 0 < found["process_start_time_seconds", ()] <= time.time()
+    assert found["headway_database_bytes", ()] == (server.data_dir / "headway.db").stat().st_size
+    assert found["headway_wal_bytes", ()] == (server.data_dir / "headway.db-wal").stat().st_size
+    assert found["headway_disk_free_bytes", ()] > 0
+    assert found["headway_database_checked_timestamp_seconds", ()] > 0
 
 
 def test_health_and_readiness(server: Any) -> None:
