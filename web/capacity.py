@@ -7,8 +7,9 @@ smaller one. So there is always a connection for health, status, cancel and stop
 
 import resource
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from storage.errors import Refusal
 
@@ -49,9 +50,14 @@ class Streams:
         """How many there are."""
         return self._taken.total()
 
-    def permit(self, client: tuple[str, int] | None) -> "Permit":
-        """For one request of a client, by its address."""
-        return Permit(self, "" if client is None else client[0])
+    @contextmanager
+    def permit(self, client: tuple[str, int] | None) -> Iterator["Permit"]:
+        """For one request of a client, by its address; what it took is given back at its end."""
+        permit = Permit(self, "" if client is None else client[0])
+        try:
+            yield permit
+        finally:
+            permit.give_back()
 
     def take(self, address: str) -> None:
         """One more of this address.
@@ -73,7 +79,7 @@ class Streams:
 
 
 class Permit:
-    """What one request has taken; leaving its block gives it back."""
+    """What one request has taken, if it has."""
 
     __slots__ = ("_address", "_is_taken", "_streams")
 
@@ -88,15 +94,8 @@ class Permit:
             self._streams.take(self._address)
             self._is_taken = True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def give_back(self) -> None:
+        """The request has ended."""
         if self._is_taken:
             self._streams.give_back(self._address)
 
