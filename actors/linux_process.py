@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import trio
 
@@ -19,7 +20,7 @@ from actors import tree
 from actors.cgroup import CgroupRoot
 from actors.children import Children
 from actors.log_writer import LogWriter, Output
-from actors.run_streams import RunStreams
+from actors.run_streams import RunStreams, leads_to, save
 from actors.shim import ExitRecord, read_exit_file
 from storage.job import Left
 from storage.runs import NOTHING_LEFT
@@ -101,6 +102,19 @@ class LinuxProcess:
         """Return when all that it wrote is in its log. Nothing of the run lives any more."""
         if self._output is not None:
             await self._log_writer.drained(self._output)
+
+    def has_log(self, path: Path) -> bool:
+        """Whether its log is where it was made. A log that is its standard output is not held."""
+        return self._streams.log is None or leads_to(path, self._streams.log)
+
+    def save_log(self, path: Path) -> None:
+        """Write the log anew where its program, or another, has removed it. Blocks.
+
+        Raises:
+            OSError: something else is there now, or it cannot be written.
+        """
+        if self._streams.log is not None:
+            save(self._streams.log, path)
 
     def fence(self) -> None:
         """Move the tree into a cgroup, until a look finds nobody outside. Takes milliseconds.

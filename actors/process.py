@@ -37,6 +37,18 @@ class Process(Protocol):
         """Return when all that it wrote is in its log. Nothing of the run lives any more."""
         ...
 
+    def has_log(self, path: Path) -> bool:
+        """Whether its log is where it was made."""
+        ...
+
+    def save_log(self, path: Path) -> None:
+        """Write the log anew where its program, or another, has removed it. Blocks.
+
+        Raises:
+            OSError: something else is there now, or it cannot be written.
+        """
+        ...
+
     def fence(self) -> None:
         """Make sure that a later server can end the whole tree, too. Blocks for milliseconds."""
         ...

@@ -216,6 +216,8 @@ class RunLife:
         # What the program left behind ends with its run; a shim that was killed leaves it all.
         self._left = await process.end_rest(self._grace_s(), self._at_once)
         await process.drain_output()
+        if not process.has_log(self.files.log):
+            await self._save_log(process)
 
     async def _show(self, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
@@ -249,6 +251,13 @@ class RunLife:
             await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
         self._killed = True
         await process.kill()
+
+    async def _save_log(self, process: Process) -> None:
+        """Keep the output of a run whose directory a program has removed."""
+        try:
+            await self.means.runner.run(lambda: process.save_log(self.files.log))
+        except OSError as error:
+            log.warning("log not saved", run_id=self.intent.run_id, why=str(error))
 
     def _grace_s(self) -> float:
         """How long what has been sent a TERM may still take."""

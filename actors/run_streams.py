@@ -10,11 +10,13 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from actors.launch import Launch
 from actors.shim import EXIT_FILE_FD, LOG_FD, PIPE_FD, SEAL_FD
 
+COPY_BYTES = 1024 * 1024
 CHILD_FDS = 6
 """A child's descriptors lie below, those of the server that are copied there do not."""
 _LOG = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,6 +62,35 @@ class ChildStreams:
         """Own a descriptor until `close`, under a number that no child's has."""
         self._given.append(_above(descriptor))
         return self._given[-1]
+
+
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Whether this name is still the open file's."""
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
+def save(descriptor: int, path: Path) -> None:
+    """Write an open file anew under a name that it has lost, holes and all.
+
+    Raises:
+        OSError: something else is there, or it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    size = os.fstat(descriptor).st_size
+    copy = os.open(path, _LOG, 0o600)
+    try:
+        offset = 0
+        with suppress(OSError):  # ENXIO: no data after it
+            while (offset := os.lseek(descriptor, offset, os.SEEK_DATA)) < size:
+                piece = os.pread(descriptor, COPY_BYTES, offset)
+                offset += os.pwrite(copy, piece, offset)
+        os.ftruncate(copy, size)
+    finally:
+        os.close(copy)
 
 
 def open_streams(launch: Launch) -> ChildStreams:

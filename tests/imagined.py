@@ -104,6 +104,11 @@ class ImaginedProcess:
         left, self.left_behind = int(self.left_behind), False
         return Left(processes=left, killed=0)
 
+    def has_log(self, path: Path) -> bool:
+        return True
+
+    def save_log(self, path: Path) -> None: ...
+
     async def drain_output(self) -> None:
         await trio.lowlevel.checkpoint()
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -20,6 +21,8 @@ from actors.launch import Launch, SpawnFailed
 from actors.linux_host import LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
+from actors.verdict import outcome_of
+from storage.job import Left
 from storage.runs import digest_of
 
 ROOT = Path(__file__).parents[2]
@@ -330,6 +333,116 @@ async def test_it_starts_with_the_umask_of_who_started_the_server(
     assert (files.work / "made").stat().st_mode & 0o777 == 0o664
     own = [path for path in files.root.iterdir() if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in own} == {0o600}
+
+
+FORGERIES = {
+    "a line": "echo 'exit 0' >> ../exit; exit 3",
+    "a line with another seal": "echo 'exit 0 seal-2' >> ../exit; exit 3",
+    "nothing left of it": ": > ../exit; exit 3",
+    "no file": "rm ../exit; exit 3",
+    "another file": "echo 'started 1' > ../new; echo 'exit 0' >> ../new; mv ../new ../exit; exit 3",
+    "a directory": "rm ../exit; mkdir ../exit; exit 3",
+    "a link": "ln -sf /etc/passwd ../exit; exit 3",
+    "a large file": "head -c 1000000 /dev/zero >> ../exit; exit 3",
+    "no directory": "cd /; rm -rf $OLDPWD/..; exit 3",
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_no_program_can_write_its_own_end(
+    shop: Workshop, forgery: str, adopted: bool
+) -> None:
+    shop.files(RUN_1).create()
+    go = shop.root / "go"
+    os.mkfifo(go)
+    process = shop.shell(f"read -r x < {go}; cd . ; {FORGERIES[forgery]}")
+    await shop.begun()
+    if adopted:
+        shop.host.children.leaders.clear()
+        found = shop.another_host().adopt(RUN_1, shop.record(), (digest_of(SEAL),))
+        assert found is not None
+        process = found
+    go.write_text("go\n")
+    await shop.end(process)
+    assert process.exit_record().exit_code == 3
+
+
+async def test_a_shim_that_is_killed_leaves_no_end_that_a_program_could_write(
+    shop: Workshop,
+) -> None:
+    process = shop.shell("kill -KILL $PPID; sleep 0.01; echo 'exit 0' >> ../exit; exec sleep 60")
+    await shop.end(process)
+    assert not process.exit_record().ended
+    assert not shop.record().ended
+
+
+SHELLS = {"dash": "dash", "bash": "bash", "busybox": "busybox"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("name", ["KILL", "SEGV", "TERM", "INT", "PIPE"])
+async def test_a_death_by_signal_is_no_exit_status(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, shell: str, name: str
+) -> None:
+    """Whatever /bin/sh is. Of two signals no shell says a word, and `verdict.py` says so."""
+    if (path := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not here")
+    (shop.root / "sh").symlink_to(path)
+    monkeypatch.setattr(linux_host, "SHELL", str(shop.root / "sh"))
+    number = signal.Signals[f"SIG{name}"]
+    died = shop.shell(f"kill -{name} $$")
+    exited = shop.shell(f"exit {128 + number}", run_id=RUN_2)
+    for process in (died, exited):
+        await shop.end(process)
+    first, second = died.exit_record(), exited.exit_record()
+    assert second.exit_code == 128 + number
+    if name in ("INT", "PIPE"):
+        assert f"or by SIG{name}" in outcome_of(first, (), killed=False).error.message
+    else:
+        assert (first.signal, first.exit_code) == (number, None)
+
+
+LEAVES = {
+    "that end on TERM": ("sh -c 'echo x; exec sleep 60' &", 0),
+    "that ignore it": ("sh -c 'trap \"\" TERM; echo x; exec sleep 60' &", 2),
+    "that clean up": ("sh -c 'trap \"echo bye; exit\" TERM; echo x; read -r x < ../none' &", 0),
+}
+
+
+@pytest.mark.parametrize("what", LEAVES)
+async def test_processes_that_a_program_leaves_get_a_term_and_its_grace(
+    shop: Workshop, what: str
+) -> None:
+    script, killed = LEAVES[what]
+    shop.files(RUN_1).create()
+    os.mkfifo(shop.files(RUN_1).root / "none")
+    wait = 'while [ "$(wc -l < ../log)" -lt 2 ]; do sleep 0.002; done; exit 0'
+    process = shop.shell(f"{script} {script} {wait}")
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+        left = await process.end_rest(0.2 if killed else DEADLINE_S, trio.Event())
+        await process.drain_output()
+    assert left == Left(processes=2, killed=killed)
+    assert process.exit_record().exit_code == 0
+    said = shop.files(RUN_1).log.read_text().split()
+    assert said.count("bye") == (2 if what == "that clean up" else 0)
+
+
+async def test_haste_shortens_the_grace_of_what_is_left(shop: Workshop) -> None:
+    process = shop.shell("(trap '' TERM; exec sleep 60) & exit 0")
+    hurry = trio.Event()
+    hurry.set()
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+        assert (await process.end_rest(10 * DEADLINE_S, hurry)).killed == 1
+
+
+async def test_a_program_that_leaves_nothing_is_not_asked_again(shop: Workshop) -> None:
+    process = shop.shell("exit 0")
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+        assert await process.end_rest(0, trio.Event()) == Left(processes=0, killed=0)
 
 
 async def test_each_run_leads_a_session_of_its_own(shop: Workshop) -> None:

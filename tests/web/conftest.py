@@ -62,6 +62,11 @@ class WaitingProcess:
     async def end_rest(self, grace_s: float, hurry: trio.Event) -> Left:
         return NOTHING_LEFT
 
+    def has_log(self, path: Path) -> bool:
+        return True
+
+    def save_log(self, path: Path) -> None: ...
+
     async def drain_output(self) -> None: ...
 
     def fence(self) -> None: ...

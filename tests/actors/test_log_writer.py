@@ -1,0 +1,236 @@
+"""Output through a pipe: nothing of it is lost, whoever is killed, and nothing stays behind."""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from actors import tree
+from actors.launch import Launch
+from actors.linux_host import LinuxHost
+from actors.log_writer import PID_NAME
+from actors.log_writer_process import Writer
+from storage.runs import digest_of
+
+DEADLINE_S = 30.0
+RUN = f"run-output-{os.getpid()}"
+COUNT = 20_000
+COUNTS = f"i=0; while [ $i -lt {COUNT} ]; do echo $i; i=$((i+1)); done"
+COUNTED = "".join(f"{i}\n" for i in range(COUNT)).encode()
+
+
+class Site:
+    """A data directory and one server life after the other on it."""
+
+    def __init__(self, root: Path, nursery: trio.Nursery) -> None:
+        self.root = root
+        self.run = root / RUN
+        self._nursery = nursery
+        self._scope = trio.CancelScope()
+        self.host: LinuxHost
+
+    async def begin(self) -> None:
+        self.host = LinuxHost(None, self.root)
+        self._scope = trio.CancelScope()
+        self._nursery.start_soon(self._live)
+
+    async def _live(self) -> None:
+        with self._scope:
+            await self.host.run()
+
+    def crash(self) -> None:
+        """As by kill -9: nothing is said to the log writer, its socket ends."""
+        self._scope.cancel()
+        self.host.close()
+
+    def launch(self, script: str, **fields: Any) -> Any:
+        (self.run / "work").mkdir(parents=True)
+        return self.host.launch(
+            Launch(
+                run_id=RUN,
+                argv=["sh", "-c", script],
+                environment={"PATH": os.defpath, "HEADWAY_RUN_ID": RUN},
+                work_dir=self.run / "work",
+                log=self.run / "log",
+                exit_file=self.run / "exit",
+                seal="seal-1",
+                **fields,
+            )
+        )
+
+    async def end(self, process: Any) -> bytes:
+        """Its output, when it has ended and been cleared up."""
+        with trio.fail_after(DEADLINE_S):
+            await process.wait()
+            await process.end_rest(1.0, trio.Event())
+            await process.drain_output()
+        process.close()
+        return (self.run / "log").read_bytes()
+
+    async def until_written(self, size_bytes: int = 1) -> None:
+        with trio.fail_after(DEADLINE_S):
+            while (self.run / "log").stat().st_size < size_bytes:  # noqa: ASYNC110
+                await trio.sleep(0.002)
+
+    def writer(self) -> int:
+        return int((self.root / PID_NAME).read_text())
+
+    def adopt(self) -> Any:
+        process = self.host.adopt(RUN, digests_record(), (digest_of("seal-1"),))
+        assert process is not None
+        return process
+
+
+def digests_record() -> Any:
+    from actors.shim import ExitRecord
+
+    return ExitRecord()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
+    site = Site(tmp_path, nursery)
+    await site.begin()
+    yield site
+    site.crash()
+    for seen in list(tree.carriers(frozenset({RUN}))):
+        tree.send(seen, signal.SIGKILL)
+
+
+REOPENING = """
+echo one; echo two > /dev/stderr; echo three > /dev/stdout; echo four > /proc/self/fd/2
+sh -c 'echo five > /dev/stderr'; echo six >&2
+"""
+
+
+@pytest.mark.parametrize("shim", [True, False])
+async def test_a_program_may_open_its_output_anew(site: Site, shim: bool) -> None:
+    output = await site.end(site.launch(REOPENING, shim=shim))
+    assert output == b"one\ntwo\nthree\nfour\nfive\nsix\n"
+
+
+async def test_a_log_that_is_the_output_is_what_the_type_asks_for(site: Site) -> None:
+    process = site.launch("readlink /proc/self/fd/1; echo end", output="file")
+    assert await site.end(process) == f"{site.run}/log\nend\n".encode()
+
+
+async def test_a_writer_that_is_killed_is_replaced(site: Site) -> None:
+    process = site.launch(COUNTS)
+    await site.until_written()
+    first = site.writer()
+    os.kill(first, signal.SIGKILL)
+    assert await site.end(process) == COUNTED
+    assert site.writer() != first
+
+
+async def test_the_writer_outlives_its_server(site: Site) -> None:
+    process = site.launch(COUNTS)
+    await site.until_written()
+    first = site.writer()
+    site.crash()
+    process.close()
+    await site.begin()
+    adopted = site.adopt()
+    assert await site.end(adopted) == COUNTED
+    with trio.fail_after(DEADLINE_S):
+        while (seen := tree.look(first)) is not None and seen.lives:  # noqa: ASYNC110
+            await trio.sleep(0.002)  # it ends with its last pipe
+
+
+async def test_the_next_server_takes_over_from_a_writer_that_is_killed(site: Site) -> None:
+    process = site.launch(f"{COUNTS}; read -r x < go; echo end")
+    os.mkfifo(site.run / "work" / "go")
+    await site.until_written()
+    first = site.writer()
+    site.crash()
+    process.close()
+    await site.begin()
+    adopted = site.adopt()
+    os.kill(first, signal.SIGKILL)
+    (site.run / "work" / "go").write_text("go\n")
+    assert await site.end(adopted) == COUNTED + b"end\n"
+
+
+async def test_with_no_server_and_no_writer_the_shim_writes_the_rest(site: Site) -> None:
+    process = site.launch("read -r x < go; echo the last words; exit 3")
+    os.mkfifo(site.run / "work" / "go")
+    writer = site.writer()
+    site.crash()
+    os.kill(writer, signal.SIGKILL)
+    os.waitid(os.P_PID, writer, os.WEXITED)  # noqa: ASYNC222 - it is dead
+    (site.run / "work" / "go").write_text("go\n")
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+    record = process.exit_record()
+    process.close()
+    assert record.exit_code == 3
+    assert (site.run / "log").read_bytes() == b"the last words\n"
+
+
+async def test_a_pipe_that_a_stranger_holds_delays_no_end(site: Site) -> None:
+    os.mkfifo(site.root / "held")
+    process = site.launch(f"echo said; readlink /proc/$$/fd/1; read -r x < {site.root}/held")
+    await site.until_written(10)
+    pid = process.pid
+    stranger = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY)
+    (site.root / "held").write_text("go\n")
+    try:
+        assert (await site.end(process)).startswith(b"said\n")
+    finally:
+        os.close(stranger)
+
+
+async def test_what_has_ended_does_not_keep_the_writer_busy() -> None:
+    """The server has the pipe open as well, so close(2) alone leaves it in the epoll set."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    writer = Writer(theirs)
+    read_end, write_end = os.pipe()
+    log = os.memfd_create("log")
+    os.write(write_end, b"words")
+    os.close(write_end)
+    socket.send_fds(ours, [b"run-1"], [read_end, log])
+    writer._receive(theirs)
+    for _ in range(2):  # the words, and their end
+        for descriptor, _events in writer._epoll.poll(0):
+            writer._move(writer._outputs[descriptor])
+    writer._send()
+    assert ours.recv(100) == b"run-1"
+    assert writer._epoll.poll(0) == []
+    assert os.pread(log, 100, 0) == b"words"
+    ours.close()
+    theirs.close()
+    for descriptor in (read_end, log):
+        os.close(descriptor)
+
+
+async def test_a_log_that_takes_nothing_keeps_the_program_waiting_and_loses_nothing() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    writer = Writer(theirs)
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.write(write_end, b"words")
+    full, log = os.open("/dev/full", os.O_WRONLY), os.memfd_create("log")
+    socket.send_fds(ours, [b"run-1"], [read_end, full])
+    writer._receive(theirs)
+    (output,) = writer._outputs.values()
+    writer._move(output)
+    assert writer._stuck == [output]
+    assert writer._epoll.poll(0) == []
+    os.dup2(log, output.log)  # there is space again
+    writer._stuck = []
+    writer._move(output, was_stuck=True)
+    assert os.pread(log, 100, 0) == b"words"
+    os.close(write_end)
+    assert [events for _, events in writer._epoll.poll(0)] == [select.EPOLLHUP]
+    writer._move(output)
+    assert writer._outputs == {}
+    ours.close()
+    theirs.close()
+    for descriptor in (read_end, full, log):
+        os.close(descriptor)
