@@ -51,6 +51,8 @@ class LogTimes:
         A disk that is full costs times, not the run.
         """
         records = self._records
+        if records and size < records[-1].size:
+            self._begin_again()
         if size <= (records[-1].size if records else 0) or not self._is_due(at):
             return
         records.append(Seen(size, max(at, records[-1].at) if records else at))
@@ -64,6 +66,12 @@ class LogTimes:
             if not self._failed:
                 log.warning("log times not kept", run_id=self._path.parent.name, why=str(error))
             self._failed = True
+
+    def _begin_again(self) -> None:
+        """The program has made its log shorter: what was seen of it before is no longer there."""
+        self._records.clear()
+        with suppress(OSError):
+            self._write_anew()
 
     def finish(self, size: int, at: int) -> None:
         """Keep the last size, however soon it comes after the one before."""

@@ -21,6 +21,7 @@ from web.services import Services
 from web.sse import HEARTBEAT_S, event
 
 NOT_YET_S = 0.05
+SHORTER = "\n[headway: the program has truncated its output; it goes on from its new beginning]\n"
 
 
 class Follow:
@@ -85,6 +86,8 @@ class Follow:
         with open_regular(path) as file:
             data = os.pread(file.fileno(), until, self._offset)
             self._seen = os.fstat(file.fileno()).st_size
+        if self._seen < self._offset:
+            return self._begin_again()
         if log_hole(path) != hole:
             # The middle was dropped while we read: look again, or zeros would be shown.
             return self._read(to_the_end=to_the_end)
@@ -97,6 +100,12 @@ class Follow:
             return None
         piece = {"text": text, "offset": begin, "at": self._time_of(path, begin)}
         return event("log", piece, self._offset)
+
+    def _begin_again(self) -> bytes:
+        """The program has made its log shorter: what is in it now is shown from its beginning."""
+        self._offset, self._times = 0, []
+        piece = {"text": SHORTER, "offset": 0, "at": from_us(self._services.clock.now())}
+        return event("log", piece, 0)
 
     def _time_of(self, path: Path, offset: int) -> datetime:
         """When that byte was written; what nobody has sampled yet is being written."""
@@ -124,7 +133,7 @@ class Follow:
     async def _wait_for_file(self, path: Path, hear: Callable[[], Awaitable[None]]) -> None:
         with self._services.files.watching(path) as changed:
             # Written between our last read and the watch.
-            if path.stat().st_size > self._seen:  # noqa: ASYNC240 - a stat does not wait
+            if path.stat().st_size != self._seen:  # noqa: ASYNC240 - a stat does not wait
                 return
             async with trio.open_nursery() as nursery:
 

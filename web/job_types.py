@@ -28,7 +28,8 @@ class JobTypeView(BaseModel):
     """What may be run, and the JSON Schema of its params as the operator wrote it.
 
     `arguments` has the order of the command line. A secret parameter is `writeOnly`. Where `adopt`
-    is false a run does not outlive a crash of the server: it fails as `interrupted`.
+    is false a run does not outlive a crash of the server: it fails as `interrupted`. With `output`
+    "file" the log itself is the program's standard output, and `> /dev/stderr` truncates it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class JobTypeView(BaseModel):
     kill_grace_s: float
     concurrency: int | None
     adopt: bool
+    output: Literal["pipe", "file"]
     skip_exit_codes: list[int]
 
 
@@ -134,5 +136,6 @@ def type_view(job_type: JobType) -> JobTypeView:
         kill_grace_s=job_type.kill_grace_s,
         concurrency=job_type.concurrency,
         adopt=job_type.adopt,
+        output=job_type.output,
         skip_exit_codes=list(job_type.skip_exit_codes),
     )

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from storage.explanation import Ending, Estimate, Explanation
 from storage.history import History
-from storage.job import Job, JobRun, JobStatus, Reservation, SchedulerConfig, SchedulerStatus
+from storage.job import Job, JobRun, JobStatus, Left, Reservation, SchedulerConfig, SchedulerStatus
 from web.client import JobType
 
 if TYPE_CHECKING:
@@ -178,6 +178,14 @@ def _expected(at: datetime, between: Estimate | Ending) -> str:
     )
 
 
+def left_text(left: Left) -> str | None:
+    """What was still alive when the program ended, and was ended then."""
+    if left.processes == 0:
+        return None
+    killed = f", {left.killed} of them by KILL" if left.killed else ""
+    return f"{left.processes}, ended with the run{killed}"
+
+
 def run_view(run: JobRun) -> Table:
     """All that is known of one run."""
     facts: list[tuple[str, str | Text]] = [
@@ -189,6 +197,7 @@ def run_view(run: JobRun) -> Table:
         ("Error", run.error and f"{run.error.code}: {run.error.message}"),
         ("Exit code", run.exit_code),
         ("Signal", run.signal),
+        ("Processes left", left_text(run.left)),
         ("Took", None if run.duration_s is None else span(run.duration_s)),
         ("Process", run.pid),
         ("Command", json.dumps(run.argv, ensure_ascii=False)),

@@ -50,6 +50,9 @@ skip_exit_codes = [77]                            # "nothing to do": the run is 
 # adopt = true                                    # false: start programs without the shim, which
 #                                                 # costs less; but a server that crashes cannot go
 #                                                 # on waiting for them: they are ended, interrupted
+# output = "pipe"                                 # "file": the log itself is the standard output,
+#                                                 # a little cheaper; but a shell's > /dev/stderr
+#                                                 # truncates it
 # output_limit_bytes = 67_108_864
 # on_output_limit = "drop"                        # drop the middle of the output, or "fail" the run
 env.OPENAI_BASE_URL = true

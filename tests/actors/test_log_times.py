@@ -26,6 +26,14 @@ def test_a_byte_was_written_by_the_first_moment_that_saw_it(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_log_that_becomes_shorter_is_timed_anew(tmp_path: Path) -> None:
+    times = LogTimes(tmp_path / "times")
+    times.note(10, NOW)
+    times.note(4, NOW + 1)
+    times.note(6, NOW + 2)
+    assert read_times(tmp_path / "times") == [Seen(4, NOW + 1), Seen(6, NOW + 2)]
+
+
 def test_another_server_goes_on_where_the_first_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "times"
     LogTimes(path).note(10, NOW)

@@ -344,7 +344,7 @@ FORGERIES = {
     "a directory": "rm ../exit; mkdir ../exit; exit 3",
     "a link": "ln -sf /etc/passwd ../exit; exit 3",
     "a large file": "head -c 1000000 /dev/zero >> ../exit; exit 3",
-    "no directory": "cd /; rm -rf $OLDPWD/..; exit 3",
+    "no directory": "cd /; rm -r $(dirname $OLDPWD); exit 3",
 }
 
 

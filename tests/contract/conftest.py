@@ -226,6 +226,18 @@ input = "json"
 params.text = { type = "string", default = "standard" }
 params.number = { type = "number" }
 
+[job_types.reopens]
+command = ["/bin/sh", "-c", "echo one; echo two > /dev/stderr; echo three > /dev/stdout"]
+
+[job_types.leaver]
+command = ["/bin/sh", "-c", '''
+mkfifo never
+sh -c 'trap "echo bye; exit" TERM; echo ready; read -r x 2> /dev/null < never' &
+while ! [ -s ../log ]; do sleep 0.002; done''']
+
+[job_types.remover]
+command = ["/bin/sh", "-c", 'echo before; cd /; rm -r "$(dirname "$OLDPWD")"; echo after; exit 3']
+
 [job_types.secretive]
 command = ["/bin/sh", "-c", "sha256sum; exit 1"]
 input = "json"

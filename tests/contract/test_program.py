@@ -182,6 +182,26 @@ def test_a_direct_run_has_no_job_id_in_its_environment(server: Any) -> None:
     assert server.server_variable not in tail
 
 
+def test_output_that_is_opened_anew_is_whole(server: Any) -> None:
+    job, run = end(server, "reopens")
+    assert server.output(job["job_id"]) == b"one\ntwo\nthree\n"
+    assert run["log"] == {"bytes": 14, "truncated": False}
+
+
+def test_a_run_shows_what_its_program_left_behind(server: Any) -> None:
+    job, run = end(server, "leaver")
+    assert (job["status"], run["left"]) == ("COMPLETED", {"processes": 1, "killed": 0})
+    assert server.output(job["job_id"]) == b"ready\nbye\n"
+    _, run = end(server, "ok")
+    assert run["left"] == {"processes": 0, "killed": 0}
+
+
+def test_a_run_outlives_the_removal_of_its_directory(server: Any) -> None:
+    job, run = end(server, "remover")
+    assert (job["status"], run["exit_code"]) == ("FAILED", 3)
+    assert server.output(job["job_id"]) == b"before\nafter\n"
+
+
 def test_no_descriptor_is_inherited(server: Any) -> None:
     job, _ = end(server, "descriptors")
     lines = server.output(job["job_id"]).decode().splitlines()

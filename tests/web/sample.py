@@ -46,4 +46,5 @@ def run(**changes: Any) -> dict[str, Any]:
         "result": {"written": 3},
         "artifacts": [],
         "log": {"bytes": 0, "truncated": False},
+        "left": {"processes": 0, "killed": 0},
     } | changes

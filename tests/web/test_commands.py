@@ -26,6 +26,7 @@ RUN = run(
     result={"written": 1},
     artifacts=[{"name": "a.md", "size_bytes": 2048, "sha256": "0" * 64}],
     log={"bytes": 12, "truncated": False},
+    left={"processes": 2, "killed": 1},
 )
 FAILED_RUN = RUN | {
     "status": "FAILED",
@@ -399,6 +400,7 @@ def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> N
         '["story", "--", "sea"]',
         '{"written": 1}',
         "a.md (2 KiB)",
+        "2, ended with the run, 1 of them by KILL",
     ):
         assert words in out
     assert "Not before" not in out

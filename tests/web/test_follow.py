@@ -1,5 +1,6 @@
 """Following a log: what is written arrives, once, with its time, until the run ends."""
 
+import os
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.run_files import BLOCK_BYTES, RunFiles
 from storage.job import from_us
-from web.follow import Follow, whole_characters
+from web.follow import SHORTER, Follow, whole_characters
 from web.sse import HEARTBEAT_S
 
 
@@ -135,6 +136,22 @@ async def test_a_draining_server_says_goodbye(following: Any, services: Any) -> 
     services.draining.set()
     await soon()
     assert reader.events[-1] == "goodbye"
+
+
+async def test_a_log_that_becomes_shorter_is_followed_from_its_new_beginning(
+    following: Any,
+) -> None:
+    reader, process, _ = following
+    process.write(b"one\ntwo\n")
+    await soon()
+    os.truncate(process.launch.log, 0)
+    process.write(b"new\n")
+    await soon()
+    process.write(b"end\n")
+    process.end()
+    await soon()
+    assert reader.text == "one\ntwo\n" + SHORTER + "new\nend\n"
+    assert reader.events[-1] == "end"
 
 
 async def test_what_was_dropped_is_said(services: Any, submit: Any, programs: Any) -> None:

@@ -57,11 +57,18 @@ export function runFacts(run, job) {
       ["run.pid", run.pid && String(run.pid)],
       ["run.exit_code", run.exit_code === null ? null : String(run.exit_code)],
       ["run.signal", run.signal === null ? null : String(run.signal)],
+      ["run.left", leftText(run.left)],
       ["run.duration", run.duration_s === null ? null : duration(run.duration_s)],
       ["run.log", run.finished_at && `${bytes(run.log.bytes)}${run.log.truncated ? ` (${t("run.truncated")})` : ""}`],
       ["run.id", run.run_id],
     ]),
   ];
+}
+
+/** What was still alive when the program ended, and was ended then. */
+function leftText({ processes, killed }) {
+  if (processes === 0) return null;
+  return killed > 0 ? t("run.leftKilled", { n: processes, killed }) : t("run.leftEnded", { n: processes });
 }
 
 /** "12.3 MB". */
