@@ -16,6 +16,7 @@ from actors.launch import Launch
 from actors.linux_host import LinuxHost
 from actors.log_writer import PID_NAME
 from actors.log_writer_process import Writer
+from actors.shim import ExitRecord
 from storage.runs import digest_of
 
 DEADLINE_S = 30.0
@@ -31,6 +32,9 @@ class Site:
     def __init__(self, root: Path, nursery: trio.Nursery) -> None:
         self.root = root
         self.run = root / RUN
+        (self.run / "work").mkdir(parents=True)
+        os.mkfifo(self.run / "work" / "go")
+        self._gate = os.open(self.run / "work" / "go", os.O_RDWR)
         self._nursery = nursery
         self._scope = trio.CancelScope()
         self.host: LinuxHost
@@ -44,13 +48,20 @@ class Site:
         with self._scope:
             await self.host.run()
 
+    def go(self) -> None:
+        """Let a program go on that reads a line of the FIFO `go`, now or later."""
+        os.write(self._gate, b"go\n")
+
+    def close(self) -> None:
+        self.crash()
+        os.close(self._gate)
+
     def crash(self) -> None:
         """As by kill -9: nothing is said to the log writer, its socket ends."""
         self._scope.cancel()
         self.host.close()
 
     def launch(self, script: str, **fields: Any) -> Any:
-        (self.run / "work").mkdir(parents=True)
         return self.host.launch(
             Launch(
                 run_id=RUN,
@@ -82,15 +93,9 @@ class Site:
         return int((self.root / PID_NAME).read_text())
 
     def adopt(self) -> Any:
-        process = self.host.adopt(RUN, digests_record(), (digest_of("seal-1"),))
+        process = self.host.adopt(RUN, ExitRecord(), (digest_of("seal-1"),))
         assert process is not None
         return process
-
-
-def digests_record() -> Any:
-    from actors.shim import ExitRecord
-
-    return ExitRecord()
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ async def site(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
     site = Site(tmp_path, nursery)
     await site.begin()
     yield site
-    site.crash()
+    site.close()
     for seen in list(tree.carriers(frozenset({RUN}))):
         tree.send(seen, signal.SIGKILL)
 
@@ -145,7 +150,6 @@ async def test_the_writer_outlives_its_server(site: Site) -> None:
 
 async def test_the_next_server_takes_over_from_a_writer_that_is_killed(site: Site) -> None:
     process = site.launch(f"{COUNTS}; read -r x < go; echo end")
-    os.mkfifo(site.run / "work" / "go")
     await site.until_written()
     first = site.writer()
     site.crash()
@@ -153,18 +157,17 @@ async def test_the_next_server_takes_over_from_a_writer_that_is_killed(site: Sit
     await site.begin()
     adopted = site.adopt()
     os.kill(first, signal.SIGKILL)
-    (site.run / "work" / "go").write_text("go\n")
+    site.go()
     assert await site.end(adopted) == COUNTED + b"end\n"
 
 
 async def test_with_no_server_and_no_writer_the_shim_writes_the_rest(site: Site) -> None:
     process = site.launch("read -r x < go; echo the last words; exit 3")
-    os.mkfifo(site.run / "work" / "go")
     writer = site.writer()
     site.crash()
     os.kill(writer, signal.SIGKILL)
     os.waitid(os.P_PID, writer, os.WEXITED)  # noqa: ASYNC222 - it is dead
-    (site.run / "work" / "go").write_text("go\n")
+    site.go()
     with trio.fail_after(DEADLINE_S):
         await process.wait()
     record = process.exit_record()
@@ -174,12 +177,10 @@ async def test_with_no_server_and_no_writer_the_shim_writes_the_rest(site: Site)
 
 
 async def test_a_pipe_that_a_stranger_holds_delays_no_end(site: Site) -> None:
-    os.mkfifo(site.root / "held")
-    process = site.launch(f"echo said; readlink /proc/$$/fd/1; read -r x < {site.root}/held")
-    await site.until_written(10)
-    pid = process.pid
-    stranger = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY)
-    (site.root / "held").write_text("go\n")
+    process = site.launch("echo said; read -r x < go")
+    await site.until_written()
+    stranger = os.open(f"/proc/{process.pid}/fd/1", os.O_WRONLY)
+    site.go()
     try:
         assert (await site.end(process)).startswith(b"said\n")
     finally:

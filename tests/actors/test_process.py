@@ -354,17 +354,18 @@ async def test_no_program_can_write_its_own_end(
     shop: Workshop, forgery: str, adopted: bool
 ) -> None:
     shop.files(RUN_1).create()
-    go = shop.root / "go"
-    os.mkfifo(go)
-    process = shop.shell(f"read -r x < {go}; cd . ; {FORGERIES[forgery]}")
+    os.mkfifo(shop.root / "go")
+    gate = os.open(shop.root / "go", os.O_RDWR)
+    process = shop.shell(f"read -r x < {shop.root}/go; cd . ; {FORGERIES[forgery]}")
     await shop.begun()
     if adopted:
         shop.host.children.leaders.clear()
         found = shop.another_host().adopt(RUN_1, shop.record(), (digest_of(SEAL),))
         assert found is not None
         process = found
-    go.write_text("go\n")
+    os.write(gate, b"go\n")
     await shop.end(process)
+    os.close(gate)
     assert process.exit_record().exit_code == 3
 
 
