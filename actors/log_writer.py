@@ -66,12 +66,20 @@ class LogWriter:
         self._unsent: list[Output] = []
         self._begun = trio.Event()
         self._more = trio.Event()
+        self._found = trio.Event()
         self._server: socket.socket | None = None
         self._pid: int | None = None
         self._former: dict[int, int] | None = None
 
     async def run(self) -> None:
-        """Receive which logs are complete, and replace a writer that has ended. Until cancelled."""
+        """Receive which logs are complete, and replace writers that have ended. Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._replace_own)
+            await self._found.wait()
+            for pidfd in list((self._former or {}).values()):
+                nursery.start_soon(self._replace_former, pidfd)
+
+    async def _replace_own(self) -> None:
         while True:
             await self._begun.wait()
             async with trio.open_nursery() as nursery:
@@ -82,6 +90,19 @@ class LogWriter:
             self._forget_process()
             if self._outputs:
                 await self._begin_again()
+                self._unsent = []
+                for output in self._outputs.values():
+                    if output.former_writer is None and not output.complete.is_set():
+                        self._give(output)
+
+    async def _replace_former(self, pidfd: int) -> None:
+        """Go on with the pipes of a writer of an earlier server when it has ended."""
+        await trio.lowlevel.wait_readable(pidfd)
+        await self._begin_again()
+        for output in self._outputs.values():
+            if output.former_writer == pidfd:
+                output.former_writer = None
+                self._give(output)
 
     def keep(self, run_id: str, pipe: int, log_file: int) -> Output:
         """Have what comes out of a pipe written to a log. Both descriptors stay the caller's.
@@ -118,9 +139,6 @@ class LogWriter:
                 # A stranger holds the pipe open, or the writer is an earlier server's.
                 self._drop(output)
                 return
-            if output.former_writer is not None and _has_ended(output.former_writer):
-                output.former_writer = None
-                self._give(output)
 
     async def settled(self, log_path: Path) -> None:
         """Return when no writer has this log open; its run ended while no server was there."""
@@ -129,7 +147,8 @@ class LogWriter:
         except OSError:
             return
         own = [] if self._pid is None else [self._pid]
-        while any(inode in _inodes_of(pid) for pid in [*own, *self._former_writers()]):  # noqa: ASYNC110 - another process closes it
+        # Another process closes it, so there is no event.
+        while any(inode in _inodes_of(pid) for pid in [*own, *self._former_writers()]):  # noqa: ASYNC110
             await trio.sleep(LOOK_S)
 
     def release(self, output: Output) -> None:
@@ -187,10 +206,6 @@ class LogWriter:
             except OSError as error:
                 log.warning("log writer not started", why=str(error))
                 await trio.sleep(RESTART_PAUSE_S)
-        self._unsent = []
-        for output in self._outputs.values():
-            if output.former_writer is None and not output.complete.is_set():
-                self._give(output)
 
     def _forget_process(self) -> None:
         self._begun = trio.Event()
@@ -209,6 +224,7 @@ class LogWriter:
                 if seen.pid != self._pid:
                     with suppress(ProcessLookupError):
                         self._former[seen.pid] = os.pidfd_open(seen.pid)
+            self._found.set()
         return {pid: pidfd for pid, pidfd in self._former.items() if not _has_ended(pidfd)}
 
     # ---- the socket --------------------------------------------------------------------------

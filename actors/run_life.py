@@ -35,6 +35,8 @@ SHOW_AFTER_S = 0.05
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
 LOOK_AGAIN_S = 0.5
+DRAIN_S = 1.0
+"""How long a run that was asked to end waits for a log that takes nothing."""
 PROGRESS_PAUSE_S = 5.0
 """How often, at most, the progress of a run is stored. It is shown whenever it changes."""
 
@@ -215,7 +217,7 @@ class RunLife:
                 nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
         self._left = await process.end_rest(self._grace_s(), self._at_once)
-        await process.drain_output()
+        await self._drain(process)
         if not process.has_log(self.files.log):
             await self._save_log(process)
 
@@ -251,6 +253,25 @@ class RunLife:
             await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
         self._killed = True
         await process.kill()
+
+    async def _drain(self, process: Process) -> None:
+        """Wait for its output, which a full disk delays; an end that is asked for does not wait.
+
+        The log writer writes what is left when there is space, also after the server's end.
+        """
+        with trio.move_on_after(SHOW_AFTER_S):
+            await process.drain_output()
+            return
+        async with trio.open_nursery() as nursery:
+
+            async def hurry() -> None:
+                await self._stop.wait()
+                await trio.sleep(DRAIN_S)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(hurry)
+            await process.drain_output()
+            nursery.cancel_scope.cancel()
 
     async def _save_log(self, process: Process) -> None:
         """Keep the output of a run whose directory a program has removed."""
