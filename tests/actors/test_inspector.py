@@ -120,11 +120,11 @@ async def test_a_check_that_was_given_up_begins_again(
 def reads(say: Callable[[], None]) -> dict[str, Any]:
     """It stays in the pause after its first piece."""
 
-    def read(self: PageCheck) -> None:
+    def pause(self: PageCheck, _: float) -> bool:
         say()
-        self._stopped.wait(DEADLINE_S)
+        return self._stopped.wait(DEADLINE_S)
 
-    return {"_read_through": read}
+    return {"_pause": pause}
 
 
 def asks_sqlite(say: Callable[[], None]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def asks_sqlite(say: Callable[[], None]) -> dict[str, Any]:
 
         return until_stopped
 
-    return {"_read_through": lambda _: None, "_pause_or_end": pause}
+    return {"_pause_or_end": pause}
 
 
 @pytest.mark.parametrize("how", ["drain", "cancel"])
