@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
+import pydantic_core
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -277,7 +278,7 @@ class JobType(BaseModel):
 
     def _size_troubles(self, given: dict[str, Any]) -> Iterator[Trouble]:
         if self.input == "json":
-            if len(to_json(given).encode()) >= STDIN_BYTES_MAX:
+            if len(pydantic_core.to_json(given)) >= STDIN_BYTES_MAX:
                 yield (), f"shorten them: as JSON they must stay below {STDIN_BYTES_MAX} bytes"
             return
         for name in self.params:

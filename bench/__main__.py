@@ -30,6 +30,7 @@ from bench import (
     ready,
     recovery,
     runs,
+    stall,
     submit,
 )
 from bench.result import Report, Result, keep, table
@@ -54,6 +55,7 @@ BENCHES: dict[str, Bench] = {
     "latency": _bench(latency),
     "events": _bench(events),
     "hostile": _bench(hostile),
+    "stall": _bench(stall),
     "backlog": _bench(backlog),
     "recovery": _bench(recovery),
     "idle": _bench(idle),

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,12 +130,21 @@ class Program:
         self.stop()
 
 
-def headway(directory: Path, *, concurrency: int = 1) -> Program:
-    """A headway on `directory`, with the job types of `CONFIG`. Not yet started."""
+def headway(
+    directory: Path,
+    *,
+    concurrency: int = 1,
+    more: str = "",
+    entry: Sequence[str] = ("headway",),
+) -> Program:
+    """A headway on `directory`, with the job types of `CONFIG` and `more`. Not yet started.
+
+    `entry`: the module that is run, with what it takes itself.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "headway.toml"
-    config.write_text(CONFIG.format(concurrency=concurrency))
-    arguments = [sys.executable, "-m", "headway", "serve", "--bind", "127.0.0.1:0"]
+    config.write_text(CONFIG.format(concurrency=concurrency) + more)
+    arguments = [sys.executable, "-m", *entry, "serve", "--bind", "127.0.0.1:0"]
     arguments += ["--config", str(config), "--data-dir", str(directory / "data")]
     return Program(arguments, directory / "stderr")
 
@@ -185,8 +194,12 @@ def usage(pid: int) -> Usage:
     for task in tasks.iterdir():
         cpu_ns += int((task / "schedstat").read_text().split()[0])
         switches += int(_field((task / "status").read_text(), "voluntary_ctxt_switches"))
-    rss = int(_field(Path(f"/proc/{pid}/status").read_text(), "VmRSS").split()[0]) * 1024
-    return Usage(cpu_ns, switches, rss)
+    return Usage(cpu_ns, switches, memory_bytes(pid, "VmRSS"))
+
+
+def memory_bytes(pid: int, field: str) -> int:
+    """A size of proc_pid_status(5): `VmRSS` now, `VmHWM` at its peak."""
+    return int(_field(Path(f"/proc/{pid}/status").read_text(), field).split()[0]) * 1024
 
 
 def alive(pid: int) -> bool:

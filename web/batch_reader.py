@@ -16,13 +16,15 @@ from actors.faults import count_values
 from actors.parameter import pointer
 from storage.errors import Fault, Refusal
 from web.errors import FAULTS_MAX
-from web.json_size import BODY_BYTES_MAX, NESTING_MAX, PIECE_BYTES, VALUES_MAX, Text
+from web.json_size import BODY_BYTES_MAX, NESTING_MAX, PIECE_BYTES, VALUES_MAX, Text, is_deep
+from web.json_size import count_values as text_values
 from web.strict_json import CAREFUL, check, malformed, refusal_of
 
 CONTAINERS_MIN, BYTES_PER_CONTAINER = 50_000, 16
 """A batch may hold so many arrays and objects, and one more for each 16 bytes: an object takes 200
 bytes of memory, and no request shall take more than 16 times its size."""
 
+_TOO_MANY_VALUES = Refusal("too_large", f"a Job of the batch holds more than {VALUES_MAX} values")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -115,7 +117,8 @@ class _Reader:
             try:
                 value, end = CAREFUL.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
-                # It may be whole with what follows.
+                # It may be whole with what follows: until then all of the window belongs to it.
+                self._check_window()
                 if isinstance(error, RecursionError) or not self._decode_more():
                     raise self._refusal(error) from None
                 continue
@@ -126,6 +129,13 @@ class _Reader:
         self._check(value, begin, end, within)
         return value
 
+    def _check_window(self) -> None:
+        """Return if a value that goes on behind the window is not too large already."""
+        if len(self._text) - self._at > 2 * VALUES_MAX:
+            text = self._text[self._at :].encode("utf-8", "surrogatepass")
+            if not is_deep(text) and text_values(text, VALUES_MAX) > VALUES_MAX:
+                raise _TOO_MANY_VALUES
+
     def _check(self, value: Any, begin: int, end: int, within: int) -> None:
         brackets = self._text.count("{", begin, end) + self._text.count("[", begin, end)
         if brackets > self._containers:
@@ -134,7 +144,7 @@ class _Reader:
         if self._containers < 0:
             raise Refusal("too_large", "it holds too many arrays and objects: send several batches")
         if end - begin > 2 * VALUES_MAX and count_values(value, VALUES_MAX) > VALUES_MAX:
-            raise Refusal("too_large", f"a Job of the batch holds more than {VALUES_MAX} values")
+            raise _TOO_MANY_VALUES
         check(
             value,
             nesting_max=NESTING_MAX - within if brackets > NESTING_MAX - within else None,

@@ -1,0 +1,209 @@
+"""stall: what one request costs all others: the longest turn of the event loop, and memory.
+
+Bodies of every size and shape, one after another, in a server whose event loop has a clock (see
+`turns.py`); for each the longest turn that came while it was answered, and by how much the process
+grew for it. A second client asks for /health all the time, a hundred times a second.
+
+What is really long is long every time, and what a busy machine adds is not: so each request is sent
+again when its turn was over the goal, and its shortest counts. Memory that one request takes is not
+given back to the system, and serves the next; so sizes grow, and only that counts by which the
+process was larger than ever before.
+"""
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from bench.body import BodyRequest, batch, generate, make
+from bench.probe import Probe
+from bench.result import Figure, Goal, Report, at_most, percentile
+from bench.server import Program, headway, memory_bytes
+from bench.turns import Cell
+from bench.wire import Unexpected, address_of, parse_head, request_bytes
+
+SUMMARY = "the longest event-loop turn and memory beside bodies of every size and shape"
+GOAL_MS = 10
+MEMORY_GOAL = 16
+MIB = 1024 * 1024
+BODY_BYTES_MIN = 2 * MIB
+"""Smaller ones count as so much: 10,000 Jobs of 15 bytes are as many objects as longer ones."""
+SIZES_BYTES = (1_000, 30_000, 200_000, MIB, 2 * MIB - 1_000, 4 * MIB, 16 * MIB - 1_000)
+TRIES = 3
+SEED = 14
+HEALTH_PER_S = 100
+HEALTH_GOAL_MS = 50
+TOLD = 3
+ANSWER_TIMEOUT_S = 120.0
+RECEIVE_BYTES = 1 << 18
+CONFIG = """\
+[job_types.free]
+command = ["/bin/true"]
+input = "json"
+params.any = {}
+[job_types.strict]
+command = ["/bin/true"]
+input = "json"
+params.words = { type = "array", items = { type = "string", pattern = "^w" }, uniqueItems = true }
+[job_types.words]
+command = ["/bin/true"]
+params.words = { type = "array", items = { type = "string" }, arg = "--word" }
+"""
+
+
+SMALL = BodyRequest(
+    name="a small Job",
+    method="POST",
+    path="/jobs",
+    headers={"Content-Type": "application/json"},
+    body=b'{"type":"true","params":{"n":1}}',
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What one request did: its longest turn, and how much larger the process became."""
+
+    request: BodyRequest
+    turn_ms: float
+    grown_bytes: int
+
+    @property
+    def memory_ratio(self) -> float:
+        """Memory that it took, as a multiple of its body, which counts as 2 MiB at least."""
+        return self.grown_bytes / max(len(self.request.body), BODY_BYTES_MIN)
+
+
+def run(directory: Path, quick: bool) -> Report:
+    """Rounds of generated requests, each with another seed, beside small ones; then /health."""
+    rounds, count, probes = (2, 25, 150) if quick else (5, 120, 1_000)
+    path = directory / "turn"
+    server = headway(directory / "headway", more=CONFIG, entry=("bench.turns", str(path)))
+    cell = Cell(path)
+    with server:
+        with server.connect() as connection:
+            connection.json("POST", "/scheduler/stop", {})
+        alone = _health(server, probes, [])
+        stall = Stall(server, cell)
+        found, small = list[list[Found]](), list[list[Found]]()
+        for number in range(rounds):
+            random = Random(SEED + number)
+            requests = [generate(random, SIZES_BYTES) for _ in range(count)] + chosen()
+            small.append([stall.measure(SMALL) for _ in range(count)])
+            found.append([stall.measure(one) for one in sorted(requests, key=size)])
+        beside = _health(server, probes, [one.request for one in found[0]])
+    return _report(found, small, beside, alone)
+
+
+def chosen() -> list[BodyRequest]:
+    """What was worst once: it is measured in every round."""
+    return [
+        make("ones", "params that must be words", MIB),
+        make("ones", "params that must be words", 16 * MIB - 1_000),
+        make("ones", "a Job of a batch", 16 * MIB - 1_000),
+        make("keys with wrong values", "labels", 2 * MIB - 1_000),
+        make("a long text with an emoji", "params of any kind", MIB - 1_000),
+        make("line breaks", "params of any kind", 2 * MIB - 1_000),
+        batch(10_000, type="true", labels={"a": "b"}),
+        batch(10_000, type="true", priority=-1, name=5, x={}, y=[]),
+        batch(10_000, type="strict", params={"words": [1, 2, 3]}),
+    ]
+
+
+def size(request: BodyRequest) -> int:
+    """Of its body."""
+    return len(request.body)
+
+
+class Stall:
+    """The server under the fuzz."""
+
+    def __init__(self, server: Program, cell: Cell) -> None:
+        self._server = server
+        self._cell = cell
+        self._peak_bytes = memory_bytes(server.pid, "VmHWM")
+
+    def measure(self, request: BodyRequest) -> Found:
+        """Send it until its turn is within the goal, at most `TRIES` times."""
+        before, turn_ms = self._peak_bytes, float("inf")
+        for _ in range(TRIES):
+            self._cell.write(0.0)
+            ask(self._server, request)
+            turn_ms = min(turn_ms, self._cell.read() * 1e3)
+            if turn_ms <= GOAL_MS:
+                break
+        self._peak_bytes = memory_bytes(self._server.pid, "VmHWM")
+        return Found(request, turn_ms, self._peak_bytes - before)
+
+
+def ask(server: Program, request: BodyRequest) -> None:
+    """Send it and read the answer, which may come before all is sent.
+
+    Raises:
+        Unexpected: the answer is one of a bug.
+    """
+    host, port = address_of(server.url)
+    sent = request_bytes(
+        request.method, request.path, f"{host}:{port}", request.body, request.headers
+    )
+    answer = b""
+    with socket.create_connection((host, port), timeout=ANSWER_TIMEOUT_S) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(sent)
+        with suppress(ConnectionResetError):
+            while (head := parse_head(answer)) is None or len(answer) < head[1] + head[2]:
+                if not (piece := connection.recv(RECEIVE_BYTES)):
+                    break
+                answer += piece
+    if answer[9:12] == b"500":
+        raise Unexpected(f"{request.name}: {answer[:2000]!r}")
+
+
+def _health(server: Program, probes: int, requests: list[BodyRequest]) -> tuple[float, ...]:
+    """p99 (ms) of /health, while these requests are sent over and over."""
+    probe = Probe(server.url, "GET", "/health", status=200, per_s=HEALTH_PER_S, count=probes)
+    while requests and probe.is_asking:
+        for request in requests:
+            if probe.is_asking:
+                ask(server, request)
+    return (percentile(probe.times(), 99) * 1e3,)
+
+
+def _report(
+    found: list[list[Found]],
+    small: list[list[Found]],
+    beside: tuple[float, ...],
+    alone: tuple[float, ...],
+) -> Report:
+    def longest(name: str, rounds: list[list[Found]], goal: Goal | None = None) -> Figure:
+        values = (max(one.turn_ms for one in each) for each in rounds)
+        return Figure(f"longest turn, {name}", "ms", tuple(values), goal)
+
+    all_found = [one for each in found for one in each]
+    memory = Figure(
+        "memory / body", "ratio", (max(f.memory_ratio for f in all_found),), at_most(MEMORY_GOAL)
+    )
+    turns = longest("any body", found, at_most(GOAL_MS))
+    ordinary = longest("a small Job", small)
+    slowest = sorted(all_found, key=lambda one: -one.turn_ms)[:TOLD]
+    largest = sorted(all_found, key=lambda one: -one.memory_ratio)[:TOLD]
+    return Report(
+        (
+            turns,
+            memory,
+            Figure(
+                f"longest turn / {GOAL_MS} ms",
+                "ratio",
+                tuple(turn_ms / GOAL_MS for turn_ms in turns.values),
+                at_most(1),
+            ),
+            ordinary,
+            Figure("GET /health beside them: p99", "ms", beside, at_most(HEALTH_GOAL_MS)),
+            Figure("GET /health alone: p99", "ms", alone),
+        ),
+        (
+            *(f"{one.turn_ms:.1f} ms: {one.request.name}" for one in slowest),
+            *(f"{one.memory_ratio:.1f} × its size: {one.request.name}" for one in largest),
+        ),
+    )

@@ -1,0 +1,67 @@
+"""The pure parts of the fuzz by bodies, and the clock in the event loop."""
+
+import json
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from bench.body import PLACES, SHAPES, batch, generate, make
+from bench.stall import BODY_BYTES_MIN, SIZES_BYTES, Found, chosen, size
+from bench.turns import Cell, Turns
+
+NOT_JSON = {
+    *("a tower", "a tower without end", "a number", "no end"),
+    *("bad UTF-8 at the end", "integers of 4,000 digits"),
+}
+"""No JSON at all, or more of it than Python reads."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_has_about_its_size(shape: str) -> None:
+    value = SHAPES[shape](200_000)
+    assert 150_000 <= len(value) <= 250_000
+    if shape not in NOT_JSON:
+        json.loads(value)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_takes_any_value(place: str) -> None:
+    json.loads(make("ones", place, 1_000).body)
+
+
+def test_the_same_seed_generates_the_same_requests() -> None:
+    def some(seed: int) -> list[str]:
+        random = Random(seed)
+        return [generate(random, [1_000]).name for _ in range(50)]
+
+    assert some(1) == some(1) != some(2)
+    assert any("Prefer" in name for name in some(1))
+    assert any("Idempotency-Key" in name for name in some(1))
+
+
+def test_what_is_chosen_is_measured_too() -> None:
+    assert max(map(size, chosen())) > SIZES_BYTES[-1]
+    assert json.loads(batch(3, type="a").body) == {"jobs": [{"type": "a"}] * 3}
+
+
+def test_memory_is_a_multiple_of_the_body_but_of_a_small_one() -> None:
+    small, large = batch(1, type="a"), make("ones", "all of a Job", 2 * BODY_BYTES_MIN)
+    assert Found(small, 1.0, BODY_BYTES_MIN).memory_ratio == 1
+    assert Found(large, 1.0, BODY_BYTES_MIN).memory_ratio == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_longest_turn_is_shared(tmp_path: Path) -> None:
+    cell, other = Cell(tmp_path / "turn"), Cell(tmp_path / "turn")
+
+    async def work() -> None:
+        await trio.lowlevel.checkpoint()
+        time.sleep(0.02)  # noqa: ASYNC251 - a turn that is too long is what is looked for
+        await trio.lowlevel.checkpoint()
+
+    trio.run(work, instruments=[Turns(cell)])
+    assert 0.02 <= other.read() < 10
+    other.write(0.0)
+    assert cell.read() == 0
