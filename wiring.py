@@ -28,6 +28,7 @@ from actors.core import Core
 from actors.executor import Executor
 from actors.feed import Feed
 from actors.free_space import FreeSpace, Space
+from actors.heap import return_large_blocks
 from actors.identity import Identity, Ids
 from actors.inotify import FileWatcher
 from actors.inspector import Inspector
@@ -313,6 +314,7 @@ async def complete(app: App) -> None:
 
 def run(start: Start, database: Future[apsw.Connection]) -> int:
     """What `headway serve` does with a data directory that it holds; the exit status."""
+    return_large_blocks()
     server = start.settings.server
     level = configure_logging(start.stream, server.log_format, server.log_level)
     directory = server.data_dir

@@ -173,10 +173,11 @@ class _Reader:
         left = len(self._text) - self._at
         if self._decoded_bytes == len(self._body):
             return False
-        if left > BODY_BYTES_MAX:
+        if left >= BODY_BYTES_MAX:
             raise Refusal("too_large", f"a Job of a batch takes at most {BODY_BYTES_MAX} bytes")
         # As much again: so a long value is tried a few times only.
-        end = min(len(self._body), self._decoded_bytes + max(left, PIECE_BYTES))
+        more_bytes = min(max(left, PIECE_BYTES), BODY_BYTES_MAX - left)
+        end = min(len(self._body), self._decoded_bytes + more_bytes)
         held = len(self._decoder.getstate()[0])
         piece = bytes(self._body[self._decoded_bytes : end])
         try:
