@@ -126,7 +126,7 @@ class LinuxHost:
     def _as_it_expects(self, directory: Path | None) -> Iterator[None]:
         """A process inherits umask and working directory: ours are the program's for a moment.
 
-        posix_spawn(3) has neither in Python. No other task runs meanwhile, and all threads use
+        posix_spawn(3) has neither in Python. No other task runs in between, and all threads use
         absolute paths and give a mode to what they make.
         """
         ours = os.umask(self._umask)

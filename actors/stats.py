@@ -145,7 +145,7 @@ class Stats(Actor):
             )
 
     def _count(self, fact: Fact) -> dict[str, Any] | None:
-        """Count a fact unless it has been; what the end of a run says, of any other None."""
+        """Count a fact once. Returns the data of a run's end, None for any other fact."""
         assert self._tally.last_seq is not None
         is_new = fact.seq > self._tally.last_seq
         if is_new:

@@ -15,11 +15,11 @@ from storage.errors import NewerDatabase
 from storage.new_file import new_file
 
 PAGES_AT_ONCE = 1_000
-"""A signal is heard between two such steps."""
+"""Signals are handled between two such steps."""
 
 
 class BackupFailed(Exception):
-    """There is no copy; the message says why."""
+    """No copy was made; the message has the reason."""
 
 
 def back_up(source: Path, target: Path) -> int:
@@ -61,7 +61,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _refuse_faults(source: Path, copy: Path) -> None:
-    # Without a log and locks of its own: it is complete, and in use by nobody.
+    # Without a log and locks of its own: it is complete and not in use.
     uri = f"file:{quote(os.fsencode(copy.absolute()))}?mode=ro&immutable=1"
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     with closing(apsw.Connection(uri, flags=flags)) as connection:

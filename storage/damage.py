@@ -114,7 +114,7 @@ def find_faults(connection: apsw.Connection) -> list[str]:
     """
     faults: list[str] = []
     try:
-        # It says what it has found of the structure before it meets a page that it cannot read.
+        # Its findings about the structure come first, an error for a page it cannot read last.
         for (text,) in connection.execute(f"PRAGMA quick_check({FAULTS_SHOWN_MAX})"):
             lines = str(text).splitlines()
             faults += [line for line in lines if line != "ok" and "***" not in line]

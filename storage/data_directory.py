@@ -1,7 +1,7 @@
-"""The data directory: whose it is, who may look into it, and what file system it lies on.
+"""The data directory: its owner, its modes, and the file system that it lies on.
 
-The database holds what Jobs were given, secrets too, since a Job that waits needs them. So the
-directory must belong to the user that the server runs as, and be closed to all others.
+The database holds the parameters of Jobs, secret ones too, since a Job that waits needs them. So
+the directory must belong to the user that the server runs as, and be closed to all others.
 """
 
 import os
@@ -35,7 +35,7 @@ NOT_LOCAL = {
 def make_private(data_dir: Path) -> None:
     """Make the directory if it is not there, and take the rights of others to its own files.
 
-    An older headway made the directory private, and its files readable to whoever may enter it.
+    An older headway made the directory private and its files readable.
 
     Raises:
         ExposedDirectory: others own it or may enter it; the message has the command that helps.
@@ -45,7 +45,7 @@ def make_private(data_dir: Path) -> None:
     if why := exposed(data_dir):
         raise ExposedDirectory(why)
     for path in _own_files(data_dir):
-        # Where nothing can be written, opening the database says so by itself.
+        # Where nothing can be written, opening the database fails with the reason.
         with suppress(OSError):
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & OTHERS:
@@ -101,7 +101,7 @@ def not_local(path: Path) -> str | None:
 def file_system(path: Path) -> str | None:
     """The kernel's name of the file system of the path, or of its nearest directory that exists.
 
-    None where /proc does not say: see proc_pid_mountinfo(5).
+    None if /proc does not show it: see proc_pid_mountinfo(5).
     """
     real = os.fsencode(os.path.realpath(path))
     found, longest = None, -1

@@ -65,7 +65,7 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 
     Raises:
         NewerDatabase: its `user_version` is beyond this headway's migrations.
-        DamagedDatabase: a page that was checked is damaged (`storage/damage.py` says which are).
+        DamagedDatabase: a page that was checked is damaged: see `storage/damage.py`.
         apsw.Error: SQLite cannot open or read it.
     """
     connection = apsw.Connection(str(path), vfs=vfs)

@@ -32,7 +32,7 @@ def new_file(target: Path, *, mode: int = 0o666) -> Iterator[Path]:
 
 
 def _rename(beside: Path, target: Path) -> None:
-    """rename(2) would replace a file that has come meanwhile; link(2) does not."""
+    """rename(2) would replace a file that has come in between; link(2) does not."""
     try:
         os.link(beside, target)
     except FileExistsError:

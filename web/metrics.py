@@ -42,7 +42,7 @@ Histograms = Mapping[K, tuple[list[tuple[str, int]], float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the database says at one moment. `waits_since` (µs): by type, of those that wait."""
+    """Figures from the database, of one moment. `waits_since` (µs): by type, of those that wait."""
 
     status: SchedulerStatus
     jobs: Mapping[str, int]

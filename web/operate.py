@@ -119,7 +119,11 @@ def existing_database(settings: "Settings") -> Path:
     from storage.database import DATABASE_NAME
 
     path = settings.server.data_dir / DATABASE_NAME
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        fail(f"cannot read {path}: {error.strerror}")
+    if not is_there:
         fail(f"there is no database at {path}: name its directory with --data-dir", status=2)
     return path
 

@@ -1,4 +1,4 @@
-"""A write-ahead log that cannot shrink is said, and delays no shutdown."""
+"""A write-ahead log that cannot shrink is warned of, and delays no shutdown."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 
 class Patient(apsw.VFS):
-    """SQLite's own files; says how long SQLite has slept to wait for locks."""
+    """SQLite's own files, and how long SQLite has slept to wait for locks."""
 
     def __init__(self) -> None:
         self.name = "patient"
@@ -39,7 +39,7 @@ def patient() -> Iterator[Patient]:
     vfs.unregister()
 
 
-async def test_the_end_does_not_wait_for_who_reads(house: Any, patient: Patient) -> None:
+async def test_the_end_does_not_wait_for_readers(house: Any, patient: Patient) -> None:
     house.vfs = patient.name
     async with house.running() as services:
         house.reader.execute("BEGIN")
@@ -55,7 +55,7 @@ async def test_the_end_does_not_wait_for_who_reads(house: Any, patient: Patient)
         assert house.job(job).status == "COMPLETED"
 
 
-# ---- what is said ------------------------------------------------------------------------------
+# ---- warnings -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -78,9 +78,7 @@ async def looked(watch: StorageWatch) -> list[str]:
     return [f"{entry['log_level']}: {entry['event']}" for entry in logged]
 
 
-async def test_a_large_log_is_said_once_and_so_is_its_end(
-    path: Path, autojump_clock: MockClock
-) -> None:
+async def test_a_large_log_is_warned_of_once(path: Path, autojump_clock: MockClock) -> None:
     watch = StorageWatch(path)
     assert await looked(watch) == []  # there is none
     for size_bytes in (0, USUAL_WAL_BYTES, LARGE_WAL_BYTES):
@@ -134,7 +132,7 @@ def test_sizes(path: Path) -> None:
     assert sizes.free_bytes > 0
 
 
-def test_a_disk_that_is_not_of_this_machine_is_said_at_the_start_and_stays(
+def test_a_disk_that_is_not_of_this_machine_is_warned_of_from_the_start(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_directory, "file_system", lambda _: "virtiofs")

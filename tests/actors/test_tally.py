@@ -102,7 +102,7 @@ async def test_a_crash_of_the_actor_sets_nothing_back(house: Any) -> None:
 
 
 async def test_what_it_was_not_told_is_read_from_the_facts(house: Any) -> None:
-    """As when the scheduler crashes between its commit and what it tells."""
+    """As when the scheduler crashes after its commit and before its message."""
     async with house.running() as services:
         for _ in range(2):
             (job,) = await house.submit("a")

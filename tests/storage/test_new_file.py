@@ -21,7 +21,7 @@ def test_it_appears_whole_with_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_what_came_meanwhile_stays(
+def test_a_file_that_came_in_between_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     target = tmp_path / "new"

@@ -1,5 +1,6 @@
 """`headway verify`, `check`, `backup`, `init`: what they print, and with what they leave."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,30 @@ def test_a_backup_that_fails_is_a_line(
     assert said in captured.err
     assert captured.err.count("\n") == 1
     assert sorted(data_dir.iterdir()) == there
+
+
+@pytest.mark.parametrize(
+    "verb", [lambda d: backup(d / "copy", data_dir=d), lambda d: verify(data_dir=d)]
+)
+def test_a_directory_of_another_user_is_a_line(
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: Callable[[Path], object],
+) -> None:
+    original = Path.exists
+
+    def exists(self: Path) -> bool:
+        if self.name == DATABASE_NAME:
+            raise PermissionError(13, "Permission denied")
+        return original(self)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    with pytest.raises(SystemExit) as left:
+        verb(data_dir)
+    assert left.value.code == 1
+    said = f"headway: cannot read {data_dir / DATABASE_NAME}: Permission denied\n"
+    assert capsys.readouterr().err == said
 
 
 # ---- init and check ------------------------------------------------------------------------------
