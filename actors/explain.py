@@ -123,7 +123,8 @@ class Case:
         if not self._is_known:
             yield Reason(
                 code="unknown_type",
-                message=f"the type {self.job.type} is no longer configured: it can be cancelled",
+                message=f"the type {self.job.type} is not configured: add it to the configuration"
+                " and reload, or cancel the Job",
             )
         if self.job.expires_at is not None and to_us(self.job.expires_at) <= self.now:
             yield Reason(code="expired", message="it has expired, and will be skipped")

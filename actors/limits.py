@@ -22,7 +22,7 @@ class Limits:
 
     def check_queued(self, tx: Transaction, more: int) -> None:
         """Raise `queue_full` if so many more Jobs do not fit into the queue."""
-        self._check_queue(sum(scheduler.queue_length(tx.connection)) + more)
+        self._check_queue(scheduler.queue_length(tx.connection) + more)
 
     def check_triggered(self, tx: Transaction) -> None:
         """Raise `queue_full` if one more legacy trigger may not start its program.
@@ -36,7 +36,7 @@ class Limits:
                 f"{running} triggered programs run, as many as [scheduler] max_triggered allows:"
                 " try again when one has ended, or queue it with POST /jobs",
             )
-        self._check_queue(sum(scheduler.queue_length(tx.connection)) + running + 1)
+        self._check_queue(scheduler.queue_length(tx.connection) + running + 1)
 
     def check_direct(self, tx: Transaction) -> None:
         """Raise `queue_full` if one more direct run may not wait."""

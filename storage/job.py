@@ -304,7 +304,10 @@ class HostCondition(Model):
 
 
 class SchedulerStatus(Model):
-    """The scheduler at one moment. `queue_length` = `eligible` + `deferred`.
+    """The scheduler at one moment. `queue_length` = `eligible` + `deferred` + `unconfigured`.
+
+    `unconfigured`: how many Jobs wait for a type that is not configured, by type; none of them is
+    among the eligible or deferred.
 
     `host_condition` null: nothing of the host keeps Jobs from starting.
     """
@@ -315,6 +318,7 @@ class SchedulerStatus(Model):
     queue_length: int
     eligible: int
     deferred: int
+    unconfigured: dict[str, int] = {}
     cumulative_stats: CumulativeStats
     has_active_reservation: bool
     concurrency: int

@@ -1,5 +1,8 @@
 """The scheduler's own durable state: running or stopped, limits, and the kept figures."""
 
+from collections.abc import Container
+from dataclasses import dataclass, field
+
 import apsw
 
 from storage import reservations
@@ -50,14 +53,35 @@ def override_type_limit(tx: Transaction, type: str, concurrency: int | None) -> 
         )
 
 
-def queue_length(connection: apsw.Connection) -> tuple[int, int]:
-    """(eligible, deferred) Jobs in the queue, from the kept counts."""
-    counts = dict(
-        connection.execute(
-            "SELECT deferred, sum(n) FROM job_counts WHERE status = 'QUEUED' GROUP BY deferred"
-        )
-    )
-    return counts.get(0, 0), counts.get(1, 0)
+def queue_length(connection: apsw.Connection) -> int:
+    """How many Jobs are QUEUED, from the kept counts."""
+    n = connection.execute("SELECT coalesce(sum(n), 0) FROM job_counts WHERE status = 'QUEUED'").get
+    assert isinstance(n, int)
+    return n
+
+
+@dataclass(slots=True)
+class QueueCounts:
+    """Jobs that are QUEUED. `unconfigured`: of types that are not configured, by type."""
+
+    eligible: int = 0
+    deferred: int = 0
+    unconfigured: dict[str, int] = field(default_factory=dict)
+
+
+def queue_counts(connection: apsw.Connection, types: Container[str]) -> QueueCounts:
+    """From the kept counts: a row or two for each type that ever was. `types`: those configured."""
+    counts = QueueCounts()
+    for type_name, deferred, n in connection.execute(
+        "SELECT type, deferred, n FROM job_counts WHERE status = 'QUEUED' AND n > 0 ORDER BY type"
+    ):
+        if type_name not in types:
+            counts.unconfigured[type_name] = counts.unconfigured.get(type_name, 0) + n
+        elif deferred:
+            counts.deferred += n
+        else:
+            counts.eligible += n
+    return counts
 
 
 def running_job_ids(connection: apsw.Connection) -> list[str]:
@@ -109,21 +133,26 @@ def recounted_stats(connection: apsw.Connection) -> CumulativeStats:
 def read_status(
     connection: apsw.Connection,
     *,
+    types: Container[str],
     concurrency: int,
     started_at: int,
     host_condition: HostCondition | None = None,
 ) -> SchedulerStatus:
-    """The scheduler now. `concurrency` as configured; `started_at` (µs) of the server."""
+    """The scheduler now.
+
+    `types` and `concurrency` as configured; `started_at` (µs) of the server.
+    """
     running_ids = running_job_ids(connection)
-    eligible, deferred = queue_length(connection)
+    queued = queue_counts(connection, types)
     override, _ = overrides(connection)
     return SchedulerStatus.model_construct(
         scheduler_running=is_running(connection),
         current_job_id=running_ids[0] if running_ids else None,
         running_job_ids=running_ids,
-        queue_length=eligible + deferred,
-        eligible=eligible,
-        deferred=deferred,
+        queue_length=queued.eligible + queued.deferred + sum(queued.unconfigured.values()),
+        eligible=queued.eligible,
+        deferred=queued.deferred,
+        unconfigured=queued.unconfigured,
         cumulative_stats=cumulative_stats(connection),
         has_active_reservation=reservations.any_open(connection),
         concurrency=override or concurrency,

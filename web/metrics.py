@@ -5,7 +5,7 @@ are kept in the database. Reading and writing them costs the event loop nothing 
 """
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
@@ -93,7 +93,7 @@ def register(api: Api, services: Services) -> None:
 def read(
     services: Services,
     connection: apsw.Connection,
-    types: Iterable[str],
+    types: Collection[str],
     sought: Mapping[str, Success],
 ) -> Stored:
     """On a reader's thread."""
@@ -102,7 +102,7 @@ def read(
         waiting = {
             name: since
             for name in queue
-            if (since := figures.waits_since(connection, name)) is not None
+            if name in types and (since := figures.waits_since(connection, name)) is not None
         }
         return Stored(
             status=status_from(services, connection),
@@ -202,6 +202,12 @@ class Scrape:
             "Jobs that wait for their run_at",
             "type",
             {name: length.deferred for name, length in lengths.items()},
+        )
+        yield labelled(
+            "unconfigured_jobs",
+            "Jobs that wait for a type that is not configured",
+            "type",
+            stored.status.unconfigured,
         )
         yield labelled(
             "oldest_eligible_job_age_seconds",

@@ -13,6 +13,7 @@ import trio
 
 from actors import messages as m
 from storage.errors import Refusal
+from web import unconfigured
 from web.journal import LogLevel
 from web.services import Services
 from web.settings import ConfigurationError, Settings
@@ -55,6 +56,7 @@ class Reloader:
             log.error("configuration not reloaded", why=str(refusal))
             return
         log.info("configuration reloaded", changed=changed, needs_restart=kept)
+        unconfigured.log_warnings(self._services)
 
     def _read(self) -> Settings:
         """What is configured, with the data directory in force where it gets into a type."""

@@ -91,6 +91,7 @@ def status_from(services: Services, connection: apsw.Connection) -> SchedulerSta
     """The same on a reader's own connection, and thread."""
     return scheduler.read_status(
         connection,
+        types=services.job_types,
         concurrency=services.core.setup.concurrency,
         started_at=services.started_at,
         host_condition=services.feed.host_condition,

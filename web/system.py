@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from actors import messages as m
 from storage.errors import Refusal
+from web import unconfigured
 from web.api import Answer, Api
 from web.openapi import STYLE, document, page
 from web.services import Services
@@ -74,7 +75,7 @@ def register_state(api: Api, services: Services) -> None:
 
 def warnings(services: Services) -> list[str]:
     """What works, and needs the operator all the same: a sentence each."""
-    return services.storage.warnings()
+    return [*services.storage.warnings(), *unconfigured.warnings(services)]
 
 
 async def probe(services: Services) -> None:

@@ -220,6 +220,7 @@ def scheduler_view(status: SchedulerStatus) -> Table:
                 "Queue",
                 f"{status.queue_length} ({status.eligible} may start, {status.deferred} wait)",
             ),
+            *_given(("Not configured", unconfigured_text(status))),
             ("Reservation", "yes" if status.has_active_reservation else "no"),
             ("Concurrency", str(status.concurrency)),
             ("Runs so far", f"{stats.total_executed}"),
@@ -231,6 +232,11 @@ def scheduler_view(status: SchedulerStatus) -> Table:
             ("Since", moment(status.started_at)),
         ]
     )
+
+
+def unconfigured_text(status: SchedulerStatus) -> str:
+    """How many Jobs wait for a type that is not configured."""
+    return ", ".join(f"{n} of type {name}" for name, n in status.unconfigured.items())
 
 
 def config_view(config: SchedulerConfig) -> Table:

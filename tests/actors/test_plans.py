@@ -78,7 +78,7 @@ def look_at_all(connection: apsw.Connection, job_id: str) -> None:
         _, cursor = list_jobs(connection, wanted, limit=1, cursor=None)
         if cursor is not None:
             list_jobs(connection, wanted, limit=1, cursor=cursor)
-    read_status(connection, concurrency=1, started_at=0)
+    read_status(connection, types=(), concurrency=1, started_at=0)
     count_by_status(connection)
     run_of_job(connection, job_id)
     running_intents(connection)

@@ -170,3 +170,30 @@ def test_another_configuration_is_shown_at_once(
     expect(page.get_by_label("added", exact=True)).not_to_have_count(0)
     page.goto(f"{reloaded.url}/#/new")
     expect(page.get_by_text("added", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en-GB", "1 queued job waits for a type that is not configured: fail."),
+        ("ko-KR", "대기 중인 Job 1개의 유형이 설정에 없습니다: fail."),
+    ],
+)
+def test_jobs_whose_type_is_gone_are_named(
+    reloaded: Server, visit: Callable[..., Page], locale: str, text: str
+) -> None:
+    reloaded.client.post("/scheduler/stop")
+    job_id = reloaded.submit("fail")
+    page = visit(at=reloaded, locale=locale)
+    banner = page.locator(".banner", has_text="SIGHUP")
+    expect(banner).to_have_count(0)
+    path = reloaded.directory / "headway.toml"
+    config = path.read_text()
+    path.write_text(config.replace("[job_types.fail]", "[job_types.leap]"))
+    reloaded.reload()
+    expect(banner).to_contain_text(text)
+    page.goto(f"{reloaded.url}/#/jobs/{job_id}")
+    expect(page.locator("explain-box")).to_contain_text("SIGHUP")
+    path.write_text(config)
+    reloaded.reload()
+    expect(banner).to_be_hidden()

@@ -564,6 +564,14 @@ BUGS = (
         tests=("tests/actors/test_core.py",),
     ),
     Bug(
+        name="type-gone-is-eligible",
+        breaks="Jobs of a type that is not configured are not counted as eligible",
+        file="storage/scheduler.py",
+        before="        if type_name not in types:\n",
+        after="        if False:\n",
+        tests=("tests/storage/test_scheduler.py",),
+    ),
+    Bug(
         name="log-error-ends-the-writer",
         breaks="the log neither ends nor delays the server",
         file="web/log_stream.py",

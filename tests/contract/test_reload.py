@@ -179,6 +179,51 @@ def test_a_hangup_while_it_ends_delays_and_hastens_nothing(
     assert server.rows(f"SELECT status FROM jobs WHERE job_id = '{running}'") == [("COMPLETED",)]
 
 
+# ---- a type that is gone -----------------------------------------------------------------------
+
+
+def test_jobs_of_a_type_that_is_gone_are_not_eligible_and_run_when_it_is_back(
+    launch: Callable[..., Any],
+) -> None:
+    server = launch(tables=TWO)
+    with_it = server.config.read_text()
+    server.post("/scheduler/stop")
+    gone = server.submit("two", priority=9)["job_id"]
+    server.submit("two", run_at="2126-01-01T00:00:00Z")
+    other = server.submit("ok")["job_id"]
+    assert server.status()["unconfigured"] == {}
+    assert server.get("/ready")["warnings"] == []
+
+    def assert_it_waits(lines: str) -> None:
+        status = server.status()
+        assert (status["queue_length"], status["eligible"], status["deferred"]) == (3, 1, 0)
+        assert status["unconfigured"] == {"two": 2}
+        figures = server.client.get("/metrics").text.splitlines()
+        assert 'headway_unconfigured_jobs{type="two"} 2.0' in figures
+        assert 'headway_oldest_eligible_job_age_seconds{type="two"} 0.0' in figures
+        (warning,) = server.get("/ready")["warnings"]
+        assert "2 queued Jobs wait for the type two, which is not configured: add it" in warning
+        assert warning in lines
+        (first, *_) = server.get(f"/jobs/{gone}/explain")["waiting"]
+        assert first["code"] == "unknown_type"
+        assert "add it to the configuration" in first["message"]
+
+    lines = reload(server, with_it.replace(TWO, ""), said="type not configured")
+    assert_it_waits(json.dumps(lines))
+    offset = len(server.log())
+    server.restart()
+    assert_it_waits(server.log()[offset:])
+    server.post("/scheduler/start")
+    server.until(other)
+    assert server.job(gone)["status"] == "QUEUED"
+    assert (server.status()["eligible"], server.status()["queue_length"]) == (0, 2)
+    reload(server, with_it)
+    assert server.until(gone)["status"] == "FAILED"
+    status = server.status()
+    assert (status["deferred"], status["unconfigured"]) == (1, {})
+    assert server.get("/ready")["warnings"] == []
+
+
 # ---- a terminal --------------------------------------------------------------------------------
 
 BEHIND_A_TERMINAL = """

@@ -10,7 +10,7 @@ import pytest
 STATUS_FIELDS = {
     *("scheduler_running", "current_job_id", "running_job_ids", "queue_length", "eligible"),
     *("deferred", "cumulative_stats", "has_active_reservation", "concurrency", "started_at"),
-    *("durability", "host_condition"),
+    *("durability", "host_condition", "unconfigured"),
 }
 
 
@@ -38,6 +38,7 @@ def test_the_status_of_an_idle_server(server: Any) -> None:
     assert status["durability"] == "full"
     assert status["has_active_reservation"] is False
     assert status["host_condition"] is None
+    assert status["unconfigured"] == {}
     assert status["started_at"].endswith("Z")
 
 

@@ -57,14 +57,29 @@ def test_the_status_at_one_moment(
         intend(tx, "run-0", lane="direct")
         jobs.cancel_queued(tx, put(tx).job_id)
         scheduler.set_running(tx, False)
-    status = scheduler.read_status(connection, concurrency=4, started_at=now)
+    status = scheduler.read_status(connection, types={"story"}, concurrency=4, started_at=now)
     assert (status.queue_length, status.eligible, status.deferred) == (2, 1, 1)
+    assert status.unconfigured == {}
     assert (status.current_job_id, status.running_job_ids) == ("job-y", ["job-y", "job-x"])
     assert not status.scheduler_running
     assert not status.has_active_reservation
     assert status.concurrency == 4
     assert status.cumulative_stats.cancelled == 1
     assert status.started_at == from_us(now)
+
+
+def test_jobs_of_types_that_are_not_configured_are_counted_apart(
+    connection: apsw.Connection, write: Any, put: Any, now: int
+) -> None:
+    with write() as tx:
+        for type_name in ("a", "b", "c"):
+            put(tx, type=type_name)
+            put(tx, type=type_name, run_at=from_us(now + S))
+        jobs.cancel_queued(tx, put(tx, type="d").job_id)
+    status = scheduler.read_status(connection, types={"b"}, concurrency=1, started_at=now)
+    assert (status.queue_length, status.eligible, status.deferred) == (6, 1, 1)
+    assert status.unconfigured == {"a": 2, "c": 2}
+    assert scheduler.queue_length(connection) == 6
 
 
 # ---- counts are kept, and equal a recount ------------------------------------------------------
@@ -154,7 +169,9 @@ class Life(RuleBasedStateMachine):
         kept = self.connection.execute("SELECT type, status, deferred, n FROM job_counts")
         assert {tuple(key): n for *key, n in kept if n} == Counter(rows)
         queued = Counter(deferred for _, status, deferred in rows if status == "QUEUED")
-        assert scheduler.queue_length(self.connection) == (queued[0], queued[1])
+        assert scheduler.queue_length(self.connection) == queued[0] + queued[1]
+        counts = scheduler.queue_counts(self.connection, {"a", "b"})
+        assert (counts.eligible, counts.deferred) == (queued[0], queued[1])
         by_status = Counter(status for _, status, _ in rows)
         assert jobs.count_by_status(self.connection) == {s.value: by_status[s] for s in JobStatus}
 
@@ -194,4 +211,4 @@ def test_a_rolled_back_transaction_leaves_its_counts(
     with pytest.raises(ZeroDivisionError), write_transaction(connection, now) as tx:  # noqa: PT012 - what comes before the error is taken back
         put(tx)
         _ = 1 / 0
-    assert scheduler.queue_length(connection) == (0, 0)
+    assert scheduler.queue_length(connection) == 0

@@ -77,6 +77,7 @@ STATUS = {
     "started_at": "2031-05-01T08:00:00Z",
     "durability": "full",
     "host_condition": None,
+    "unconfigured": {},
 }
 CONFIG = {"concurrency": 3, "types": {"story": 1, "research": None}, "overridden": []}
 STORY = {
@@ -581,6 +582,9 @@ def test_the_scheduler_is_started_stopped_and_seen(
     assert "38 succeeded, 3 failed, 1 skipped" in out
     assert headway("scheduler", "status", "--json") == 0
     assert json.loads(capsys.readouterr().out) == STATUS
+    server["GET /scheduler/status"] = STATUS | {"unconfigured": {"gone": 2, "old": 1}}
+    assert headway("scheduler", "status") == 0
+    assert "Not configured  2 of type gone, 1 of type old" in capsys.readouterr().out
 
 
 HELD = {

@@ -25,6 +25,7 @@ class Shell extends HTMLElement {
   #shown = "";
   #banner;
   #hostBanner;
+  #typeBanner;
   #state;
   #links;
   #main;
@@ -47,6 +48,7 @@ class Shell extends HTMLElement {
     this.#state = h("a", { href: link("scheduler"), class: "state-pill" });
     this.#banner = h("div", { class: "banner", role: "status", hidden: true });
     this.#hostBanner = h("div", { class: "banner", role: "status", hidden: true });
+    this.#typeBanner = h("div", { class: "banner", role: "status", hidden: true });
     this.#main = h("main", { id: "main", tabindex: "-1" });
     this.replaceChildren(
       h("a", { class: "skip-link", href: "#main", onclick: (event) => this.#skip(event) }, t("nav.skip")),
@@ -60,6 +62,7 @@ class Shell extends HTMLElement {
       ),
       this.#banner,
       this.#hostBanner,
+      this.#typeBanner,
       this.#main,
       noticeArea(),
     );
@@ -137,6 +140,10 @@ class Shell extends HTMLElement {
     setText(this.#state, isOn ? on : t("state.off"));
     this.#hostBanner.hidden = host === null;
     setText(this.#hostBanner, host === null ? "" : t("banner.host", { reason: host.reason, since: moment(host.since) }));
+    const waiting = Object.entries(status.unconfigured);
+    const n = waiting.reduce((sum, [, count]) => sum + count, 0);
+    this.#typeBanner.hidden = n === 0;
+    setText(this.#typeBanner, n === 0 ? "" : t("banner.unconfigured", { n, types: waiting.map(([name]) => name).join(", ") }));
   }
 
   #tellConnection() {
