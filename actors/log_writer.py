@@ -30,6 +30,8 @@ PID_NAME = "headway.writer"
 LOOK_S = 0.02
 """How often a pipe is looked at that another server's writer has, or that a stranger holds open."""
 RESTART_PAUSE_S = 0.5
+CLOSE_S = 1.0
+"""How long the end of a server waits for a writer that has nothing to do."""
 
 log = structlog.get_logger()
 
@@ -157,9 +159,16 @@ class LogWriter:
         self._unsent = [one for one in self._unsent if one is not output]
 
     def close(self) -> None:
-        """Leave the writer to itself: it ends with its last pipe."""
+        """Leave the writer to itself: it ends with its last pipe, so with none at once. Blocks."""
+        pidfd = None
+        if self._pid is not None and not self._outputs:
+            with suppress(OSError):
+                pidfd = os.pidfd_open(self._pid)
         self._outputs.clear()
         self._forget_process()
+        if pidfd is not None:
+            _has_ended(pidfd, CLOSE_S)
+            os.close(pidfd)
         for pidfd in (self._former or {}).values():
             os.close(pidfd)
         self._former = None
@@ -298,8 +307,8 @@ def _inodes_of(pid: int) -> set[int]:
     return found
 
 
-def _has_ended(pidfd: int) -> bool:
-    """Whether the process has ended (pidfd_open(2): then it is readable)."""
+def _has_ended(pidfd: int, wait_s: float = 0.0) -> bool:
+    """Whether the process has ended (pidfd_open(2): then it is readable), or ends so soon."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(wait_s * 1000))
