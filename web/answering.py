@@ -40,10 +40,12 @@ def refused(refusal: Refusal) -> Answer[Any]:
 async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(path)
     query = call.query()
-    if route.queries and not route.queries.issuperset(query):
+    # A GET of a fixed page may carry anything: some clients add a time, so that nothing is cached.
+    if not route.queries.issuperset(query) and (route.queries or route.method != "GET"):
         unknown = sorted(set(query) - route.queries)
         faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
-        raise Refusal("invalid", f"it takes {', '.join(sorted(route.queries))}", faults)
+        known = ", ".join(sorted(route.queries)) or "no parameters in a query"
+        raise Refusal("invalid", f"it takes {known}", faults)
     if route.rejects_key and call.header(b"idempotency-key") is not None:
         faults = (Fault(f"/{KEY}", "leave this header out"),)
         raise Refusal("invalid", f"{KEY} cannot be honoured: {route.no_key}", faults)
@@ -82,7 +84,8 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
             raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
         return parameter.default
     # Not `validate_strings`: pydantic takes no list there.
-    return checked(parameter.adapter, raw, at=f"/{name}")
+    value = checked(parameter.adapter, raw, at=f"/{name}")
+    return list(dict.fromkeys(value)) if parameter.many else value
 
 
 async def _raw_body(route: Route, call: Call) -> bytes | bytearray:

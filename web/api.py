@@ -14,7 +14,7 @@ from functools import cached_property
 from math import inf
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from actors.runner import InlineRunner
 from storage.database import Runner
@@ -29,6 +29,7 @@ Handler = Callable[..., Awaitable[Any]]
 
 JSON = "application/json"
 KEY = "Idempotency-Key"
+LIST_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ class Unread(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parameter comes from the query string; a list may be given several times."""
+    """The parameter comes from the query string; a list may be given several times.
+
+    At most `LIST_MAX` times. What is given twice counts once.
+    """
 
     description: str
     name: str | None = None
@@ -248,12 +252,14 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if unread := get_origin(bare) is Unread:
         (hint,) = get_args(bare)
+    if many := get_origin(bare) in (list, tuple):
+        hint = Annotated[hint, Field(max_length=LIST_MAX)]
     return Parameter(
         name=name,
         source=source,
         adapter=TypeAdapter(hint),
         required=required,
         default=None if required else default,
-        many=get_origin(bare) in (list, tuple),
+        many=many,
         unread=unread,
     )

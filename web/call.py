@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from storage.errors import Refusal
 from web.capacity import take_stream
 from web.json_size import Text as Body
+
+QUERY_FIELDS_MAX = 200
 
 
 class Call:
@@ -46,10 +49,17 @@ class Call:
         return b"content-length" in self._headers or b"transfer-encoding" in self._headers
 
     def query(self) -> dict[str, list[str]]:
-        """Every parameter of the query string, with each of its values."""
+        """Every parameter of the query string, with each of its values.
+
+        Raises:
+            Refusal: `invalid`, when there are more than `QUERY_FIELDS_MAX`.
+        """
         if not self._query:
             return {}
-        return parse_qs(self._query.decode("latin-1"), keep_blank_values=True)
+        text = self._query.decode("latin-1")
+        if text.count("&") >= QUERY_FIELDS_MAX:
+            raise Refusal("invalid", f"give at most {QUERY_FIELDS_MAX} parameters in a query")
+        return parse_qs(text, keep_blank_values=True)
 
     async def body(self) -> Body:
         """The whole body.

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints
 
 from storage.errors import Fault, Refusal
 from storage.events import facts_after, last_seq
-from storage.job import MAX_INT
+from storage.job import MAX_INT, Name
 from storage.transaction import FactKind
 from web.api import Answer, Api, Header, Query
 from web.hub import Shown, show
@@ -78,8 +78,8 @@ def register(api: Api, services: Services) -> None:
         refusals=("invalid", "rate_limited"),
     )
     async def events(
-        job_id: Annotated[str | None, Query("Only facts about this Job.")] = None,
-        type: Annotated[list[str], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006
+        job_id: Annotated[Name | None, Query("Only facts about this Job.")] = None,
+        type: Annotated[list[Name], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006
         kind: Annotated[
             list[Kind], Query("Only these kinds; `run.` means all that begin so.")
         ] = [],  # noqa: B006

@@ -10,7 +10,7 @@ from actors import messages as m
 from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
-from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, NewJob
+from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, Name, NewJob
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
@@ -150,9 +150,9 @@ def register_read(api: Api, services: Services) -> None:
     )
     async def list_jobs(
         status: Annotated[list[JobStatus], Query("Only these statuses.")] = [],  # noqa: B006
-        type: Annotated[list[str], Query("Only these types.")] = [],  # noqa: B006
+        type: Annotated[list[Name], Query("Only these types.")] = [],  # noqa: B006
         label: Annotated[
-            list[Annotated[str, Field(pattern=r"^[^=]+=")]],
+            list[Annotated[str, Field(pattern=r"^[^=]+=", max_length=200)]],
             Query("Only Jobs with this label, as `key=value`; repeated: with all of them."),
         ] = [],  # noqa: B006
         q: Annotated[
@@ -170,7 +170,7 @@ def register_read(api: Api, services: Services) -> None:
             Annotated[int, Field(ge=1, le=jobs.PAGE_MAX)], Query("Jobs per page.")
         ] = 50,
         cursor: Annotated[
-            str | None, Query("`next_cursor` of the page before, with the same filters.")
+            Name | None, Query("`next_cursor` of the page before, with the same filters.")
         ] = None,
         order: Annotated[
             Literal["asc", "desc"], Query("By arrival: newest first (desc) or oldest first (asc).")

@@ -775,4 +775,12 @@ BUGS = (
         after="if end < len(self._text)",
         tests=("tests/web/test_batch_reader.py",),
     ),
+    Bug(
+        name="lists-without-end",
+        breaks="every list in a query has a limit",
+        file="web/api.py",
+        before="Field(max_length=LIST_MAX)",
+        after="Field(max_length=10**6)",
+        tests=("tests/web/test_api.py",),
+    ),
 )

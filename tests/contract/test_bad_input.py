@@ -203,6 +203,37 @@ def test_microseconds_are_kept(server: Any) -> None:
         assert server.submit("ok", run_at=time)["run_at"] == time
 
 
+@pytest.mark.parametrize(
+    ("path", "one", "count"),
+    [
+        ("/jobs", "label=a=b", 1_100),
+        ("/jobs", "label=a={}", 60),
+        ("/jobs", "type=ok", 3_000),
+        ("/jobs", "type={}", 51),
+        ("/jobs", "status=QUEUED", 1_000),
+        ("/jobs", "nothing={}", 5_000),
+        ("/events", "kind=run.", 3_000),
+        ("/events", "type=ok", 201),
+        ("/health", "a={}", 5_000),
+        ("/jobs", "&", 60_000),
+    ],
+)
+def test_a_query_without_end_is_refused(server: Any, path: str, one: str, count: int) -> None:
+    query = "&".join(one.format(n) for n in range(count))
+    head = f"GET {path}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    status, body = server.speak(head.encode())
+    # Beyond 64 KiB of head there is no HTTP any more.
+    assert status == 422 or len(head) > 65_000
+    assert len(body) < 20_000
+
+
+def test_what_is_repeated_within_the_limits_counts_once(server: Any) -> None:
+    job_id = server.submit("ok", labels={"a": "b"}, run_at="2126-01-01T00:00:00Z")["job_id"]
+    query = "&".join(["label=a=b&type=ok&status=QUEUED"] * 50)
+    found = server.client.get(f"/jobs?{query}")
+    assert [job["job_id"] for job in found.json()["jobs"]] == [job_id]
+
+
 # ---- media types, sizes ------------------------------------------------------------------------
 
 

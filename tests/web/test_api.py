@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from quart_trio import QuartTrio
 
 from storage.errors import Fault, Refusal
-from web.api import Answer, Api, Body, Header, Query
+from web.api import LIST_MAX, Answer, Api, Body, Header, Query
+from web.call import QUERY_FIELDS_MAX
 from web.errors import STATUS, problem_of
 from web.express import Express
 from web.rest import mount
@@ -190,6 +191,28 @@ async def test_a_wrong_argument_names_its_place(client: Any, query: str, pointer
 @pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=1&limit=1"])
 async def test_what_is_one_may_be_given_once(client: Any, query: str) -> None:
     assert (await ask(client, "GET", f"/things/x?{query}"))[0] == 422
+
+
+async def test_what_is_given_twice_counts_once(client: Any) -> None:
+    _, body, _ = await ask(client, "GET", "/things/x?tag=b&tag=a&tag=b&tag=b")
+    assert body["tag"] == ["b", "a"]
+
+
+@pytest.mark.parametrize("count", [LIST_MAX + 1, QUERY_FIELDS_MAX, QUERY_FIELDS_MAX + 1, 10_000])
+async def test_a_list_has_a_limit(client: Any, count: int) -> None:
+    status, body, _ = await ask(client, "GET", "/things/x?" + "&".join(["tag=a"] * LIST_MAX))
+    assert (status, body["tag"]) == (200, ["a"])
+    status, problem, _ = await ask(client, "GET", "/things/x?" + "&".join(["tag=a"] * count))
+    assert (status, problem["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_a_query_that_is_not_taken_is_refused(client: Any, method: str) -> None:
+    path = "/again" if method == "POST" else "/things/x"
+    status, problem, _ = await ask(client, method, f"{path}?priority=5")
+    assert (status, problem["code"]) == (422, "invalid")
+    assert problem["errors"] == [{"pointer": "/priority", "message": "there is no such parameter"}]
+    assert (await ask(client, "GET", "/ready?now=1"))[0] == 202
 
 
 async def test_what_is_required_is_asked_for(client: Any) -> None:
