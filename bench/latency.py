@@ -2,8 +2,8 @@
 
 The program is `/bin/date +%s%N`: what it prints minus the client's clock before the request. Its
 own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows how much that is.
-`adopt = false` is headway without the shim. With TMPDIR on a tmpfs nobody waits for a disk: what is
-then left of the difference is no promise's.
+`adopt = false` is headway without the shim, `output = "file"` without the output's pipe. With
+TMPDIR on a tmpfs nobody waits for a disk: what is then left of the difference is no promise's.
 """
 
 import subprocess
@@ -25,6 +25,7 @@ PERCENTILES = (50, 99)
 LOOK_S = 0.03
 OUTPUT_TIMEOUT_S = 10.0
 OURS, BARE = "headway, over HTTP", "headway, adopt = false"
+FILED = 'headway, output = "file"'
 HUEY, SPAWN = "Huey", "bare spawn"
 
 
@@ -34,6 +35,7 @@ def run(directory: Path, quick: bool) -> Report:
     with headway(directory / "headway") as server:
         sides: dict[str, Callable[[int], list[float]]] = {
             OURS: lambda _: latencies(server, "stamp", count),
+            FILED: lambda _: latencies(server, "filed_stamp", count),
             BARE: lambda _: latencies(server, "bare_stamp", count),
             HUEY: lambda number: huey_latencies(directory / f"huey-{number}.db", count),
             SPAWN: lambda _: spawn_latencies(count),
@@ -97,7 +99,7 @@ def _report(found: dict[str, list[list[float]]], quick: bool) -> Report:
             f"{OURS} / {name}: p{p}",
             figures[OURS, p],
             figures[name, p],
-            None if name == SPAWN else at_most(1),
+            None if name in (SPAWN, FILED) else at_most(1),
         )
         for name in found
         if name not in (OURS, BARE)
@@ -106,7 +108,7 @@ def _report(found: dict[str, list[list[float]]], quick: bool) -> Report:
     ratios += [
         ratio(f"{BARE} / {name}: p{p}", figures[BARE, p], figures[name, p])
         for name in found
-        if name not in (OURS, BARE, HUEY, SPAWN)
+        if name not in (OURS, BARE, FILED, HUEY, SPAWN)
         for p in PERCENTILES
     ]
     return Report((*ratios, *figures.values()), tuple(redis_peer.notes(quick)))

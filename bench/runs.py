@@ -8,6 +8,8 @@ nothing. `adopt = false` is headway without the shim: like Huey it forgets what 
 killed, but says so. The floors are no servers. The bare loops are what this machine, Python and
 SQLite need for a run at the least, with the shim and without. `the same rows and files on Trio` is
 what headway's promises need: all that `adopt = false` leaves of a run, and nothing decided.
+`output = "file"` is headway without the pipe that keeps output whole: the log is the standard
+output. What the pipe costs is told in CPU time, of server, programs and log writer together.
 """
 
 import shutil
@@ -22,8 +24,8 @@ from bench.bare_peer import bare_drain
 from bench.floor_peer import floor_drain
 from bench.peer import huey_drain
 from bench.redis_peer import RedisPeer
-from bench.result import Figure, Report, at_least, ratio
-from bench.server import Program, fill, status, stopped_headway
+from bench.result import Figure, Report, at_least, at_most, ratio
+from bench.server import Program, cpu_of_runs_s, fill, status, stopped_headway
 from bench.wire import Connection, Unexpected
 
 SUMMARY = (
@@ -33,6 +35,8 @@ CONCURRENCY = 2
 TIMEOUT_S = 300.0
 LOOK_S = 0.1
 HEADWAY, BARE, HUEY = "headway", "headway, adopt = false", "Huey, 2 threads"
+FILED = 'headway, output = "file"'
+PIPE_CPU_MS_MAX = 1.5
 LOOP, BARE_LOOP = "bare loop with the shim", "bare loop"
 PROMISES = "the same rows and files on Trio"
 FLOORS = {LOOP: HEADWAY, BARE_LOOP: BARE, PROMISES: BARE}
@@ -47,6 +51,7 @@ def run(directory: Path, quick: bool) -> Report:
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
             HEADWAY: lambda _: drain(server, "true", count),
+            FILED: lambda _: drain(server, "filed", count),
             BARE: lambda _: drain(server, "bare", count),
             HUEY: lambda number: huey_drain(directory / f"huey-{number}.db", count),
         }
@@ -55,10 +60,23 @@ def run(directory: Path, quick: bool) -> Report:
         sides[PROMISES] = lambda number: floor_drain(directory / f"floor-{number}", count)
         sides |= _peers(directory, count, quick)
         found: dict[str, list[float]] = {name: [] for name in sides}
+        cpu_ms: dict[str, list[float]] = {HEADWAY: [], FILED: []}
         for number in range(rounds):
             for name in list(sides)[:: 1 if number % 2 else -1]:
+                begin_s = cpu_of_runs_s(server, directory / "headway" / "data")
                 found[name].append(count / sides[name](number))
-    return _report({name: Figure(name, "runs/s", tuple(v)) for name, v in found.items()}, quick)
+                if name in cpu_ms:
+                    end_s = cpu_of_runs_s(server, directory / "headway" / "data")
+                    cpu_ms[name].append((end_s - begin_s) * 1000 / count)
+    figures = {name: Figure(name, "runs/s", tuple(v)) for name, v in found.items()}
+    return _report(figures, _pipe(cpu_ms), quick)
+
+
+def _pipe(cpu_ms: dict[str, list[float]]) -> Figure:
+    """What whole output costs a run."""
+    more = (piped - filed for piped, filed in zip(*cpu_ms.values(), strict=True))
+    name = 'CPU of a run, more than with output = "file"'
+    return Figure(name, "ms", tuple(more), at_most(PIPE_CPU_MS_MAX))
 
 
 def _peers(directory: Path, count: int, quick: bool) -> dict[str, Callable[[int], float]]:
@@ -116,11 +134,12 @@ def _until_drained(connection: Connection) -> None:
     raise TimeoutError(f"the queue did not drain in {TIMEOUT_S:g} s: {now}")
 
 
-def _report(figures: dict[str, Figure], quick: bool) -> Report:
+def _report(figures: dict[str, Figure], pipe: Figure, quick: bool) -> Report:
     ours = figures[HEADWAY]
     ratios = [
         ratio(f"{BARE} / Huey", figures[BARE], figures[HUEY], at_least(1)),
         ratio("headway / Huey", ours, figures[HUEY]),
+        ratio(f"headway / {FILED}", ours, figures[FILED]),
     ]
     if TSP in figures:
         ratios.insert(0, ratio("headway / task-spooler", ours, figures[TSP], at_least(1)))
@@ -128,9 +147,9 @@ def _report(figures: dict[str, Figure], quick: bool) -> Report:
     ratios += [ratio(f"{f} / Huey", figures[f], figures[HUEY]) for f in (BARE_LOOP, PROMISES)]
     ratios += [ratio(f"{FLOORS[f]} / {f}", figures[FLOORS[f]], figures[f]) for f in FLOORS]
     for name, figure in figures.items():
-        if name not in (HEADWAY, BARE, HUEY, TSP, *FLOORS):
+        if name not in (HEADWAY, FILED, BARE, HUEY, TSP, *FLOORS):
             ratios.append(ratio(f"headway / {name.partition(' -')[0]}", ours, figure))
     notes = [
         f"{PROGRAMS[name]}: not installed, not judged" for name in PROGRAMS if name not in figures
     ]
-    return Report((*ratios, *figures.values()), (*redis_peer.notes(quick), *notes))
+    return Report((*ratios, pipe, *figures.values()), (*redis_peer.notes(quick), *notes))

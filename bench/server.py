@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from actors.log_writer import PID_NAME
 from bench.machine import ROOT
 from bench.wire import Connection
 from web.ready_line import ready_url
@@ -36,8 +37,15 @@ params.n = {{ type = "integer", default = 0, arg = "--n" }}
 command = ["/bin/true"]
 adopt = false
 params.n = {{ type = "integer", default = 0, arg = "--n" }}
+[job_types.filed]
+command = ["/bin/true"]
+output = "file"
+params.n = {{ type = "integer", default = 0, arg = "--n" }}
 [job_types.stamp]
 command = ["/bin/date", "+%s%N"]
+[job_types.filed_stamp]
+command = ["/bin/date", "+%s%N"]
+output = "file"
 [job_types.bare_stamp]
 command = ["/bin/date", "+%s%N"]
 adopt = false
@@ -48,7 +56,8 @@ kill_grace_s = 0
 command = ["/usr/bin/seq", "1000000"]
 """
 """`true`, `stamp` (the time of its first instructions), both without a shim too (`bare`,
-`bare_stamp`), `sleep`, and `loud` (a log of 7 MB)."""
+`bare_stamp`) and with the log itself as their output (`filed`, `filed_stamp`), `sleep`, and `loud`
+(a log of 7 MB)."""
 
 
 class NotReady(Exception):
@@ -195,6 +204,23 @@ def usage(pid: int) -> Usage:
         cpu_ns += int((task / "schedstat").read_text().split()[0])
         switches += int(_field((task / "status").read_text(), "voluntary_ctxt_switches"))
     return Usage(cpu_ns, switches, memory_bytes(pid, "VmRSS"))
+
+
+def cpu_of_runs_s(server: Program, data_dir: Path) -> float:
+    """CPU time that a server has used so far, with its ended programs and its log writer.
+
+    To a clock tick, see proc_pid_stat(5).
+    """
+    ticks = sum(_stat(server.pid)[11:15])
+    with suppress(FileNotFoundError):
+        ticks += sum(_stat(int((data_dir / PID_NAME).read_text()))[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[int]:
+    """Its numbers behind the state, from the third field on: number 14, `utime`, is at 11."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return [0, *map(int, fields[1:])]
 
 
 def memory_bytes(pid: int, field: str) -> int:
