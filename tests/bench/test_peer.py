@@ -227,11 +227,23 @@ class TestReports:
         assert quick == {runs.TSP, runs.XARGS}
 
     def test_runs_names_a_ratio_for_each_peer_and_a_note_for_each_other(self) -> None:
-        names = [runs.HEADWAY, runs.BARE, runs.HUEY, *runs.FLOORS, "RQ, Redis", runs.XARGS]
-        report = runs._report({name: Figure(name, "runs/s", (1.0,)) for name in names}, True)
+        names = [
+            runs.HEADWAY,
+            runs.FILED,
+            runs.BARE,
+            runs.HUEY,
+            *runs.FLOORS,
+            "RQ, Redis",
+            runs.XARGS,
+        ]
+        pipe = runs._pipe({runs.HEADWAY: [3.0], runs.FILED: [2.5]})
+        assert (pipe.values, pipe.met) == ((0.5,), True)
+        figures = {name: Figure(name, "runs/s", (1.0,)) for name in names}
+        report = runs._report(figures, pipe, True)
         assert [figure.name for figure in report.figures if figure.unit == "ratio"] == [
             "headway, adopt = false / Huey",
             "headway / Huey",
+            'headway / headway, output = "file"',
             "bare loop / Huey",
             "the same rows and files on Trio / Huey",
             "headway / bare loop with the shim",
