@@ -34,7 +34,7 @@ from actors.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.linux_host import LinuxHost
 from actors.process import Host
-from actors.runner import InlineRunner, ThreadRunner
+from actors.runner import InlineRunner, Pool, ThreadPool, ThreadRunner
 from actors.scheduler import Scheduler
 from actors.stats import Stats
 from actors.storage_watch import StorageWatch
@@ -68,6 +68,7 @@ from web.shutdown import shut_down
 from web.terminal import Terminal
 
 MAILBOX_MESSAGES_MAX = 1024
+POOL_THREADS = 4
 READERS = ("quick reader", "long reader 1", "long reader 2")
 REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, ExposedDirectory, NewerDatabase)
 
@@ -82,9 +83,9 @@ class Seams:
     random_bytes: Callable[[int], bytes]
     writer: Runner
     readers: tuple[Runner, ...]
-    pieces: Runner
     batches: Runner
-    files: Runner
+    files: Pool
+    collectors: Pool
     checker: Runner
     host: Host
     vfs: str | None = None
@@ -105,22 +106,22 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
         clock, host = SystemClock(), LinuxHost(cgroups, data_dir, umask=umask)
         stack.callback(clock.close)
         stack.callback(host.close)
-        writer, pieces, batches, bodies, files, checker, *readers = (
+        writer, batches, bodies, checker, *readers = (
             stack.enter_context(ThreadRunner(name))
-            for name in (
-                *("writer", "pieces", "batches", "bodies", "files", "checker"),
-                *READERS,
-            )
+            for name in ("writer", "batches", "bodies", "checker", *READERS)
+        )
+        files, collectors = (
+            stack.enter_context(ThreadPool(name, POOL_THREADS)) for name in ("files", "collectors")
         )
         yield Seams(
             clock=clock,
             random_bytes=os.urandom,
             writer=writer,
             readers=tuple(readers),
-            pieces=pieces,
             batches=batches,
             bodies=bodies,
             files=files,
+            collectors=collectors,
             checker=checker,
             host=host,
             log_lines_dropped=lambda: stream.dropped,
@@ -186,7 +187,7 @@ class Headway:
             files=FileWatcher(),
             reader=reader,
             reads=Reads(quick, long, timeout_s=settings.server.read_timeout_s, draining=draining),
-            piece_runner=seams.pieces,
+            file_pool=seams.files,
             batch_runner=seams.batches,
             body_runner=seams.bodies,
             runs_dir=runs_dir,
@@ -229,7 +230,8 @@ class Headway:
                         host=seams.host,
                         server_environment=environ,
                         runs_dir=runs_dir,
-                        runner=seams.files,
+                        files=seams.files,
+                        collectors=seams.collectors,
                         clock=seams.clock,
                     ),
                 ),

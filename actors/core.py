@@ -7,21 +7,22 @@ end one) comes back as messages for the executor and is sent after the commit: i
 What may start, and in which order, is in `dispatch.py`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import outcome
 
 from actors import messages as m
+from actors import run_end
 from actors.actor import Message
 from actors.dispatch import Dispatch
 from actors.idempotency import keep, replayed
 from actors.identity import Identity
 from actors.public import batch_body
 from actors.setup import Setup
-from storage import idempotency, jobs, reservations, runs, scheduler
+from storage import collection, idempotency, jobs, reservations, runs, scheduler
 from storage.errors import Fault, Refusal, StorageFailed
 from storage.job import (
     TERMINAL,
@@ -29,27 +30,10 @@ from storage.job import (
     JobStatus,
     NewJob,
     Reservation,
-    RunError,
-    RunStatus,
     SchedulerConfig,
     StopReason,
 )
-from storage.runs import TOO_MUCH_OUTPUT, Outcome
 from storage.transaction import Fact, Transaction, write_transaction
-
-STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
-    "cancel": (RunStatus.CANCELLED, None),
-    "timeout": (
-        RunStatus.FAILED,
-        RunError(code="timeout", message="it ran longer than its timeout allows"),
-    ),
-    "output_limit": (RunStatus.FAILED, TOO_MUCH_OUTPUT),
-    "shutdown": (
-        RunStatus.FAILED,
-        RunError(code="interrupted", message="the server shut down before it ended"),
-    ),
-}
-"""What a run ends as when headway ended it, whatever exit status the program then showed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +103,7 @@ class Core:
             for intent, _ in runs.running_intents(connection):
                 sealed = runs.seal_anew(tx, intent, self._new_id("seal"))
                 effects.append(self._dispatch.ensure(sealed))
+            effects += self._dispatch.collect(collection.unfinished(connection))
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
@@ -157,7 +142,9 @@ class Core:
             case m.SubmitJobs():
                 return self._submit(tx, message)
             case m.RunExited():
-                return self._finish(tx, message)
+                return run_end.finish(tx, message, self._dispatch, effects)
+            case m.RunCollected():
+                return run_end.note_collected(tx, message, self._dispatch, effects)
             case m.RunProcess(run_id=run_id, pid=pid, began_us=began_us):
                 return runs.note_process(tx, run_id, pid, began_us)
             case m.RunProgressed(job_id=job_id, progress=progress):
@@ -237,25 +224,6 @@ class Core:
         if message.key is not None:
             idempotency.keep(tx, message.key, body, None)
         return m.Submission(jobs=(), response=body)
-
-    def _finish(self, tx: Transaction, message: m.RunExited) -> None:
-        if message.refused_in not in (None, self._dispatch.life):
-            return  # it was asked for again since then, and may have begun
-        job_id, stop_reason = runs.what_ends(tx, message.run_id)
-        ended = judge(message.outcome, stop_reason)
-        if job_id is not None and ended.progress is not None:
-            jobs.write_progress(tx, job_id, ended.progress)
-        finish = runs.finish_run(tx, message.run_id, ended)
-        if finish is not None and finish.job_id is not None:
-            jobs.move(
-                tx,
-                finish.job_id,
-                JobStatus.RUNNING,
-                JobStatus(ended.status.value),
-                reason=None if ended.error is None else ended.error.message,
-                finished_at=finish.finished_at,
-                duration_us=finish.duration_us,
-            )
 
     def _cancel(self, tx: Transaction, job_id: str, effects: list[Message]) -> Job:
         job = jobs.find_job(tx.connection, job_id)
@@ -404,11 +372,3 @@ class Core:
             return False
         effects.append(m.StopRun(run_id=run_id, reason=reason))
         return True
-
-
-def judge(seen: Outcome, stop_reason: StopReason | None) -> Outcome:
-    """What a run ended as: what the executor saw, unless headway itself had ended it."""
-    if stop_reason is None:
-        return seen
-    status, error = STOPPED[stop_reason]
-    return replace(seen, status=status, error=error)

@@ -5,7 +5,7 @@ the eligible Jobs, the higher priority, then the earlier position. Never more at
 slots, nor more of a type than its limit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -13,10 +13,12 @@ import apsw
 
 from actors import messages as m
 from actors.actor import Message
+from actors.collection import KeepLimits
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.setup import Setup
 from storage import jobs, reservations, runs, scheduler
+from storage.collection import Unfinished
 from storage.job import Job, JobStatus, Lane, to_us
 from storage.runs import RunIntent, digest_of
 from storage.transaction import Transaction
@@ -198,6 +200,13 @@ class Dispatch:
         """What the executor is told of a run, with its type as it is configured now."""
         job_type = self.setup.job_types.get(intent.type)
         return m.EnsureRun(intent=intent, job_type=job_type, life=self.life)
+
+    def collect(self, unfinished: Iterable[Unfinished]) -> Iterator[m.CollectRun]:
+        """What the executor is told of runs that have ended, whose artifacts are still to come."""
+        for each in unfinished:
+            job_type = self.setup.job_types.get(each.type)
+            limits = KeepLimits() if job_type is None else job_type.keep_limits
+            yield m.CollectRun(unfinished=each, limits=limits)
 
     def next_due(self, tx: Transaction) -> int | None:
         moments = (jobs.next_due(tx), reservations.next_expiry(tx))

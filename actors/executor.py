@@ -8,6 +8,7 @@ Invariant: when `RunExited` is told, no process of the run is left.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,13 +16,16 @@ import trio
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
+from actors.collector import Collector
 from actors.inotify import Inotify
-from actors.messages import EnsureRun, RunExited, StopRun
+from actors.messages import CollectRun, EnsureRun, RunExited, StopRun
 from actors.process import Host
 from actors.run_files import RunFiles
 from actors.run_life import Means, RunLife
+from actors.run_reader import RunReader
+from actors.runner import Pool
 from actors.spare import Spares
-from storage.database import Runner
+from actors.trash import Trash
 from storage.runs import Outcome
 
 FILE_CHANGE_PAUSE_S = 0.1
@@ -43,23 +47,29 @@ class Executor(Actor):
         host: Host,
         server_environment: Mapping[str, str],
         runs_dir: Path,
-        runner: Runner,
+        files: Pool,
+        collectors: Pool,
         clock: Clock,
     ) -> None:
         super().__init__(mailbox)
         self._scheduler = scheduler
         self._host = host
         self._runs_dir = runs_dir
+        self._trash = Trash(runs_dir / ".trash")
+        self._spares = Spares(runs_dir / ".spare", self._trash)
+        self._collector = Collector(
+            pool=collectors, trash=self._trash, scheduler=scheduler, runs_dir=runs_dir
+        )
         self._means = Means(
             scheduler=scheduler,
             stats=stats,
             host=host,
             server_environment=server_environment,
-            runner=runner,
+            files=files,
+            collector=self._collector,
             clock=clock,
             watching=self._watching,
         )
-        self._spares = Spares(runs_dir / ".spare")
         self._runs: dict[str, RunLife] = {}
         self._watched: dict[int, RunLife] = {}
         self._inotify: Inotify
@@ -70,9 +80,10 @@ class Executor(Actor):
         self._nursery = nursery
         await nursery.start(self._follow_files)
         nursery.start_soon(self._host.run)
+        nursery.start_soon(self._collector.empty_trash)
 
     async def handle(self, batch: list[Envelope]) -> None:
-        """Begin to care for a run, or begin to end it."""
+        """Begin to care for a run, or to end it, or go on with what it has left."""
         for envelope in batch:
             match envelope.message:
                 case EnsureRun():
@@ -81,6 +92,8 @@ class Executor(Actor):
                     # A run that is not here has ended; its RunExited is on its way.
                     if run := self._runs.get(run_id):
                         run.end(immediately=immediately)
+                case CollectRun(unfinished=unfinished, limits=limits):
+                    self._nursery.start_soon(self._collector.collect, unfinished, limits)
                 case other:
                     raise AssertionError(f"the executor does not understand {other!r}")
 
@@ -91,18 +104,34 @@ class Executor(Actor):
             if intent.stop_reason is not None:
                 known.end()
             return
-        files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares)
-        run = RunLife(
-            means=self._means,
-            intent=intent,
-            job_type=message.job_type,
-            files=files,
-            life=message.life,
-        )
+        run = self._life_of(message)
         if intent.stop_reason is not None:
             run.end()
         self._runs[intent.run_id] = run
         self._nursery.start_soon(self._care, run)
+
+    def _life_of(self, message: EnsureRun) -> RunLife:
+        intent, job_type = message.intent, message.job_type
+        files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares, trash=self._trash)
+        if job_type is not None:
+            files = replace(files, report_limit_bytes=job_type.report_limit_bytes)
+        reader = RunReader(
+            intent=intent,
+            files=files,
+            job_type=job_type,
+            pool=self._means.files,
+            scheduler=self._scheduler,
+            stats=self._means.stats,
+            clock=self._means.clock,
+        )
+        return RunLife(
+            means=self._means,
+            intent=intent,
+            job_type=job_type,
+            files=files,
+            reader=reader,
+            life=message.life,
+        )
 
     async def _care(self, run: RunLife) -> None:
         """From its begin to the report of its end."""
@@ -150,5 +179,5 @@ class Executor(Actor):
             while True:
                 for watch in await self._inotify.changes():
                     if run := self._watched.get(watch):
-                        await run.look_at()
+                        await run.reader.look()
                 await trio.sleep(FILE_CHANGE_PAUSE_S)

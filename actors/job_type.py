@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from actors.collection import ARTIFACT_LIMIT_BYTES, ARTIFACT_LIMIT_FILES, KeepLimits
 from actors.faults import faults_in
 from actors.parameter import (
     DIALECT,
@@ -40,6 +41,7 @@ from actors.parameter import (
     raise_all,
     to_json,
 )
+from actors.report import REPORT_LIMIT_BYTES
 from storage.errors import Fault, Refusal
 from storage.job import MAX_INT, Seconds
 
@@ -90,6 +92,10 @@ class JobType(BaseModel):
     output: Literal["pipe", "file"] = "pipe"
     output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
     on_output_limit: Literal["drop", "fail"] = "drop"
+    artifact_limit_bytes: Annotated[int, Field(ge=0, le=MAX_INT)] = ARTIFACT_LIMIT_BYTES
+    artifact_limit_files: Annotated[int, Field(ge=0, le=1_000_000)] = ARTIFACT_LIMIT_FILES
+    report_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = REPORT_LIMIT_BYTES
+    on_artifact_limit: Literal["drop", "fail"] = "drop"
     params: dict[ParameterName, Parameter] = {}
     required: list[str] = []
 
@@ -198,6 +204,11 @@ class JobType(BaseModel):
             elif name in server_env:
                 made[name] = server_env[name]
         return made
+
+    @property
+    def keep_limits(self) -> KeepLimits:
+        """How much of what a run leaves is kept."""
+        return KeepLimits(bytes=self.artifact_limit_bytes, files=self.artifact_limit_files)
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import structlog
 
+from actors.file_tree import open_in, opened_directory
 from actors.run_files import open_regular
 
 RECORDS_MAX = 4096
 """64 KiB."""
 
 _RECORD = struct.Struct("<QQ")
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 log = structlog.get_logger()
 
@@ -41,9 +42,9 @@ class LogTimes:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._records = read_times(path)
-        with suppress(OSError):  # what a crash has torn must not shift what follows
-            os.truncate(path, len(self._records) * _RECORD.size)
         self._failed = False
+        with suppress(OSError):
+            self._cut()
 
     def note(self, size: int, at: int) -> None:
         """Keep what was seen, if the log has grown and the last record is old enough.
@@ -86,18 +87,35 @@ class LogTimes:
             return True
         return at - records[-1].at >= (records[-1].at - records[0].at) // len(records)
 
+    def _cut(self) -> None:
+        """What a crash has torn must not shift what follows."""
+        descriptor = open_in(self._path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, len(self._records) * _RECORD.size)
+        finally:
+            os.close(descriptor)
+
     def _append(self, record: Seen) -> None:
-        # The program may have put something else in its place: a link, or a FIFO.
-        descriptor = os.open(self._path, _APPEND, 0o600)
+        try:
+            descriptor = open_in(self._path, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            with opened_directory(self._path.parent) as directory:
+                descriptor = os.open(self._path.name, _NEW, 0o600, dir_fd=directory)
         try:
             os.write(descriptor, _RECORD.pack(*record))
         finally:
             os.close(descriptor)
 
     def _write_anew(self) -> None:
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        fresh.write_bytes(b"".join(_RECORD.pack(*record) for record in self._records))
-        os.replace(fresh, self._path)
+        name = self._path.name
+        fresh = f"{name}.new"
+        with opened_directory(self._path.parent) as directory:
+            with suppress(FileNotFoundError):
+                os.unlink(fresh, dir_fd=directory)
+            # Made anew, so it cannot be a link, nor a FIFO in which a write would wait.
+            with open(os.open(fresh, _NEW, 0o600, dir_fd=directory), "wb") as file:
+                file.write(b"".join(_RECORD.pack(*record) for record in self._records))
+            os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def read_times(path: Path, after: int = 0) -> list[Seen]:

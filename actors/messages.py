@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.actor import Ask, Message
+from actors.collection import KeepLimits
 from actors.job_type import JobType
 from actors.setup import Setup
+from storage.collection import Unfinished
 from storage.idempotency import Key
 from storage.job import (
+    Artifact,
     HostCondition,
     Job,
     JobPatch,
@@ -251,6 +254,19 @@ class StartsBlocked(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunCollected(Message):
+    """What an ended run has left, as far as it is known by now.
+
+    `more`: it is listed; its checksums, and what must be removed, come when that is on disk.
+    """
+
+    run_id: str
+    artifacts: tuple[Artifact, ...] = ()
+    reason: str | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageBroke(Message):
     """A reader found that the database cannot be read any more: the process must end."""
 
@@ -285,6 +301,14 @@ class StopRun(Message):
     run_id: str
     reason: StopReason
     immediately: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectRun(Message):
+    """Go on with the artifacts of a run that has ended: all that is known of them is on disk."""
+
+    unfinished: Unfinished
+    limits: KeepLimits
 
 
 # ---- to the stats actor ------------------------------------------------------------------------

@@ -6,62 +6,67 @@
                /times       when the log was how long (`log_times.py`)
                /exit        what the shim says of start and end
                /report      JSON lines: progress and result; the program makes it
+               /signalled   there, if headway has sent its program a signal
 
 Invariant: the directory is made before the process, and by nobody twice: who finds it there knows
 that the run may have been started before.
 """
 
 import ctypes
-import errno
-import hashlib
 import os
-import shutil
-import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
-
-import structlog
-from pydantic_core import from_json, to_json
 
 from actors import tree
+from actors.file_tree import PRIVATE, make_accessible, open_directory, open_in, opened_directory
+from actors.report import REPORT_LIMIT_BYTES, Report
 from actors.shim import ExitRecord, read_exit_file
-from actors.spare import PRIVATE, Spares
-from storage.job import Artifact, Progress
+from actors.spare import Spares
+from actors.trash import Trash
 
-REPORT_LINE_BYTES_MAX = 1024 * 1024
-REPORT_READ_BYTES = 4 * 1024 * 1024
-MESSAGE_CHARACTERS_MAX = 1_000
-ARTIFACTS_MAX = 10_000
 BLOCK_BYTES = 4096
 FALLOC_FL_KEEP_SIZE = 1
 FALLOC_FL_PUNCH_HOLE = 2
 
-log = structlog.get_logger()
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
 
 
-@dataclass(slots=True)
-class Report:
-    """What the program has reported so far. `result` is JSON text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What a run has left that must be looked at, or removed, off the event loop.
 
-    progress: Progress | None = None
-    result: str | None = None
-    offset: int = 0
+    `work`: what its working directory is called in the trash. `faults`: what went wrong so far.
+    """
+
+    has_report: bool = False
+    has_artifacts: bool = False
+    log_bytes: int = 0
+    work: str | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of one run. `spares` gives directories to begin with, and takes them back."""
+    """The files of one run.
+
+    `spares` gives directories to begin with, and takes them back; `trash` takes what must go.
+    """
 
     root: Path
-    report_state: Report = field(default_factory=Report)
     spares: Spares | None = None
+    trash: Trash | None = None
+    report_limit_bytes: int = REPORT_LIMIT_BYTES
+
+    @cached_property
+    def report_state(self) -> Report:
+        """What the program has reported so far."""
+        return Report(self.report, self.report_limit_bytes)
 
     @cached_property
     def work(self) -> Path:
@@ -126,7 +131,7 @@ class RunFiles:
             return ExitRecord()
 
     def _read_exit(self, digests: Collection[str]) -> ExitRecord:
-        descriptor = open_descriptor(self.exit)
+        descriptor = open_in(self.exit)
         try:
             return read_exit_file(descriptor, digests)
         finally:
@@ -156,84 +161,20 @@ class RunFiles:
             return self.log_bytes() > 2 * BLOCK_BYTES and log_hole(self.log) is not None
         return False
 
-    def read_report(self, *, ended: bool = False) -> bool:
-        """Take in the lines that were added; whether they changed the progress.
+    def note_signal(self) -> None:
+        """Remember, also for a later server, that the program is sent a signal now."""
+        with suppress(OSError), opened_directory(self.root) as root:
+            os.close(os.open("signalled", _NEW, 0o600, dir_fd=root))
 
-        When the program has `ended`, a last line counts without its newline, too.
-        """
-        before = self.report_state.progress
-        with suppress(OSError), open_regular(self.report) as file:
-            file.seek(self.report_state.offset)
-            while self._take_lines(file.read(REPORT_READ_BYTES)):
-                file.seek(self.report_state.offset)
-            if ended:
-                file.seek(self.report_state.offset)
-                self._take_lines(file.read(REPORT_READ_BYTES) + b"\n")
-        return self.report_state.progress != before
-
-    def _take_lines(self, data: bytes) -> bool:
-        """Take in whole lines; whether there may be more of them."""
-        complete = data.rfind(b"\n") + 1
-        if complete == 0 and len(data) > REPORT_LINE_BYTES_MAX:
-            log.warning("report line too long", run_id=self.root.name)
-            complete = len(data)
-        self.report_state.offset += complete
-        for line in data[:complete].split(b"\n"):
-            if line.strip():
-                self._take(line)
-        return complete > 0 and len(data) == REPORT_READ_BYTES
-
-    def _take(self, line: bytes) -> None:
-        try:
-            if len(line) > REPORT_LINE_BYTES_MAX:
-                raise ValueError(f"longer than {REPORT_LINE_BYTES_MAX} bytes")
-            entry = from_json(line, allow_inf_nan=False)
-            if not isinstance(entry, dict):
-                raise ValueError("not a JSON object")
-            if "progress" in entry or "message" in entry:
-                self.report_state.progress = _progress(entry)
-            if "result" in entry:
-                self.report_state.result = to_json(entry["result"]).decode()
-        except (ValueError, OverflowError, RecursionError) as error:
-            log.warning("report line ignored", run_id=self.root.name, why=str(error))
-
-    def list_artifacts(self) -> tuple[Artifact, ...]:
-        """Every regular file below artifacts/, by name, with its SHA-256; no links."""
-        found: list[Artifact] = []
-        for path in _files_below(self.artifacts):
-            if len(found) == ARTIFACTS_MAX:
-                log.warning("artifacts cut", run_id=self.root.name, kept=ARTIFACTS_MAX)
-                break
-            name = self._artifact_name(path)
-            try:
-                with open_regular(path) as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    size = os.fstat(file.fileno()).st_size
-            except OSError as error:
-                log.warning("artifact left out", run_id=self.root.name, name=name, why=str(error))
-            else:
-                found.append(Artifact(name=name, size_bytes=size, sha256=digest))
-        return tuple(sorted(found, key=lambda artifact: artifact.name))
-
-    def find_artifact(self, name: str) -> Path | None:
-        """The file that `list_artifacts` calls so; only one that lies where it seems to lie."""
-        seeming = f"{os.path.realpath(self.root)}/artifacts/{name}"
-        if os.path.isfile(seeming) and os.path.realpath(seeming) == seeming:
-            return Path(seeming)
-        return next(
-            (p for p in _files_below(self.artifacts) if self._artifact_name(p) == name), None
-        )
-
-    def has_artifacts(self) -> bool:
-        """Whether there is anything to list."""
-        with suppress(OSError), os.scandir(self.artifacts) as entries:
-            return any(True for _ in entries)
+    def was_signalled(self) -> bool:
+        """Whether a server has sent the program a signal, or was about to."""
+        with suppress(OSError), opened_directory(self.root) as root:
+            return _is_there("signalled", root)
         return False
 
-    def _artifact_name(self, path: Path) -> str:
-        """Its path below artifacts/; bytes that are not UTF-8 are shown as in `\\xff`."""
-        name = os.fsencode(path.relative_to(self.artifacts))
-        return name.decode(errors="backslashreplace")
+    def read_report(self, *, ended: bool = False) -> bool:
+        """See `Report.read`."""
+        return self.report_state.read(ended=ended)
 
     def drop_middle(self, limit_bytes: int) -> None:
         """Keep the first and the last half of `limit_bytes`; what lies between leaves the disk.
@@ -252,75 +193,86 @@ class RunFiles:
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number), str(self.log))
 
-    def remove_work(self) -> None:
-        """The working directory ends with its run; the log stays, and artifacts if there are."""
-        if self.spares is not None:
-            self.spares.take_back(self.artifacts)
-            if self.spares.take_back(self.work):
-                return
+    def open_root(self) -> int:
+        """A descriptor of the directory, in which the owner may do everything, to be closed.
+
+        Raises:
+            OSError: it is not there, or something else is.
+        """
+        path = str(self.root)
         try:
-            os.rmdir(self.work)
-        except OSError:
-            shutil.rmtree(self.work, ignore_errors=True)
+            descriptor = tree.with_spare(lambda: open_directory(path))
+        except PermissionError:
+            make_accessible(path)
+            descriptor = open_directory(path)
+        if os.fstat(descriptor).st_mode & PRIVATE != PRIVATE:
+            with suppress(OSError):
+                os.fchmod(descriptor, PRIVATE)
+        return descriptor
+
+    def part(self) -> Remains:
+        """The run is over: put its directories aside, and say what is left to do.
+
+        Takes the same few system calls whatever there is.
+
+        Raises:
+            OSError: its directory is not there, or cannot be opened.
+        """
+        root = self.open_root()
+        try:
+            work, faults = None, []
+            has_artifacts = not self._take_back("artifacts", root)
+            if not self._take_back("work", root) and self.trash is not None:
+                try:
+                    work = self.trash.put("work", root)
+                except OSError as error:
+                    faults.append(f"its working directory cannot be removed: {error.strerror}")
+            return Remains(
+                has_report=_is_there("report", root),
+                has_artifacts=has_artifacts and _is_there("artifacts", root),
+                log_bytes=self.log_bytes(),
+                work=work,
+                faults=tuple(faults),
+            )
+        finally:
+            os.close(root)
+
+    def _take_back(self, name: str, root: int) -> bool:
+        return self.spares is not None and self.spares.take_back(name, root)
+
+
+def _is_there(name: str, dir_fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def open_regular(path: Path, access: int = os.O_RDONLY) -> BufferedReader:
-    """Open a file that a program may have swapped for something else.
+    """Open a file of headway's own that a program may have swapped for something else.
 
     Raises:
         OSError: it is not there, or a link, or no regular file (a FIFO would block us).
     """
-    return open(open_descriptor(path, access), "rb")
-
-
-def open_descriptor(path: Path, access: int = os.O_RDONLY) -> int:
-    """The same as a plain descriptor, for the caller to close."""
-    descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return descriptor
+    return open(open_in(path, access), "rb")
 
 
 def log_hole(path: Path) -> tuple[int, int] | None:
-    """(begin, end) of the dropped middle of a log, or None (lseek(2), SEEK_HOLE)."""
+    """(begin, end) of the dropped middle of a log, or None."""
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            return None
-        begin = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
-        if begin >= size:
-            return None
-        try:
-            return begin, os.lseek(file.fileno(), begin, os.SEEK_DATA)
-        except OSError:  # ENXIO: no data after it
-            return begin, size
+        return hole_of(file.fileno())
 
 
-def _files_below(directory: Path) -> Iterator[Path]:
-    if directory.is_symlink():
-        return
-    for root, _directories, names in os.walk(directory):
-        for name in names:
-            path = Path(root, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                yield path
-
-
-def _progress(entry: dict[str, Any]) -> Progress:
-    fraction = entry.get("progress")
-    message = entry.get("message")
-    if fraction is not None:
-        if isinstance(fraction, bool) or not isinstance(fraction, int | float):
-            raise ValueError("progress must be a number from 0 to 1")
-        fraction = min(1.0, max(0.0, float(fraction)))
-    return Progress(
-        fraction=fraction,
-        message=None if message is None else _text(message),
-    )
-
-
-def _text(message: object) -> str:
-    """Something that can be stored and shown, whatever the program wrote."""
-    text = message if isinstance(message, str) else to_json(message).decode()
-    return text[:MESSAGE_CHARACTERS_MAX].encode(errors="replace").decode()
+def hole_of(descriptor: int) -> tuple[int, int] | None:
+    """The same of a log that is open (lseek(2), SEEK_HOLE)."""
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        return None
+    begin = os.lseek(descriptor, 0, os.SEEK_HOLE)
+    if begin >= size:
+        return None
+    try:
+        return begin, os.lseek(descriptor, begin, os.SEEK_DATA)
+    except OSError:  # ENXIO: no data after it
+        return begin, size

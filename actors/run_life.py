@@ -17,17 +17,19 @@ import trio
 
 from actors.actor import Mailbox
 from actors.clock import Clock
-from actors.job_type import OUTPUT_LIMIT_BYTES, JobType
+from actors.collection import KeepLimits
+from actors.collector import Collector
+from actors.job_type import JobType
 from actors.launch import Launch, SpawnFailed
-from actors.log_times import LogTimes
-from actors.messages import ProgressReported, RunOverstepped, RunProcess, RunProgressed
+from actors.messages import RunOverstepped, RunProcess
 from actors.process import Host, Process
 from actors.run_files import RunFiles
+from actors.run_reader import RunReader
+from actors.runner import Pool
 from actors.shim import SHIM_NAME, ExitRecord
 from actors.verdict import failed, outcome_of
-from storage.database import Runner
-from storage.job import Artifact, Left, LogSummary, RunStatus
-from storage.runs import NOTHING_LEFT, TOO_MUCH_OUTPUT, Outcome, RunIntent
+from storage.job import Left
+from storage.runs import NOTHING_LEFT, Outcome, RunIntent
 
 SHOW_AFTER_S = 0.05
 """A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
@@ -37,8 +39,6 @@ IMMEDIATE_GRACE_S = 0.5
 LOOK_AGAIN_S = 0.5
 DRAIN_S = 1.0
 """How long a run that was asked to end waits for a log that takes nothing."""
-PROGRESS_PAUSE_S = 5.0
-"""How often, at most, the progress of a run is stored. It is shown whenever it changes."""
 
 
 log = structlog.get_logger()
@@ -52,7 +52,8 @@ class Means:
     stats: Mailbox
     host: Host
     server_environment: Mapping[str, str]
-    runner: Runner
+    files: Pool
+    collector: Collector
     clock: Clock
     watching: Callable[["RunLife"], AbstractContextManager[None]]
 
@@ -76,19 +77,19 @@ class RunLife:
     intent: RunIntent
     job_type: JobType | None
     files: RunFiles
+    reader: RunReader
     life: int
     refused: bool = False
     _short: trio.CancelScope = field(default_factory=trio.CancelScope)
     _stop: trio.Event = field(default_factory=trio.Event)
     _at_once: trio.Event = field(default_factory=trio.Event)
+    _signalled: bool = False
     _killed: bool = False
     _term_at: float = inf
     _left: Left = NOTHING_LEFT
     _process: Process | None = None
     _began_us: int | None = None  # after boot
     _end: Moment | None = None
-    _times: LogTimes | None = None  # of a run that lasts
-    _reported: trio.Event = field(default_factory=trio.Event)
 
     def end(self, *, immediately: bool = False) -> None:
         """It shall end, or shall not begin."""
@@ -211,7 +212,7 @@ class RunLife:
                 nursery.start_soon(self._show, process)
                 nursery.start_soon(self._end_when_late, process)
                 nursery.start_soon(self._end_when_told, process)
-                nursery.start_soon(self._keep_progress)
+                nursery.start_soon(self.reader.keep_progress)
                 await process.wait()
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
@@ -226,12 +227,15 @@ class RunLife:
         log.info("run started", run_id=self.intent.run_id, pid=process.pid)
         with self.means.watching(self):
             # What was written before the directory was watched.
-            self._times = LogTimes(self.files.times)
-            await self.look_at()
+            await self.reader.look()
             await self._tell_process(process)
             await trio.sleep(FENCE_AFTER_S)
-            await self.means.runner.run(process.fence)
+            await self._on_thread(process.fence)
             await trio.sleep_forever()
+
+    async def _on_thread(self, work: Callable[[], None]) -> None:
+        with trio.CancelScope(shield=True):  # what it has begun it ends
+            await self.means.files.run(lambda _: work())
 
     async def _tell_process(self, process: Process) -> None:
         assert self._began_us is not None
@@ -247,6 +251,9 @@ class RunLife:
         await self._stop.wait()
         grace_s = self._grace_s()
         self._term_at = trio.current_time()
+        if not self._has_ended(process):
+            self._signalled = True
+            self.files.note_signal()
         process.terminate()
         with trio.move_on_after(grace_s):
             await self._at_once.wait()
@@ -276,9 +283,21 @@ class RunLife:
     async def _save_log(self, process: Process) -> None:
         """Keep the output of a run whose directory a program has removed."""
         try:
-            await self.means.runner.run(lambda: process.save_log(self.files.log))
+            await self._on_thread(lambda: process.save_log(self.files.log))
         except OSError as error:
             log.warning("log not saved", run_id=self.intent.run_id, why=str(error))
+
+    def _has_ended(self, process: Process) -> bool:
+        """Whether the program has come to its end by itself, as far as is on record."""
+        with suppress(OSError):
+            return (process.exit_record() or self._record()).ended
+        return False
+
+    def _was_signalled(self) -> bool:
+        """By this server, or by an earlier one that had a reason to."""
+        return self._signalled or (
+            self.intent.stop_reason is not None and self.files.was_signalled()
+        )
 
     def _grace_s(self) -> float:
         """How long what has been sent a TERM may still take."""
@@ -333,89 +352,26 @@ class RunLife:
         return Moment(self.means.clock.now(), self.means.clock.boot_us())
 
     async def _collect(self, outcome: Outcome) -> Outcome:
-        """Add the last report, the artifacts and the size of the log."""
-        files = self.files
-        if not files.root.exists():
-            return replace(outcome, left=self._left)
-        files.read_report(ended=True)
-        if self._times is not None:
-            self._times.finish(files.log_bytes(), self.means.clock.now())
-        artifacts: tuple[Artifact, ...] = ()
-        if files.has_artifacts():
-            artifacts = await self.means.runner.run(files.list_artifacts)
-        if self._cap_log() and outcome.status is not RunStatus.FAILED:
-            outcome = replace(outcome, status=RunStatus.FAILED, error=TOO_MUCH_OUTPUT)
-        files.remove_work()
-        return replace(
-            outcome,
-            pid=self._process.pid if self._process else self._record().pid,
-            left=self._left,
-            result=files.report_state.result,
-            progress=files.report_state.progress,
-            artifacts=artifacts,
-            log=LogSummary(bytes=files.log_bytes(), truncated=files.log_is_cut()),
-        )
-
-    # ---- files -------------------------------------------------------------------------------
-
-    async def look_at(self) -> None:
-        """Take in what the program has written since: log, progress."""
-        if self._times is not None:
-            self._times.note(self.files.log_bytes(), self.means.clock.now())
-        if self.files.read_report():
-            await self._show_progress()
-        if self._cap_log():
-            await self.means.scheduler.tell(
-                RunOverstepped(run_id=self.intent.run_id, reason="output_limit")
-            )
-
-    async def _show_progress(self) -> None:
-        """Show it at once; it is stored by and by."""
-        progress = self.files.report_state.progress
-        if self.intent.job_id is not None and progress is not None:
-            await self.means.stats.tell(
-                ProgressReported(
-                    run_id=self.intent.run_id,
-                    job_id=self.intent.job_id,
-                    type=self.intent.type,
-                    progress=progress,
-                    at=self.means.clock.now(),
-                )
-            )
-            self._reported.set()
-
-    async def _keep_progress(self) -> None:
-        """Have the newest progress stored. No timer runs while the program reports nothing."""
-        while True:
-            await self._reported.wait()
-            self._reported = trio.Event()
-            progress = self.files.report_state.progress
-            assert self.intent.job_id is not None
-            assert progress is not None
-            await self.means.scheduler.tell(
-                RunProgressed(
-                    run_id=self.intent.run_id, job_id=self.intent.job_id, progress=progress
-                )
-            )
-            await trio.sleep(PROGRESS_PAUSE_S)
-
-    def _cap_log(self) -> bool:
-        """Drop the middle of a log that is too long. True if the type wants the run ended."""
-        limit_bytes = self._output_limit_bytes()
-        if self.files.log_bytes() <= limit_bytes:
-            return False
+        """Add the last report, the size of the log, and the artifacts that are quick to have."""
+        pid = self._process.pid if self._process else self._record().pid
+        outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
         try:
-            self.files.drop_middle(limit_bytes)
+            remains = self.files.part()
+        except FileNotFoundError:
+            why = "its directory is not there any more"
+            return outcome if pid is None else replace(outcome, collection_reason=why)
         except OSError as error:
-            # A file system without holes: the limit is kept by ending the run.
-            log.warning("log cannot be cut", run_id=self.intent.run_id, why=str(error))
-            return True
-        job_type = self.job_type
-        return job_type is not None and job_type.on_output_limit == "fail"
-
-    def _output_limit_bytes(self) -> int:
-        job_type = self.job_type
-        return OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
+            why = f"its directory cannot be opened: {error.strerror}"
+            return replace(outcome, collection_reason=why)
+        outcome, faults = await self.reader.finish(outcome, remains)
+        limits = KeepLimits() if self.job_type is None else self.job_type.keep_limits
+        return await self.means.collector.collect_into(
+            outcome,
+            self.intent.run_id,
+            replace(remains, faults=tuple(faults)),
+            limits,
+            must_fit=self.reader.fails_beyond_limits,
+        )
 
 
 @contextmanager

@@ -1,19 +1,109 @@
-"""Where blocking calls run: one thread of one's own, or right here.
+"""Where blocking calls run: one thread of one's own, a few that are shared, or right here.
 
 `ThreadRunner` keeps the event loop free while a commit is on its way to the disk; `InlineRunner`
 keeps a simulation free of real threads. Both do one call at a time, in order.
+
+A `Pool` is for calls that may take long and may be given up, such as reading what a program left:
+several run at once, and each stops soon after its caller was cancelled.
 """
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import outcome
 import trio
 
 T = TypeVar("T")
 Stop = Callable[[], None]
+
+JOIN_S = 1.0
+"""How long the end of a pool waits for calls that were given up: a disk may never answer."""
+
+
+class Stopped(Exception):
+    """The caller does not wait any more."""
+
+
+class StopFlag:
+    """Shared with one call of a pool, which looks at it between its steps."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        """Raise `Stopped` when the caller was cancelled."""
+        if self.asked:
+            raise Stopped
+
+
+class Pool(Protocol):
+    """Runs long calls; one whose caller is cancelled is asked to stop, and is not waited for."""
+
+    async def run(self, work: Callable[[StopFlag], T]) -> T: ...
+
+
+class InlinePool:
+    """Runs the call at once, where it is."""
+
+    async def run(self, work: Callable[[StopFlag], T]) -> T:
+        """Call `work`, after a checkpoint as an honest wait has one."""
+        await trio.lowlevel.checkpoint()
+        return work(StopFlag())
+
+
+class ThreadPool:
+    """Some threads that live as long as the context."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"{name}-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def __enter__(self) -> "ThreadPool":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _thread in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join(JOIN_S)
+
+    async def run(self, work: Callable[[StopFlag], T]) -> T:
+        """Call `work` on the next free thread; when cancelled, leave it and ask it to stop."""
+        task = trio.lowlevel.current_task()
+        token = trio.lowlevel.current_trio_token()
+        stop = StopFlag()
+
+        def call() -> None:
+            # One that was given up while it waited for a thread is not begun.
+            result = outcome.capture(stop.check if stop.asked else lambda: work(stop))
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(deliver, result)
+
+        def deliver(result: outcome.Outcome[Any]) -> None:
+            if not stop.asked:
+                trio.lowlevel.reschedule(task, outcome.Value(result))
+
+        def leave(_: Any) -> trio.lowlevel.Abort:
+            stop.asked = True
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._calls.put(call)
+        done: outcome.Outcome[T] = await trio.lowlevel.wait_task_rescheduled(leave)
+        return done.unwrap()
+
+    def _loop(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
 
 
 class InlineRunner:

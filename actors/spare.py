@@ -12,21 +12,28 @@ import stat
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from shutil import rmtree
+
+from actors.file_tree import PRIVATE, opened_directory
+from actors.trash import Trash
 
 SPARES_MAX = 64
-PRIVATE = 0o700
+FRESH_BYTES_MAX = 4096
+"""A directory that has held many names stays large, and slow to look through, when they have gone.
+"""
 
 
 class Spares:
     """Keeps them in a directory of its own, on the file system of the runs."""
 
-    def __init__(self, directory: Path) -> None:
-        rmtree(directory, ignore_errors=True)  # nobody vouches for what a former life has left
-        directory.mkdir(mode=PRIVATE)
+    def __init__(self, directory: Path, trash: Trash) -> None:
         self._directory = str(directory)
         self._numbers = count()
         self._kept: list[str] = []
+        # Leftovers from an earlier server are untrusted. Without a directory there are no spares.
+        with suppress(OSError):
+            with opened_directory(directory.parent) as parent:
+                trash.put(directory.name, parent)
+            directory.mkdir(mode=PRIVATE)
 
     def make(self, path: Path) -> None:
         """An empty directory at `path`, where nothing is yet."""
@@ -36,25 +43,28 @@ class Spares:
                 return
         os.mkdir(path, PRIVATE)
 
-    def take_back(self, path: Path) -> bool:
-        """Take the directory at `path` away, if it is as good as new."""
-        if len(self._kept) >= SPARES_MAX or not _is_fresh(path):
+    def take_back(self, name: str | Path, dir_fd: int | None = None) -> bool:
+        """Take a directory away, if it is as good as new."""
+        if len(self._kept) >= SPARES_MAX or not _is_fresh(name, dir_fd):
             return False
         kept = f"{self._directory}/{next(self._numbers)}"
         try:
-            os.rename(path, kept)
+            os.rename(name, kept, src_dir_fd=dir_fd)
         except OSError:
             return False
         self._kept.append(kept)
         return True
 
 
-def _is_fresh(path: Path) -> bool:
+def _is_fresh(name: str | Path, dir_fd: int | None) -> bool:
     try:
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISDIR(mode) or stat.S_IMODE(mode) != PRIVATE or os.listxattr(path):
-            return False
-        with os.scandir(path) as entries:
-            return next(entries, None) is None
+        with opened_directory(name, dir_fd) as directory:
+            seen = os.fstat(directory)
+            if stat.S_IMODE(seen.st_mode) != PRIVATE or seen.st_size > FRESH_BYTES_MAX:
+                return False
+            if os.listxattr(directory):
+                return False
+            with os.scandir(directory) as entries:
+                return next(entries, None) is None
     except OSError:
         return False

@@ -27,9 +27,11 @@ import trio
 from actors import tree
 from actors.children import CATCHABLE
 from actors.clock import SystemClock
+from actors.file_tree import PRIVATE
 from actors.identity import Ids
 from actors.runner import ThreadRunner
-from actors.spare import PRIVATE, Spares
+from actors.spare import Spares
+from actors.trash import Trash
 from bench.floor_rows import Rows, Run
 from bench.peer import answer
 
@@ -48,7 +50,7 @@ class Floor:
     def __init__(self, directory: Path, count: int) -> None:
         self._runs = directory / "runs"
         self._runs.mkdir(parents=True, mode=PRIVATE)
-        self._spares = Spares(self._runs / ".spare")
+        self._spares = Spares(self._runs / ".spare", Trash(self._runs / ".trash"))
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         clock = SystemClock()
         self._now, self._ids = clock.now, Ids(clock, os.urandom)

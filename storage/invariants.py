@@ -213,12 +213,29 @@ def no_phantom(connection: apsw.Connection) -> Iterator[str]:
 
 
 def cancelled_as_asked(connection: apsw.Connection) -> Iterator[str]:
-    """A run is CANCELLED exactly if it was ended because of a cancel, and a Job by such a run."""
+    """A run is CANCELLED only if it was ended because of a cancel; asked to be, it may also have
+    come to its own end before, and shows how."""
     for run_id, status, reason in connection.execute(
         "SELECT run_id, status, stop_reason FROM job_runs WHERE status <> 'RUNNING'"
-        " AND (status = 'CANCELLED') <> (stop_reason IS 'cancel')"
+        " AND (status = 'CANCELLED' AND stop_reason IS NOT 'cancel' OR status <> 'CANCELLED'"
+        " AND stop_reason IS 'cancel' AND exit_code IS NULL AND signal IS NULL)"
     ):
         yield f"{run_id} is {status}, and was ended by {reason or 'nobody'}"
+
+
+def collected_after_the_end(connection: apsw.Connection) -> Iterator[str]:
+    """Artifacts are collected of a run that has ended; a complete collection has all checksums."""
+    for run_id, status in connection.execute(
+        "SELECT run_id, status FROM job_runs INDEXED BY job_runs_collecting"
+        " WHERE collecting <> 0 AND status = 'RUNNING'"
+    ):
+        yield f"{run_id} is {status}, and its artifacts are being collected"
+    for run_id, name in connection.execute(
+        "SELECT run_id, entry.value ->> 'name' FROM job_runs, json_each(artifacts) AS entry"
+        " WHERE artifacts <> '[]' AND collecting = 0 AND collection_reason IS NULL"
+        " AND (entry.value ->> 'sha256' IS NULL OR entry.value ->> 'kept' IS 0)"
+    ):
+        yield f"{run_id} has collected all, but not {name}"
 
 
 def reservations_end(connection: apsw.Connection) -> Iterator[str]:
@@ -250,6 +267,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "TerminalFinal": (times_in_order,),
     "CancelBeforeStart": (cancelled_as_asked,),
     "ReservationOrder": (reservations_end,),
+    "Collected": (collected_after_the_end,),
     "FactsAtomic": (facts_kept,),
     "StatsRecount": (stats_recount,),
     "HistoryRecount": (history_recount,),

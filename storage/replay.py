@@ -71,7 +71,8 @@ class Replay:
     """Follows the facts of one database from the first on.
 
     - OneRun: no Job, and no run, starts a second time.
-    - LegalPath: each Job's facts follow the table of transitions, from its submission on.
+    - LegalPath: each Job's facts follow the table of transitions, from its submission on; what a
+      run has left is collected only when it has ended.
     - TerminalFinal: no fact changes a Job or a run that has ended.
     - DispatchOrder: no eligible Job of higher priority, or of the same and earlier position, is
       passed over when one starts from the queue, unless its type is at its limit; none starts
@@ -116,6 +117,7 @@ class Replay:
             "run.process": self._must_run,
             "run.stopping": self._must_run,
             "run.finished": self._finish,
+            "run.collected": self._collected,
             "reservation.requested": self._requested,
             "reservation.held": self._hold,
             "reservation.ended": self._end_reservation,
@@ -298,6 +300,10 @@ class Replay:
         self.finished.add(str(fact.run_id))
         if fact.job_id is not None:
             self._move(fact.job_id, JobStatus(from_json(fact.data)["status"]))
+
+    def _collected(self, fact: Fact) -> None:
+        if fact.run_id in self.running:
+            self._broken("LegalPath", f"{fact.run_id}: {fact.kind} comes before its end")
 
     # ---- reservations ------------------------------------------------------------------------
 

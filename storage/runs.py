@@ -7,7 +7,7 @@ finished exactly once.
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import apsw
 from pydantic_core import from_json, to_json
@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from storage.errors import Refusal
 from storage.job import (
     Artifact,
+    Collection,
     JobRun,
     Lane,
     Left,
@@ -32,7 +33,7 @@ DURATION_US = "coalesce(duration_us, finished_at - started_at)"
 COLUMNS = (
     f"run_id, job_id, type, status, params_snapshot, argv, pid, started_at, finished_at,"
     f" {DURATION_US}, exit_code, signal, error_code, error_message, result, artifacts, log_bytes,"
-    " log_truncated, left_processes, left_killed"
+    " log_truncated, left_processes, left_killed, collecting, collection_reason"
 )
 
 
@@ -65,7 +66,14 @@ def digest_of(seal: str) -> str:
     return hashlib.sha256(seal.encode()).hexdigest()
 
 
+Collecting = Literal["done", "unlisted", "listed"]
+"""What was done about the artifacts of a run: all of it, nothing yet, or only listed."""
+COLLECTING: tuple[Collecting, ...] = get_args(Collecting)
+
 TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
+TOO_MUCH_LEFT = RunError(
+    code="output_limit", message="it left more artifacts or reports than its type allows"
+)
 RESULT_IN_FACT_CHARACTERS_MAX = 4096
 NO_LOG = LogSummary(bytes=0, truncated=False)
 NOTHING_LEFT = Left(processes=0, killed=0)
@@ -76,7 +84,9 @@ class Outcome:
     """How a run ended, in the words of the contract. `result` is JSON text or None.
 
     `progress` is the last that a Job's program reported. `finished_at` (µs since 1970) None: now.
-    `duration_us` None: from the start to `finished_at`.
+    `duration_us` None: from the start to `finished_at`. `collecting`: what of its artifacts is
+    still to come. `signalled`: headway had sent its program a signal, so its exit status may be the
+    answer to that.
     """
 
     status: RunStatus
@@ -87,6 +97,9 @@ class Outcome:
     result: str | None = None
     progress: Progress | None = None
     artifacts: tuple[Artifact, ...] = ()
+    collecting: Collecting = "done"
+    collection_reason: str | None = None
+    signalled: bool = False
     log: LogSummary = field(default=NO_LOG)
     left: Left = field(default=NOTHING_LEFT)
     finished_at: int | None = None
@@ -106,7 +119,7 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
     (
         run_id, job_id, type_, status, params, argv, pid, started_at, finished_at, duration_us,
         exit_code, signal, error_code, error_message, result, artifacts, log_bytes, log_truncated,
-        left_processes, left_killed,
+        left_processes, left_killed, collecting, collection_reason,
     ) = row  # fmt: skip
     return JobRun.model_construct(
         run_id=run_id,
@@ -126,6 +139,10 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
         else RunError.model_construct(code=error_code, message=error_message),
         result=None if result is None else json.loads(result),
         artifacts=[Artifact.model_construct(**entry) for entry in json.loads(artifacts)],
+        collection=Collection.model_construct(
+            complete=finished_at is not None and collecting == 0 and collection_reason is None,
+            reason=collection_reason,
+        ),
         log=LogSummary.model_construct(bytes=log_bytes, truncated=bool(log_truncated)),
         left=Left.model_construct(processes=left_processes, killed=left_killed),
     )
@@ -221,7 +238,7 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
             outcome.error and outcome.error.code,
             outcome.error and outcome.error.message,
             outcome.result,
-            to_json(outcome.artifacts).decode() if outcome.artifacts else "[]",
+            artifacts_text(outcome.artifacts),
             outcome.log.bytes,
             outcome.log.truncated,
             outcome.left.processes,
@@ -232,6 +249,12 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
     if row is None:
         return None
     job_id, type_, lane, started_at, eligible_at, finished_at, duration_us = row
+    if outcome.collecting != "done" or outcome.collection_reason is not None:
+        # Of few runs; the statement above is what each of them costs.
+        tx.execute(
+            "UPDATE job_runs SET collecting = ?, collection_reason = ? WHERE run_id = ?",
+            (COLLECTING.index(outcome.collecting), outcome.collection_reason, run_id),
+        )
     tx.fact(
         "run.finished",
         job_id=job_id,
@@ -247,6 +270,11 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
         finished_at=finished_at,
     )
     return Finish(job_id, finished_at, duration_us)
+
+
+def artifacts_text(artifacts: tuple[Artifact, ...]) -> str:
+    """How they are stored."""
+    return to_json(artifacts).decode() if artifacts else "[]"
 
 
 def _small(result: str | None) -> Any:

@@ -31,6 +31,7 @@ FactKind = Literal[
     "run.process",
     "run.stopping",
     "run.finished",
+    "run.collected",
     "reservation.requested",
     "reservation.held",
     "reservation.ended",

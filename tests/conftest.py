@@ -1,12 +1,16 @@
 """For all tests: virtual time, where a test or one of its fixtures asks for it; no time limits."""
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from hypothesis import settings
 from trio.testing import MockClock
+
+from tests.hostile import remove_all
 
 # A loaded machine is slow, not wrong.
 settings.register_profile("unhurried", deadline=None)
@@ -33,3 +37,10 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     for item in items:
         if "autojump_clock" in item.fixturenames:
             item.add_marker(pytest.mark.trio(run=on_virtual_time), append=False)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[Path]:
+    """A directory in which a test may leave anything: it is removed at once, by us."""
+    yield tmp_path
+    remove_all(tmp_path)

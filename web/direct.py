@@ -1,6 +1,5 @@
 """/direct/{type}: a blocking request that takes the next free slot ahead of the queue."""
 
-import functools
 from typing import Annotated, Any
 
 import trio
@@ -74,8 +73,7 @@ def register(api: Api, services: Services) -> None:
                 with trio.CancelScope(shield=True):
                     await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
         run = public_run(find_run(services.reader, ticket.run_id), services.job_types)
-        read_tail = functools.partial(tail, services, ticket.run_id)
-        log_tail = await services.piece_runner.run(read_tail)
+        log_tail = await services.file_pool.run(lambda _: tail(services, ticket.run_id))
         return DirectRun.model_construct(**dict(run), log_tail=log_tail)
 
 
@@ -96,5 +94,8 @@ def is_over(services: Services, ticket: m.DirectTicket) -> bool:
 
 def tail(services: Services, run_id: str) -> str:
     """The last 64 KiB of the run's output."""
-    view = LogView.open(services.runs_dir / run_id / "log")
-    return view.read(max(0, view.size - TAIL_BYTES), TAIL_BYTES).decode(errors="replace")
+    try:
+        view = LogView.open(services.runs_dir / run_id / "log")
+        return view.read(max(0, view.size - TAIL_BYTES), TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""  # its program has put something else there

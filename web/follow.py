@@ -6,13 +6,15 @@ Following counts in the file itself, which only grows.
 import codecs
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 import trio
 
+from actors.file_tree import open_in
 from actors.log_times import Seen, read_times, time_of
-from actors.run_files import log_hole, open_regular
+from actors.run_files import hole_of
 from storage.job import TERMINAL, from_us
 from storage.jobs import find_job
 from storage.runs import run_of_job
@@ -21,6 +23,8 @@ from web.services import Services
 from web.sse import HEARTBEAT_S, event
 
 NOT_YET_S = 0.05
+LOOKS_MAX = 10
+"""How often a log is looked at in a row whose middle is being dropped."""
 SHORTER = "\n[headway: the program has truncated its output; it goes on from its new beginning]\n"
 
 
@@ -40,6 +44,7 @@ class Follow:
         self._offset = offset
         self._tail = tail
         self._over = False
+        self._is_unreadable = False
         self._seen = 0
         self._times: list[Seen] = []
 
@@ -53,7 +58,7 @@ class Follow:
         # The status is read first: what was written before the end is read after it.
         job = find_job(self._services.reader, self._job_id)
         is_over = job.status in TERMINAL
-        if (data := self._read(to_the_end=is_over)) is not None:
+        if (data := await self._read(to_the_end=is_over)) is not None:
             return data
         if is_over:
             self._over = True
@@ -69,48 +74,80 @@ class Follow:
         run = run_of_job(self._services.reader, self._job_id)
         return None if run is None else self._services.runs_dir / run.run_id / "log"
 
-    def _read(self, *, to_the_end: bool) -> bytes | None:
+    async def _read(self, *, to_the_end: bool) -> bytes | None:
         path = self._log_path()
-        if path is None or not path.is_file():
+        if path is None:
             return None
-        text, hole = "", log_hole(path)
-        if self._tail is not None:
-            self._offset = tail_offset(path, hole, self._tail)
-            self._tail = None
-        if hole is not None and hole[0] <= self._offset < hole[1]:
-            text = f"\n[headway: {hole[1] - self._offset} bytes dropped here]\n"
-            self._offset = hole[1]
-        until = CHUNK_BYTES
-        if hole is not None and self._offset < hole[0]:
-            until = min(until, hole[0] - self._offset)
-        with open_regular(path) as file:
-            data = os.pread(file.fileno(), until, self._offset)
-            self._seen = os.fstat(file.fileno()).st_size
-        if self._seen < self._offset:
-            return self._begin_again()
-        if log_hole(path) != hole:
-            # The middle was dropped while we read: look again, or zeros would be shown.
-            return self._read(to_the_end=to_the_end)
-        at_hole = hole is not None and self._offset + len(data) == hole[0]
+        try:
+            piece = await self._services.file_pool.run(
+                lambda _: self._read_file(path, to_the_end=to_the_end)
+            )
+        except FileNotFoundError:
+            return None
+        except OSError:
+            self._is_unreadable = True  # its program has put something else there
+            return None
+        if piece is None:
+            return None
+        text, begin, at = piece
+        shown = {"text": text, "offset": begin, "at": self._moment(at)}
+        return event("log", shown, self._offset)
+
+    def _read_file(self, path: Path, *, to_the_end: bool) -> tuple[str, int, int | None] | None:
+        """What comes next, where it begins, and when that was written (µs), if it was sampled."""
+        descriptor = open_in(path)
+        try:
+            for _ in range(LOOKS_MAX):
+                read = self._read_piece(descriptor)
+                if self._seen < self._offset:
+                    # The program has made it shorter: what is in it now is shown from the start.
+                    self._offset, self._times = 0, []
+                    return SHORTER, 0, self._services.clock.now()
+                if read is not None:
+                    break
+        finally:
+            os.close(descriptor)
+        if read is None:
+            return None
+        text, data, at_hole = read
         at_end = to_the_end and self._offset + len(data) == self._seen
         more, length = whole_characters(data, final=at_hole or at_end)
         text += more
         begin, self._offset = self._offset, self._offset + length
-        if not text:
+        return (text, begin, self._time_of(path, begin)) if text else None
+
+    def _read_piece(self, descriptor: int) -> tuple[str, bytes, bool] | None:
+        """A marker, bytes, and whether a hole comes after them.
+
+        None: it is shorter than it was, or its middle was dropped while we read, and zeros would be
+        shown: look again.
+        """
+        self._seen = os.fstat(descriptor).st_size
+        if self._seen < self._offset:
             return None
-        piece = {"text": text, "offset": begin, "at": self._time_of(path, begin)}
-        return event("log", piece, self._offset)
+        text, hole = "", hole_of(descriptor)
+        if self._tail is not None:
+            self._offset = tail_offset(descriptor, hole, self._tail)
+            self._tail = None
+        if hole is not None and hole[0] <= self._offset < hole[1]:
+            text = f"\n[headway: {hole[1] - self._offset} bytes dropped here]\n"
+        begin = self._offset if hole is None or not text else hole[1]
+        until = CHUNK_BYTES
+        if hole is not None and begin < hole[0]:
+            until = min(until, hole[0] - begin)
+        data = os.pread(descriptor, until, begin)
+        self._seen = os.fstat(descriptor).st_size
+        if hole_of(descriptor) != hole:
+            return None
+        self._offset = begin
+        return text, data, hole is not None and begin + len(data) == hole[0]
 
-    def _begin_again(self) -> bytes:
-        """The program has made its log shorter: what is in it now is shown from its beginning."""
-        self._offset, self._times = 0, []
-        piece = {"text": SHORTER, "offset": 0, "at": from_us(self._services.clock.now())}
-        return event("log", piece, 0)
-
-    def _time_of(self, path: Path, offset: int) -> datetime:
-        """When that byte was written; what nobody has sampled yet is being written."""
+    def _time_of(self, path: Path, offset: int) -> int | None:
         self._times += read_times(path.with_name("times"), after=len(self._times))
-        at = time_of(self._times, offset)
+        return time_of(self._times, offset)
+
+    def _moment(self, at: int | None) -> datetime:
+        """When a byte was written; what was not sampled yet is being written."""
         run = run_of_job(self._services.reader, self._job_id)
         if at is None and run is not None and run.finished_at is not None:
             return run.finished_at
@@ -122,7 +159,7 @@ class Follow:
         with trio.move_on_after(HEARTBEAT_S) as scope:
             async with self._services.unless_draining():
                 with self._services.feed.subscribe(self._job_id) as news:
-                    if path is None:
+                    if path is None or self._is_unreadable:
                         await news.wait()
                     elif not path.exists():
                         await trio.sleep(NOT_YET_S)
@@ -131,9 +168,14 @@ class Follow:
         return not scope.cancelled_caught
 
     async def _wait_for_file(self, path: Path, hear: Callable[[], Awaitable[None]]) -> None:
-        with self._services.files.watching(path) as changed:
-            # Written between our last read and the watch.
-            if path.stat().st_size != self._seen:  # noqa: ASYNC240 - a stat does not wait
+        with ExitStack() as stack:
+            try:
+                changed = stack.enter_context(self._services.files.watching(path))
+                # Written between our last read and the watch.
+                if path.stat().st_size != self._seen:  # noqa: ASYNC240 - a stat does not wait
+                    return
+            except OSError:  # it has just gone, or the host's limit of watches is reached
+                await trio.sleep(NOT_YET_S)
                 return
             async with trio.open_nursery() as nursery:
 
@@ -146,12 +188,10 @@ class Follow:
                 nursery.cancel_scope.cancel()
 
 
-def tail_offset(path: Path, hole: tuple[int, int] | None, length: int) -> int:
+def tail_offset(descriptor: int, hole: tuple[int, int] | None, length: int) -> int:
     """Where the first line of the last `length` bytes begins in the file, or a hole among them."""
-    with open_regular(path) as file:
-        descriptor = file.fileno()
-        size = os.fstat(descriptor).st_size
-        begin = line_start(lambda at, n: os.pread(descriptor, n, at), size, length)
+    size = os.fstat(descriptor).st_size
+    begin = line_start(lambda at, n: os.pread(descriptor, n, at), size, length)
     return hole[0] if hole is not None and hole[0] <= begin < hole[1] else begin
 
 

@@ -4,11 +4,13 @@ What is shown of a log is in `log_view.py`, how it is followed in `follow.py`.
 """
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from actors.collection import open_artifact
 from actors.log_times import read_times
 from actors.run_files import RunFiles
 from storage.errors import Fault, Refusal
@@ -17,7 +19,7 @@ from storage.jobs import find_job
 from storage.runs import run_of_job
 from web.api import Answer, Api, Header, Query
 from web.follow import Follow
-from web.log_view import LogView, ranged
+from web.log_view import LogView, ranged, refusal_of
 from web.services import Services
 from web.sse import SSE, SSE_HEADERS, event_number
 
@@ -55,7 +57,10 @@ def register(api: Api, services: Services) -> None:
         tag="jobs",
         summary="What the program wrote; with `Accept: text/event-stream`, live until its end",
         media=("text/plain", SSE),
-        refusals=("not_found", "range_not_satisfiable", "invalid", "rate_limited"),
+        refusals=(
+            *("not_found", "gone", "wrong_state", "range_not_satisfiable"),
+            *("invalid", "rate_limited", "unavailable"),
+        ),
         headers={"Accept-Ranges": "bytes", "Log-Offset": "with `tail`: where the answer begins"},
         also={206: "the range that was asked for"},
     )
@@ -86,11 +91,17 @@ def register(api: Api, services: Services) -> None:
                 follow = Follow(services, job_id, begin)
             return Answer(pieces=follow, headers=dict(SSE_HEADERS))
         run = run_of_job(services.reader, job_id)
-        view = LogView.open(services.runs_dir / (run.run_id if run else "none") / "log")
-        if tail is None:
-            return ranged(view, range, offset, TEXT, services.piece_runner)
-        offset = view.line_start(tail)
-        response = ranged(view, None, offset, TEXT, services.piece_runner)
+        path = services.runs_dir / (run.run_id if run else "none") / "log"
+        try:
+            view = await services.file_pool.run(lambda _: LogView.open(path))
+            if view.size == 0 and run is not None and run.log.bytes > 0:
+                raise Refusal("gone", f"the log of {job_id} is not there any more")
+            if tail is None:
+                return await ranged(view, range, offset, TEXT, services.file_pool)
+            offset = await services.file_pool.run(lambda _: view.line_start(tail))
+            response = await ranged(view, None, offset, TEXT, services.file_pool)
+        except OSError as error:
+            raise refusal_of(error, f"the log of {job_id}") from None
         response.headers["Log-Offset"] = str(offset)
         return response
 
@@ -104,7 +115,9 @@ def register(api: Api, services: Services) -> None:
     async def get_log_times(job_id: str) -> LogTimeList:
         find_job(services.reader, job_id)
         run = run_of_job(services.reader, job_id)
-        return LogTimeList(times=[] if run is None else times_of(services, run))
+        if run is None:
+            return LogTimeList(times=[])
+        return await services.file_pool.run(lambda _: LogTimeList(times=times_of(services, run)))
 
     @api.route(
         "GET",
@@ -112,28 +125,30 @@ def register(api: Api, services: Services) -> None:
         tag="jobs",
         summary="One artifact's bytes",
         media=("application/octet-stream",),
-        refusals=("not_found", "range_not_satisfiable", "rate_limited"),
-        headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256"},
+        refusals=(
+            *("not_found", "gone", "wrong_state", "range_not_satisfiable"),
+            *("rate_limited", "unavailable"),
+        ),
+        headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256, when it is known"},
         also={206: "the range that was asked for"},
     )
     async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
         find_job(services.reader, job_id)
         run = run_of_job(services.reader, job_id)
         found = [] if run is None else [one for one in run.artifacts if one.name == name]
-        path = None
-        if run is not None and found:
-            path = RunFiles(services.runs_dir / run.run_id).find_artifact(name)
-        if path is None:
+        if run is None or not found:
             raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
-        size = path.stat().st_size
-        response = ranged(
-            LogView(path, size, b"", size, 0),
-            range,
-            None,
-            guess_type(name),
-            services.piece_runner,
-        )
-        response.headers["ETag"] = f'"{found[0].sha256}"'
+        if not found[0].kept:
+            raise Refusal("gone", f"{name!r} was not kept: {run.collection.reason}")
+        open_file = partial(open_artifact, services.runs_dir / run.run_id, name)
+        pool = services.file_pool
+        try:
+            view = await pool.run(lambda _: LogView.open_whole(open_file))
+            response = await ranged(view, range, None, guess_type(name), pool)
+        except OSError as error:
+            raise refusal_of(error, f"the artifact {name!r}") from None
+        if found[0].sha256 is not None:
+            response.headers["ETag"] = f'"{found[0].sha256}"'
         # Whatever a program left must not run as a page of this origin.
         response.headers["Content-Security-Policy"] = "sandbox"
         return response

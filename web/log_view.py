@@ -4,6 +4,7 @@ A log whose middle was dropped is shown as its beginning, one line that says how
 and its end; `offset` and `Range` count in what is shown.
 """
 
+import errno
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from actors.run_files import log_hole, open_regular
-from storage.database import Runner
+from actors import tree
+from actors.file_tree import NotRegular, open_in
+from actors.run_files import hole_of
+from actors.runner import Pool, StopFlag
 from storage.errors import Refusal
 from web.api import Answer
 
@@ -22,27 +25,48 @@ _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """A log as it is shown: the file's beginning, a marker for what was dropped, its end."""
+    """A file as it is shown: its beginning, a marker for what was dropped, its end.
 
-    path: Path
-    head: int
-    marker: bytes
-    tail_at: int
-    tail: int
+    `open_file` gives a descriptor of it. What it raises as OSError is told by `refusal_of`.
+    """
+
+    open_file: Callable[[], int]
+    head: int = 0
+    marker: bytes = b""
+    tail_at: int = 0
+    tail: int = 0
 
     @classmethod
     def open(cls, path: Path) -> "LogView":
-        """Look at the file now; one that is not there is empty."""
+        """Look at a log now; one that is not there is empty.
+
+        Raises:
+            OSError: something else is there, or it may not be read.
+        """
+        open_file = partial(open_in, path)
         try:
-            size = path.lstat().st_size
-            hole = log_hole(path)
-        except OSError:
-            return cls(path, 0, b"", 0, 0)
+            descriptor = open_file()
+        except FileNotFoundError:
+            return cls(open_file)
+        try:
+            size, hole = os.fstat(descriptor).st_size, hole_of(descriptor)
+        finally:
+            os.close(descriptor)
         if hole is None:
-            return cls(path, size, b"", size, 0)
+            return cls(open_file, size, b"", size, 0)
         begin, end = hole
         marker = f"\n[headway: {end - begin} bytes dropped here]\n".encode()
-        return cls(path, begin, marker, end, size - end)
+        return cls(open_file, begin, marker, end, size - end)
+
+    @classmethod
+    def open_whole(cls, open_file: Callable[[], int]) -> "LogView":
+        """Look at a file of which nothing was dropped. As `open`, but it must be there."""
+        descriptor = open_file()
+        try:
+            size = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+        return cls(open_file, size, b"", size, 0)
 
     @property
     def size(self) -> int:
@@ -68,8 +92,11 @@ class LogView:
         return out
 
     def _pread(self, offset: int, length: int) -> bytes:
-        with open_regular(self.path) as file:
-            return os.pread(file.fileno(), length, offset)
+        descriptor = self.open_file()
+        try:
+            return os.pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
 
 
 def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int:
@@ -88,13 +115,25 @@ def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int
     return begin + len(after) - len(after.lstrip(_CONTINUATION))
 
 
-def ranged(
-    view: LogView, header: str | None, offset: int | None, media: str, reader: Runner
+def refusal_of(error: OSError, what: str) -> Refusal:
+    """Why a file that a run has left cannot be shown."""
+    if error.errno in (*tree.SCARCE, errno.ENOMEM):
+        return Refusal("unavailable", f"{what} cannot be opened at the moment: try again shortly")
+    if isinstance(error, NotRegular | FileNotFoundError | NotADirectoryError):
+        return Refusal("gone", f"{what} is not there any more")
+    if error.errno == errno.ELOOP:
+        return Refusal("gone", f"{what} is not there any more: a link lies in its place")
+    return Refusal("wrong_state", f"{what} cannot be read: {error.strerror}")
+
+
+async def ranged(
+    view: LogView, header: str | None, offset: int | None, media: str, pool: Pool
 ) -> Answer[None]:
     """The whole, or from `offset`, or the range asked for.
 
     Raises:
         Refusal: `range_not_satisfiable`.
+        OSError: it cannot be read any more.
     """
     first, last, status = min(offset or 0, view.size), view.size - 1, 200
     headers = {"Accept-Ranges": "bytes", "Content-Type": media}
@@ -103,9 +142,10 @@ def ranged(
         headers["Content-Range"] = f"bytes {first}-{last}/{view.size}"
     length = max(0, last - first + 1)
     headers["Content-Length"] = str(length)
-    if length <= CHUNK_BYTES:
-        return Answer(body=view.read(first, length), status=status, headers=headers)
-    return Answer(pieces=chunks(view, first, length, reader), status=status, headers=headers)
+    begin = await pool.run(lambda _: view.read(first, min(length, CHUNK_BYTES)))
+    if len(begin) == length:
+        return Answer(body=begin, status=status, headers=headers)
+    return Answer(pieces=chunks(view, first, length, pool), status=status, headers=headers)
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -124,12 +164,24 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return first, last
 
 
-async def chunks(view: LogView, first: int, length: int, reader: Runner) -> AsyncIterator[bytes]:
-    """The bytes in pieces, so that a large file is never held in memory."""
+async def chunks(view: LogView, first: int, length: int, pool: Pool) -> AsyncIterator[bytes]:
+    """The bytes in pieces, so that a large file is never held in memory.
+
+    Ends early where the file has become shorter, or cannot be read any more.
+    """
     while length > 0:
-        data = await reader.run(partial(view.read, first, min(length, CHUNK_BYTES)))
+        read = partial(view.read, first, min(length, CHUNK_BYTES))
+        try:
+            data = await pool.run(partial(_without_stop, read))
+        except OSError:
+            return
         if not data:
             return
         yield data
         first += len(data)
         length -= len(data)
+
+
+def _without_stop(read: Callable[[], bytes], _: StopFlag) -> bytes:
+    """It takes but a moment."""
+    return read()

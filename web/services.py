@@ -18,6 +18,7 @@ from actors.feed import Feed
 from actors.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.job_type import JobType
+from actors.runner import Pool
 from actors.storage_watch import StorageWatch
 from actors.tally import Tally
 from storage.database import Runner
@@ -49,7 +50,7 @@ class Services:
     files: FileWatcher
     reader: apsw.Connection
     reads: Reads
-    piece_runner: Runner
+    file_pool: Pool
     batch_runner: Runner
     body_runner: Runner
     runs_dir: Path

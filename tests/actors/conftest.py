@@ -25,7 +25,7 @@ from actors.core import Core, Decision
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.limits import Limits
-from actors.runner import InlineRunner
+from actors.runner import InlinePool, InlineRunner
 from actors.setup import Setup
 from storage.database import DATABASE_NAME, open_reader, open_writer
 from storage.errors import Refusal
@@ -136,9 +136,9 @@ class House:
             random_bytes=self._random.randbytes,
             writer=self.writer,
             readers=(InlineRunner(), InlineRunner()),
-            pieces=InlineRunner(),
             batches=InlineRunner(),
-            files=InlineRunner(),
+            files=InlinePool(),
+            collectors=InlinePool(),
             checker=InlineRunner(),
             host=self.host,
             vfs=self.vfs,

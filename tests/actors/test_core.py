@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from actors import messages as m
-from actors.core import judge
 from actors.limits import Limits
+from actors.verdict import judge
 from storage.errors import Refusal, StorageFailed
 from storage.idempotency import Key
 from storage.invariants import verify
@@ -180,7 +180,7 @@ def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Any) -> None
     assert decision.answers[0].unwrap().status is R
     again = desk.decide(m.CancelJob(job_id=job.job_id))
     assert (again.effects, again.facts) == ([], [])
-    desk.finish(Outcome(status=RunStatus.COMPLETED, exit_code=0))
+    desk.finish(Outcome(status=RunStatus.COMPLETED, exit_code=0, signalled=True))
     assert desk.job(job).status is JobStatus.CANCELLED
     assert desk.ask(m.CancelJob(job_id=job.job_id)).status is JobStatus.CANCELLED
 
@@ -290,9 +290,20 @@ SEEN = [
 def test_who_ended_it_decides_what_it_ends_as(
     seen: Outcome, reason: Any, status: RunStatus, code: str | None
 ) -> None:
-    ended = judge(seen, reason)
+    ended = judge(replace(seen, signalled=True), reason)
     assert (ended.status, ended.error and ended.error.code) == (status, code)
     assert (ended.exit_code, ended.signal) == (seen.exit_code, seen.signal)
+    unseen = Outcome(status=RunStatus.FAILED, error=RunError(code="interrupted", message="lost"))
+    assert judge(unseen, reason).status is status, "no end is on record"
+
+
+@pytest.mark.parametrize("seen", SEEN)
+@pytest.mark.parametrize("reason", ["cancel", "timeout", "output_limit", "shutdown"])
+def test_an_end_on_record_takes_precedence_over_a_reason_to_end_it(
+    seen: Outcome, reason: Any
+) -> None:
+    """It had come to its own end before it was sent any signal."""
+    assert judge(seen, reason) is seen
 
 
 @pytest.mark.parametrize("seen", SEEN)
@@ -368,7 +379,7 @@ def test_shutdown_stops_every_run(make_desk: Any) -> None:
     decision = desk.decide(m.StopRuns(immediately=True))
     assert [effect.immediately for effect in decision.effects] == [True, True]
     for run in desk.running():
-        desk.decide(exited(run.run_id))
+        desk.decide(m.RunExited(run_id=run.run_id, outcome=replace(OK, signalled=True)))
     assert desk.job(job).status is JobStatus.FAILED
     assert desk.job(other).status is JobStatus.CANCELLED  # the first reason stands
 

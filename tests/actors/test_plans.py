@@ -44,6 +44,7 @@ INDEXES = (
     "job_labels_position",
     "job_runs_running",
     "job_runs_finished",
+    "job_runs_collecting",
     "reservations_state",
     "events_job",
     "idempotency_created_at",

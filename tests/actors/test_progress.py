@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.run_life import PROGRESS_PAUSE_S
+from actors.run_reader import PROGRESS_PAUSE_S
 from storage.job import JobStatus, Progress
 
 

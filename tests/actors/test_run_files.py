@@ -1,27 +1,18 @@
-"""A run's directory: made once, reports read line by line, the log's middle dropped, artifacts."""
+"""A run's directory: made once, the log's middle dropped, what is left at its end."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic_core import to_json
 
 from actors import run_files
-from actors.run_files import (
-    ARTIFACTS_MAX,
-    BLOCK_BYTES,
-    MESSAGE_CHARACTERS_MAX,
-    REPORT_LINE_BYTES_MAX,
-    REPORT_READ_BYTES,
-    RunFiles,
-    log_hole,
-)
-from storage.job import Progress
+from actors.run_files import BLOCK_BYTES, Remains, RunFiles, log_hole
+from actors.runner import StopFlag
+from actors.trash import Trash
+from tests.hostile import nest
+from tests.powerless import powerless
+
+pytestmark = pytest.mark.usefixtures("hostile")
 
 
 @pytest.fixture
@@ -29,14 +20,6 @@ def files(tmp_path: Path) -> RunFiles:
     files = RunFiles(tmp_path / "run-1")
     assert files.create()
     return files
-
-
-def report(files: RunFiles, *lines: Any) -> bool:
-    """Append lines (bytes as they are, else as JSON), and read."""
-    with files.report.open("ab") as file:
-        for line in lines:
-            file.write(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
-    return files.read_report()
 
 
 # ---- the directory -----------------------------------------------------------------------------
@@ -66,13 +49,51 @@ def test_a_crash_between_directory_and_contents_is_made_good(tmp_path: Path) -> 
     assert files.artifacts.is_dir()
 
 
-def test_the_working_directory_goes_and_the_rest_stays(files: RunFiles) -> None:
-    (files.work / "deep").mkdir()
+def test_at_its_end_the_working_directory_goes_and_the_rest_stays(tmp_path: Path) -> None:
+    trash = Trash(tmp_path / ".trash")
+    files = RunFiles(tmp_path / "run-1", trash=trash)
+    assert files.create()
+    nest(files.work)
     files.log.write_text("x")
-    files.remove_work()
-    files.remove_work()
+    (files.artifacts / "a").touch()
+    files.report.touch()
+    remains = files.part()
+    assert remains == Remains(has_report=True, has_artifacts=True, log_bytes=1, work=remains.work)
+    assert remains.work is not None
+    assert trash.remove(remains.work, StopFlag()).left == 0
     assert not files.work.exists()
     assert files.log.read_text() == "x"
+    assert files.part() == Remains(has_report=True, has_artifacts=True, log_bytes=1)
+
+
+def test_what_a_program_does_to_its_own_directory_is_undone(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path / "run-1", trash=Trash(tmp_path / ".trash"))
+    assert files.create()
+    files.work.chmod(0)
+    files.root.chmod(0)
+    assert powerless(files.part).work is not None
+    assert not files.work.exists()
+
+
+@pytest.mark.parametrize("kind", ["gone", "link", "file"])
+def test_something_else_in_the_place_of_a_run(tmp_path: Path, kind: str) -> None:
+    files = RunFiles(tmp_path / "run-1", trash=Trash(tmp_path / ".trash"))
+    (tmp_path / "victim" / "work" / "mine").mkdir(parents=True)
+    if kind == "link":
+        files.root.symlink_to(tmp_path / "victim")
+    elif kind == "file":
+        files.root.touch()
+    with pytest.raises(FileNotFoundError if kind == "gone" else NotADirectoryError):
+        files.part()
+    assert (tmp_path / "victim" / "work" / "mine").exists()
+
+
+def test_a_signal_is_remembered(files: RunFiles) -> None:
+    assert not files.was_signalled()
+    files.note_signal()
+    files.note_signal()
+    assert files.was_signalled()
+    assert RunFiles(files.root).was_signalled()
 
 
 def test_no_exit_file_is_no_word(files: RunFiles) -> None:
@@ -86,128 +107,6 @@ def test_the_last_line_of_the_log(files: RunFiles, output: str, line: str) -> No
     assert files.last_log_line() == ""
     files.log.write_text("x" * 1000 + "\n" + output if output else "")
     assert files.last_log_line() == line
-
-
-# ---- reports -----------------------------------------------------------------------------------
-
-
-def test_progress_is_the_last_that_was_said(files: RunFiles) -> None:
-    assert report(files, {"progress": 0.25, "message": "one"}, {"progress": 0.5})
-    assert files.report_state.progress == Progress(fraction=0.5, message=None)
-    assert report(files, {"message": "three"})
-    assert files.report_state.progress == Progress(fraction=None, message="three")
-
-
-def test_only_a_change_is_news(files: RunFiles) -> None:
-    assert report(files, {"progress": 0.5})
-    assert not report(files)
-    assert not report(files, {"progress": 0.5})
-    assert not report(files, {"result": 1})
-
-
-def test_a_result_is_kept_as_json(files: RunFiles) -> None:
-    report(files, {"result": {"a": [1, None, "바다"]}}, {"progress": 1})
-    assert json.loads(files.report_state.result or "") == {"a": [1, None, "바다"]}
-    report(files, {"result": None})
-    assert files.report_state.result == "null"
-
-
-@pytest.mark.parametrize(
-    ("said", "kept"), [(-1, 0.0), (7, 1.0), (1e300, 1.0), (0, 0.0), (None, None)]
-)
-def test_a_fraction_lies_between_0_and_1(files: RunFiles, said: Any, kept: Any) -> None:
-    report(files, {"progress": said})
-    assert files.report_state.progress == Progress(fraction=kept, message=None)
-
-
-def test_a_long_message_is_cut(files: RunFiles) -> None:
-    report(files, {"message": "x" * 5000})
-    assert files.report_state.progress is not None
-    assert files.report_state.progress.message == "x" * MESSAGE_CHARACTERS_MAX
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b"not json\n",
-        b"[1]\n",
-        b'"text"\n',
-        b'{"progress": "half"}\n',
-        b'{"progress": true}\n',
-        b'{"progress": NaN}\n',
-        b'{"progress": 0.9\n',
-        b'{"message": "\xff"}\n',
-        b'{"result": "\\ud800"}\n',
-        b'{"result": ' + b"1" * 5000 + b"}\n",
-        b'{"result": ' + b"[" * 5000 + b"]" * 5000 + b"}\n",
-        b"\n",
-        b"\0\0\0\n",
-    ],
-    ids=range(13),
-)
-def test_a_bad_line_is_passed_over(files: RunFiles, bad: bytes) -> None:
-    assert report(files, {"progress": 0.1}, bad, {"result": 7})
-    assert files.report_state.progress == Progress(fraction=0.1, message=None)
-    assert files.report_state.result == "7"
-
-
-def test_a_line_counts_when_its_newline_has_come(files: RunFiles) -> None:
-    assert not report(files, b'{"progress": 0.')
-    assert not report(files, b"5}")
-    assert report(files, b"\n")
-    assert files.report_state.progress == Progress(fraction=0.5, message=None)
-
-
-def test_a_huge_line_is_passed_over(files: RunFiles) -> None:
-    huge = b'{"result": "' + b"x" * REPORT_LINE_BYTES_MAX + b'"}\n'
-    report(files, {"result": 1}, huge, {"progress": 0.5})
-    assert files.report_state.result == "1"
-    assert files.report_state.progress == Progress(fraction=0.5, message=None)
-
-
-def test_a_line_without_end_does_not_stop_the_reading(files: RunFiles) -> None:
-    report(files, b"x" * (REPORT_READ_BYTES + 10))
-    report(files, b"y" * 10, b"\n", {"result": 1})
-    assert files.report_state.result == "1"
-
-
-def test_all_that_was_added_is_taken_in(files: RunFiles) -> None:
-    line = json.dumps({"message": "x" * 1000}).encode() + b"\n"
-    report(files, line * (REPORT_READ_BYTES // len(line) + 10), {"result": "at last"})
-    assert files.report_state.result == '"at last"'
-
-
-def test_a_last_line_counts_without_its_newline_when_the_program_has_ended(
-    files: RunFiles,
-) -> None:
-    files.report.write_bytes(b'{"progress": 0.5}\n{"result": 7}')
-    files.read_report()
-    assert files.report_state.result is None
-    assert not files.read_report(ended=True)
-    assert files.report_state.result == "7"
-
-
-def test_no_report_is_no_news(files: RunFiles) -> None:
-    assert not files.report.exists()
-    assert not files.read_report()
-
-
-@settings(max_examples=50)
-@given(st.data())
-def test_how_the_lines_arrive_makes_no_difference(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    lines = b"".join(
-        json.dumps({"progress": n / 10, "message": "바" * n, "result": n}).encode() + b"\n"
-        for n in range(4)
-    )
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=5)))
-    files = RunFiles(tmp_path_factory.mktemp("runs") / "run-1")
-    files.create()
-    for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
-        report(files, lines[begin:end])
-    assert files.report_state.progress == Progress(fraction=0.3, message="바바바")
-    assert files.report_state.result == "3"
 
 
 # ---- the log -----------------------------------------------------------------------------------
@@ -261,87 +160,7 @@ def test_a_log_that_is_not_there_or_empty(files: RunFiles) -> None:
     assert (files.log_bytes(), files.log_is_cut()) == (0, False)
 
 
-# ---- artifacts ---------------------------------------------------------------------------------
-
-
-def test_artifacts_are_listed_by_name_with_size_and_digest(files: RunFiles) -> None:
-    assert not files.has_artifacts()
-    (files.artifacts / "b").mkdir()
-    (files.artifacts / "b" / "이야기.md").write_text("once")
-    (files.artifacts / "a.txt").write_bytes(b"")
-    assert files.has_artifacts()
-    listed = [(one.name, one.size_bytes, one.sha256) for one in files.list_artifacts()]
-    assert listed == [
-        ("a.txt", 0, hashlib.sha256(b"").hexdigest()),
-        ("b/이야기.md", 4, hashlib.sha256(b"once").hexdigest()),
-    ]
-
-
-def test_links_and_special_files_are_no_artifacts(files: RunFiles) -> None:
-    (files.artifacts / "link").symlink_to("/etc/passwd")
-    (files.artifacts / "dir").symlink_to("/etc")
-    os.mkfifo(files.artifacts / "pipe")
-    assert files.list_artifacts() == ()
-
-
-def test_only_so_many_are_listed(files: RunFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ARTIFACTS_MAX == 10_000
-    monkeypatch.setattr(run_files, "ARTIFACTS_MAX", 3)
-    for n in range(5):
-        (files.artifacts / str(n)).touch()
-    assert len(files.list_artifacts()) == 3
-
-
-def test_a_name_that_is_not_utf8_is_shown_in_escapes(files: RunFiles) -> None:
-    path = Path(os.fsdecode(os.fsencode(files.artifacts) + b"/\xff"))
-    path.write_text("x")
-    (one,) = files.list_artifacts()
-    assert one.name == r"\xff"
-    assert to_json(one)
-    assert files.find_artifact(one.name) == path
-
-
-def test_an_artifact_that_cannot_be_read_is_left_out(
-    files: RunFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The tests may run as root, who may read everything.
-    real = run_files.open_regular
-
-    def refuse(path: Path, *arguments: Any) -> Any:
-        if path.name == "locked":
-            raise PermissionError(13, "Permission denied")
-        return real(path, *arguments)
-
-    monkeypatch.setattr(run_files, "open_regular", refuse)
-    (files.artifacts / "locked").touch()
-    (files.artifacts / "good").touch()
-    assert [one.name for one in files.list_artifacts()] == ["good"]
-
-
-def test_a_directory_that_may_not_be_searched_does_no_harm(
-    files: RunFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (files.artifacts / "closed").mkdir()
-    (files.artifacts / "closed" / "a").touch()
-    (files.artifacts / "good").touch()
-    real = os.stat
-
-    def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
-        if Path(path).parent.name == "closed":
-            raise PermissionError(13, "Permission denied")
-        return real(path, *arguments, **options)
-
-    monkeypatch.setattr(os, "stat", refuse)
-    assert [one.name for one in files.list_artifacts()] == ["good"]
-
-
-@pytest.mark.parametrize("name", ["../report", "link", "none", "", ".", "deep", "/etc/passwd"])
-def test_only_artifacts_are_found(files: RunFiles, name: str) -> None:
-    (files.artifacts / "link").symlink_to(files.report)
-    (files.artifacts / "deep").mkdir()
-    (files.artifacts / "deep" / "a").touch()
-    assert files.find_artifact(name) is None
-    assert files.find_artifact("deep/a") == files.artifacts / "deep" / "a"
+# ---- something else in its place -----------------------------------------------------------
 
 
 def test_what_a_program_swaps_for_something_else_is_not_read(files: RunFiles) -> None:
@@ -354,11 +173,5 @@ def test_what_a_program_swaps_for_something_else_is_not_read(files: RunFiles) ->
     files.report.unlink()
     files.report.symlink_to("/etc/passwd")
     assert not files.read_report()
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match="not a regular file"):
         run_files.open_regular(files.report)
-
-
-def test_the_artifacts_may_be_gone(files: RunFiles) -> None:
-    files.artifacts.rmdir()
-    assert not files.has_artifacts()
-    assert files.list_artifacts() == ()

@@ -1,4 +1,4 @@
-"""Where blocking calls run: one at a time, in order, and never abandoned."""
+"""Where blocking calls run: in order and never abandoned, or several at once and given up."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from actors.runner import InlineRunner, ThreadRunner
+from actors import runner as runners
+from actors.runner import InlinePool, InlineRunner, StopFlag, Stopped, ThreadPool, ThreadRunner
 
 DEADLINE_S = 10
 
@@ -82,3 +83,83 @@ def test_leaving_it_waits_for_what_it_does() -> None:
         runner._calls.put(lambda: done.append(1))
     assert done == [1]
     assert not any(thread.name == "test" for thread in threading.enumerate())
+
+
+# ---- pools -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["inline", "threads"])
+def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "inline":
+        yield InlinePool()
+    else:
+        with ThreadPool("test", 2) as pool:
+            yield pool
+
+
+async def test_a_pool_gives_back_the_result_or_the_error(pool: Any) -> None:
+    assert await pool.run(lambda _: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda _: 1 / 0)
+    assert await pool.run(lambda _: 7) == 7
+
+
+async def test_as_many_calls_run_at_once_as_there_are_threads() -> None:
+    meet = threading.Barrier(3)
+    with ThreadPool("test", 2) as pool, trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(pool.run, lambda _: meet.wait(DEADLINE_S))
+            await trio.lowlevel.checkpoint()
+            await trio.to_thread.run_sync(meet.wait, DEADLINE_S)
+
+
+async def test_a_call_that_is_given_up_is_not_waited_for_and_stops() -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(stop: StopFlag) -> None:
+        begun.set()
+        try:
+            while True:
+                stop.check()
+        except Stopped:
+            stopped.set()
+            raise
+
+    with ThreadPool("test", 1) as pool, trio.fail_after(DEADLINE_S):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pool.run, work)
+                while not begun.is_set():
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert await pool.run(lambda _: stopped.is_set()), "its thread does the next call"
+
+
+async def test_a_call_that_is_given_up_before_its_turn_is_not_begun() -> None:
+    go, begun = threading.Event(), False
+
+    def work(_: StopFlag) -> None:
+        nonlocal begun
+        begun = True
+
+    with ThreadPool("test", 1) as pool, trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.run, lambda _: go.wait(DEADLINE_S))
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0):
+                await pool.run(work)
+            go.set()
+        assert await pool.run(lambda _: 7) == 7
+    assert not begun
+
+
+async def test_a_call_that_never_ends_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runners, "JOIN_S", 0.01)
+    go = threading.Event()
+    with ThreadPool("test", 1) as pool, trio.move_on_after(0.01):
+        await pool.run(lambda _: go.wait(DEADLINE_S))
+    go.set()

@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from actors.run_files import RunFiles
+from actors.run_files import Remains, RunFiles
 from actors.spare import SPARES_MAX, Spares
+from actors.trash import Trash
+from tests.hostile import nest
+from tests.powerless import powerless
+
+pytestmark = pytest.mark.usefixtures("hostile")
 
 
 @pytest.fixture
-def spares(tmp_path: Path) -> Spares:
-    return Spares(tmp_path / ".spare")
+def trash(tmp_path: Path) -> Trash:
+    return Trash(tmp_path / ".trash")
+
+
+@pytest.fixture
+def spares(tmp_path: Path, trash: Trash) -> Spares:
+    return Spares(tmp_path / ".spare", trash)
 
 
 def kept(spares: Spares) -> int:
@@ -54,7 +64,16 @@ def remove_it(path: Path) -> None:
     path.rmdir()
 
 
-@pytest.mark.parametrize("spoil", [leave_a_file, open_it, mark_it, swap_it, remove_it])
+def bloat_it(path: Path) -> None:
+    for n in range(3_000):
+        (path / f"{n:0200}").touch()
+    for file in path.iterdir():
+        file.unlink()
+    if path.stat().st_size <= 4096:
+        pytest.skip("this file system makes directories smaller again")
+
+
+@pytest.mark.parametrize("spoil", [leave_a_file, open_it, mark_it, swap_it, remove_it, bloat_it])
 def test_what_a_program_has_touched_does_not(
     spares: Spares, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -71,25 +90,60 @@ def test_they_are_bounded(spares: Spares, tmp_path: Path) -> None:
     assert [spares.take_back(path) for path in paths] == [True] * SPARES_MAX + [False]
 
 
-def test_nothing_is_taken_over_from_a_former_life(spares: Spares, tmp_path: Path) -> None:
+def test_nothing_is_taken_over_from_a_former_life(
+    spares: Spares, trash: Trash, tmp_path: Path
+) -> None:
     spares.make(tmp_path / "one")
     spares.take_back(tmp_path / "one")
-    assert kept(Spares(tmp_path / ".spare")) == 0
+    assert kept(Spares(tmp_path / ".spare", trash)) == 0
     spares.make(tmp_path / "two")  # its own are gone: it makes one
     assert (tmp_path / "two").is_dir()
 
 
-def test_a_run_takes_two_and_gives_back_what_is_empty(spares: Spares, tmp_path: Path) -> None:
-    first = RunFiles(tmp_path / "run-1", spares=spares)
+@pytest.mark.parametrize("kind", ["deep", "closed", "file", "link", "fifo"])
+def test_whatever_a_former_life_has_left_there_are_spares(
+    trash: Trash, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / ".spare"
+    (tmp_path / "victim").mkdir()
+    if kind == "deep":
+        place.mkdir()
+        nest(place)
+    elif kind == "closed":
+        place.mkdir(0)
+    elif kind == "file":
+        place.touch()
+    elif kind == "link":
+        place.symlink_to(tmp_path / "victim")
+    else:
+        os.mkfifo(place)
+    spares = powerless(lambda: Spares(place, trash))
+    spares.make(tmp_path / "one")
+    assert spares.take_back(tmp_path / "one")
+    assert os.listdir(tmp_path / "victim") == []
+
+
+def test_without_a_place_there_are_none(trash: Trash, tmp_path: Path) -> None:
+    spares = Spares(tmp_path / "gone" / ".spare", trash)
+    spares.make(tmp_path / "one")
+    assert not spares.take_back(tmp_path / "one")
+    assert (tmp_path / "one").is_dir()
+
+
+def test_a_run_takes_two_and_gives_back_what_is_empty(
+    spares: Spares, trash: Trash, tmp_path: Path
+) -> None:
+    first = RunFiles(tmp_path / "run-1", spares=spares, trash=trash)
     assert first.create()
-    first.remove_work()
+    assert first.part() == Remains()
     assert os.listdir(first.root) == []
     assert kept(spares) == 2
-    second = RunFiles(tmp_path / "run-2", spares=spares)
+    second = RunFiles(tmp_path / "run-2", spares=spares, trash=trash)
     assert second.create()
     assert kept(spares) == 0
     (second.artifacts / "story.md").touch()
     (second.work / "scratch").touch()
-    second.remove_work()
+    remains = second.part()
+    assert remains == Remains(has_artifacts=True, work=remains.work)
     assert os.listdir(second.root) == ["artifacts"]
     assert kept(spares) == 0

@@ -74,7 +74,9 @@ def test_every_invariant_holds_of_what_it_leaves(tmp_path: Path) -> None:
     database = open_reader(tmp_path / "floor" / DATABASE_NAME)
     assert [finding for finding in verify(database) if finding.breaches] == []
     database.close()
-    runs = [path for path in (tmp_path / "floor" / "runs").iterdir() if path.name != ".spare"]
+    runs = [
+        path for path in (tmp_path / "floor" / "runs").iterdir() if not path.name.startswith(".")
+    ]
     assert len(runs) == 5
     assert {file.name for run in runs for file in run.iterdir()} == {"log"}
 

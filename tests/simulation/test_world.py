@@ -1,5 +1,6 @@
 """Some worlds in every test run, the seeds that once failed for ever; and a seed is a world."""
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tests.simulation.world import Tally, simulate
 
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
 SEEDS_IN_TESTS = 8
+SEEDS_UNTIL_ALL_MAX = 40
+"""An orderly end that is interrupted comes in one world of twenty or so."""
 
 
 def regressions() -> list[int]:
@@ -35,13 +38,14 @@ def test_a_world_holds(seed: int) -> None:
 
 
 def test_everything_goes_wrong_and_is_asked_for_somewhere() -> None:
-    tallies = [world(seed) for seed in range(SEEDS_IN_TESTS)]
-    for kind in KINDS:
-        assert any(tally.faults[kind] for tally in tallies), kind
-    for kind in ENDS:
-        assert any(tally.ends[kind] for tally in tallies), kind
-    for kind in ANSWERS:
-        assert any(tally.asked[kind] for tally in tallies), kind
+    missing = {*KINDS, *ENDS, *ANSWERS}
+    for seed in range(SEEDS_UNTIL_ALL_MAX):
+        tally = world(seed)
+        seen = Counter(tally.faults) + Counter(tally.ends) + Counter(tally.asked)
+        missing -= seen.keys()
+        if not missing:
+            return
+    assert missing == set()
 
 
 @pytest.mark.parametrize("seed", regressions())

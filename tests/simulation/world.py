@@ -27,7 +27,7 @@ from actors import messages as m
 from actors.actor import Mailbox
 from actors.core import Decision
 from actors.job_type import JobType
-from actors.runner import InlineRunner
+from actors.runner import InlinePool, InlineRunner
 from actors.supervisor import SupervisorGaveUp
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
@@ -270,9 +270,9 @@ class World:
             random_bytes=self._rng.randbytes,
             writer=WatchedRunner(self),
             readers=(InlineRunner(), InlineRunner()),
-            pieces=InlineRunner(),
             batches=InlineRunner(),
-            files=InlineRunner(),
+            files=InlinePool(),
+            collectors=InlinePool(),
             checker=InlineRunner(),
             host=self.host,
             vfs=self.disk.name,

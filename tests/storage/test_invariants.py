@@ -123,8 +123,14 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
     ("TerminalFinal", ("UPDATE jobs SET finished_at = started_at - 1 WHERE job_id = 'done'",)),
     ("TerminalFinal", ("UPDATE jobs SET finished_at = finished_at + 1 WHERE job_id = 'done'",)),
     ("TerminalFinal", ("UPDATE job_runs SET duration_us = 7 WHERE job_id = 'done'",)),
-    ("CancelBeforeStart", ("UPDATE job_runs SET stop_reason = 'cancel' WHERE job_id = 'done'",)),
+    ("CancelBeforeStart", ("UPDATE job_runs SET stop_reason = 'cancel', exit_code = NULL"
+                           " WHERE job_id = 'done'",)),
     ("CancelBeforeStart", ("UPDATE job_runs SET stop_reason = NULL WHERE job_id = 'ended'",)),
+    ("Collected", ("UPDATE job_runs SET collecting = 1 WHERE job_id = 'runs'",)),
+    ("Collected", ('UPDATE job_runs SET artifacts = \'[{"name": "a", "kept": false}]\''
+                   " WHERE job_id = 'done'",)),
+    ("Collected", ('UPDATE job_runs SET artifacts = \'[{"name": "a", "sha256": null}]\''
+                   " WHERE job_id = 'done'",)),
     ("ReservationOrder", ("UPDATE reservations SET ended_at = 1 WHERE reservation_id = 'rsv-4'",)),
     ("UnknownNotSuccess", ("UPDATE job_runs SET exit_code = NULL WHERE job_id = 'done'",)),
     ("UnknownNotSuccess", ("UPDATE job_runs SET exit_code = 1 WHERE job_id = 'done'",)),

@@ -14,7 +14,7 @@ from actors import messages as m
 from actors.clock import VirtualClock
 from actors.job_type import JobType
 from actors.launch import Launch
-from actors.runner import InlineRunner
+from actors.runner import InlinePool, InlineRunner
 from actors.shim import ExitRecord
 from storage.job import Job, Left, NewJob
 from storage.runs import NOTHING_LEFT
@@ -145,9 +145,9 @@ async def services(
         random_bytes=random.Random(7).randbytes,
         writer=InlineRunner(),
         readers=(InlineRunner(), InlineRunner()),
-        pieces=InlineRunner(),
         batches=InlineRunner(),
-        files=InlineRunner(),
+        files=InlinePool(),
+        collectors=InlinePool(),
         checker=InlineRunner(),
         host=programs,  # type: ignore[arg-type]
         reserve_bytes=0,

@@ -45,6 +45,7 @@ def run(**changes: Any) -> dict[str, Any]:
         "error": None,
         "result": {"written": 3},
         "artifacts": [],
+        "collection": {"complete": True, "reason": None},
         "log": {"bytes": 0, "truncated": False},
         "left": {"processes": 0, "killed": 0},
     } | changes

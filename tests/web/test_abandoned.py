@@ -11,7 +11,7 @@ import trio
 
 from actors.clock import VirtualClock
 from actors.job_type import JobType
-from actors.runner import InlineRunner, ThreadRunner
+from actors.runner import InlinePool, InlineRunner, ThreadRunner
 from storage import jobs
 from web.app import make_app
 from web.server import Server, listen
@@ -86,9 +86,9 @@ async def serve(
                 random_bytes=random.Random(7).randbytes,
                 writer=inline,
                 readers=readers,
-                pieces=inline,
                 batches=inline,
-                files=inline,
+                files=InlinePool(),
+                collectors=InlinePool(),
                 checker=inline,
                 host=programs,
                 reserve_bytes=0,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.run_files import BLOCK_BYTES, RunFiles
-from actors.runner import InlineRunner
+from actors.runner import InlinePool
 from storage.errors import Refusal
 from web.log_view import CHUNK_BYTES, LogView, chunks, line_start, parse_range, ranged
 
@@ -73,7 +73,7 @@ async def test_a_large_log_goes_out_in_pieces(tmp_path: Path) -> None:
     data = os.urandom(2 * CHUNK_BYTES + 100)
     path.write_bytes(data)
     view = LogView.open(path)
-    pieces = [piece async for piece in chunks(view, 50, len(data) - 60, InlineRunner())]
+    pieces = [piece async for piece in chunks(view, 50, len(data) - 60, InlinePool())]
     assert b"".join(pieces) == data[50:-10]
     assert max(map(len, pieces)) <= CHUNK_BYTES
 
@@ -81,7 +81,7 @@ async def test_a_large_log_goes_out_in_pieces(tmp_path: Path) -> None:
 async def test_a_log_that_shrinks_meanwhile_ends(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x" * 10)
-    assert [piece async for piece in chunks(LogView.open(path), 0, 100, InlineRunner())] == [
+    assert [piece async for piece in chunks(LogView.open(path), 0, 100, InlinePool())] == [
         b"x" * 10
     ]
 
@@ -136,7 +136,9 @@ async def test_an_answer_with_or_without_a_range(
     tmp_path: Path, header: str | None, offset: int | None, status: int, body: bytes
 ) -> None:
     (tmp_path / "log").write_bytes(b"0123456789")
-    response = ranged(LogView.open(tmp_path / "log"), header, offset, "text/plain", InlineRunner())
+    response = await ranged(
+        LogView.open(tmp_path / "log"), header, offset, "text/plain", InlinePool()
+    )
     assert (response.status, response.body) == (status, body)
     assert response.headers["Content-Length"] == str(len(body))
     assert ("Content-Range" in response.headers) == (status == 206)
