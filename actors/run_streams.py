@@ -8,6 +8,7 @@ same three (see `shim.py`), where the next server finds them.
 import fcntl
 import os
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,17 +77,24 @@ def leads_to(path: Path, descriptor: int) -> bool:
 def save(descriptor: int, path: Path) -> None:
     """Write an open file anew under a name that it has lost, holes and all.
 
+    What has the name now makes room for it: it is removed, a directory is renamed.
+
     Raises:
-        OSError: something else is there, or it cannot be written.
+        OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        path.rename(path.with_name(f"{path.name}.moved-{time.monotonic_ns()}"))
     size = os.fstat(descriptor).st_size
     copy = os.open(path, _LOG, 0o600)
     try:
         offset = 0
         with suppress(OSError):  # ENXIO: no data after it
             while (offset := os.lseek(descriptor, offset, os.SEEK_DATA)) < size:
-                piece = os.pread(descriptor, COPY_BYTES, offset)
+                end = os.lseek(descriptor, offset, os.SEEK_HOLE)
+                piece = os.pread(descriptor, min(COPY_BYTES, end - offset), offset)
                 offset += os.pwrite(copy, piece, offset)
         os.ftruncate(copy, size)
     finally:

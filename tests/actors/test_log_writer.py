@@ -125,6 +125,44 @@ async def test_a_log_that_is_the_output_is_what_the_type_asks_for(site: Site) ->
     assert await site.end(process) == f"{site.run}/log\nend\n".encode()
 
 
+LOST = {
+    "removed": "rm ../log",
+    "a link": "ln -sf /etc/passwd ../log",
+    "another file": "echo other > ../new; mv ../new ../log",
+    "a FIFO": "rm ../log; mkfifo ../log",
+    "a directory": "rm ../log; mkdir ../log; touch ../log/x",
+    "no directory": "cd /; rm -r $(dirname $OLDPWD)",
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+async def test_a_log_whose_name_a_program_takes_away_is_written_anew(site: Site, what: str) -> None:
+    process = site.launch(f"echo before; cd .; {LOST[what]}; echo after")
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+        await process.drain_output()
+    assert not process.has_log(site.run / "log")
+    process.save_log(site.run / "log")
+    process.close()
+    assert (site.run / "log").read_bytes() == b"before\nafter\n"
+    assert not (site.run / "log").is_symlink()
+
+
+async def test_a_log_that_is_written_anew_keeps_its_hole(site: Site) -> None:
+    process = site.launch("echo begin; read -r x < go; rm ../log; echo end")
+    await site.until_written()
+    os.truncate(site.run / "log", 10_000_000)
+    site.go()
+    with trio.fail_after(DEADLINE_S):
+        await process.wait()
+        await process.drain_output()
+    process.save_log(site.run / "log")
+    process.close()
+    written = (site.run / "log").read_bytes()
+    assert (written[:6], len(written), written[-4:]) == (b"begin\n", 10_000_004, b"end\n")
+    assert (site.run / "log").stat().st_blocks * 512 < 100_000
+
+
 async def test_a_writer_that_is_killed_is_replaced(site: Site) -> None:
     process = site.launch(COUNTS)
     await site.until_written()
