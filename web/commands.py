@@ -13,7 +13,8 @@ from cyclopts import App, Parameter
 from web import log_command, scheduler_commands
 from web.arguments import UsageError, parse_labels, parse_moment, parse_params, split_pairs
 from web.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
-from web.verb import DEFAULT_URL, AsJson, JobId, Url, connect, print_json, print_view
+from web.output import show_text
+from web.verb import DEFAULT_URL, AsJson, JobId, Raw, Url, connect, print_json, print_view
 
 if TYPE_CHECKING:
     from storage.job import Job, JobRun
@@ -186,6 +187,7 @@ def direct(
     *,
     param: Pairs = None,
     params: ParamsJson = None,
+    raw: Raw = False,
     url: Url = DEFAULT_URL,
     json: AsJson = False,
 ) -> int:
@@ -202,8 +204,7 @@ def direct(
     if json:
         print_json(run)
     else:
-        sys.stdout.write(run.log_tail)
-        sys.stdout.flush()
+        show_text(run.log_tail, end="", raw=raw)
         say(_verdict(run.status, None, run))
     return EXIT_DONE if run.status in (RunStatus.COMPLETED, RunStatus.SKIPPED) else EXIT_FAILED
 
@@ -236,14 +237,12 @@ def _print_preview(shown: "Preview", json: bool) -> None:
     """As a shell would take it; what the program reads comes after it."""
     from shlex import join
 
-    from web.table import clean
-
     if json:
         print_json(shown)
         return
-    print(clean(join(shown.argv)))
+    show_text(join(shown.argv))
     if shown.stdin is not None:
-        say(f"On its standard input: {clean(shown.stdin)}")
+        say(f"On its standard input: {shown.stdin}")
 
 
 def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:
@@ -254,7 +253,7 @@ def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:
             say(f"Follow it with `headway log -f {job.job_id}`.")
         return EXIT_DONE
     if not json:
-        print(job.job_id, flush=True)
+        show_text(job.job_id)
     try:
         job = _wait(client, job)
     except KeyboardInterrupt:
@@ -271,7 +270,7 @@ def _wait(client: "Client", job: "Job") -> "Job":
     """Stay with a Job to its end, behind a progress bar."""
     from rich.console import Console
 
-    from web.table import JobBars
+    from web.job_bars import JobBars
 
     with JobBars(Console(stderr=True)) as bars:
         latest = job
@@ -299,7 +298,7 @@ def _print_job(job: "Job", json: bool) -> None:
     if json:
         print_json(job)
     else:
-        print(job.job_id, flush=True)
+        show_text(job.job_id)
         at = f", priority {job.priority}, position {job.position}" if job.status == "QUEUED" else ""
         say(f"{job.status}{at}.")
 

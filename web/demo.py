@@ -15,7 +15,9 @@ from rich.text import Text
 from storage.job import Job, JobRun, JobStatus
 from web.client import Client
 from web.exit_status import EXIT_DONE, EXIT_FAILED, exit_with
-from web.table import JobBars, clean, span
+from web.job_bars import JobBars
+from web.output import clean
+from web.table import span
 
 TOPIC = "lighthouse"
 STORIES = 3

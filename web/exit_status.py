@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, ParamSpec
 
 from web.arguments import UsageError
+from web.output import clean
 
 if TYPE_CHECKING:
     from web.client import ApiError
@@ -70,8 +71,6 @@ def exit_with(verb: Callable[P, int]) -> Callable[P, int]:
 
 def say(sentence: str) -> None:
     """One line to the person, on standard error."""
-    from web.table import clean
-
     print(clean(sentence), file=sys.stderr, flush=True)
 
 

@@ -5,8 +5,16 @@ import logging
 import structlog
 
 from web.log_stream import LogStream
+from web.output import clean
 
 LEVELS = logging.getLevelNamesMapping()
+
+
+def neutralise(
+    _: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A processor of structlog: what clients and programs wrote steers no terminal."""
+    return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class LogLevel:
@@ -43,6 +51,7 @@ def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
         # Local variables may hold secret parameters: no traceback shows them.
         tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)
+        processors.append(neutralise)
     else:
         told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         processors.append(structlog.processors.ExceptionRenderer(told))

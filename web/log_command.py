@@ -1,6 +1,5 @@
 """`headway log`: what a run wrote, so far or as it comes, byte for byte or with times."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,8 @@ from cyclopts import App, Parameter
 
 from web.arguments import UsageError
 from web.exit_status import EXIT_DONE, exit_with
-from web.verb import DEFAULT_URL, AsJson, JobId, Url, connect
+from web.output import show_pieces
+from web.verb import DEFAULT_URL, AsJson, JobId, Raw, Url, connect
 
 if TYPE_CHECKING:
     from web.log_reader import LogLine
@@ -33,10 +33,14 @@ def log(
     times: Annotated[
         bool, Parameter(negative="", help="Before each line, when it was written (UTC).")
     ] = False,
+    raw: Raw = False,
     url: Url = DEFAULT_URL,
     json: AsJson = False,
 ) -> int:
-    """Print what a Job's run wrote, byte for byte; with --json as lines of {"text": …}."""
+    """Print what a Job's run wrote; with --json as lines of {"text": …}.
+
+    Byte for byte, but on a terminal with escapes and control characters made visible.
+    """
     if tail is not None and tail < 0:
         raise UsageError("--tail wants a number of bytes, at least 0")
     with connect(url) as client:
@@ -47,9 +51,7 @@ def log(
             read = client.follow_log if follow else client.log
             pieces = read(job_id, tail=tail)
             pieces = _text_lines(pieces) if json else pieces
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+        show_pieces(pieces, raw=raw)
     return EXIT_DONE
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import cyclopts
 
+from web.output import seen, show_text
 from web.settings_source import CONFIG_NAME, SettingsSource
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def init(path: Path = Path(CONFIG_NAME)) -> None:
         fail(f"{path} is there already and was left as it is: name another file")
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror}")
-    print(f"wrote {path}; edit it, then: headway check {path}")
+    show_text(f"wrote {path}; edit it, then: headway check {path}")
 
 
 def check(
@@ -62,8 +63,8 @@ def check(
         fail("name the configuration file once: with --config, or without", status=2)
     settings = load_settings(SettingsSource(path or config, bind=bind, data_dir=data_dir))
     for warning in warnings(settings):
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
+        print(f"warning: {seen(str(warning), sys.stderr)}", file=sys.stderr)
+    show_text(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
 
 
 def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> int:
@@ -111,7 +112,7 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
         fail(str(error))
     except KeyboardInterrupt:
         fail(f"stopped: nothing was written to {file}", status=130)
-    print(f"wrote {file} ({size_bytes} bytes); logs and artifacts stay in {path.parent}")
+    show_text(f"wrote {file} ({size_bytes} bytes); logs and artifacts stay in {path.parent}")
 
 
 def existing_database(settings: "Settings") -> Path:
@@ -149,5 +150,5 @@ def complain(*messages: str, status: int = 1) -> int:
     """Say what is wrong; gives the exit status."""
     with suppress(OSError):  # standard error cannot be written: the status says it alone
         for message in messages:
-            print(f"headway: {message}", file=sys.stderr)
+            print(f"headway: {seen(message, sys.stderr)}", file=sys.stderr)
     return status

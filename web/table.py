@@ -1,7 +1,7 @@
 """How Jobs, runs and the scheduler look to a person: rich renderables, and plain text in a pipe.
 
-Invariant: nothing that a program or a client wrote reaches a terminal with its control characters,
-nor is it read as markup. What to show when is decided in `commands.py`.
+Invariant: each text in a cell is `clean`: it stays on its line and steers no terminal, nor is it
+read as markup. What to show when is decided in `commands.py`.
 """
 
 import json
@@ -12,7 +12,6 @@ from shutil import get_terminal_size
 from typing import IO, TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from storage.explanation import Ending, Estimate, Explanation
 from storage.history import History
 from storage.job import Job, JobRun, JobStatus, Left, Reservation, SchedulerConfig, SchedulerStatus
 from web.client import JobType
+from web.output import clean
 
 if TYPE_CHECKING:
     from storage.invariants import Finding
@@ -37,17 +37,6 @@ STYLES = {
     "SKIPPED": "yellow",
     "CANCELLED": "magenta",
 }
-
-# C0, DEL and C1; then what turns the direction of text, so that a line reads as another one
-# (CVE-2021-42574).
-_CONTROL = dict.fromkeys(
-    (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"
-)
-
-
-def clean(text: object) -> str:
-    """`text` on one line, with every character that could steer a terminal made visible."""
-    return str(text).translate(_CONTROL)
 
 
 def write(renderable: RenderableType, stream: IO[str] | None = None) -> None:
@@ -84,14 +73,15 @@ def jobs_table(jobs: Iterable[Job], *, narrow: bool = False) -> Table:
     times = () if narrow else ("CREATED",)
     table = _table("JOB", "TYPE", "STATUS", "PRIORITY", *times, "NAME", "NOTE", fluid=2)
     for job in jobs:
-        table.add_row(
+        _add(
+            table,
             job.job_id,
-            clean(job.type),
+            job.type,
             status_text(job.status),
             str(job.priority),
             *(moment(job.created_at) for _ in times),
-            clean(job.name or ""),
-            clean(_note(job)),
+            job.name or "",
+            _note(job),
         )
     return table
 
@@ -106,7 +96,7 @@ def types_table(types: Iterable[JobType]) -> Table:
     table = _table("TYPE", "TIMEOUT", "PARAMETERS", "DESCRIPTION", fluid=2)
     for kind in types:
         limit = "" if kind.timeout_s is None else span(kind.timeout_s)
-        table.add_row(clean(kind.name), limit, _params(kind.params_schema), clean(kind.description))
+        _add(table, kind.name, limit, _params(kind.params_schema), kind.description)
     return table
 
 
@@ -114,11 +104,11 @@ def findings_table(findings: "Iterable[Finding]") -> Table:
     """One invariant a line, and where it is broken."""
     table = _table("INVARIANT", "STATE", "WHERE", fluid=1)
     for finding in findings:
-        first, *others = (clean(breach) for breach in finding.breaches or ("",))
+        first, *others = finding.breaches or ("",)
         state = Text("BROKEN", "bold red") if finding.breaches else Text("holds", "green")
-        table.add_row(finding.name, state, first)
+        _add(table, finding.name, state, first)
         for breach in others:
-            table.add_row("", "", breach)
+            _add(table, "", "", breach)
     return table
 
 
@@ -132,7 +122,7 @@ def job_view(job: Job, run: JobRun | None, why: Explanation | None = None) -> Re
     """All that is known of one Job and its run, a line for each thing that has a value."""
     facts: list[tuple[str, str | Text]] = [
         ("Job", job.job_id),
-        ("Type", clean(job.type)),
+        ("Type", job.type),
         ("Status", status_text(job.status)),
     ]
     facts += _given(
@@ -245,7 +235,7 @@ def config_view(config: SchedulerConfig) -> Table:
     return _facts(
         [
             (
-                clean(name),
+                name,
                 f"{'no limit of its own' if limit is None else f'at most {limit} at once'}",
             )
             for name, limit in limits.items()
@@ -259,7 +249,7 @@ def reservations_table(found: Iterable[Reservation]) -> Table:
     for one in found:
         since, until = one.held_at or one.created_at, one.ended_at or one.expires_at
         moments = (moment(since), "" if until is None else moment(until))
-        table.add_row(one.reservation_id, one.kind, one.state, *moments)
+        _add(table, one.reservation_id, one.kind, one.state, *moments)
     return table
 
 
@@ -279,7 +269,7 @@ def history_table(history: History) -> Table:
                 for each in (point.wait_s, point.run_s)
             )
             numbers = map(str, (point.queue_length, *ended))
-            table.add_row(moment(point.at), *numbers, *times)
+            _add(table, moment(point.at), *numbers, *times)
         length = point.queue_length
     return table
 
@@ -324,41 +314,6 @@ def size(count_bytes: int) -> str:
     return f"{value:.4g} GiB"
 
 
-class JobBars:
-    """A progress bar for each Job that is shown; nothing at all where there is no terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "JobBars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, job: Job) -> None:
-        """Draw the Job as it is now; a fraction that is not known makes the bar pulse."""
-        state = clean(f"{job.status} {progress_text(job)}".strip())
-        if job.job_id not in self._tasks:
-            label = clean(job.name or job.type)
-            self._tasks[job.job_id] = self._progress.add_task(label, total=None, state=state)
-        fraction = job.progress.fraction if job.progress else None
-        ended = job.finished_at is not None
-        total = 1.0 if ended or fraction is not None else None
-        done = 1.0 if ended else fraction or 0.0
-        task = self._tasks[job.job_id]
-        self._progress.update(task, total=total, completed=done, state=state)
-
-
 def _table(*columns: str, fluid: int) -> Table:
     """Only the last `fluid` columns give way when the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -372,12 +327,17 @@ def _facts(facts: Sequence[tuple[str, str | Text]]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(name, value if isinstance(value, Text) else Text(value))
+        _add(table, name, value)
     return table
 
 
+def _add(table: Table, *cells: str | Text) -> None:
+    """A row. What has a style was made here."""
+    table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells))
+
+
 def _given(*facts: tuple[str, object]) -> list[tuple[str, str | Text]]:
-    return [(name, clean(value)) for name, value in facts if value not in (None, "")]
+    return [(name, str(value)) for name, value in facts if value not in (None, "")]
 
 
 def _note(job: Job) -> str:
@@ -405,4 +365,4 @@ def _params(schema: dict[str, Any]) -> str:
         elif isinstance(rule, dict) and "default" in rule:
             words += f", {json.dumps(rule['default'], ensure_ascii=False)} if not given"
         named.append(f"{name} ({words})")
-    return clean(", ".join(named))
+    return ", ".join(named)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from web.arguments import UsageError
+from web.output import show_text
 
 if TYPE_CHECKING:
     from storage.job import SchedulerConfig, SchedulerStatus
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8787"
 
 Url = Annotated[str, Parameter(env_var="HEADWAY_URL", help="The server.")]
+Raw = Annotated[
+    bool,
+    Parameter(negative="", help="On a terminal too byte for byte, with the program's own escapes."),
+]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 JobId = Annotated[str, Parameter(help="The Job, like job-0193….")]
 
@@ -49,4 +54,4 @@ def print_json(value: object) -> None:
     """Print a value as indented JSON."""
     from pydantic_core import to_json
 
-    print(to_json(value, indent=2).decode(), flush=True)
+    show_text(to_json(value, indent=2).decode())

@@ -14,7 +14,7 @@ def fail(secret):
 try:
     fail("hun" + "ter2")
 except RuntimeError as error:
-    structlog.get_logger().error("request failed", exc_info=error)
+    structlog.get_logger().error("request failed", exc_info=error, name="a\x1b[2J\x9b1m")
 stream.finish()
 """
 
@@ -28,3 +28,5 @@ def test_a_traceback_shows_no_values(style: str) -> None:
     assert "fail" in done.stderr
     assert "hunter2" not in done.stderr
     assert len(done.stderr.splitlines()) == 1 or style == "console"
+    assert "\x1b[2J" not in done.stderr
+    assert "\x9b" not in done.stderr

@@ -588,6 +588,14 @@ BUGS = (
         tests=("tests/storage/test_scheduler.py",),
     ),
     Bug(
+        name="c1-steers-a-terminal",
+        breaks="on a terminal nothing that programs and clients wrote steers it",
+        file="web/output.py",
+        before="(*range(0x7F, 0xA0), ",
+        after="(0x7F, ",
+        tests=("tests/web/test_output.py",),
+    ),
+    Bug(
         name="log-error-ends-the-writer",
         breaks="the log neither ends nor delays the server",
         file="web/log_stream.py",

@@ -359,7 +359,7 @@ def test_list_is_plain_in_a_pipe(server: Server, capsys: pytest.CaptureFixture[s
     assert first.split()[4:6] == ["2031-05-01", "08:00:00Z"]
     assert first.endswith("  position 7")
     assert "n" * 150 in second
-    assert second.endswith("40% two�[31m")
+    assert second.endswith("40% two␛[31m")
     assert "2 shown. All Jobs: 3 QUEUED, 1 RUNNING." in err
     assert "--limit 20" in err
     assert server.sent("GET /jobs").query == {
@@ -396,7 +396,7 @@ def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> N
         "[red]night",
         "team=x",
         '{"topic": "sea"}',
-        "exit_status: it exited with 3�[2J",
+        "exit_status: it exited with 3␛[2J",
         "1 min 5 s",
         '["story", "--", "sea"]',
         '{"written": 1}',
@@ -447,7 +447,7 @@ def test_a_preview_queues_nothing(server: Server, capsys: pytest.CaptureFixture[
     server["POST /job-types/story/preview"] = shown
     assert headway("submit", "story", "--params", '{"topic": "a b"}', "--preview") == 0
     captured = capsys.readouterr()
-    assert captured.out == "story -- 'a b�'\n"
+    assert captured.out == "story -- 'a b\x1b'\n"
     assert captured.err == 'On its standard input: {"a":1}\n'
     assert server.sent("POST /job-types/story/preview").body == {"params": {"topic": "a b"}}
     assert headway("submit", "story", "--preview", "--json") == 0

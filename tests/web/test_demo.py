@@ -120,7 +120,7 @@ def test_the_demo_shows_a_card_and_a_story(fake: tuple[Fake, str]) -> None:
     assert "The card “lighthouse”, tags: keeper, lamp" in text
     assert "A promise." in text
     assert "The Third Call" in text
-    assert "It rang.�[2J" in text
+    assert "It rang.␛[2J" in text
     assert "\x1b" not in text
     assert f"{url}/jobs/job-story/artifacts/two.md" in text
     assert f"headway show job-story --url {url}" in text

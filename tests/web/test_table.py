@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.table import Table
 
-from web.table import clean, size, span, write
+from web.table import size, span, write
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,6 @@ def test_spans(seconds: float, shown: str) -> None:
 )
 def test_sizes(count: int, shown: str) -> None:
     assert size(count) == shown
-
-
-def test_what_could_steer_a_terminal_is_made_visible() -> None:
-    assert clean("a\x1b[2J\r\n\x9b1m\u202etxt.exe 밤") == "a�[2J���1m�txt.exe 밤"
 
 
 class Terminal(io.StringIO):
