@@ -38,10 +38,12 @@ def count_values(value: Any, most: int) -> int:
 def faults_in(
     value: Any, schema: Mapping[str, Any], validator: jsonschema_rs.Validator
 ) -> Iterator[Trouble]:
-    """What is wrong with a value that the validator of its schema does not accept."""
+    """What is wrong with a value, by the validator of its schema."""
     if count_values(value, VALUES_MAX) <= VALUES_MAX:
         for error in validator.iter_errors(value):
             yield from advice(error)
+        return
+    if validator.is_valid(value):
         return
     found = [*_faults_of_the_whole(value, schema), *_faults_of_parts(value, validator)]
     yield from found or [((), _SOMEWHERE)]
