@@ -8,7 +8,7 @@ What may start, and in which order, is in `dispatch.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
@@ -33,6 +33,7 @@ from storage.job import (
     SchedulerConfig,
     StopReason,
 )
+from storage.runs import RunIntent
 from storage.transaction import Fact, Transaction, write_transaction
 
 
@@ -63,6 +64,8 @@ class Core:
         self.setup = setup
         self._identity = identity
         self._new_id = new_id
+        self.left = frozenset[str]()
+        """Runs that have not begun, and do not in this life of the server."""
         self._dispatch = Dispatch(setup=setup, identity=identity, new_id=new_id, shortage=shortage)
 
     @property
@@ -100,13 +103,31 @@ class Core:
             for intent, server_id in runs.running_intents(connection):
                 if intent.lane == "direct" and server_id != self._identity.server_id:
                     runs.request_stop(tx, intent.run_id, "cancel")
+            if self._dispatch.draining:
+                effects.append(m.HoldStarts())
             for intent, _ in runs.running_intents(connection):
-                sealed = runs.seal_anew(tx, intent, self._new_id("seal"))
+                sealed = runs.seal_anew(tx, self._take_up(tx, intent), self._new_id("seal"))
                 effects.append(self._dispatch.ensure(sealed))
             effects += self._dispatch.collect(collection.unfinished(connection))
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
+
+    def _take_up(self, tx: Transaction, intent: RunIntent) -> RunIntent:
+        """The intent as of this boot, if an earlier server has left it because it had not begun."""
+        if intent.boot_id != runs.NOT_BEGUN:
+            return intent
+        if not self._dispatch.draining:
+            runs.take_up(tx, intent.run_id, self._identity.boot_id)
+        return replace(intent, boot_id=self._identity.boot_id, unbegun=True)
+
+    def leave(self, connection: apsw.Connection, now: int, run_ids: frozenset[str]) -> Decision:
+        """Leave runs that have not begun to the next server, whatever becomes of the host."""
+        self.left |= run_ids
+        with write_transaction(connection, now) as tx:
+            runs.leave(tx, run_ids)
+            next_due = self._dispatch.next_due(tx)
+        return Decision(answers=[], effects=[], facts=tx.facts, next_due=next_due)
 
     def decide(
         self, connection: apsw.Connection, now: int, batch: list[Message], *, dispatch: bool = True
@@ -358,7 +379,7 @@ class Core:
 
     def _stop_all(self, tx: Transaction, message: m.StopRuns, effects: list[Message]) -> None:
         for intent, _ in runs.running_intents(tx.connection):
-            if intent.adopt and not message.adoptable:
+            if (intent.adopt and not message.adoptable) or intent.run_id in self.left:
                 continue
             runs.request_stop(tx, intent.run_id, "shutdown")
             effects.append(

@@ -6,7 +6,7 @@ slots, nor more of a type than its limit.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import apsw
@@ -194,7 +194,7 @@ class Dispatch:
             argv=job_type.display_argv(intent.params),
             eligible_at=min(eligible_at, tx.now),
         )
-        effects.append(self.ensure(intent))
+        effects.append(self.ensure(replace(intent, unbegun=True)))
 
     def ensure(self, intent: RunIntent) -> m.EnsureRun:
         """What the executor is told of a run, with its type as it is configured now."""

@@ -18,7 +18,14 @@ from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.collector import Collector
 from actors.inotify import Inotify
-from actors.messages import CollectRun, EnsureRun, RunExited, StopRun
+from actors.messages import (
+    CollectRun,
+    EnsureRun,
+    HoldStarts,
+    RunExited,
+    StartsBlocked,
+    StopRun,
+)
 from actors.process import Host
 from actors.run_files import RunFiles
 from actors.run_life import Means, RunLife
@@ -69,9 +76,15 @@ class Executor(Actor):
             collector=self._collector,
             clock=clock,
             watching=self._watching,
+            may_start=lambda: not self._holds,
+            note_blocked=self._note_blocked,
         )
         self._runs: dict[str, RunLife] = {}
         self._watched: dict[int, RunLife] = {}
+        self._holds = False
+        self._blocked: dict[str, str] = {}  # run: why it cannot begin
+        self._told = StartsBlocked(reason=None)
+        self._life = 0
         self._inotify: Inotify
         self._nursery: trio.Nursery
 
@@ -94,11 +107,20 @@ class Executor(Actor):
                         run.end(immediately=immediately)
                 case CollectRun(unfinished=unfinished, limits=limits):
                     self._nursery.start_soon(self._collector.collect, unfinished, limits)
+                case HoldStarts():
+                    self._holds = True
+                    if envelope.reply is not None:
+                        unbegun = (run for run in self._runs.values() if run.unbegun)
+                        envelope.reply.answer(frozenset(run.intent.run_id for run in unbegun))
                 case other:
                     raise AssertionError(f"the executor does not understand {other!r}")
 
     def _ensure(self, message: EnsureRun) -> None:
         intent = message.intent
+        if message.life != self._life:
+            self._life = message.life
+            self._told = StartsBlocked(reason=None)  # that life knows of nothing
+            self._nursery.start_soon(self._tell_blocked)
         if known := self._runs.get(intent.run_id):
             known.life = message.life
             if intent.stop_reason is not None:
@@ -155,6 +177,21 @@ class Executor(Actor):
             life = run.life
             refused_in = life if run.refused else None
             message = RunExited(run_id=run.intent.run_id, outcome=outcome, refused_in=refused_in)
+            await self._scheduler.tell(message)
+
+    async def _note_blocked(self, run_id: str, reason: str | None) -> None:
+        if reason is None:
+            self._blocked.pop(run_id, None)
+        else:
+            self._blocked[run_id] = reason
+        await self._tell_blocked()
+
+    async def _tell_blocked(self) -> None:
+        """Tell the scheduler of each change once, and each of its lives of what it finds."""
+        reason = next(iter(self._blocked.values()), None)
+        message = StartsBlocked(reason=reason, run_ids=frozenset(self._blocked))
+        if message != self._told:
+            self._told = message
             await self._scheduler.tell(message)
 
     @contextmanager

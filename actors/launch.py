@@ -1,5 +1,6 @@
 """What a process needs to start, and whether its program is there. `linux_host.py` starts it."""
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,32 @@ from typing import Literal
 
 
 class SpawnFailed(Exception):
-    """The program could not be started; the message says why."""
+    """The command cannot be started; the message says why."""
+
+
+class HostUnfit(Exception):
+    """The host can start nothing now; the message says why. Nothing has begun."""
+
+
+OF_THE_COMMAND = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+    *(errno.ENOEXEC, errno.ELIBBAD, errno.E2BIG, errno.ENAMETOOLONG, errno.EINVAL, errno.ETXTBSY),
+)
+"""What execve(2) says of a program; of everything else the host lacks something."""
+
+
+def spawn_fault(name: str, error: OSError, *, shim: bool) -> SpawnFailed | HostUnfit:
+    """What an error of posix_spawn(3) is: of the command, or of the host.
+
+    With a `shim` the shell is what cannot be started: only the length of the arguments is theirs.
+    """
+    if error.errno == errno.E2BIG:
+        return SpawnFailed(f"cannot start {name}: {error.strerror}: its arguments are too long")
+    if shim:
+        return HostUnfit(f"no process can be started: {error.strerror}")
+    if error.errno in OF_THE_COMMAND:
+        return SpawnFailed(f"cannot start {name}: {error.strerror}")
+    return HostUnfit(f"no process can be started: {error.strerror}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ The shim (`shim.py`) leads a run in a session of its own. A type may do without 
 `adopt = false`: then the server is the program's parent, and alone learns how it ended.
 """
 
-import errno
 import os
 import signal
 from collections.abc import Collection, Iterator
@@ -17,7 +16,7 @@ import trio
 from actors import tree
 from actors.cgroup import CgroupRoot
 from actors.children import CATCHABLE, Children
-from actors.launch import Launch, SpawnFailed, executable
+from actors.launch import HostUnfit, Launch, SpawnFailed, executable, spawn_fault
 from actors.linux_process import KILL_POLL_S, LinuxProcess, alive, end_gently, kill_all
 from actors.log_writer import LogWriter, Output
 from actors.process import Process
@@ -57,7 +56,7 @@ class LinuxHost:
                 os.set_inheritable(descriptor, descriptor <= 2)
 
     def launch(self, launch: Launch) -> Process:
-        """Spawn the shim, or the program. Raises `SpawnFailed`.
+        """Spawn the shim, or the program. Raises `SpawnFailed`, `HostUnfit`.
 
         The log writer has the pipe first: a program whose server is killed at this moment may end
         before there is another.
@@ -66,7 +65,7 @@ class LinuxHost:
         try:
             child = open_streams(launch)
         except OSError as error:
-            raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}") from error
+            raise HostUnfit(f"the files of a run cannot be made: {error.strerror}") from error
         output = None
         try:
             output = self._output(launch.run_id, child.kept)
@@ -76,8 +75,7 @@ class LinuxHost:
                 self.log_writer.release(output)
             child.kept.close()
             if isinstance(error, OSError):
-                reason = f"cannot write the log: {error.strerror}"
-                raise SpawnFailed(reason) from error
+                raise HostUnfit(f"no log can be written: {error.strerror}") from error
             raise
         finally:
             child.close()
@@ -85,13 +83,18 @@ class LinuxHost:
     def _start(
         self, launch: Launch, program: str, child: ChildStreams, output: Output | None
     ) -> LinuxProcess:
-        with self.children.lock:
-            pid = self._spawn(launch, program, child.actions)
-            self.children.leaders[pid] = launch.run_id
+        # What cannot be watched must not run: one pidfd is had first, and makes room for the other.
+        place = self._pidfd_place()
         try:
-            pidfd = os.pidfd_open(pid)
+            with self.children.lock:
+                pid = self._spawn(launch, program, child.actions)
+                self.children.leaders[pid] = launch.run_id
+        finally:
+            os.close(place)
+        try:
+            pidfd = tree.with_spare(lambda: os.pidfd_open(pid))
         except OSError as error:
-            # Out of descriptors: what cannot be watched must not run. Unreaped, its id is its own.
+            # Another process was quicker. Unreaped, its id is its own.
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             del self.children.leaders[pid]
@@ -119,8 +122,15 @@ class LinuxHost:
                     setsigdef=CATCHABLE,
                 )
         except OSError as error:
-            hint = ": its arguments are too long" if error.errno == errno.E2BIG else ""
-            raise SpawnFailed(f"cannot start {launch.argv[0]}: {error.strerror}{hint}") from error
+            raise spawn_fault(launch.argv[0], error, shim=launch.shim) from error
+
+    @staticmethod
+    def _pidfd_place() -> int:
+        """A descriptor of the kind, and proof that the kernel has it."""
+        try:
+            return os.pidfd_open(os.getpid())
+        except OSError as error:
+            raise HostUnfit(f"no process can be watched: {error.strerror}") from error
 
     @contextmanager
     def _as_it_expects(self, directory: Path | None) -> Iterator[None]:
@@ -132,7 +142,7 @@ class LinuxHost:
         ours = os.umask(self._umask)
         try:
             if directory is not None:
-                os.chdir(directory)
+                _enter(directory)
             yield
         finally:
             os.umask(ours)
@@ -237,6 +247,13 @@ class LinuxHost:
     def close(self) -> None:
         """Leave the log writer to itself; it ends with its last pipe."""
         self.log_writer.close()
+
+
+def _enter(directory: Path) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise HostUnfit(f"the files of a run are not there: {error.strerror}") from error
 
 
 def _carriers(run_id: str) -> list[int]:

@@ -88,7 +88,7 @@ class LinuxProcess:
         record = ExitRecord(pid=None if self._shim else self._pid)
         if self._streams.exit_file is not None:
             record = read_exit_file(self._streams.exit_file, self._digests)
-        if record.ended or not self._child:
+        if record.ended or record.unstarted or not self._child:
             return record
         seen = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if seen is None:

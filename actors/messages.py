@@ -295,6 +295,11 @@ class EnsureRun(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldStarts(Ask[frozenset[str]]):
+    """Start no program any more in this life. Answered with the runs that have not begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRun(Message):
     """End the run's whole process tree: TERM, then KILL after the type's grace."""
 

@@ -76,7 +76,7 @@ class Host(Protocol):
     boot_id: str
 
     def launch(self, launch: Launch) -> Process:
-        """Start a program. Raises `SpawnFailed`."""
+        """Start a program. Raises `SpawnFailed`, `HostUnfit`."""
         ...
 
     def adopt(

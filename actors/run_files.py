@@ -8,8 +8,8 @@
                /report      JSON lines: progress and result; the program makes it
                /signalled   there, if headway has sent its program a signal
 
-Invariant: the directory is made before the process, and by nobody twice: who finds it there knows
-that the run may have been started before.
+Invariant: the directory is made before the process. A server that finds it there knows that the run
+may have been started before; what decides it is in `run_start.py`.
 """
 
 import ctypes
@@ -92,8 +92,30 @@ class RunFiles:
     def report(self) -> Path:
         return self.root / "report"
 
+    def begin(self) -> None:
+        """Make the directory of a run that has never begun, and what is in it.
+
+        Raises OSError: it cannot be made. Some of it may be there; see `discard`.
+        """
+        try:
+            is_new = self.create()
+        except FileNotFoundError:  # somebody has removed runs/
+            os.mkdir(self.root.parent, PRIVATE)
+            is_new = self.create()
+        if not is_new:
+            self.begin_anew()
+
+    def discard(self) -> None:
+        """Take away what `begin` has made, and nothing else: the run still has not begun."""
+        for path in (self.exit, self.log):
+            with suppress(OSError):
+                os.unlink(path)
+        for directory in (self.work, self.artifacts, self.root):
+            with suppress(OSError):
+                os.rmdir(directory)
+
     def create(self) -> bool:
-        """Make the directory. False if it is there: the run may have been started before."""
+        """Make the directory. False if it is there."""
         try:
             os.mkdir(self.root, PRIVATE)
         except FileExistsError:

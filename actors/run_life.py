@@ -1,13 +1,14 @@
-"""The life of one run: start its program or find it again, wait, end it, collect what it leaves.
+"""The life of one run: begin, wait, end it, collect what it leaves.
 
 What must be true is decided by fact, from the run's directory and the processes that live: so being
-told twice, after any crash, does no harm. Which runs are in care is in `executor.py`.
+told twice, after any crash, does no harm. How a run begins, or is found again, is in
+`run_start.py`; which runs are in care is in `executor.py`.
 
 Invariant: when `live` returns, no process of the run is left.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import NamedTuple
@@ -20,13 +21,14 @@ from actors.clock import Clock
 from actors.collection import KeepLimits
 from actors.collector import Collector
 from actors.job_type import JobType
-from actors.launch import Launch, SpawnFailed
+from actors.launch import HostUnfit, SpawnFailed
 from actors.messages import RunOverstepped, RunProcess
 from actors.process import Host, Process
 from actors.run_files import RunFiles
 from actors.run_reader import RunReader
+from actors.run_start import RunStart
 from actors.runner import Pool
-from actors.shim import SHIM_NAME, ExitRecord
+from actors.shim import SHIM_NAME
 from actors.verdict import failed, outcome_of
 from storage.job import Left
 from storage.runs import NOTHING_LEFT, Outcome, RunIntent
@@ -36,7 +38,8 @@ SHOW_AFTER_S = 0.05
 
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
-LOOK_AGAIN_S = 0.5
+HOST_RETRY_S = 1.0
+"""How often a run that cannot begin tries again."""
 DRAIN_S = 1.0
 """How long a run that was asked to end waits for a log that takes nothing."""
 
@@ -46,7 +49,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What every run is led with. `watching`: its files are looked at when they change."""
+    """What every run is led with. `watching`: its files are looked at when they change.
+
+    `may_start`: whether programs are still started in this life. `note_blocked`: the host does not
+    let a run begin, for a reason; None: it has begun, or need not any more.
+    """
 
     scheduler: Mailbox
     stats: Mailbox
@@ -56,6 +63,8 @@ class Means:
     collector: Collector
     clock: Clock
     watching: Callable[["RunLife"], AbstractContextManager[None]]
+    may_start: Callable[[], bool]
+    note_blocked: Callable[[str, str | None], Awaitable[None]]
 
 
 class Moment(NamedTuple):
@@ -70,7 +79,8 @@ class RunLife:
     """A run in the executor's care. `life`: which of the scheduler's asked for it last.
 
     `job_type`: what its program is started with and judged by to the end, whatever is configured
-    since; None where its type is not configured.
+    since; None where its type is not configured. `unbegun`: it is known that its program was never
+    started.
     """
 
     means: Means
@@ -79,17 +89,31 @@ class RunLife:
     files: RunFiles
     reader: RunReader
     life: int
+    unbegun: bool = False
     refused: bool = False
+    _start: RunStart = field(init=False)
     _short: trio.CancelScope = field(default_factory=trio.CancelScope)
     _stop: trio.Event = field(default_factory=trio.Event)
     _at_once: trio.Event = field(default_factory=trio.Event)
     _signalled: bool = False
     _killed: bool = False
+    _is_blocked: bool = False
     _term_at: float = inf
     _left: Left = NOTHING_LEFT
     _process: Process | None = None
     _began_us: int | None = None  # after boot
     _end: Moment | None = None
+
+    def __post_init__(self) -> None:
+        self.unbegun = self.intent.unbegun
+        self._start = RunStart(
+            intent=self.intent,
+            job_type=self.job_type,
+            files=self.files,
+            host=self.means.host,
+            clock=self.means.clock,
+            server_environment=self.means.server_environment,
+        )
 
     def end(self, *, immediately: bool = False) -> None:
         """It shall end, or shall not begin."""
@@ -107,103 +131,70 @@ class RunLife:
                 self._process.close()
 
     async def _run(self) -> Outcome:
-        try:
-            self._process = await self._begin()
-        except SpawnFailed as error:
-            self.refused = True
-            self._began_us = None
-            return self._timed(failed("spawn", str(error)))
-        if self._process is not None:
-            await self._wait(self._process)
-        return self._timed(self._judge())
+        while True:
+            try:
+                if not await self._begin():
+                    return self._timed(failed("interrupted", "it was ended before it could begin"))
+                if self._process is not None:
+                    await self._wait(self._process)
+                    self._refuse_unstarted(self._process)
+                return self._timed(self._judge())
+            except SpawnFailed as error:
+                await self._unblock()
+                self.refused = True
+                self._began_us = None
+                return self._timed(failed("spawn", str(error)))
+            except HostUnfit as error:
+                await self._wait_for_host(str(error))
 
     # ---- begin -------------------------------------------------------------------------------
 
-    async def _begin(self) -> Process | None:
-        """The run's process: started now, or found. None: it has ended, or shall never begin."""
-        if self.intent.boot_id != self.means.host.boot_id:
-            # Power may have gone: what the disk does not show may have happened all the same.
-            return None
-        with _as_spawn_failure():
-            is_new = self.files.create()
-        if is_new:
-            return None if self._stop.is_set() else self._launch()
-        if not self.intent.adopt:
-            # It may have begun, and how it ended is known to nobody: its parent has gone.
-            self._left = await self._sweep()
-            return None
-        while True:
-            try:
-                return await self._find()
-            except OSError as error:
-                # To see nothing is not to know that nothing is there.
-                log.warning("run not looked for", run_id=self.intent.run_id, why=str(error))
-                await trio.sleep(LOOK_AGAIN_S)
+    async def _begin(self) -> bool:
+        """Find what has begun already, or start it. False: it shall not begin any more."""
+        begun = None
+        if not self.unbegun:
+            begun = await self._start.find(self._grace_s(), self._at_once)
+            self.unbegun = begun is None
+        if begun is None:
+            if not self.means.may_start():
+                await self._stop.wait()  # the next server starts it
+            if self._stop.is_set():
+                await self._unblock()
+                return False
+            begun = self._start.start()
+            self.unbegun = False
+        self._process, self._began_us, self._left = begun
+        await self._unblock()
+        return True
 
-    async def _find(self) -> Process | None:
-        """The process of a run that may have been started before. OSError: look again."""
-        host, intent = self.means.host, self.intent
-        record = self._record()
-        if not record.ended and (process := host.adopt(intent.run_id, record, intent.digests)):
-            log.info("run adopted", run_id=intent.run_id, pid=process.pid)
-            self._began_us = intent.began_us
-            if self._began_us is None:
-                self._began_us = self._now().boot_us - round(process.age_s() * 1e6)
-            return process
-        # The shim has gone. It may have written its last line since we looked.
-        record = self._record()
-        if record.started or record.ended:
-            # What the program left behind ends with its run, also if no server saw it end.
-            self._left = await self._sweep()
-            await host.output_settled(self.files.log)
-            return None
-        # Neither a word of the shim nor a process: never started. Now, under the same id.
-        with _as_spawn_failure():
-            self.files.begin_anew()
-        return None if self._stop.is_set() else self._launch()
+    async def _wait_for_host(self, reason: str) -> None:
+        """Until it is worth another try, or the run shall end."""
+        self.unbegun = self._is_blocked = True
+        await self.means.note_blocked(self.intent.run_id, reason)
+        with trio.move_on_after(HOST_RETRY_S):
+            await self._stop.wait()
 
-    def _record(self) -> ExitRecord:
-        return self.files.exit_record(self.intent.digests)
+    async def _unblock(self) -> None:
+        if self._is_blocked:
+            self._is_blocked = False
+            await self.means.note_blocked(self.intent.run_id, None)
 
-    async def _sweep(self) -> Left:
-        """End what an earlier server's program has left."""
-        run_ids = frozenset({self.intent.run_id})
-        return await self.means.host.sweep(run_ids, self._grace_s(), self._at_once)
-
-    def _launch(self) -> Process:
-        intent, files = self.intent, self.files
-        job_type = self.job_type
-        if job_type is None:
-            raise SpawnFailed(f"the type {intent.type} is no longer configured")
-        environment = {
-            **job_type.environment(self.means.server_environment),
-            "HEADWAY_RUN_ID": intent.run_id,
-            "HEADWAY_ARTIFACTS": str(files.artifacts),
-            "HEADWAY_REPORT": str(files.report),
-        }
-        if intent.job_id is not None:
-            environment["HEADWAY_JOB_ID"] = intent.job_id
-        self._began_us = self._now().boot_us
-        return self.means.host.launch(
-            Launch(
-                run_id=intent.run_id,
-                argv=job_type.argv(intent.params),
-                environment=environment,
-                work_dir=files.work,
-                log=files.log,
-                exit_file=files.exit,
-                stdin=job_type.stdin(intent.params),
-                shim=intent.adopt,
-                seal=intent.seal,
-                output=job_type.output,
-            )
-        )
+    def _refuse_unstarted(self, process: Process) -> None:
+        """Raise `HostUnfit` if the shim could not start the program, which leaves nothing."""
+        if not (process.exit_record() or self._start.record()).unstarted:
+            return
+        process.close()
+        self._process = self._began_us = self._end = None
+        self.files.discard()
+        raise HostUnfit("no process is left for a program, or the directory of its run has gone")
 
     # ---- wait --------------------------------------------------------------------------------
 
     async def _wait(self, process: Process) -> None:
         """Until the program has ended by itself or been ended, and nothing of it is left."""
-        self._short.deadline = trio.current_time() + SHOW_AFTER_S
+        self._short = trio.CancelScope(deadline=trio.current_time() + SHOW_AFTER_S)
+        if self._stop.is_set():
+            self._short.cancel()
         with self._short:
             await process.wait()
             self._end = self._now()
@@ -290,7 +281,7 @@ class RunLife:
     def _has_ended(self, process: Process) -> bool:
         """Whether the program has come to its end by itself, as far as is on record."""
         with suppress(OSError):
-            return (process.exit_record() or self._record()).ended
+            return (process.exit_record() or self._start.record()).ended
         return False
 
     def _was_signalled(self) -> bool:
@@ -312,7 +303,7 @@ class RunLife:
         own = None if self._process is None else self._process.exit_record()
         if own is None and not self.intent.adopt:
             return failed("interrupted", "its server went down, and its type says adopt = false")
-        record = own or self._record()
+        record = own or self._start.record()
         job_type = self.job_type
         skip_codes = () if job_type is None else job_type.skip_exit_codes
         if self.intent.adopt and record.exit_code in (126, 127):
@@ -330,7 +321,7 @@ class RunLife:
         duration_us = 0
         if began_us is not None:
             duration_us = max(0, end.boot_us - began_us)
-        elif self._record().started:
+        elif self._start.record().started:
             return replace(outcome, finished_at=end.at)  # how long, only the wall clock says
         return replace(outcome, finished_at=end.at, duration_us=duration_us)
 
@@ -341,7 +332,7 @@ class RunLife:
         """
         now = self._now()
         with suppress(OSError):
-            if self._record().ended:
+            if self._start.record().ended:
                 at = self.files.exit_written_at()
                 boot_us = now.boot_us - (now.at - at)
                 if began_us <= boot_us <= now.boot_us:
@@ -353,7 +344,7 @@ class RunLife:
 
     async def _collect(self, outcome: Outcome) -> Outcome:
         """Add the last report, the size of the log, and the artifacts that are quick to have."""
-        pid = self._process.pid if self._process else self._record().pid
+        pid = self._process.pid if self._process else self._start.record().pid
         outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
         try:
             remains = self.files.part()
@@ -372,12 +363,3 @@ class RunLife:
             limits,
             must_fit=self.reader.fails_beyond_limits,
         )
-
-
-@contextmanager
-def _as_spawn_failure() -> Iterator[None]:
-    """Files that cannot be made, for want of space or descriptors, are a failure of the run."""
-    try:
-        yield
-    except OSError as error:
-        raise SpawnFailed(f"cannot make the files of the run: {error.strerror}") from error

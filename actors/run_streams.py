@@ -149,6 +149,8 @@ def _open_output(child: ChildStreams, launch: Launch) -> None:
 
 def _open_records(child: ChildStreams, launch: Launch) -> None:
     child.kept.exit_file = _above(os.open(launch.exit_file, _EXIT, 0o600))
+    # Its first block is there from now on: a disk that is too full for it is too full here already.
+    os.write(child.kept.exit_file, b"\n")
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     seal = child.take(read_end)
     try:

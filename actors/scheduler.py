@@ -6,6 +6,7 @@ published. While one commit is on its way to the disk the next batch gathers: gr
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import apsw
 import outcome
@@ -21,6 +22,7 @@ from actors.messages import (
     DeleteJob,
     Drain,
     FactsCommitted,
+    HoldStarts,
     HostChanged,
     MomentCame,
     RunExited,
@@ -132,9 +134,26 @@ class Scheduler(Actor):
             await self._runner.run(self._reserve.fill)
 
     async def _conclude(self, batch: list[Envelope], decision: Decision) -> None:
+        drains = [envelope for envelope in batch if isinstance(envelope.message, Drain)]
+        if drains:
+            await self._act(decision)
+            await self._hold_starts(drains)
         for envelope, answer in zip(batch, decision.answers, strict=True):
             settle(envelope, answer)
-        await self._act(decision)
+        if not drains:
+            await self._act(decision)
+
+    async def _hold_starts(self, drains: list[Envelope]) -> None:
+        """Before a drain is answered, let nothing start any more, and note what never did."""
+        try:
+            left = await self._executor.ask(HoldStarts())
+        except Refusal as refusal:
+            for envelope in drains:
+                envelope.fail(refusal)
+            return
+        # On a full disk they are left all the same: only a boot of the host would be in the way.
+        with suppress(apsw.FullError):
+            await self._write(lambda: self._core.leave(self._connection, self._now(), left))
 
     async def _write_urgent(self, batch: list[Envelope]) -> list[Envelope]:
         """Write what ends something into the space held back for it; returns what still waits.

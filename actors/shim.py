@@ -26,7 +26,8 @@ EXIT_FILE_FD, PIPE_FD, LOG_FD, SEAL_FD = 2, 3, 4, 5
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
 # words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
 # Only of SIGINT and SIGPIPE no shell says a word: these two are shown as exit status 130 and 141.
-# Where the first line cannot be written (a full disk) there is no run: it would be started again.
+# Without its directory, its first line or a process for the program (then a shell exits) there is
+# no run: what the trap writes lets it be started again.
 # At the end, with no log writer alive (`log_writer.py`), what is in the pipe would be lost.
 SHIM = """\
 [ -z "$BASH_VERSION" ] || set +o posix
@@ -34,12 +35,14 @@ trap : TERM INT HUP QUIT USR1 USR2
 unset HEADWAY_SHIM_SEAL HEADWAY_SHIM_CODE HEADWAY_SHIM_WRITER HEADWAY_SHIM_STATE
 read -r HEADWAY_SHIM_SEAL <&5
 exec 5<&-
-cd "$2" && echo "started $$" >&2 || kill -KILL $$
+trap 'echo "unstarted $HEADWAY_SHIM_SEAL" >&2; kill -KILL $$' EXIT
+cd "$2" && echo "started $$" >&2 || exit
 unset PWD OLDPWD
 HEADWAY_SHIM_WRITER=$1
 shift 2
 (exec "$@" 2>&1 3<&- 4>&-)
 HEADWAY_SHIM_CODE=$?
+trap - EXIT
 echo "exit $HEADWAY_SHIM_CODE $HEADWAY_SHIM_SEAL" >&2
 if [ -n "$HEADWAY_SHIM_WRITER" ]; then
     read -r HEADWAY_SHIM_WRITER <"$HEADWAY_SHIM_WRITER"
@@ -62,11 +65,13 @@ class ExitRecord:
     pid: int | None = None
     exit_code: int | None = None
     signal: int | None = None
+    unstarted: bool = False
+    """The shim could not start the program, which therefore never was."""
 
     @property
     def started(self) -> bool:
         """Whether the shim came so far as to write it."""
-        return self.pid is not None
+        return self.pid is not None and not self.unstarted
 
     @property
     def ended(self) -> bool:
@@ -106,9 +111,16 @@ def parse_exit_file(text: str, digests: Collection[str] = ()) -> ExitRecord:
             if code > 128 and spoke:
                 return ExitRecord(pid=pid, signal=code - 128)
             return ExitRecord(pid=pid, exit_code=code)
+        elif _is_unstarted(line, digests):
+            return ExitRecord(pid=pid, unstarted=True)
         else:
             spoke = True
     return ExitRecord(pid=pid)
+
+
+def _is_unstarted(line: str, digests: Collection[str]) -> bool:
+    match = re.fullmatch(r"unstarted (\S{1,100})\n", line)
+    return match is not None and digest_of(match[1]) in digests
 
 
 def _exit_code(line: str, digests: Collection[str]) -> int | None:

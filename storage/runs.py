@@ -6,6 +6,7 @@ finished exactly once.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -45,6 +46,7 @@ class RunIntent:
     `began_us`: µs after boot at which its program began, if an earlier life has seen that.
     `seal`: what the exit record carries of a program that is started now; only in memory.
     `digests`: of every seal that a shim of this run may have been given.
+    `unbegun`: it is known that its program was never started, whatever its directory says.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class RunIntent:
     adopt: bool = True
     stop_reason: StopReason | None = None
     began_us: int | None = None
+    unbegun: bool = False
     seal: str = field(default="", repr=False)
     digests: tuple[str, ...] = ()
 
@@ -70,6 +73,8 @@ Collecting = Literal["done", "unlisted", "listed"]
 """What was done about the artifacts of a run: all of it, nothing yet, or only listed."""
 COLLECTING: tuple[Collecting, ...] = get_args(Collecting)
 
+NOT_BEGUN = ""
+"""Stands for the boot of a run that an orderly end has left before it began."""
 TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output than its type allows")
 TOO_MUCH_LEFT = RunError(
     code="output_limit", message="it left more artifacts or reports than its type allows"
@@ -341,15 +346,29 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
     )
 
 
-def seal_anew(tx: Transaction, intent: RunIntent, seal: str) -> RunIntent:
-    """The intent with one more seal, for a program that this life of the server may have to start.
+def leave(tx: Transaction, run_ids: Iterable[str]) -> None:
+    """Note that these runs have not begun, and that no one starts them but the next server."""
+    tx.connection.executemany(
+        "UPDATE job_runs SET boot_id = ?, pid = NULL, began_us = NULL"
+        " WHERE run_id = ? AND status = 'RUNNING'",
+        [(NOT_BEGUN, run_id) for run_id in run_ids],
+    )
 
-    Not of a run that is known to have started.
-    """
+
+def take_up(tx: Transaction, run_id: str, boot_id: str) -> None:
+    """Note that a run which was left is started from now on, in this boot of the host."""
+    tx.execute(
+        "UPDATE job_runs SET boot_id = ? WHERE run_id = ? AND boot_id = ?",
+        (boot_id, run_id, NOT_BEGUN),
+    )
+
+
+def seal_anew(tx: Transaction, intent: RunIntent, seal: str) -> RunIntent:
+    """The intent with one more seal, for a program that this life may have to start."""
     digest = digest_of(seal)
     row = tx.execute(
         "UPDATE job_runs SET seals = seals || iif(seals = '', '', ',') || ?"
-        " WHERE run_id = ? AND status = 'RUNNING' AND adopt = 1 AND pid IS NULL RETURNING 1",
+        " WHERE run_id = ? AND status = 'RUNNING' AND adopt = 1 RETURNING 1",
         (digest, intent.run_id),
     ).fetchone()
     if row is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 
 from actors.clock import VirtualClock
-from actors.launch import Launch, SpawnFailed
+from actors.launch import HostUnfit, Launch, SpawnFailed
 from actors.shim import ExitRecord
 from storage.job import Left
 
@@ -45,6 +45,7 @@ class Program:
     report: bytes = b""
     artifacts: dict[str, bytes] = field(default_factory=dict)
     spawn_error: str | None = None
+    unstarted: bool = False  # its shim has no process for it
     leaves_behind: bool = False  # something that lives on when the program has ended
 
 
@@ -139,6 +140,8 @@ class FakeHost:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.boot_id = "boot-1"
+        self.unfit: str | None = None
+        """Why it lets nothing start."""
         self.programs: dict[str, Program] = {}
         self.processes: list[ImaginedProcess] = []
         self.launches: list[Launch] = []
@@ -159,6 +162,8 @@ class FakeHost:
         return [process for process in self.processes if process.lives]
 
     def launch(self, launch: Launch) -> ImaginedProcess:
+        if self.unfit is not None:
+            raise HostUnfit(self.unfit)
         self.launches.append(launch)
         self.on_launch(launch)
         program = self.programs.get(launch.argv[0], Program())
@@ -167,6 +172,10 @@ class FakeHost:
         process = ImaginedProcess(self, launch, program, next(self._pids))
         append(launch.log, b"")
         process.say(f"started {process.pid}\n")
+        if program.unstarted:
+            process.say(f"unstarted {launch.seal}\n")
+            process.ended.set()
+            return process
         self.processes.append(process)
         self._nursery.start_soon(self._live, process)
         return process

@@ -39,11 +39,15 @@ async def end_runs(
 ) -> None:
     """Wait for the programs, end those that take longer; leave them if the disk is full.
 
-    With `detach` that goes only for those that no later server could adopt.
+    With `detach` that goes only for those that no later server could adopt. Runs that have not
+    begun, since the host did not let them, are left too: the next server starts them.
     """
 
     def any_left() -> bool:
-        return any(not (detach and run.adopt) for run, _ in running_intents(services.reader))
+        return any(
+            not (detach and run.adopt) and run.run_id not in services.core.left
+            for run, _ in running_intents(services.reader)
+        )
 
     hurried = await wait_while(any_left, services, signals, grace_s)
     stop = m.StopRuns(immediately=hurried, adoptable=not detach)

@@ -12,7 +12,6 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.run_files import RunFiles
 from actors.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.shim import ExitRecord
 from actors.verdict import outcome_of
@@ -402,23 +401,6 @@ async def test_who_cannot_look_does_not_start_it_again(
         assert (await house.ended(job)).status is JobStatus.COMPLETED
     assert len(looks) == 8
     assert len(house.host.launches) == 1
-
-
-async def test_files_that_cannot_be_made_fail_the_run_and_not_the_server(
-    house: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def create(*_: Any) -> bool:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    async with house.running():
-        with monkeypatch.context() as full:
-            full.setattr(RunFiles, "create", create)
-            (job,) = await house.submit("a")
-            assert (await house.ended(job)).status is JobStatus.FAILED
-        error = house.run(job).error
-        assert (error.code, "No space left" in error.message) == ("spawn", True)
-        (job,) = await house.submit("a")
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
 
 
 async def test_a_program_that_ended_meanwhile_is_settled(house: Any, program: Any) -> None:

@@ -1,5 +1,9 @@
 """A host that lets nothing start: Jobs wait for it, none fails, and all goes on by itself."""
 
+import errno
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -11,6 +15,7 @@ from actors.explain import Rules, explain
 from actors.scheduler import HOST_RETRY_S
 from storage.job import JobStatus, from_us
 from tests.actors.test_free_space import Disk
+from web.shutdown import shut_down
 
 FULL = Disk(f_bavail=0)
 
@@ -176,3 +181,261 @@ def test_a_life_of_the_scheduler_begins_without_a_condition(desk: Any) -> None:
     decision = desk.core.recover(desk.connection, desk.now)
     assert [type(effect) for effect in decision.effects] == [m.EnsureRun]
     assert desk.core.waiting == frozenset()
+
+
+async def test_a_host_that_starts_nothing_fails_nothing(house: Any) -> None:
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        jobs = await house.submit("a", "b", "a")
+        await trio.sleep(1000)
+        first, *others = (house.job(job) for job in jobs)
+        assert first.status is JobStatus.RUNNING
+        assert {job.status for job in others} == {JobStatus.QUEUED}
+        assert services.feed.host_condition.reason == "no process can be started"
+        assert "it begins as soon as the host lets it" in told(house, first).message
+        assert [reason.code for reason in told(house, first).waiting] == ["host"]
+        codes = [reason.code for reason in told(house, others[0]).waiting]
+        assert codes == ["host", "no_free_slot"]
+        assert list((house.path / "runs").glob("run-*")) == []
+        run_id = house.run(first).run_id
+        house.host.unfit = None
+        for job in jobs:
+            assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert house.host.order[0] == run_id
+        assert len(house.host.order) == 3
+        assert house.run(first).duration_s == 1
+        assert services.feed.host_condition is None
+        assert house.broken() == []
+
+
+async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: Any) -> None:
+    house.concurrency = 4
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        jobs = await house.submit(*"abababab")
+        await trio.sleep(10)
+        assert len(services.core.waiting) == 4
+        house.host.unfit = None
+        for job in jobs:
+            assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert len(house.host.order) == 8
+
+
+async def test_a_run_that_waits_for_the_host_is_cancelled_at_once(house: Any) -> None:
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        job, after = await house.submit("a", "b")
+        await trio.sleep(10.3)
+        began = trio.current_time()
+        await services.ask(m.CancelJob(job_id=job.job_id))
+        job = await house.ended(job)
+        assert (job.status, job.duration_s) == (JobStatus.CANCELLED, 0)
+        assert trio.current_time() == began
+        assert house.host.launches == []
+        await trio.sleep(1)
+        assert house.job(after).status is JobStatus.RUNNING  # and waits in its turn
+        house.host.unfit = None
+        assert (await house.ended(after)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("lacks", ["root", "work", "artifacts", "no runs"])
+async def test_files_that_cannot_be_made_are_waited_for(
+    house: Any, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    mkdir = os.mkdir
+
+    def full(path: Any, *more: Any, **options: Any) -> None:
+        name = Path(path).name
+        if name == lacks or (lacks == "root" and name.startswith("run-")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if lacks == "no runs" and name.startswith("run-"):
+            raise OSError(errno.ENOENT, "No such file or directory")
+        mkdir(path, *more, **options)
+
+    async with house.running() as services:
+        house.mailbox("executor")  # its spares are there
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "mkdir", full)
+            (job,) = await house.submit("a")
+            await trio.sleep(10)
+            assert house.job(job).status is JobStatus.RUNNING
+            assert "the files of a run cannot be made" in services.feed.host_condition.reason
+            assert list((house.path / "runs").glob("run-*")) == []
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert len(house.host.launches) == 1
+
+
+async def test_runs_that_were_removed_are_made_again(house: Any, program: Any) -> None:
+    house.host.programs["a"] = program(lasts_s=0.01)
+    async with house.running() as services:
+        shutil.rmtree(house.path / "runs")
+        jobs = await house.submit("a", "a")
+        for job in jobs:
+            assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert services.feed.host_condition is None
+
+
+async def test_a_shim_that_starts_no_program_has_begun_nothing(house: Any, program: Any) -> None:
+    house.host.programs["a"] = program(unstarted=True)
+    async with house.running() as services:
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        assert house.job(job).status is JobStatus.RUNNING
+        assert "no process is left" in services.feed.host_condition.reason
+        house.host.programs["a"] = program()
+        job = await house.ended(job)
+        assert (job.status, job.duration_s) == (JobStatus.COMPLETED, 1)
+        assert {process.closed for process in house.host.processes} == {1}
+        assert set(house.host.order) == {house.run(job).run_id}
+
+
+# ---- crashes and ends --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actor", ["scheduler", "executor"])
+async def test_an_actor_that_crashes_starts_nothing_twice(house: Any, actor: str) -> None:
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        jobs = await house.submit("a", "b")
+        await trio.sleep(5)
+        await house.mailbox(actor).tell(m.GetMetrics())  # a bug
+        await trio.sleep(5)
+        assert services.feed.host_condition is not None
+        assert len(services.core.waiting) == 1
+        house.host.unfit = None
+        for job in jobs:
+            assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert len(house.host.launches) == 2
+        assert services.feed.host_condition is None
+
+
+async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: Any) -> None:
+    house.host.unfit = "no process can be started"
+    async with house.crashing():
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+    house.host.unfit = None
+    async with house.running():
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+    assert house.host.order == [house.run(job).run_id]
+
+
+class Door:
+    """There is no port here."""
+
+    def drain(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class NoSignal:
+    """Nobody is in haste."""
+
+    def __aiter__(self) -> "NoSignal":
+        return self
+
+    async def __anext__(self) -> int:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def end_in_order(services: Any, *, detach: bool = False) -> None:
+    await shut_down(services, Door(), NoSignal(), detach=detach)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("reboots", [False, True])
+@pytest.mark.parametrize("adopt", [False, True])
+async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
+    house: Any, program: Any, adopt: bool, reboots: bool, detach: bool
+) -> None:
+    house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
+    house.host.programs["b"] = program(lasts_s=None)
+    house.concurrency = 2
+    async with house.running() as services:
+        (running,) = await house.submit("b")
+        await trio.sleep(1)
+        house.host.unfit = "no process can be started"
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        run_id = house.run(job).run_id
+        began = trio.current_time()
+        await end_in_order(services, detach=detach)
+        assert trio.current_time() - began <= services.settings.server.shutdown_grace_s + 6
+    assert house.job(job).status is JobStatus.RUNNING
+    assert house.job(running).status is (JobStatus.RUNNING if detach else JobStatus.FAILED)
+    house.host.unfit = None
+    if reboots:
+        house.host.reboot()
+    async with house.running():
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+        assert house.run(job).run_id == run_id
+    assert house.host.order.count(run_id) == 1
+    assert house.broken() == []
+
+
+async def test_nothing_starts_when_a_drain_has_been_answered(house: Any) -> None:
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        await services.ask(m.Drain())
+        house.host.unfit = None
+        await house.mailbox("scheduler").tell(m.GetMetrics())  # a bug: it starts anew
+        await trio.sleep(60)
+        assert house.host.launches == []
+        await services.ask(m.StopRuns(immediately=True))
+        await trio.sleep(60)
+        assert house.job(job).status is JobStatus.RUNNING
+        await services.ask(m.CancelJob(job_id=job.job_id))
+        assert (await house.ended(job)).status is JobStatus.CANCELLED
+
+
+async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: Any, disk: Any) -> None:
+    house.vfs = disk.name
+    house.host.unfit = "no process can be started"
+    async with house.running() as services:
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        disk.error = apsw.FullError
+        await end_in_order(services)
+        disk.error = None
+    house.host.unfit = None
+    async with house.running():
+        assert (await house.ended(job)).status is JobStatus.COMPLETED
+    assert len(house.host.launches) == 1
+
+
+# ---- a directory that is not there says nothing ------------------------------------------------
+
+
+async def test_a_run_without_its_directory_is_found_by_its_process(
+    house: Any, program: Any
+) -> None:
+    house.host.programs["a"] = program(lasts_s=100)
+    async with house.crashing():
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        shutil.rmtree(house.path / "runs" / house.run(job).run_id)
+    async with house.running():
+        await trio.sleep(5)
+        assert len(house.host.living) == 1
+        assert len(house.host.launches) == 1
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+async def test_a_run_that_is_known_to_have_begun_does_not_begin_again(
+    house: Any, program: Any, adopt: bool
+) -> None:
+    house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
+    house.host.programs["a"] = program(lasts_s=100)
+    async with house.crashing():
+        (job,) = await house.submit("a")
+        await trio.sleep(5)
+        shutil.rmtree(house.path / "runs" / house.run(job).run_id)
+        house.host.processes[0].ended.set()
+    async with house.running():
+        job = await house.ended(job)
+        assert job.status is JobStatus.FAILED
+        assert house.run(job).error.code == "interrupted"
+    assert len(house.host.launches) == 1

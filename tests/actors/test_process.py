@@ -1,6 +1,7 @@
 """Real processes: started through the shim, found again, ended with all that they started."""
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import trio
 from actors import children, linux_host, run_streams, tree
 from actors.cgroup import find_cgroup_root
 from actors.children import PR_SET_CHILD_SUBREAPER
-from actors.launch import Launch, SpawnFailed
+from actors.launch import HostUnfit, Launch, SpawnFailed
 from actors.linux_host import LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
@@ -748,13 +749,26 @@ async def test_a_living_run_is_adopted(shop: Workshop) -> None:
     assert later.children.leaders == {}
 
 
-async def test_no_program_starts_without_the_word_of_the_shim(
+async def test_a_disk_that_is_too_full_for_the_word_of_the_shim_is_the_hosts(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that died meanwhile would be followed by one that starts it once more."""
     monkeypatch.setattr(run_streams, "_EXIT", os.O_RDWR | os.O_CLOEXEC)
-    process = shop.shell("echo ran", exit_file=Path("/dev/full"))
-    await shop.end(process)
+    with pytest.raises(HostUnfit, match="No space left"):
+        shop.shell("echo ran", exit_file=Path("/dev/full"))
+    assert shop.files(RUN_1).log.read_bytes() == b""
+
+
+async def test_a_program_that_cannot_be_watched_is_not_started(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pidfd_open(pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as poor:
+        poor.setattr(os, "pidfd_open", pidfd_open)
+        with pytest.raises(HostUnfit, match="Too many open files"):
+            shop.shell("echo ran")
+    assert shop.host.children.leaders == {}
     assert shop.files(RUN_1).log.read_bytes() == b""
 
 
