@@ -38,8 +38,8 @@ SHOW_AFTER_S = 0.05
 
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
-HOST_RETRY_S = 1.0
-"""How often a run that cannot begin tries again."""
+HOST_RETRY_S = (0.05, 1.0)
+"""How soon a run that cannot begin tries again: what is over in a moment costs no second."""
 DRAIN_S = 1.0
 """How long a run that was asked to end waits for a log that takes nothing."""
 
@@ -98,6 +98,7 @@ class RunLife:
     _signalled: bool = False
     _killed: bool = False
     _is_blocked: bool = False
+    _retry_s: float = 0.0
     _term_at: float = inf
     _left: Left = NOTHING_LEFT
     _process: Process | None = None
@@ -169,9 +170,12 @@ class RunLife:
 
     async def _wait_for_host(self, reason: str) -> None:
         """Until it is worth another try, or the run shall end."""
-        self.unbegun = self._is_blocked = True
+        self.unbegun = True
+        first_s, most_s = HOST_RETRY_S
+        self._retry_s = min(most_s, 2 * self._retry_s) if self._is_blocked else first_s
+        self._is_blocked = True
         await self.means.note_blocked(self.intent.run_id, reason)
-        with trio.move_on_after(HOST_RETRY_S):
+        with trio.move_on_after(self._retry_s):
             await self._stop.wait()
 
     async def _unblock(self) -> None:

@@ -89,28 +89,6 @@ def test_a_server_that_is_killed_on_a_full_disk_starts_on_it(
     assert {first, *accepted} < ids
 
 
-def test_where_no_file_can_be_made_runs_fail_and_the_server_lives(
-    small_disk: Any, launch: Callable[..., Any]
-) -> None:
-    server = launch(start=False)
-    disk = small_disk(server.data_dir, "size=24m", "nr_inodes=40")
-    server.start()
-    assert server.run("ok")["status"] == "COMPLETED"
-    for number in range(40):
-        try:
-            (disk.path / f"filler-{number}").touch()
-        except OSError:
-            break
-    job = server.run("ok")
-    assert job["status"] == "FAILED"
-    error = server.run_of(job["job_id"])["error"]
-    assert error["code"] == "spawn"
-    assert "No space left" in error["message"]
-    for path in disk.path.glob("filler-*"):
-        path.unlink()
-    assert server.run("ok")["status"] == "COMPLETED"
-
-
 def test_a_backup_onto_a_full_disk_leaves_nothing_but_its_reason(
     small_disk: Any, launch: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -142,40 +142,6 @@ def test_what_takes_long_is_limited_by_address(
         server.eventually(lambda: server.client.get(log).status_code == 200, "one has room")
 
 
-def test_more_programs_than_descriptors_fail_as_spawn(launch: Callable[..., Any]) -> None:
-    server = launch(start=False)
-    server.prefix = ["prlimit", "--nofile=64:64"]
-    server.start(environ={"HEADWAY_SCHEDULER__CONCURRENCY": "60"})
-    jobs = [server.submit("sleeper", {"time": 300})["job_id"] for _ in range(60)]
-    server.eventually(lambda: server.status()["queue_length"] == 0, "all have been started")
-    failed = server.eventually(
-        lambda: server.get("/jobs", status="FAILED", limit=100)["jobs"], "some cannot be started"
-    )
-    for job in failed:
-        assert server.run_of(job["job_id"])["error"]["code"] == "spawn"
-    for job_id in jobs:
-        server.client.post(f"/jobs/{job_id}/cancel")
-    server.eventually(lambda: not server.status()["running_job_ids"], "all have ended")
-    assert not server.processes()
-    assert server.run("ok")["status"] == "COMPLETED"
-
-
-def test_a_host_without_room_for_processes_fails_runs_as_spawn(
-    launch: Callable[..., Any], strace: Any
-) -> None:
-    server = launch()
-    calls = "clone,clone3,vfork,fork"
-    tracer = strace(server, f"trace={calls}", f"inject={calls}:error=EAGAIN")
-    job = server.run("ok")
-    assert job["status"] == "FAILED"
-    error = server.run_of(job["job_id"])["error"]
-    assert error["code"] == "spawn"
-    assert "Resource temporarily unavailable" in error["message"]
-    tracer.terminate()
-    tracer.wait(server.deadline_s)
-    assert server.run("ok")["status"] == "COMPLETED"
-
-
 def test_arguments_that_are_too_long_together_fail_as_spawn(launch: Callable[..., Any]) -> None:
     server = launch(start=False)
     server.prefix = ["prlimit", "--stack=1048576"]  # of which a quarter is for arguments
