@@ -10,6 +10,7 @@ import apsw
 import trio
 
 from actors.actor import Message
+from tests.simulation.host import FULL
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -30,6 +31,8 @@ KINDS = (
     "clock set ahead",
     "clock set back",
     "spawn fails",
+    "host unfit",
+    "space short",
 )
 """Of these the server dies at any await (kill), at any I/O, alone or with its host (power cut)."""
 
@@ -73,6 +76,8 @@ class Faults:
             self._shim_killed: 2,
             self._clock_set: 3,
             self._spawn_fails: 2,
+            self._host_unfit: 2,
+            self._space_short: 2,
             self._signal: 4,
         }
 
@@ -136,6 +141,7 @@ class Faults:
         world = self._world
         world.disk.power_loss()
         world.host.restart()
+        world.model.power_lost()
         for run_id in world.model.replay.running:
             if self._rng.random() < LOST_FILES:
                 world.lost.add(run_id)
@@ -165,6 +171,23 @@ class Faults:
         host.spawn_fails = 0.0
         if host.spawns_failed > before:
             self.struck("spawn fails", f", {host.spawns_failed - before} times until now")
+
+    async def _host_unfit(self) -> None:
+        """Full, out of processes, out of descriptors: always, or half of the time."""
+        host = self._world.host
+        before, host.unfit_for = host.starts_withheld, self._rng.choice((0.5, 1.0))
+        await trio.sleep(self._rng.uniform(0, 8))
+        host.is_fit()
+        if host.starts_withheld > before:
+            self.struck("host unfit", f", {host.starts_withheld - before} times until now")
+
+    async def _space_short(self) -> None:
+        host = self._world.host
+        before, host.space = host.shortages_seen, FULL
+        await trio.sleep(self._rng.uniform(0, 8))
+        host.is_fit()
+        if host.shortages_seen > before:
+            self.struck("space short", f", seen {host.shortages_seen - before} times")
 
     # ---- the disk ----------------------------------------------------------------------------
 

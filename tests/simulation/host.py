@@ -4,10 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
-from actors.launch import Launch, SpawnFailed
+from actors.launch import HostUnfit, Launch, SpawnFailed
 from tests.imagined import FakeHost, ImaginedProcess, Program
 
 KINDS: tuple[tuple[float, Program], ...] = (
@@ -23,17 +26,39 @@ KINDS: tuple[tuple[float, Program], ...] = (
     (3, Program(lasts_s=None)),  # until its time-out
 )
 
+RECOVERY_S = 3.0
+"""So soon after the host is fit again nothing waits for it any more; a commit may take 0.4 s."""
+
 _PROGRAMS = tuple(program for _, program in KINDS)
 _CUMULATED = tuple(accumulate(weight for weight, _ in KINDS))
 
 
+class Space(NamedTuple):
+    """What statvfs(3) says of the data directory."""
+
+    f_frsize: int = 4096
+    f_bavail: int = 1 << 30
+    f_files: int = 1 << 30
+    f_favail: int = 1 << 30
+
+
+FREE, FULL = Space(), Space(f_bavail=1)
+
+
 class SimulatedHost(FakeHost):
-    """Chooses what each program does, and lets starts fail while `spawn_fails`."""
+    """Chooses what each program does, and lets starts fail.
+
+    `spawn_fails`: how often for the command's sake; `unfit_for`: how often for the host's. `space`:
+    how much is free. `refused` are the runs whose command could not be started.
+    """
 
     def __init__(self, nursery: trio.Nursery, rng: random.Random) -> None:
         super().__init__(nursery)
-        self.spawn_fails = 0.0
-        self.spawns_failed = 0
+        self.spawn_fails = self.unfit_for = 0.0
+        self.spawns_failed = self.starts_withheld = self.shortages_seen = 0
+        self.space = FREE
+        self.refused: set[str] = set()
+        self._fit_since = -inf
         self.launching: Callable[[str], None] = lambda _: None
         self.launched: Callable[[str], None] = lambda _: None
         self._rng = rng
@@ -42,9 +67,13 @@ class SimulatedHost(FakeHost):
     def launch(self, launch: Launch) -> ImaginedProcess:
         """Start it, or not."""
         self.launching(launch.run_id)
+        if self._rng.random() < self.unfit_for:
+            self.starts_withheld += 1
+            raise HostUnfit("no process can be started: Resource temporarily unavailable")
         if self._rng.random() < self.spawn_fails:
             self.spawns_failed += 1
-            raise SpawnFailed("cannot start it: Resource temporarily unavailable")
+            self.refused.add(launch.run_id)
+            raise SpawnFailed("cannot start it: Exec format error")
         (kind,) = self._rng.choices(_PROGRAMS, cum_weights=_CUMULATED)
         if kind.lasts_s is not None:
             short = self._rng.random() < 0.5
@@ -55,6 +84,23 @@ class SimulatedHost(FakeHost):
         self.launched(launch.run_id)
         self._populated.append(process)
         return process
+
+    def statvfs(self, _: Path) -> Space:
+        """As much as there is."""
+        self.shortages_seen += self.space is FULL
+        return self.space
+
+    def is_fit(self) -> None:
+        """From now on it lets everything start."""
+        self.unfit_for, self.space = 0.0, FREE
+        self._fit_since = trio.current_time()
+
+    @property
+    def may_delay_starts(self) -> bool:
+        """Whether something may wait for it still: it has just become fit, or is not."""
+        if self.unfit_for or self.space is FULL:
+            return True
+        return trio.current_time() - self._fit_since <= RECOVERY_S
 
     def populated(self) -> list[ImaginedProcess]:
         """Runs of which anything lives: the program, or what it left behind."""

@@ -41,6 +41,10 @@ class Model:
         self.drained = False  # the living server has promised that nothing starts any more
         self.shut_down: set[str] = set()  # runs that were ended because their server ended
         self.outlived: set[str] = set()  # runs that had not ended when their server died
+        self.refused_runs: set[str] = set()  # runs whose command could not be started
+        self.risked: set[str] = set()  # runs that a power cut came upon
+        self._power_was_lost = False
+        self.left: set[str] = set()  # runs that an orderly end has left before they began
 
     @property
     def jobs(self) -> int:
@@ -49,8 +53,13 @@ class Model:
 
     # ---- commits -----------------------------------------------------------------------------
 
-    def committed(self, facts: Iterable[Fact], living: Iterable[ImaginedProcess]) -> None:
-        """A transaction is on disk. Cheap, so that it can be done each time."""
+    def committed(
+        self, facts: Iterable[Fact], living: Iterable[ImaginedProcess], *, may_wait: bool
+    ) -> None:
+        """A transaction is on disk. Cheap, so that it can be done each time.
+
+        `may_wait`: the host gives a reason for something not to start.
+        """
         self.commits += 1
         for fact in facts:
             self._follow(fact)
@@ -58,7 +67,7 @@ class Model:
             run_id = process.launch.run_id
             if run_id not in self.replay.running:
                 raise Breach(f"NoOrphan: {run_id} has ended, and something of it lives")
-        if not self.draining and (what := self.replay.overlooked()):
+        if not self.draining and not may_wait and (what := self.replay.overlooked()):
             raise Breach(f"NoLostWakeup: {what}")
 
     def _follow(self, fact: Fact) -> None:
@@ -66,6 +75,8 @@ class Model:
         self._last = fact
         for name, what in self.replay.apply(fact):
             raise Breach(f"{name}: {what}")
+        if fact.kind == "server.started":
+            self.left = set()
         if fact.kind == "run.started" and self.drained:
             raise Breach(f"Drained: {fact.run_id} was started by a server that shuts down")
         if fact.kind == "run.stopping" and from_json(fact.data)["reason"] == "shutdown":
@@ -73,6 +84,18 @@ class Model:
         if fact.kind == "run.finished" and fact.run_id is not None:
             data = from_json(fact.data)
             self.ended[fact.run_id] = (data["status"], data["error"])
+            self._check_start(fact.run_id, data["error"])
+
+    def _check_start(self, run_id: str, error: str | None) -> None:
+        """No run fails for what the host lacked: it waits, over lives and boots of the host."""
+        if error == "spawn" and run_id not in self.refused_runs:
+            raise Breach(f"HostWaits: {run_id} failed to start, and the host had let it wait")
+        if error == "interrupted" and run_id not in self.launched and run_id not in self.risked:
+            raise Breach(f"HostWaits: {run_id} is interrupted, and has never begun")
+
+    def power_lost(self) -> None:
+        """Of what is claimed now, it will not be known whether it had begun."""
+        self._power_was_lost = True
 
     def begin_life(self, reader: apsw.Connection) -> None:
         """What the disk shows after a crash: all that was committed, and what it says by itself.
@@ -80,6 +103,9 @@ class Model:
         The facts were followed when they were committed: no life begins with a walk along them all.
         """
         self._catch_up(reader)
+        if self._power_was_lost:
+            self._power_was_lost = False
+            self.risked |= self.replay.running.keys() - self.left
         self.draining = self.drained = False
         self.checks += 1
         for name, breaches in check_tables(reader).items():
@@ -102,11 +128,13 @@ class Model:
     def ended_in_order(self, may_leave: Container[str]) -> None:
         """A server has shut down; `may_leave`: the types of which it may leave runs.
 
-        Also one that was claimed at the last moment, without a process: the next server starts it.
+        And of any those that have not begun: the next server starts them.
         """
         left = {run for run, (name, _) in self.replay.running.items() if name not in may_leave}
+        left &= self.launched
         if left:
             raise Breach(f"Drained: {sorted(left)} were left running by an orderly end")
+        self.left = self.replay.running.keys() - self.launched
 
     def end_world(self, reader: apsw.Connection) -> None:
         """Everything once more, from the first fact on: a walk, and all that a life looks at."""
@@ -162,6 +190,8 @@ class Model:
 
     def launching(self, run_id: str) -> None:
         """A program is about to be started."""
+        if self.drained:
+            raise Breach(f"Drained: {run_id} starts when its server has promised to start nothing")
         if run_id not in self.replay.running:
             raise Breach(f"IntentFirst: {run_id} starts without an intent on disk")
         if run_id in self.launched:

@@ -151,6 +151,7 @@ class World:
         async with trio.open_nursery() as nursery:
             self.host = SimulatedHost(nursery, self._rng)
             self.host.launching = self.model.launching
+            self.model.refused_runs = self.host.refused
             self.host.launched = self.model.launched.add
             self.host.sleep = self.ticks.last
             self.clients = Clients(self._rng, self.model, list(TYPES), self.ticks)
@@ -277,6 +278,7 @@ class World:
             host=self.host,
             vfs=self.disk.name,
             reserve_bytes=0,
+            statvfs=self.host.statvfs,
         )
         headway = Headway(self._settings, seams, {"PATH": "/bin"})
         # In production every 4,000 pages: more than a world writes, so nothing would fail in one.
@@ -290,7 +292,9 @@ class World:
         """The writer has committed."""
         for fact in decision.facts if self.trace is not None else ():
             self.note(f"    {fact.seq} {fact.kind} {fact.job_id or ''} {fact.data}")
-        self.model.committed(decision.facts, self.host.populated())
+        self.model.committed(
+            decision.facts, self.host.populated(), may_wait=self.host.may_delay_starts
+        )
         if self.model.commits > COMMITS_MAX:
             raise Breach("NoLostWakeup: it never comes to rest")
 
