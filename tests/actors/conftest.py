@@ -79,6 +79,7 @@ class House:
         self.clock = SettableClock()
         self.types = make_types()
         self.writer: Any = InlineRunner()
+        self.collectors: Any = InlinePool()
         self.vfs: str | None = None
         self.statvfs: Callable[[Path], Any] = os.statvfs
         self.concurrency = 1
@@ -138,7 +139,7 @@ class House:
             readers=(InlineRunner(), InlineRunner()),
             batches=InlineRunner(),
             files=InlinePool(),
-            collectors=InlinePool(),
+            collectors=self.collectors,
             checker=InlineRunner(),
             host=self.host,
             vfs=self.vfs,

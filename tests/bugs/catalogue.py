@@ -148,9 +148,9 @@ BUGS = (
     Bug(
         name="refusal-overtaken-by-a-start",
         breaks="UnknownNotSuccess: a run that began after all is not FAILED",
-        file="actors/core.py",
-        before="        if message.refused_in not in (None, self._dispatch.life):\n",
-        after="        if False:\n",
+        file="actors/run_end.py",
+        before="    if message.refused_in not in (None, dispatch.life):\n",
+        after="    if False:\n",
         tests=("tests/actors/test_core.py", "tests/actors/test_executor.py"),
     ),
     Bug(
