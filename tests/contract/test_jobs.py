@@ -15,7 +15,18 @@ JOB_FIELDS = {
 }
 RUN_FIELDS = {
     *("run_id", "job_id", "status", "params_snapshot", "argv", "pid", "started_at", "finished_at"),
-    *("duration_s", "exit_code", "signal", "error", "result", "artifacts", "left", "log", "type"),
+    *(
+        "duration_s",
+        "exit_code",
+        "signal",
+        "error",
+        "result",
+        "artifacts",
+        "collection",
+        "left",
+        "log",
+        "type",
+    ),
 }
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 NO_JOB = "job-01900000-0000-7000-8000-000000000000"
