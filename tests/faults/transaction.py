@@ -6,7 +6,7 @@ that is played again from the same bytes leaves, row for row, the same database.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -130,6 +130,12 @@ def deciding(*messages: Message, later_s: float = 1) -> Callable[[apsw.Connectio
     return act
 
 
+def leaving(run_id: str) -> Callable[[apsw.Connection], object]:
+    """An orderly end leaves a run that has not begun."""
+    run_ids = frozenset({run_id})
+    return lambda connection: make_core("srv-1", 1001).leave(connection, NOW + S, run_ids)
+
+
 def recover(connection: apsw.Connection) -> object:
     """The next life begins."""
     return make_core("srv-2", 1001).recover(connection, NOW + S)
@@ -163,7 +169,7 @@ def _cases() -> list[Case]:
     batch = submit(*({"name": f"of many {n}"} for n in range(BATCH_JOBS)), batch=True)
     patch = JobPatch(priority=70, labels={"p": "q"})
     progress = Progress(fraction=0.5, message="half")
-    finish = m.RunExited(run_id=run, outcome=COMPLETED)
+    finish = m.RunExited(run_id=run, outcome=replace(COMPLETED, progress=progress))
     group = (new, batch, m.DeleteJob(job_id=waiting), finish, m.StartScheduler())
     messages: dict[str, tuple[Message, ...]] = {
         "submit": (new,),
@@ -195,6 +201,7 @@ def _cases() -> list[Case]:
         Case("group", deciding(*group), cold=True),
         Case("due", deciding(m.MomentCame(), later_s=HOLD_TTL_S + 1)),
         Case("submit and checkpoint", then_checkpoint(deciding(new))),
+        Case("leave", leaving(run)),
         Case("recover", recover, opens=True),
         Case("migrate", lambda _: None, opens=True, empty=True),
         Case("migrate further", lambda _: None, opens=True, migration=MIGRATION),

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors import messages as m
 from storage.errors import Refusal
 from storage.events import last_seq
-from storage.job import NewJob
+from storage.job import HostCondition, NewJob
 from web import events, hub
 from web.client import ServerEvent
 from web.connection import parse_events
@@ -428,3 +428,21 @@ async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: A
     assert told == sorted(told)
     assert told[-1] == 0.2
     assert len(told) < 10
+
+
+async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
+    listen: Any, services: Any, queue: Any
+) -> None:
+    everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
+    before = everything.last_id
+    condition = HostCondition(reason="no more processes", since=LATER)
+    for told in (condition, None):
+        await services.stats.tell(m.HostChanged(condition=told, at=0))
+        await soon()
+    for listener in (everything, scheduler):
+        assert [fact["kind"] for fact in listener.facts] == ["scheduler.host"] * 2
+        assert [fact["seq"] for fact in listener.facts] == [None, None]
+        shown = [fact["data"]["host_condition"] for fact in listener.facts]
+        assert shown == [{"reason": "no more processes", "since": "2126-01-01T00:00:00Z"}, None]
+    assert everything.last_id == before
+    assert known_kinds(["scheduler.host"]) == ("scheduler.host",)
