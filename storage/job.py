@@ -213,6 +213,15 @@ class Job(Model):
     version: int
 
 
+class ListedJob(Job):
+    """A Job in a list. `params_elided`: its params are longer than a list shows.
+
+    Then `params` is empty, and `GET /jobs/{job_id}` has them.
+    """
+
+    params_elided: Annotated[bool, Field(exclude_if=lambda is_elided: not is_elided)] = False
+
+
 class RunError(Model):
     """Why a run failed: a stable code and a sentence for people."""
 

@@ -1,4 +1,4 @@
-"""Jobs in SQL: insert, find, claim, change, end.
+"""Jobs in SQL: insert, find, claim, change, end. How they are listed is in `job_list.py`.
 
 Queries that run in every batch name their index: without statistics SQLite prefers the one over all
 statuses, and would walk the whole queue; INDEXED BY makes that an error instead of a slow answer.
@@ -7,13 +7,11 @@ Invariant: every status change names the status it leaves in its WHERE clause an
 row changed, so a transition that `TRANSITIONS` does not allow cannot be written.
 """
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import apsw
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from storage.errors import Refusal
 from storage.job import (
@@ -27,52 +25,19 @@ from storage.job import (
     from_us,
     to_us,
 )
-from storage.job_id import BEGINS, id_beginning, is_id, span
+from storage.job_list import PAGE_MAX as PAGE_MAX
+from storage.job_list import JobFilter as JobFilter
+from storage.job_list import count_by_status as count_by_status
+from storage.job_list import list_jobs as list_jobs
+from storage.job_row import COLUMNS, job_from_row
 from storage.transaction import Transaction
 
-COLUMNS = (
-    "position, job_id, type, status, params, priority, name, labels, run_at, expires_at, timeout_s,"
-    " retry_of, origin, created_at, started_at, finished_at,"
-    " coalesce(duration_us, finished_at - started_at), progress, reason, version"
-)
 INSERT = (
     "INSERT INTO jobs (job_id, type, status, params, priority, deferred, name, labels, run_at,"
     " expires_at, timeout_s, retry_of, origin, created_at, version)"
     # As text it would take four times as much memory for its widest character.
     " VALUES (?, ?, 'QUEUED', CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
-PAGE_MAX = 500
-
-
-def job_from_row(row: tuple[Any, ...]) -> Job:
-    """Build a Job by position (a row factory costs four times as much)."""
-    (
-        position, job_id, type_, status, params, priority, name, labels, run_at, expires_at,
-        timeout_s, retry_of, origin, created_at, started_at, finished_at, duration_us, progress,
-        reason, version,
-    ) = row  # fmt: skip
-    return Job.model_construct(
-        job_id=job_id,
-        type=type_,
-        status=JobStatus(status),
-        params=from_json(params),
-        priority=priority,
-        position=position,
-        name=name,
-        labels=from_json(labels) if labels != "{}" else {},
-        run_at=None if run_at is None else from_us(run_at),
-        expires_at=None if expires_at is None else from_us(expires_at),
-        timeout_s=timeout_s,
-        retry_of=retry_of,
-        origin=origin,
-        created_at=from_us(created_at),
-        started_at=None if started_at is None else from_us(started_at),
-        finished_at=None if finished_at is None else from_us(finished_at),
-        duration_s=None if duration_us is None else duration_us / 1e6,
-        progress=None if progress is None else Progress.model_construct(**from_json(progress)),
-        reason=reason,
-        version=version,
-    )
 
 
 def insert_jobs(
@@ -317,91 +282,6 @@ def next_due(tx: Transaction) -> int | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """What `GET /jobs` may ask for; an empty tuple means no restriction. Labels as 'key=value'."""
-
-    statuses: tuple[JobStatus, ...] = ()
-    types: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    text: str | None = None
-    retry_of: str | None = None
-    order: Literal["asc", "desc"] = "desc"
-
-
-def list_jobs(
-    connection: apsw.Connection, wanted: JobFilter, *, limit: int, cursor: str | None
-) -> tuple[list[Job], str | None]:
-    """A page in order of arrival and the cursor of the next one (None at the end).
-
-    The order is that of `position`, which never changes, so a walk meets every Job that existed
-    throughout exactly once.
-
-    Raises:
-        Refusal: `invalid`, when the cursor is not one of ours.
-    """
-    where, bindings = _conditions(connection, wanted)
-    if cursor is not None:
-        where.append("position < ?" if wanted.order == "desc" else "position > ?")
-        bindings.append(_decode_cursor(cursor))
-    # A Job has few retries, whatever else they must match; there are many of each status.
-    index = "" if wanted.retry_of is None else " INDEXED BY jobs_retry_of"
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM jobs{index} WHERE {' AND '.join(where) or 'TRUE'}"
-        f" ORDER BY position {wanted.order} LIMIT ?",
-        (*bindings, limit + 1),
-    ).fetchall()
-    jobs = [job_from_row(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return jobs, _encode_cursor(jobs[-1].position) if more else None
-
-
-def count_by_status(connection: apsw.Connection) -> dict[str, int]:
-    """How many Jobs are in each status: read from the kept counts."""
-    counts = dict.fromkeys(JobStatus, 0)
-    for status, n in connection.execute("SELECT status, sum(n) FROM job_counts GROUP BY status"):
-        counts[JobStatus(status)] = n
-    return {status.value: n for status, n in counts.items()}
-
-
-def _conditions(connection: apsw.Connection, wanted: JobFilter) -> tuple[list[str], list[Any]]:
-    where: list[str] = []
-    bindings: list[Any] = []
-    for column, values in (("status", wanted.statuses), ("type", wanted.types)):
-        if values:
-            where.append(f"{column} IN ({', '.join('?' * len(values))})")
-            bindings.extend(values)
-    for label in wanted.labels:
-        where.append("position IN (SELECT position FROM job_labels WHERE label = ?)")
-        bindings.append(label)
-    if wanted.retry_of is not None:
-        where.append("retry_of = ?")
-        bindings.append(wanted.retry_of)
-    if (beginning := id_beginning(wanted.text)) and is_id(connection, beginning):
-        # A subquery, or SQLite would walk all Jobs in the wanted order and compare their ids.
-        where.append(f"position IN (SELECT position FROM jobs WHERE {BEGINS})")
-        bindings.extend(span(beginning))
-    elif wanted.text:
-        where.append("(instr(casefold(name), ?) OR instr(job_id, ?) OR instr(type, ?))")
-        bindings.extend([wanted.text.casefold()] * 3)
-    return where, bindings
-
-
 def _write_labels(tx: Transaction, position: int, labels: dict[str, str]) -> None:
     for key, value in labels.items():
         tx.execute("INSERT INTO job_labels VALUES (?, ?)", (f"{key}={value}", position))
-
-
-def _encode_cursor(position: int) -> str:
-    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> int:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        position = int(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
-    except (ValueError, UnicodeError):
-        position = -1
-    if not 0 <= position < 2**63:
-        raise Refusal("invalid", "cursor is not one that this server gave: start without one")
-    return position

@@ -9,13 +9,16 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel
 
-from storage.job import Artifact, Job, JobRun, Model, Reservation
+from storage.job import Artifact, JobRun, ListedJob, Model, Reservation
 
 
 class JobPage(Model):
-    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's."""
+    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's.
 
-    jobs: list[Job]
+    Params over 4 KiB are not in it: `params_elided` says so, and `get_job` has them.
+    """
+
+    jobs: list[ListedJob]
     next_cursor: str | None
     counts: dict[str, int]
 

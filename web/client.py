@@ -23,6 +23,7 @@ from storage.job import (
     Artifact,
     Job,
     JobRun,
+    ListedJob,
     NewJob,
     Reservation,
     SchedulerConfig,
@@ -151,7 +152,9 @@ class Client:
             if cursor is None or left == 0:
                 return
 
-    def list_jobs(self, *, limit: int | None = None, **filters: Unpack[JobFilter]) -> Iterator[Job]:
+    def list_jobs(
+        self, *, limit: int | None = None, **filters: Unpack[JobFilter]
+    ) -> Iterator[ListedJob]:
         """Every Job that matches, or the first `limit`, fetched page by page as they are taken."""
         for page in self.list_pages(limit=limit, **filters):
             yield from page.jobs

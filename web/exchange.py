@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 AtOnce = Callable[[dict[str, Any]], AnswerBody | None]
 """Takes an ASGI scope; None: the request needs the whole of ASGI."""
 
+PIECE_BYTES = 64 * 1024
+"""Larger answers are sent in such pieces."""
+
 
 def scope_of(request: h11.Request) -> dict[str, Any]:
     """The part of an ASGI scope that says what is asked."""
@@ -62,7 +65,11 @@ class Exchange:
             self._body += event.data
         elif isinstance(event, EndBody):
             self._connection.limit(inf)
-            await self._respond(await self._answer(self._body))
+            # What was asked is not kept while the answer waits for its client.
+            body, self._body = self._body, bytearray()
+            done = await self._answer(body)
+            del body
+            await self._respond(done)
             if self._protocol.connection.trailing_data[0]:
                 # The next request is here already: others get their turn before it.
                 await trio.lowlevel.checkpoint()
@@ -83,6 +90,13 @@ class Exchange:
         send = self._protocol.connection.send
         head = send(h11.Response(status_code=done.status, headers=headers))
         body = send(h11.Data(data=done.body))
-        # One write, one packet, one wake of the client.
-        await self._connection.send(head + body + send(h11.EndOfMessage()))
+        end = send(h11.EndOfMessage())
+        if len(body) <= PIECE_BYTES:
+            # One write, one packet, one wake of the client.
+            await self._connection.send(head + body + end)
+        else:
+            # As it is: a copy would be kept for as long as the client reads.
+            for part in (head, body, end):
+                if part:
+                    await self._connection.send(part)
         await self._protocol.stream_send(StreamClosed(STREAM_ID))

@@ -10,7 +10,7 @@ from actors import messages as m
 from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
-from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, Name, NewJob
+from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, ListedJob, Name, NewJob
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
@@ -46,9 +46,12 @@ class BatchAnswer(BaseModel):
 
 
 class JobPage(BaseModel):
-    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status."""
+    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status.
 
-    jobs: list[Job]
+    Params over 4 KiB are left out and marked (`params_elided`). A page ends early after 1 MiB.
+    """
+
+    jobs: list[ListedJob]
     next_cursor: str | None
     counts: dict[str, int]
 

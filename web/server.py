@@ -17,6 +17,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from web.capacity import connections_max
 from web.exchange import AtOnce
 from web.tcp_server import Connection, StockConnection, connection_class
+from web.unsent import Unsent
 
 BACKLOG = 1024
 ABORT_AFTER_S = 2.0
@@ -63,6 +64,7 @@ class Server:
         self.connections: set[StockConnection] = set()
         self._connection_class = connection_class()
         self._connections_max = connections_max()
+        self.unsent = Unsent()
         self.draining = False
         self._drain = trio.Event()
         self._finish = trio.Event()

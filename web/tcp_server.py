@@ -34,9 +34,10 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from web.exchange import AtOnce, Exchange, scope_of
+from web.exchange import PIECE_BYTES, AtOnce, Exchange, scope_of
 from web.guard import malformed
 from web.reads import client_gone
+from web.unsent import Unsent
 
 TESTED = "0.18."
 IDLE_S = 75.0
@@ -61,6 +62,7 @@ class Host(Protocol):
     context: WorkerContext
     at_once: AtOnce | None
     draining: bool
+    unsent: Unsent
 
 
 class _NoTimer:
@@ -167,16 +169,23 @@ class Connection(StockConnection):
         """Reading ends in so many seconds, unless somebody sets another limit."""
         self._scope.deadline = trio.current_time() + seconds
 
-    async def send(self, data: bytes) -> None:
+    def stalled_s(self) -> float:
+        """How long its client has read nothing of an answer that waits."""
+        since = self._stalled_since
+        return 0.0 if since is None else trio.current_time() - since
+
+    async def send(self, data: bytes | memoryview) -> None:
         """Send, and close the connection of a client that does not read."""
-        if not self.send_lock.locked() and (data := self._send_at_once(data)) == b"":
+        if not self.send_lock.locked() and not (data := self._send_at_once(data)):
             return
         async with self.send_lock:
             # Shielded, since half an answer is worse than none; but not for ever.
-            self._stalled_since = trio.current_time()
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope:
+            with (
+                trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope,
+                self.host.unsent.hold(self, len(data)),
+            ):
                 try:
-                    await self.stream.send_all(data)
+                    await self._send_in_pieces(memoryview(data))
                 except (
                     trio.BrokenResourceError,
                     trio.ClosedResourceError,
@@ -190,14 +199,22 @@ class Connection(StockConnection):
                 self.abort()
                 await self.protocol.handle(Closed())
 
-    def _send_at_once(self, data: bytes) -> bytes:
+    async def _send_in_pieces(self, data: memoryview) -> None:
+        """So that a client which reads, however slowly, is known from one that does not."""
+        for begin in range(0, len(data), PIECE_BYTES):
+            self._stalled_since = trio.current_time()
+            await self.stream.send_all(data[begin : begin + PIECE_BYTES])
+
+    def _send_at_once(self, data: bytes | memoryview) -> bytes | memoryview:
         """What did not fit into the socket's buffer. A bad socket is `send_all`'s to find."""
         if not self._is_plain:
             return data
         try:
-            return data[os.write(self.stream.socket.fileno(), data) :]
+            sent = os.write(self.stream.socket.fileno(), data)
         except OSError:
             return data
+        # Without a copy of what is left.
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
     async def _read_data(self) -> None:
         protocol = self.protocol.protocol

@@ -568,7 +568,7 @@ BUGS = (
     Bug(
         name="cursor-repeats",
         breaks="StablePaging",
-        file="storage/jobs.py",
+        file="storage/job_list.py",
         before='"position < ?" if wanted.order == "desc"',
         after='"position <= ?" if wanted.order == "desc"',
         tests=("tests/storage/test_jobs.py",),
@@ -880,5 +880,21 @@ BUGS = (
         before="Field(max_length=LIST_MAX)",
         after="Field(max_length=10**6)",
         tests=("tests/web/test_api.py",),
+    ),
+    Bug(
+        name="long-params-in-lists",
+        breaks="params over 4 KiB are left out of lists",
+        file="storage/job_list.py",
+        before="iif(octet_length(params) <= {PARAMS_BYTES_MAX}, params, NULL)",
+        after="params",
+        tests=("tests/storage/test_job_list.py",),
+    ),
+    Bug(
+        name="pages-without-limit",
+        breaks="a page has a limit of bytes",
+        file="storage/job_list.py",
+        before="        room -= sum(len(value) for value in row if isinstance(value, str))\n",
+        after="",
+        tests=("tests/storage/test_job_list.py",),
     ),
 )

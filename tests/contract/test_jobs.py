@@ -482,6 +482,31 @@ def test_counts_are_of_all_jobs_by_status(stopped: Any) -> None:
     assert {status: n for status, n in after.items() if n} == recount
 
 
+def test_a_list_leaves_long_params_out_and_says_so(stopped: Any) -> None:
+    label = {"labels": {"long": "params"}}
+    short = stopped.submit("stdin", {"text": "x" * 4_000}, **label)
+    long = stopped.submit("stdin", {"text": "x" * 4_100}, **label)
+    listed = stopped.get("/jobs", label="long=params")["jobs"]
+    assert listed == [{**long, "params": {}, "params_elided": True}, short]
+    assert stopped.job(long["job_id"])["params"] == {"text": "x" * 4_100}
+    assert "params_elided" not in stopped.job(long["job_id"])
+
+
+def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Any) -> None:
+    long = {"type": "stdin", "params": {"text": "x" * 4_000}, "labels": {"walk": "long"}}
+    items = stopped.post("/jobs/batch", {"jobs": [long] * 400}, status=201)["jobs"]
+    met, cursor, pages = [], None, 0
+    while pages == 0 or cursor is not None:
+        given = {} if cursor is None else {"cursor": cursor}
+        answer = stopped.client.get("/jobs", params={"label": "walk=long", "limit": 500, **given})
+        assert len(answer.content) < 2_000_000
+        page = answer.json()
+        met += [job["job_id"] for job in page["jobs"]]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert pages > 1
+    assert met == [item["job_id"] for item in reversed(items)]
+
+
 # ---- one Job -----------------------------------------------------------------------------------
 
 

@@ -327,6 +327,13 @@ def test_what_has_a_key_is_sent_again(call: Callable[[Client], object], answer: 
     assert [request.headers["Idempotency-Key"] for request in server.requests] == ["k", "k"]
 
 
+def test_a_listed_job_says_that_its_params_are_left_out() -> None:
+    jobs = [job(), {**job(job_id="job-2"), "params": {}, "params_elided": True}]
+    server = Server({"jobs": jobs, "next_cursor": None, "counts": {}})
+    with server.client() as client:
+        assert [each.params_elided for each in client.list_jobs()] == [False, True]
+
+
 def test_a_dead_server_is_given_up() -> None:
     server = Server(*[REFUSED] * 4)
     with server.client() as client, pytest.raises(ServerUnreachable) as caught:

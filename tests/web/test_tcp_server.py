@@ -20,6 +20,7 @@ from web.api import Answer
 from web.exchange import BODY_TIMEOUT_S
 from web.server import ABORT_AFTER_S, Server, listen
 from web.tcp_server import IDLE_S, SEND_S, Connection, StockConnection, connection_class
+from web.unsent import Unsent
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 LARGE = bytes(range(256)) * (1 << 17)
@@ -104,6 +105,49 @@ async def test_a_client_that_stops_reading_is_cut_off(serve: Serve) -> None:
         begin = trio.current_time()
         await served.until_none_is_connected()
         assert trio.current_time() - begin == pytest.approx(SEND_S, abs=6)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_answers_that_wait_hold_a_bounded_memory_together(
+    serve: Serve, at_once: bool
+) -> None:
+    async def answer(body: bytes) -> Answer[Any]:
+        return Answer(body=LARGE, status=200)
+
+    app = app_of(LARGE)
+    async with serve(app, at_once_of(answer) if at_once else None, large=True) as served:
+        served.server.unsent = Unsent(3 * len(LARGE))
+        clients = []
+        for _ in range(6):
+            clients.append(await served.connect())
+            await clients[-1].send_all(GET)
+            assert await clients[-1].receive_some(1) == b"H"
+            await trio.sleep(1)  # so that it is known which has read nothing for longest
+        assert len(served.server.connections) == 3
+        assert 2 * len(LARGE) < served.server.unsent.size_bytes <= 3 * len(LARGE)
+        # Those that are left get all of it.
+        for client in clients[3:]:
+            assert len(await receive(client, len(LARGE))) >= len(LARGE)
+        await trio.sleep(1)
+        assert served.server.unsent.size_bytes == 0
+
+
+async def test_a_client_that_reads_slowly_is_not_the_one_to_go(serve: Serve) -> None:
+    async with serve(app_of(LARGE), large=True) as served:
+        served.server.unsent = Unsent(2 * len(LARGE))
+        slow, stalled, late = [await served.connect() for _ in range(3)]
+        for client in (slow, stalled):
+            await client.send_all(GET)
+            assert await client.receive_some(1) == b"H"
+        for _ in range(20):
+            await trio.sleep(0.4)
+            await receive(slow, 1 << 20)
+        await late.send_all(GET)
+        assert await late.receive_some(1) == b"H"
+        await trio.sleep(1)
+        assert len(served.server.connections) == 2
+        assert len(await receive(stalled, len(LARGE))) < len(LARGE)
+        assert len(await receive(late, len(LARGE))) >= len(LARGE)
 
 
 @pytest.mark.parametrize("at_once", [False, True])

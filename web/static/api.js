@@ -63,3 +63,10 @@ export function jobPath(jobId, ...rest) {
   const steps = rest.flatMap((step) => step.split("/"));
   return `/jobs/${[jobId, ...steps].map(encodeURIComponent).join("/")}`;
 }
+
+/** The Job as a list has it: without long params. */
+export async function listed(jobId, options) {
+  const { jobs } = await get(withQuery("/jobs", { q: jobId, limit: 1 }), options);
+  if (jobs[0]?.job_id !== jobId) throw new Problem(404, {});
+  return jobs[0];
+}

@@ -2,7 +2,7 @@
 //
 // A fact changes the row it is about without a request. Only what a fact does not carry is fetched:
 // new Jobs at the head, and those that a status filter now lets in, a few at a time.
-import { get, jobPath, withQuery } from "./api.js";
+import { get, listed, withQuery } from "./api.js";
 import { throttle } from "./dom.js";
 import { patchJob } from "./fact.js";
 
@@ -94,7 +94,7 @@ export class JobList extends EventTarget {
     try {
       if (wanted.length > ENTERING_MAX) return await this.restart();
       const page = this.#filter.order === "desc" ? await this.#head() : await this.#tail();
-      const found = await Promise.all(wanted.map((id) => get(jobPath(id)).catch(() => null)));
+      const found = await Promise.all(wanted.map((id) => listed(id).catch(() => null)));
       if (life !== this.#life) return undefined;
       if (this.#hasGap(page)) return this.#replace(page);
       this.#merge([...(page?.jobs ?? []), ...found.filter((job) => job !== null && this.#accepts(job))]);

@@ -1,6 +1,6 @@
 // The line of a Job's retries: what it repeats, itself, and what repeats it, in order of arrival. Another
 // retry of what it repeats is seen from there. Hidden while the Job stands alone.
-import { get, jobPath, withQuery } from "./api.js";
+import { get, listed, withQuery } from "./api.js";
 import { h, throttle } from "./dom.js";
 import { statusBadge, titleOf } from "./job-row.js";
 import { live } from "./live.js";
@@ -65,10 +65,10 @@ class RetryChain extends HTMLElement {
 
 /** The Jobs that this one repeats, itself, and those that repeat it, in order of arrival. */
 async function chainOf(jobId, signal) {
-  const own = await get(jobPath(jobId), { signal });
+  const own = await listed(jobId, { signal });
   const before = [];
   for (let id = own.retry_of; id && before.length < EACH_WAY_MAX; id = before[0].retry_of) {
-    before.unshift(await get(jobPath(id), { signal }));
+    before.unshift(await listed(id, { signal }));
   }
   const from = [own];
   for (let at = 0; at < from.length && from.length <= EACH_WAY_MAX; at += 1) {

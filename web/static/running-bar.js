@@ -1,6 +1,6 @@
 // What runs now, one strip per Job: progress, time, and when it will probably be done, by the
 // program's own report or else by the server's estimate.
-import { get, jobPath } from "./api.js";
+import { listed } from "./api.js";
 import { board } from "./board.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { Ending } from "./ending.js";
@@ -42,7 +42,7 @@ class RunningBar extends HTMLElement {
       this.#strips.delete(id);
     }
     for (const id of ids.filter((one) => !this.#strips.has(one))) {
-      const job = await get(jobPath(id)).catch(() => null);
+      const job = await listed(id).catch(() => null);
       if (job?.status !== "RUNNING" || this.#strips.has(id) || !this.isConnected) continue;
       const strip = build(job);
       this.#strips.set(id, strip);
