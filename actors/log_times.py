@@ -10,7 +10,7 @@ carries the moment at which the next one saw it.
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import structlog
 
 from actors.file_tree import open_in, opened_directory
 from actors.run_files import open_regular
+from storage.job import MAX_INT, TIME_MAX_US
 
 RECORDS_MAX = 4096
 """64 KiB."""
@@ -119,13 +120,26 @@ class LogTimes:
 
 
 def read_times(path: Path, after: int = 0) -> list[Seen]:
-    """What was kept, in order, `after` so many; a record that a crash has torn is passed over."""
+    """What was kept, in order, `after` so many; a record that a crash has torn is passed over.
+
+    The program can write to the file: what follows a record that cannot be true is left out.
+    """
     with suppress(OSError), open_regular(path) as file:
         file.seek(after * _RECORD.size)
         data = file.read((RECORDS_MAX + 1) * _RECORD.size)
         whole = len(data) // _RECORD.size * _RECORD.size
-        return [Seen(*record) for record in _RECORD.iter_unpack(data[:whole])]
+        return list(_credible(Seen(*record) for record in _RECORD.iter_unpack(data[:whole])))
     return []
+
+
+def _credible(records: Iterable[Seen]) -> Iterator[Seen]:
+    """Those before the first that is smaller than the one before, or beyond what can be stored."""
+    last = Seen(0, 0)
+    for record in records:
+        if not (last.size <= record.size <= MAX_INT and last.at <= record.at <= TIME_MAX_US):
+            return
+        yield record
+        last = record
 
 
 def time_of(records: Sequence[Seen], offset: int) -> int | None:

@@ -1,6 +1,7 @@
 """The sampled times of a log: what they say, how many there are, what may happen to the file."""
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_another_server_goes_on_where_the_first_was_killed(tmp_path: Path) -> No
     again.note(10, NOW + 5)
     again.note(20, NOW + 6)
     assert read_times(path) == [Seen(10, NOW), Seen(20, NOW + 6)]
+
+
+@pytest.mark.parametrize(
+    "forged", [b"\xff" * 16, b'{"progress": 0.5', bytes(16), struct.pack("<QQ", 20, 2**63 - 1)]
+)
+def test_records_that_a_program_has_forged_are_left_out(tmp_path: Path, forged: bytes) -> None:
+    path = tmp_path / "times"
+    LogTimes(path).note(10, NOW)
+    with path.open("ab") as file:
+        file.write(forged)
+    assert read_times(path) == [Seen(10, NOW)]
+    path.write_bytes(forged)
+    again = LogTimes(path)
+    again.note(20, NOW + 1)
+    again.finish(30, NOW + 2)
 
 
 @settings(max_examples=30)
