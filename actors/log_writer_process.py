@@ -21,21 +21,32 @@ from collections import deque
 from contextlib import suppress
 
 PIECE_BYTES = 1024 * 1024
+WAITED_FOR = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EROFS, errno.ESTALE),
+    *(errno.EAGAIN, errno.EINTR, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),
+)
+"""What is wrong with the host, and not with the log."""
 RETRY_S = 0.5
 """How long a log that could not take more is left alone."""
 NAME_BYTES_MAX = 256
 
 
 class Output:
-    """One program's output. `copied`: taken from the pipe where splice(2) is not possible."""
+    """One program's output.
 
-    __slots__ = ("copied", "log", "name", "pipe")
+    `copied`: taken from the pipe where splice(2) is not possible. `is_lost`: the log takes nothing
+    any more, and never will: its program has made it as long as a file may be. To wait for it would
+    keep the run from its end.
+    """
+
+    __slots__ = ("copied", "is_lost", "log", "name", "pipe")
 
     def __init__(self, name: bytes, pipe: int, log: int) -> None:
         self.name = name
         self.pipe = pipe
         self.log = log
         self.copied: bytes | None = None
+        self.is_lost = False
 
     def move(self) -> bool:
         """Move a piece; False at the end of the output.
@@ -43,6 +54,22 @@ class Output:
         Raises:
             OSError: the log takes nothing at the moment.
         """
+        if not self.is_lost:
+            try:
+                return self._move()
+            except OSError as error:
+                if error.errno in WAITED_FOR:
+                    raise
+                self.is_lost = True
+        return self._drop()
+
+    def _drop(self) -> bool:
+        try:
+            return bool(os.read(self.pipe, PIECE_BYTES))
+        except BlockingIOError:
+            return True
+
+    def _move(self) -> bool:
         # At its end, also when the program has made its log shorter.
         os.lseek(self.log, 0, os.SEEK_END)
         if self.copied is None:

@@ -273,3 +273,28 @@ async def test_a_log_that_takes_nothing_keeps_the_program_waiting_and_loses_noth
     theirs.close()
     for descriptor in (read_end, full, log):
         os.close(descriptor)
+
+
+async def test_what_a_log_can_never_take_is_dropped() -> None:
+    """Its program has made it as long as a file may be: the run must come to its end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    writer = Writer(theirs)
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    log = os.memfd_create("log")
+    os.ftruncate(log, 2**63 - 1)
+    os.write(write_end, b"words")
+    socket.send_fds(ours, [b"run-1"], [read_end, log])
+    writer._receive(theirs)
+    (output,) = writer._outputs.values()
+    writer._move(output)
+    os.write(write_end, b"more of them")
+    writer._move(output)
+    os.close(write_end)
+    writer._move(output)
+    assert writer._outputs == {}
+    assert writer._stuck == []
+    ours.close()
+    theirs.close()
+    for descriptor in (read_end, log):
+        os.close(descriptor)
