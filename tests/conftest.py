@@ -10,7 +10,7 @@ import trio
 from hypothesis import settings
 from trio.testing import MockClock
 
-from tests.hostile import remove_all
+from tests.deep_tree import remove_all
 
 # A loaded machine is slow, not wrong.
 settings.register_profile("unhurried", deadline=None)

@@ -17,7 +17,7 @@ from actors.run_files import RunFiles
 from actors.runner import StopFlag, Stopped
 from actors.trash import Trash
 from tests.actors.test_trash import descriptors
-from tests.hostile import nest
+from tests.deep_tree import nest
 from tests.powerless import powerless
 
 UNLIMITED = KeepLimits()

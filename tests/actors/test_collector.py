@@ -22,7 +22,7 @@ from storage.database import DATABASE_NAME, open_writer
 from storage.job import JobStatus
 from storage.runs import request_stop
 from storage.transaction import write_transaction
-from tests.hostile import nest
+from tests.deep_tree import nest
 
 pytestmark = pytest.mark.usefixtures("hostile")
 

@@ -9,7 +9,7 @@ from actors import run_files
 from actors.run_files import BLOCK_BYTES, Remains, RunFiles, log_hole
 from actors.runner import StopFlag
 from actors.trash import Trash
-from tests.hostile import nest
+from tests.deep_tree import nest
 from tests.powerless import powerless
 
 pytestmark = pytest.mark.usefixtures("hostile")

@@ -9,7 +9,7 @@ import pytest
 from actors.run_files import Remains, RunFiles
 from actors.spare import SPARES_MAX, Spares
 from actors.trash import Trash
-from tests.hostile import nest
+from tests.deep_tree import nest
 from tests.powerless import powerless
 
 pytestmark = pytest.mark.usefixtures("hostile")

@@ -12,7 +12,7 @@ from actors import tree
 from actors.file_tree import open_directory
 from actors.runner import StopFlag, Stopped
 from actors.trash import Trash
-from tests.hostile import nest
+from tests.deep_tree import nest
 from tests.powerless import powerless
 
 
