@@ -23,7 +23,7 @@ from tests.crash.check import TERMINAL, Checker, Victims, counts
 from tests.crash.client import Client, Journal, Wire
 from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
-from tests.crash.server import Breach, KillAt, Launcher, Life, Server
+from tests.crash.server import Breach, KillAt, Launcher, Life, Server, reap_strays
 
 CLIENTS = 6
 LOAD_MAX_S = 0.6
@@ -109,7 +109,7 @@ class Episode:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._bury)
+                nursery.start_soon(reap_strays, self.server.own)
                 while self.totals.cycles < deaths:
                     await self._life(self._plan())
                 await self._last_life()
@@ -264,16 +264,6 @@ class Episode:
             await trio.sleep(self.rng.random() * 0.3)
         if self.rng.random() < 0.15:
             self._strike_one()
-
-    async def _bury(self) -> None:
-        """Reap what becomes ours when a server is killed, as init would."""
-        while True:
-            for pid in tree.children(os.getpid()):
-                seen = tree.look(pid)
-                if seen is not None and not seen.lives and pid not in self.server.own:
-                    with suppress(ChildProcessError):
-                        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
-            await trio.sleep(LOOK_S)
 
     # ---- the end -----------------------------------------------------------------------------
 

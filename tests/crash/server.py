@@ -27,6 +27,7 @@ HEADWAY = Path(sys.executable).with_name("headway")
 READY_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 30.0
 LOOK_S = 0.003
+REAP_PAUSE_S = 0.01
 
 
 class Breach(Exception):
@@ -166,11 +167,11 @@ class Server:
         """What strace saw, of all lives."""
         return self.directory / "strace"
 
-    def begin(self, kill_at: KillAt | None = None, *, execute: bool = False) -> Life:
+    def begin(self, kill_at: KillAt | None = None, *options: str, execute: bool = False) -> Life:
         """A new life; with `kill_at` a short one. It is not ready when this returns."""
         log_from = self.log.stat().st_size if self.log.exists() else 0
         arguments = ["serve", "--bind", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
-        arguments += ["--config", str(self.directory / "headway.toml")]
+        arguments += ["--config", str(self.directory / "headway.toml"), *options]
         if execute:
             with self.log.open("ab") as output:
                 process = subprocess.Popen(
@@ -286,6 +287,17 @@ class Server:
         pid = self.fork(["verify", "--data-dir", str(self.data_dir)])
         if self.launcher.reap(pid) != 0:
             raise Breach(self.log.read_bytes()[before:].decode(errors="replace"))
+
+
+async def reap_strays(own: set[int]) -> None:
+    """Reap what becomes ours when a server is killed, as init would, but for `own`."""
+    while True:
+        for pid in tree.children(os.getpid()):
+            seen = tree.look(pid)
+            if seen is not None and not seen.lives and pid not in own:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+        await trio.sleep(REAP_PAUSE_S)
 
 
 def is_traced(task: int | str) -> bool:
