@@ -114,6 +114,7 @@ class RunLife:
             host=self.means.host,
             clock=self.means.clock,
             server_environment=self.means.server_environment,
+            pool=self.means.files,
         )
 
     def end(self, *, immediately: bool = False) -> None:
@@ -157,6 +158,7 @@ class RunLife:
             begun = await self._start.find(self._grace_s(), self._at_once)
             self.unbegun = begun is None
         if begun is None:
+            await self._start.prepare()
             if not self.means.may_start():
                 await self._stop.wait()  # the next server starts it
             if self._stop.is_set():

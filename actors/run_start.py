@@ -9,7 +9,7 @@ nothing has begun and nothing is left: the same may be tried again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
@@ -20,7 +20,9 @@ from actors.job_type import JobType
 from actors.launch import HostUnfit, Launch, SpawnFailed
 from actors.process import Host, Process
 from actors.run_files import RunFiles
+from actors.runner import Pool
 from actors.shim import ExitRecord
+from actors.weight import is_light
 from storage.job import Left
 from storage.runs import NOTHING_LEFT, RunIntent
 
@@ -37,7 +39,14 @@ class Begun(NamedTuple):
     left: Left = NOTHING_LEFT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Given(NamedTuple):
+    """What a program is given: its command line and its standard input."""
+
+    argv: list[str]
+    stdin: bytes | None
+
+
+@dataclass(slots=True, kw_only=True)
 class RunStart:
     """Of one run. `job_type` None: it is no longer configured."""
 
@@ -47,6 +56,8 @@ class RunStart:
     host: Host
     clock: Clock
     server_environment: Mapping[str, str]
+    pool: Pool
+    _given: Given | None = field(default=None, init=False)
 
     # ---- find --------------------------------------------------------------------------------
 
@@ -95,8 +106,19 @@ class RunStart:
 
     # ---- start -------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Put its params into the form in which the program gets them: large ones on a thread."""
+        job_type, params = self.job_type, self.intent.params
+        if job_type is None or self._given is not None:
+            return
+
+        def given() -> Given:
+            return Given(job_type.argv(params), job_type.stdin(params))
+
+        self._given = given() if is_light(params) else await self.pool.run(lambda _: given())
+
     def start(self) -> Begun:
-        """Start its program, which never was.
+        """Start its program, which never was, and for which all is prepared.
 
         Raises:
             SpawnFailed: the command cannot be started.
@@ -107,7 +129,9 @@ class RunStart:
         try:
             self.files.begin()
             began_us = self.clock.boot_us()
-            return Begun(self.host.launch(self._launch(self.job_type)), began_us)
+            process = self.host.launch(self._launch(self.job_type))
+            self._given = None
+            return Begun(process, began_us)
         except OSError as error:
             self.files.discard()
             raise HostUnfit(f"the files of a run cannot be made: {error.strerror}") from error
@@ -116,6 +140,7 @@ class RunStart:
             raise
 
     def _launch(self, job_type: JobType) -> Launch:
+        assert self._given is not None
         intent, files = self.intent, self.files
         environment = {
             **job_type.environment(self.server_environment),
@@ -127,12 +152,12 @@ class RunStart:
             environment["HEADWAY_JOB_ID"] = intent.job_id
         return Launch(
             run_id=intent.run_id,
-            argv=job_type.argv(intent.params),
+            argv=self._given.argv,
             environment=environment,
             work_dir=files.work,
             log=files.log,
             exit_file=files.exit,
-            stdin=job_type.stdin(intent.params),
+            stdin=self._given.stdin,
             shim=intent.adopt,
             seal=intent.seal,
             output=job_type.output,

@@ -123,8 +123,24 @@ def find_job(connection: apsw.Connection, job_id: str) -> Job:
     """
     row = connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
     if row is None:
-        raise Refusal("not_found", f"there is no Job {job_id}: GET /jobs lists those that exist")
+        raise _not_found(job_id)
     return job_from_row(row)
+
+
+def status_of(connection: apsw.Connection, job_id: str) -> JobStatus:
+    """The status alone: for a look that is repeated, at a Job whose params may be large.
+
+    Raises:
+        Refusal: `not_found`.
+    """
+    found = connection.execute("SELECT status FROM jobs WHERE job_id = ?", (job_id,)).get
+    if found is None:
+        raise _not_found(job_id)
+    return JobStatus(found)
+
+
+def _not_found(job_id: str) -> Refusal:
+    return Refusal("not_found", f"there is no Job {job_id}: GET /jobs lists those that exist")
 
 
 def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:

@@ -303,6 +303,12 @@ def find_run(connection: apsw.Connection, run_id: str) -> JobRun:
     return run_from_row(row)
 
 
+def is_running(connection: apsw.Connection, run_id: str) -> bool:
+    """Whether the run with this id is RUNNING, of which nothing else is read."""
+    found = connection.execute("SELECT status FROM job_runs WHERE run_id = ?", (run_id,)).get
+    return bool(found == RunStatus.RUNNING)
+
+
 def run_of_job(connection: apsw.Connection, job_id: str) -> JobRun | None:
     """The single attempt at the Job, if it has been made."""
     row = connection.execute(
@@ -318,6 +324,13 @@ def run_id_of(connection: apsw.Connection, job_id: str) -> str | None:
     return found
 
 
+def finished_at_of(connection: apsw.Connection, job_id: str) -> int | None:
+    """When (µs) the attempt at the Job ended, if there was one and it has."""
+    found = connection.execute("SELECT finished_at FROM job_runs WHERE job_id = ?", (job_id,)).get
+    assert found is None or isinstance(found, int)
+    return found
+
+
 def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
     """Every run that the database holds for RUNNING, with the server life that claimed it."""
     rows = connection.execute(
@@ -326,6 +339,14 @@ def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
         " WHERE status = 'RUNNING' ORDER BY started_at, run_id"
     )
     return [(_intent_from_row(row), server_id) for *row, server_id in rows]
+
+
+def running(connection: apsw.Connection) -> list[tuple[str, bool]]:
+    """(run id, whether a later server could adopt it) of each of them, and nothing else."""
+    rows = connection.execute(
+        "SELECT run_id, adopt FROM job_runs INDEXED BY job_runs_running WHERE status = 'RUNNING'"
+    )
+    return [(run_id, bool(adopt)) for run_id, adopt in rows]
 
 
 def _intent_from_row(row: list[Any]) -> RunIntent:

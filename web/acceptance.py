@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from actors.weight import is_light
 from storage.errors import Fault, Refusal
 from storage.job import NewJob
 from web.batch_reader import read_jobs
 from web.errors import FAULTS_MAX, checked
-from web.json_size import is_light
 from web.services import Services
 
 BATCH_MAX = 10_000

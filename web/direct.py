@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from actors import messages as m
 from actors.public import public_run
 from storage.errors import Refusal
-from storage.job import JobRun, Reservation, RunStatus
+from storage.job import JobRun, Reservation
 from storage.reservations import find_reservation
-from storage.runs import find_run
+from storage.runs import find_run, is_running
 from web.acceptance import accept_params
 from web.api import Api, Body
 from web.call import Call
@@ -89,7 +89,7 @@ def is_over(services: Services, ticket: m.DirectTicket) -> bool:
     if claim.end_reason != "started":
         why = f"the direct run did not start: {claim.end_reason}"
         raise Refusal("shutting_down" if services.draining.is_set() else "unavailable", why)
-    return find_run(services.reader, ticket.run_id).status is not RunStatus.RUNNING
+    return not is_running(services.reader, ticket.run_id)
 
 
 def tail(services: Services, run_id: str) -> str:

@@ -16,8 +16,8 @@ from actors.file_tree import open_in
 from actors.log_times import Seen, read_times, time_of
 from actors.run_files import hole_of
 from storage.job import TERMINAL, from_us
-from storage.jobs import find_job
-from storage.runs import run_of_job
+from storage.jobs import status_of
+from storage.runs import finished_at_of, run_id_of
 from web.log_view import CHUNK_BYTES, line_start
 from web.services import Services
 from web.sse import HEARTBEAT_S, event
@@ -56,13 +56,13 @@ class Follow:
             raise StopAsyncIteration
         await trio.lowlevel.checkpoint()
         # The status is read first: what was written before the end is read after it.
-        job = find_job(self._services.reader, self._job_id)
-        is_over = job.status in TERMINAL
+        status = status_of(self._services.reader, self._job_id)
+        is_over = status in TERMINAL
         if (data := await self._read(to_the_end=is_over)) is not None:
             return data
         if is_over:
             self._over = True
-            return event("end", {"status": job.status.value})
+            return event("end", {"status": status.value})
         if self._services.draining.is_set():
             self._over = True
             return event("goodbye", {})
@@ -71,8 +71,8 @@ class Follow:
         return b": still here\n\n"
 
     def _log_path(self) -> Path | None:
-        run = run_of_job(self._services.reader, self._job_id)
-        return None if run is None else self._services.runs_dir / run.run_id / "log"
+        run_id = run_id_of(self._services.reader, self._job_id)
+        return None if run_id is None else self._services.runs_dir / run_id / "log"
 
     async def _read(self, *, to_the_end: bool) -> bytes | None:
         path = self._log_path()
@@ -148,9 +148,8 @@ class Follow:
 
     def _moment(self, at: int | None) -> datetime:
         """When a byte was written; what was not sampled yet is being written."""
-        run = run_of_job(self._services.reader, self._job_id)
-        if at is None and run is not None and run.finished_at is not None:
-            return run.finished_at
+        if at is None:
+            at = finished_at_of(self._services.reader, self._job_id)
         return from_us(self._services.clock.now() if at is None else at)
 
     async def _wait(self) -> bool:

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors import messages as m
+from actors.weight import LIGHT_BYTES_MAX
 from storage.idempotency import Key
 from web.api import Answer, Header
 from web.call import Call
-from web.json_size import LIGHT_BYTES_MAX
 from web.services import Services
 
 IdempotencyKey = Annotated[

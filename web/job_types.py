@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from actors.job_type import JobType
+from actors.weight import is_light
 from storage.errors import Refusal
 from web.acceptance import accept_params
 from web.api import Answer, Api, Body
-from web.json_size import is_light
 from web.services import Services
 
 

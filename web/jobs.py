@@ -216,7 +216,7 @@ def register_read(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def list_runs(job_id: str) -> RunList:
-        jobs.find_job(services.reader, job_id)
+        jobs.status_of(services.reader, job_id)  # it is there
         run = run_of_job(services.reader, job_id)
         runs = [] if run is None else [public_run(run, services.job_types)]
         return RunList.model_construct(runs=runs, total=len(runs))
@@ -229,7 +229,7 @@ def register_read(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def list_artifacts(job_id: str) -> ArtifactList:
-        jobs.find_job(services.reader, job_id)
+        jobs.status_of(services.reader, job_id)  # it is there
         run = run_of_job(services.reader, job_id)
         return ArtifactList.model_construct(artifacts=[] if run is None else run.artifacts)
 

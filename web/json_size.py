@@ -5,8 +5,8 @@ busy for seconds. Strings are passed over: what they hold is one value.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from actors.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from storage.errors import Refusal
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
@@ -14,10 +14,6 @@ BODY_BYTES_MAX = 2 * 1024 * 1024
 VALUES_MAX = 20_000
 """In a body that is no batch, and in each Job of a batch."""
 NESTING_MAX = 64
-
-LIGHT_BYTES_MAX = 256 * 1024
-LIGHT_VALUES_MAX = 2_000
-"""So much can be read and checked on the event loop, in a few milliseconds at most."""
 
 PIECE_BYTES = 64 * 1024
 _BRACKETS_MAX = 100_000
@@ -35,24 +31,6 @@ def is_light_text(body: Text) -> bool:
     if len(body) <= 2 * LIGHT_VALUES_MAX:  # a value takes two bytes, with its comma
         return True
     return len(body) <= LIGHT_BYTES_MAX and _values_at_most(body) <= LIGHT_VALUES_MAX
-
-
-def is_light(value: Any) -> bool:
-    """The same of a value that has been read: whether it is checked in no time."""
-    values, chars, left = 0, 0, [value]
-    while left:
-        item = left.pop()
-        values += 1
-        if type(item) is str:
-            chars += len(item)
-        elif type(item) is list:
-            left += item
-        elif type(item) is dict:
-            chars += sum(map(len, item))
-            left += item.values()
-        if values + len(left) > LIGHT_VALUES_MAX or chars > LIGHT_BYTES_MAX:
-            return False
-    return True
 
 
 def check_size(body: Text) -> None:

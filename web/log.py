@@ -15,7 +15,7 @@ from actors.log_times import read_times
 from actors.run_files import RunFiles
 from storage.errors import Fault, Refusal
 from storage.job import MAX_INT, JobRun, from_us
-from storage.jobs import find_job
+from storage.jobs import status_of
 from storage.runs import run_of_job
 from web.api import Answer, Api, Header, Query
 from web.follow import Follow
@@ -80,7 +80,7 @@ def register(api: Api, services: Services) -> None:
         ] = None,
         range: RangeHeader = None,
     ) -> Answer[None]:
-        find_job(services.reader, job_id)
+        status_of(services.reader, job_id)  # it is there
         if offset is not None and tail is not None:
             faults = (Fault("/tail", "leave it out, or leave offset out"),)
             raise Refusal("invalid", "give offset or tail, not both", faults)
@@ -113,7 +113,7 @@ def register(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def get_log_times(job_id: str) -> LogTimeList:
-        find_job(services.reader, job_id)
+        status_of(services.reader, job_id)  # it is there
         run = run_of_job(services.reader, job_id)
         if run is None:
             return LogTimeList(times=[])
@@ -133,7 +133,7 @@ def register(api: Api, services: Services) -> None:
         also={206: "the range that was asked for"},
     )
     async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
-        find_job(services.reader, job_id)
+        status_of(services.reader, job_id)  # it is there
         run = run_of_job(services.reader, job_id)
         found = [] if run is None else [one for one in run.artifacts if one.name == name]
         if run is None or not found:

@@ -18,7 +18,7 @@ from storage.job import (
     Slots,
 )
 from storage.rollup import read_history
-from storage.runs import running_intents
+from storage.runs import running
 from web.api import Answer, Api, Body, Query
 from web.call import Call
 from web.idempotency import REPLAYED, IdempotencyKey, create_once, request_key
@@ -103,7 +103,7 @@ async def until_idle(services: Services, timeout_s: float) -> None:
     with trio.move_on_after(timeout_s):
         async with services.unless_draining():
             seq = services.feed.last_seq
-            while running_intents(services.reader):
+            while running(services.reader):
                 await services.feed.beyond(seq)
                 seq = services.feed.last_seq
 

@@ -23,9 +23,9 @@ from actors.storage_watch import StorageWatch
 from actors.tally import Tally
 from storage.database import Runner
 from storage.errors import Refusal
-from storage.job import TERMINAL, Job, JobStatus, RunStatus
-from storage.jobs import find_job
-from storage.runs import find_run
+from storage.job import TERMINAL, Job, JobStatus
+from storage.jobs import find_job, status_of
+from storage.runs import is_running
 from web.hub import Hub
 from web.precedence import Precedence
 from web.reads import Reads
@@ -97,14 +97,14 @@ class Services:
         """The Job when it has ended, or as it is when the time is over or the server drains."""
         with self.feed.subscribe(job_id) as news, trio.move_on_after(timeout_s):
             async with self.unless_draining():
-                while find_job(self.reader, job_id).status not in TERMINAL:
+                while status_of(self.reader, job_id) not in TERMINAL:
                     await news.wait()
         return find_job(self.reader, job_id)
 
     async def until_run_ended(self, run_id: str) -> None:
         """Return when the run has ended."""
         with self.feed.subscribe(run_id) as news:
-            while find_run(self.reader, run_id).status is RunStatus.RUNNING:
+            while is_running(self.reader, run_id):
                 await news.wait()
 
     def unless_draining(self) -> "UnlessDraining":

@@ -13,7 +13,7 @@ import trio
 from actors import messages as m
 from actors.actor import Ask
 from storage.errors import Refusal
-from storage.runs import running_intents
+from storage.runs import running
 from web.server import Server
 from web.services import Services
 
@@ -25,8 +25,8 @@ async def shut_down(
 ) -> None:
     """Close the door, let what is inside finish, end what does not."""
     grace_s = services.settings.server.shutdown_grace_s
-    running = len(running_intents(services.reader))
-    log.info("shutting down", grace_s=grace_s, running=running, detach=detach)
+    left = len(running(services.reader))
+    log.info("shutting down", grace_s=grace_s, running=left, detach=detach)
     services.draining.set()
     server.drain()
     if await tell_surely(services, m.Drain()):
@@ -45,8 +45,8 @@ async def end_runs(
 
     def any_left() -> bool:
         return any(
-            not (detach and run.adopt) and run.run_id not in services.core.left
-            for run, _ in running_intents(services.reader)
+            not (detach and adopt) and run_id not in services.core.left
+            for run_id, adopt in running(services.reader)
         )
 
     hurried = await wait_while(any_left, services, signals, grace_s)

@@ -79,6 +79,7 @@ class House:
         self.clock = SettableClock()
         self.types = make_types()
         self.writer: Any = InlineRunner()
+        self.files: Any = InlinePool()
         self.collectors: Any = InlinePool()
         self.vfs: str | None = None
         self.statvfs: Callable[[Path], Any] = os.statvfs
@@ -138,7 +139,7 @@ class House:
             writer=self.writer,
             readers=(InlineRunner(), InlineRunner()),
             batches=InlineRunner(),
-            files=InlinePool(),
+            files=self.files,
             collectors=self.collectors,
             checker=InlineRunner(),
             host=self.host,

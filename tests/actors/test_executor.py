@@ -5,6 +5,7 @@ The table of recovery is here, and what timeouts, cancels and output limits do t
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 import trio
 
 from actors import messages as m
+from actors.job_type import JobType
 from actors.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
+from actors.runner import InlinePool, StopFlag
 from actors.shim import ExitRecord
 from actors.verdict import outcome_of
+from actors.weight import LIGHT_VALUES_MAX
 from storage.job import JobStatus, Progress, RunStatus
 
 S = 1_000_000
@@ -68,6 +72,57 @@ async def test_params_may_come_by_standard_input(house: Any) -> None:
         (launch,) = house.host.launches
         assert launch.stdin is not None
         assert json.loads(launch.stdin) == {"n": 7}
+
+
+class MarkedPool(InlinePool):
+    """Knows whether it is at work."""
+
+    def __init__(self) -> None:
+        self.at_work = False
+
+    async def run(self, work: Callable[[StopFlag], Any]) -> Any:
+        def marked(flag: StopFlag) -> Any:
+            self.at_work = True
+            try:
+                return work(flag)
+            finally:
+                self.at_work = False
+
+        return await super().run(marked)
+
+
+@pytest.mark.parametrize("count", [1, LIGHT_VALUES_MAX])
+@pytest.mark.parametrize("way", [{"input": "json"}, {"arg": "-n"}])
+async def test_large_params_are_written_out_on_a_thread(
+    house: Any, monkeypatch: pytest.MonkeyPatch, count: int, way: dict[str, str]
+) -> None:
+    param = {"type": "array", "items": {"type": "integer"}}
+    fields = (
+        {"input": "json", "params": {"n": param}}
+        if "input" in way
+        else {"params": {"n": param | way}}
+    )
+    house.types["in"] = type(house.types["a"]).model_validate(
+        {"name": "in", "command": ["in"], **fields}
+    )
+    house.files = MarkedPool()
+    where = list[bool]()
+    stdin = JobType.stdin
+
+    def noted(self: JobType, params: Any) -> bytes | None:
+        where.append(house.files.at_work)
+        return stdin(self, params)
+
+    monkeypatch.setattr(JobType, "stdin", noted)
+    async with house.running():
+        (job,) = await house.submit({"type": "in", "params": {"n": [7] * count}})
+        await house.ended(job)
+        (launch,) = house.host.launches
+    if "input" in way:
+        assert json.loads(launch.stdin) == {"n": [7] * count}
+    else:
+        assert launch.argv == ["in", *["-n=7"] * count]
+    assert where == [count > 1]
 
 
 RECORD = ExitRecord(pid=1)

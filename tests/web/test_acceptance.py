@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from actors.runner import InlineRunner
+from actors.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from storage.errors import Fault, Refusal
 from storage.job import NewJob
 from tests.web.test_app import LOCAL, Wire
 from web.acceptance import accepted_batch
 from web.app import make_app
-from web.json_size import BODY_BYTES_MAX, LIGHT_BYTES_MAX, LIGHT_VALUES_MAX, VALUES_MAX
+from web.json_size import BODY_BYTES_MAX, VALUES_MAX
 from web.services import Services
 
 JSON = {**LOCAL, "Content-Type": "application/json"}

@@ -8,18 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.faults import count_values as count_of_value
+from actors.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX, is_light
 from storage.errors import Refusal
 from tests.web.test_strict_json import JSON
 from web import json_size
 from web.json_size import (
     BODY_BYTES_MAX,
-    LIGHT_BYTES_MAX,
-    LIGHT_VALUES_MAX,
     VALUES_MAX,
     check_size,
     count_values,
     is_deep,
-    is_light,
     is_light_text,
 )
 

@@ -9,6 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors import messages as m
 from storage.errors import Refusal
 from storage.job import JobStatus
+from storage.jobs import find_job
 from web.services import UnlessDraining
 
 
@@ -32,6 +33,24 @@ async def test_waiting_ends_with_the_job(services: Any, submit: Any, programs: A
         ended = await services.until_ended(job.job_id, 60)
     assert ended.status is JobStatus.COMPLETED
     assert trio.current_time() - begin == pytest.approx(7)
+
+
+async def test_a_wait_reads_the_job_once_however_often_it_looks(
+    services: Any, submit: Any, programs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    job = await submit()
+
+    def noted(connection: Any, job_id: str) -> Any:
+        reads.append(job_id)
+        return find_job(connection, job_id)
+
+    monkeypatch.setattr("web.services.find_job", noted)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(services.until_ended, job.job_id, 60)
+        await wait_all_tasks_blocked()
+        programs.processes[0].end()
+    assert reads == [job.job_id]
 
 
 async def test_waiting_ends_with_the_time(services: Any, submit: Any) -> None:
