@@ -29,7 +29,7 @@ SHORTER = "\n[headway: the program has truncated its output; it goes on from its
 
 
 class Follow:
-    """A log as server-sent events, from `offset` in the file to the run's end.
+    """A log as server-sent events, from `offset` in the file, or its end, to the run's end.
 
     With `tail`: from the first line of the last so many bytes that are there when it is first read.
 
@@ -37,12 +37,20 @@ class Follow:
     """
 
     def __init__(
-        self, services: Services, job_id: str, offset: int, *, tail: int | None = None
+        self,
+        services: Services,
+        job_id: str,
+        offset: int,
+        *,
+        tail: int | None = None,
+        resumes: bool = False,
     ) -> None:
+        """`resumes`: the file has been as long as `offset`, and is followed from there."""
         self._services = services
         self._job_id = job_id
         self._offset = offset
         self._tail = tail
+        self._resumes = resumes
         self._over = False
         self._is_unreadable = False
         self._seen = 0
@@ -97,6 +105,9 @@ class Follow:
         """What comes next, where it begins, and when that was written (µs), if it was sampled."""
         descriptor = open_in(path)
         try:
+            if not self._resumes:
+                self._offset = min(self._offset, os.fstat(descriptor).st_size)
+                self._resumes = True
             for _ in range(LOOKS_MAX):
                 read = self._read_piece(descriptor)
                 if self._seen < self._offset:

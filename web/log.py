@@ -88,7 +88,7 @@ def register(api: Api, services: Services) -> None:
             begin = event_number(last_event_id)
             follow = Follow(services, job_id, offset or 0, tail=tail)
             if begin is not None:
-                follow = Follow(services, job_id, begin)
+                follow = Follow(services, job_id, begin, resumes=True)
             return Answer(pieces=follow, headers=dict(SSE_HEADERS))
         run = run_of_job(services.reader, job_id)
         path = services.runs_dir / (run.run_id if run else "none") / "log"

@@ -160,6 +160,16 @@ def test_an_offset_beyond_every_file_is_no_accident(server: Any, offset: str) ->
         list(stream.iter_bytes())
 
 
+@pytest.mark.parametrize("offset", [10**6, 2**63 - 65_536, 2**63 - 1])
+def test_the_end_of_a_log_is_followed_from_any_offset_beyond_it(server: Any, offset: int) -> None:
+    job_id = server.run("bytes", {"count": 1000})["job_id"]
+    path, headers = f"/jobs/{job_id}/log?offset={offset}", {"Accept": "text/event-stream"}
+    with server.client.stream("GET", path, headers=headers) as stream:
+        assert stream.status_code == 200
+        told = b"".join(stream.iter_bytes()).decode()
+    assert [line for line in told.splitlines() if line.startswith("event:")] == ["event: end"]
+
+
 def test_a_long_output_loses_its_middle_only(server: Any) -> None:
     job_id = server.run("dropping", {"count": 500_000})["job_id"]
     run = server.run_of(job_id)

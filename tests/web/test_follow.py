@@ -138,6 +138,21 @@ async def test_a_draining_server_says_goodbye(following: Any, services: Any) -> 
     assert reader.events[-1] == "goodbye"
 
 
+@pytest.mark.parametrize("offset", [5, 2**63 - 1])
+async def test_past_the_end_of_the_log_is_its_end(
+    services: Any, following: Any, nursery: trio.Nursery, offset: int
+) -> None:
+    _, process, job = following
+    process.write(b"one\n")
+    late = Reader(services, job, offset)
+    nursery.start_soon(late.run)
+    await soon()
+    process.write(b"two\n")
+    process.end()
+    await soon()
+    assert (late.text, late.events[-1]) == ("two\n", "end")
+
+
 async def test_a_log_that_becomes_shorter_is_followed_from_its_new_beginning(
     following: Any,
 ) -> None:
