@@ -183,6 +183,28 @@ def test_runs_on_a_disk_that_becomes_read_only_wait(
         assert server.until(job)["status"] == "COMPLETED"
 
 
+def test_a_direct_run_that_cannot_begin_holds_up_no_end(
+    small_disk: Any, launch: Callable[..., Any]
+) -> None:
+    server = launch(start=False)
+    server.data_dir.mkdir(mode=0o700)
+    disk = small_disk(server.data_dir / "runs", "size=24m", "mode=700")
+    server.start()
+    disk.mount("remount", "ro")
+    with server.connect() as connection:
+        body = b'{"params": {}}'
+        connection.sendall(
+            b"POST /direct/ok HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        until_blocked(server, "Read-only file system")
+        server.stop()
+    disk.mount("remount", "rw")
+    server.start()
+    rows = "SELECT status FROM job_runs WHERE lane = 'direct'"
+    server.eventually(lambda: server.rows(rows) == [("CANCELLED",)], "its client has gone")
+
+
 def test_a_fork_that_fails_is_waited_for(launch: Callable[..., Any], strace: Any) -> None:
     server = launch()
     calls = "clone,clone3,vfork,fork"
