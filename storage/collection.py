@@ -76,6 +76,12 @@ def unfinished_of(connection: apsw.Connection, run_id: str) -> list[Unfinished]:
     return [_from_row(*row) for row in rows]
 
 
+def is_unfinished(connection: apsw.Connection, job_id: str) -> bool:
+    """Whether something of the Job's artifacts is still to come, now that it has ended."""
+    sql = "SELECT 1 FROM job_runs WHERE job_id = ? AND collecting <> 0"
+    return connection.execute(sql, (job_id,)).get is not None
+
+
 def _from_row(
     run_id: str, type_: str, collecting: int, artifacts: str, reason: str | None
 ) -> Unfinished:

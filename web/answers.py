@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel
 
-from storage.job import Artifact, JobRun, ListedJob, Model, Reservation
+from storage.job import Artifact, Collection, JobRun, ListedJob, Model, Reservation
 
 
 class JobPage(Model):
@@ -107,6 +107,7 @@ class RunList(Model):
 
 class ArtifactList(Model):
     artifacts: list[Artifact]
+    collection: Collection
 
 
 class ReservationList(Model):

@@ -262,9 +262,15 @@ class Client:
         parts = reader.follow(tail) if follow or is_over else reader.read_parts(tail)
         return timed_lines(parts, reader.times())
 
-    def artifacts(self, job_id: str) -> list[Artifact]:
-        """What the run left in HEADWAY_ARTIFACTS."""
-        return self._ask(ArtifactList, "GET", f"/jobs/{segment(job_id)}/artifacts").artifacts
+    def artifacts(self, job_id: str, *, wait_s: int | None = None) -> list[Artifact]:
+        """What the run left in HEADWAY_ARTIFACTS.
+
+        With `wait_s` (at most 60) the answer waits that long for the end of the Job, and until all
+        is collected. `runs` tells whether it is.
+        """
+        path = f"/jobs/{segment(job_id)}/artifacts"
+        headers = {} if wait_s is None else {"Prefer": f"wait={wait_s}"}
+        return self._ask(ArtifactList, "GET", path, headers=headers, wait_s=wait_s or 0).artifacts
 
     def artifact(self, job_id: str, name: str) -> Iterator[bytes]:
         """The bytes of one artifact; `name` may hold slashes."""

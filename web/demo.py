@@ -21,6 +21,8 @@ from web.table import span
 
 TOPIC = "lighthouse"
 STORIES = 3
+COLLECT_S = 30
+"""How long the demo waits for what a Job has left; it is there at once."""
 ARTIFACT_BYTES_MAX = 1024 * 1024
 """What the demo prints of a file at most; a story has a few thousand."""
 
@@ -81,7 +83,7 @@ def _tell_end(client: Client, job: Job, console: Console) -> None:
 
 
 def _show_card(client: Client, job: Job, console: Console, data_dir: Path | None) -> None:
-    for artifact in client.artifacts(job.job_id):
+    for artifact in client.artifacts(job.job_id, wait_s=COLLECT_S):
         if not artifact.name.endswith(".json"):
             continue
         card = from_json(_read(client, job, artifact.name))
@@ -93,7 +95,11 @@ def _show_card(client: Client, job: Job, console: Console, data_dir: Path | None
 
 
 def _show_story(client: Client, job: Job, console: Console, data_dir: Path | None) -> None:
-    names = [each.name for each in client.artifacts(job.job_id) if each.name.endswith(".md")]
+    names = [
+        each.name
+        for each in client.artifacts(job.job_id, wait_s=COLLECT_S)
+        if each.name.endswith(".md")
+    ]
     if not names:
         _say(console, "The Job left no story among its artifacts.")
         return

@@ -10,7 +10,17 @@ from actors import messages as m
 from actors.public import job_body, public_job, public_run
 from storage import jobs
 from storage.errors import Fault, Refusal
-from storage.job import Artifact, Job, JobPatch, JobRun, JobStatus, ListedJob, Name, NewJob
+from storage.job import (
+    Artifact,
+    Collection,
+    Job,
+    JobPatch,
+    JobRun,
+    JobStatus,
+    ListedJob,
+    Name,
+    NewJob,
+)
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.runs import run_of_job
@@ -64,9 +74,10 @@ class RunList(BaseModel):
 
 
 class ArtifactList(BaseModel):
-    """Files that the program left in HEADWAY_ARTIFACTS."""
+    """Files that the program left in HEADWAY_ARTIFACTS, and whether these are all of them."""
 
     artifacts: list[Artifact]
+    collection: Collection
 
 
 def register(api: Api, services: Services) -> None:
@@ -226,12 +237,28 @@ def register_read(api: Api, services: Services) -> None:
         "/jobs/{job_id}/artifacts",
         tag="jobs",
         summary="What the program left, with size and SHA-256",
-        refusals=("not_found",),
+        refusals=("not_found", "rate_limited"),
     )
-    async def list_artifacts(job_id: str) -> ArtifactList:
+    async def list_artifacts(
+        call: Call,
+        job_id: str,
+        prefer: Annotated[
+            str | None,
+            Header("Prefer", "`wait=N`: answer when all are collected, at most N ≤ 60 seconds."),
+        ] = None,
+    ) -> Answer[ArtifactList]:
         jobs.status_of(services.reader, job_id)  # it is there
+        headers = {}
+        if (wait_s := wait_preference(prefer)) is not None:
+            call.take_stream()
+            await services.until_collected(job_id, wait_s)
+            headers["Preference-Applied"] = f"wait={wait_s}"
         run = run_of_job(services.reader, job_id)
-        return ArtifactList.model_construct(artifacts=[] if run is None else run.artifacts)
+        listed = ArtifactList.model_construct(
+            artifacts=[] if run is None else run.artifacts,
+            collection=Collection(complete=False, reason=None) if run is None else run.collection,
+        )
+        return Answer(listed, headers=headers)
 
 
 def register_change(api: Api, services: Services) -> None:

@@ -21,6 +21,7 @@ from actors.job_type import JobType
 from actors.runner import Pool
 from actors.storage_watch import StorageWatch
 from actors.tally import Tally
+from storage.collection import is_unfinished
 from storage.database import Runner
 from storage.errors import Refusal
 from storage.job import TERMINAL, Job, JobStatus
@@ -100,6 +101,17 @@ class Services:
                 while status_of(self.reader, job_id) not in TERMINAL:
                     await news.wait()
         return find_job(self.reader, job_id)
+
+    async def until_collected(self, job_id: str, timeout_s: float) -> None:
+        """Return when nothing of its artifacts is still to come, or the time is over."""
+        with self.feed.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+            async with self.unless_draining():
+                while self._is_collecting(job_id):
+                    await news.wait()
+
+    def _is_collecting(self, job_id: str) -> bool:
+        status = status_of(self.reader, job_id)
+        return status not in TERMINAL or is_unfinished(self.reader, job_id)
 
     async def until_run_ended(self, run_id: str) -> None:
         """Return when the run has ended."""

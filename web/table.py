@@ -17,7 +17,16 @@ from rich.text import Text
 
 from storage.explanation import Ending, Estimate, Explanation
 from storage.history import History
-from storage.job import Job, JobRun, JobStatus, Left, Reservation, SchedulerConfig, SchedulerStatus
+from storage.job import (
+    Artifact,
+    Job,
+    JobRun,
+    JobStatus,
+    Left,
+    Reservation,
+    SchedulerConfig,
+    SchedulerStatus,
+)
 from web.client import JobType
 from web.output import clean
 
@@ -193,9 +202,25 @@ def run_view(run: JobRun) -> Table:
         ("Command", json.dumps(run.argv, ensure_ascii=False)),
         ("Result", None if run.result is None else json.dumps(run.result, ensure_ascii=False)),
         ("Log", log),
-        *(("Artifact", f"{each.name} ({size(each.size_bytes)})") for each in run.artifacts),
+        *(("Artifact", artifact_text(each)) for each in run.artifacts),
+        ("Collection", collection_text(run)),
     )
     return _facts(facts)
+
+
+def artifact_text(artifact: Artifact) -> str:
+    """Its name and size, and that it is not there, if it is not."""
+    lost = "" if artifact.kept else ", not kept"
+    return f"{artifact.name} ({size(artifact.size_bytes)}{lost})"
+
+
+def collection_text(run: JobRun) -> str | None:
+    """What of its artifacts is still to come, or why it will not. None: nothing."""
+    if run.finished_at is None or run.collection.complete:
+        return None
+    if run.collection.reason is not None:
+        return f"not complete: {run.collection.reason}"
+    return "its checksums are still being computed" if run.artifacts else "under way"
 
 
 def scheduler_view(status: SchedulerStatus) -> Table:

@@ -55,6 +55,10 @@ skip_exit_codes = [77]                            # "nothing to do": the run is 
 #                                                 # truncates it
 # output_limit_bytes = 67_108_864
 # on_output_limit = "drop"                        # drop the middle of the output, or "fail" the run
+# artifact_limit_bytes = 10_737_418_240           # of the disk, for what a run leaves
+# artifact_limit_files = 10_000
+# report_limit_bytes = 16_777_216                 # of a report is read, and then its last MiB
+# on_artifact_limit = "drop"                      # do not keep what is beyond, or "fail" the run
 env.OPENAI_BASE_URL = true
 env.OPENAI_API_KEY = true
 env.PIPELINES_LIBRARY = "{data_dir}/library"

@@ -13,7 +13,16 @@ def job_id(server: Any) -> str:
     """A Job that left artifacts."""
     job = server.run("artifacts")
     assert job["status"] == "COMPLETED", server.output(job["job_id"])
+    collected(server, job["job_id"])
     return str(job["job_id"])
+
+
+def collected(server: Any, job_id: str) -> Any:
+    """What is listed when all of it is."""
+    path = f"/jobs/{job_id}/artifacts"
+    answer = server.client.get(path, headers={"Prefer": "wait=14"})
+    assert answer.headers["preference-applied"] == "wait=14"
+    return answer.json()
 
 
 def test_files_are_listed_with_size_and_digest(server: Any, job_id: str) -> None:
@@ -27,6 +36,17 @@ def test_files_are_listed_with_size_and_digest(server: Any, job_id: str) -> None
         answer = server.client.get(f"/jobs/{job_id}/artifacts/{quote(entry['name'])}")
         assert (answer.status_code, answer.content) == (200, data)
     assert server.run_of(job_id)["artifacts"] == found
+
+
+def test_they_may_be_waited_for(server: Any, gate: Any) -> None:
+    job = server.submit("gate", {"path": gate.path})["job_id"]
+    assert server.get(f"/jobs/{job}/artifacts")["collection"] == {"complete": False, "reason": None}
+    waiting = server.background(collected, server, job)
+    server.until_printed(job, b"opened")
+    assert not waiting.done()
+    gate.open()
+    whole = {"artifacts": [], "collection": {"complete": True, "reason": None}}
+    assert waiting.result(server.deadline_s) == whole
 
 
 def test_what_was_left_does_not_run_in_a_browser(server: Any, job_id: str) -> None:
@@ -64,9 +84,12 @@ def test_nothing_else_is_served(server: Any, job_id: str, name: str) -> None:
 
 def test_a_job_without_artifacts_has_none(server: Any) -> None:
     job = server.run("ok")
-    assert server.get(f"/jobs/{job['job_id']}/artifacts") == {"artifacts": []}
+    complete = {"complete": True, "reason": None}
+    found = server.get(f"/jobs/{job['job_id']}/artifacts")
+    assert found == {"artifacts": [], "collection": complete}
     queued = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
-    assert server.get(f"/jobs/{queued}/artifacts") == {"artifacts": []}
+    found = server.get(f"/jobs/{queued}/artifacts")
+    assert found == {"artifacts": [], "collection": {"complete": False, "reason": None}}
 
 
 def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_path: Path) -> None:
@@ -75,7 +98,7 @@ def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_p
     script = f'rmdir "$HEADWAY_ARTIFACTS"; ln -s {tmp_path}/private "$HEADWAY_ARTIFACTS"'
     job = server.run("shell", {"script": script})
     assert job["status"] == "COMPLETED"
-    assert server.get(f"/jobs/{job['job_id']}/artifacts") == {"artifacts": []}
+    assert collected(server, job["job_id"])["artifacts"] == []
     assert server.client.get(f"/jobs/{job['job_id']}/artifacts/key").status_code == 404
 
 
@@ -83,5 +106,5 @@ def test_a_name_that_is_no_unicode_harms_nobody(server: Any) -> None:
     script = 'cd "$HEADWAY_ARTIFACTS"; echo > fine; echo > "$(printf \'bad\\377\')"'
     job = server.run("shell", {"script": script})
     assert job["status"] == "COMPLETED"
-    names = [entry["name"] for entry in server.get(f"/jobs/{job['job_id']}/artifacts")["artifacts"]]
+    names = [entry["name"] for entry in collected(server, job["job_id"])["artifacts"]]
     assert "fine" in names

@@ -408,6 +408,38 @@ def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in out
 
 
+@pytest.mark.parametrize(
+    ("given", "collection", "words"),
+    [
+        ([], {"complete": True, "reason": None}, None),
+        ([], {"complete": False, "reason": None}, "under way"),
+        ([True], {"complete": False, "reason": None}, "its checksums are still being computed"),
+        ([True, False], {"complete": False, "reason": "1 files were not kept"},
+         "not complete: 1 files were not kept"),
+    ],
+)  # fmt: skip
+def test_show_says_what_of_the_artifacts_is_not_there(
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    given: list[bool],
+    collection: dict[str, Any],
+    words: str | None,
+) -> None:
+    artifacts = [
+        {"name": f"{n}.md", "size_bytes": 2048, "sha256": None, "kept": kept}
+        for n, kept in enumerate(given)
+    ]
+    run = RUN | {"artifacts": artifacts, "collection": collection}
+    server["GET /jobs/job-1"] = JOB | ENDED
+    server["GET /jobs/job-1/runs"] = {"runs": [run], "total": 1}
+    assert headway("show", "job-1") == 0
+    out = capsys.readouterr().out
+    for n, kept in enumerate(given):
+        assert f"{n}.md (2 KiB)" in out if kept else f"{n}.md (2 KiB, not kept)" in out
+    assert ("Collection" in out) == (words is not None)
+    assert words is None or words in out
+
+
 def test_show_as_json(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server["GET /jobs/job-1"] = JOB
     server["GET /jobs/job-1/runs"] = {"runs": [], "total": 0}

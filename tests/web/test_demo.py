@@ -48,7 +48,7 @@ class Fake:
                 return {"runs": [self.run(kind)] if self.runs else [], "total": 1}
             case ["artifacts"]:
                 names = [{"name": n, "size_bytes": 9, "sha256": "0"} for n in FILES[job_id]]
-                return {"artifacts": names}
+                return {"artifacts": names, "collection": {"complete": True, "reason": None}}
             case ["artifacts", name]:
                 return FILES[job_id][name]
         return None

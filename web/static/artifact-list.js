@@ -1,7 +1,7 @@
 // What a program left: texts and pictures are shown, everything can be downloaded. A text is shown as
 // text whatever it says it is; a picture stands in <img>, where nothing in it can run.
 import { ask, jobPath } from "./api.js";
-import { h, textBlock } from "./dom.js";
+import { h, setText, textBlock } from "./dom.js";
 import { bytes } from "./job-part.js";
 import { faultText } from "./notice.js";
 import { t } from "./text.js";
@@ -16,15 +16,22 @@ class ArtifactList extends HTMLElement {
   jobId = "";
   #shown = "";
 
-  /** Show these; the same ones again change nothing. */
-  show(artifacts) {
-    const key = JSON.stringify(artifacts);
-    if (key === this.#shown) return;
-    this.#shown = key;
-    const order = [...artifacts].sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
-    this.replaceChildren(
-      h("h2", {}, t("artifact.title")),
-      h("ul", { class: "artifacts" }, order.map((one, index) => this.#item(one, index < OPENED_MAX))));
+  /** Show these; the same ones again change nothing, though their checksums may have come since. */
+  show(artifacts, collection) {
+    const note = noteOf(artifacts, collection);
+    const key = JSON.stringify(artifacts.map(({ sha256, ...rest }) => rest));
+    if (key !== this.#shown) {
+      this.#shown = key;
+      const order = [...artifacts].sort((a, b) => b.kept - a.kept || rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
+      this.replaceChildren(
+        h("h2", {}, t("artifact.title")),
+        h("p", { class: "artifact-note dim" }),
+        h("ul", { class: "artifacts" }, order.map((one, index) => (one.kept ? this.#item(one, index < OPENED_MAX) : lost(one)))));
+    }
+    this.hidden = artifacts.length === 0 && note === "";
+    const line = this.querySelector(".artifact-note");
+    setText(line, note);
+    line.hidden = note === "";
   }
 
   #item(artifact, isOpen) {
@@ -42,6 +49,19 @@ class ArtifactList extends HTMLElement {
     details.open = isOpen;
     return h("li", { class: "with-text" }, details, download);
   }
+}
+
+// A file beyond the limits of its type.
+function lost({ name, size_bytes: size }) {
+  return h("li", { class: "not-kept" }, h("div", { class: "artifact-head" },
+    h("span", { class: "artifact-name", dir: "auto" }, name), h("span", { class: "dim" }, `${bytes(size)}, ${t("artifact.notKept")}`)));
+}
+
+// What is still to come, or why it will not.
+function noteOf(artifacts, collection) {
+  if (collection === undefined || collection.complete) return "";
+  if (collection.reason !== null) return t("artifact.incomplete", { reason: collection.reason });
+  return t(artifacts.length > 0 ? "artifact.pending" : "artifact.collecting");
 }
 
 async function read(path, size, target) {

@@ -198,6 +198,10 @@ export default {
   "artifact.title": "Files",
   "artifact.download": "Download",
   "artifact.downloadName": "Download {name}",
+  "artifact.notKept": "not kept",
+  "artifact.collecting": "What the program has left is still being looked through.",
+  "artifact.pending": "The checksums are still being computed.",
+  "artifact.incomplete": "Not complete: {reason}.",
   "artifact.cut": "Only the first {size} are shown: download it for the rest.",
 
   "log.title": "Log",

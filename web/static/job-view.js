@@ -114,8 +114,9 @@ class JobView extends HTMLElement {
     this.#once("run", [run], () => runFacts(run, job));
     this.#once("result", [run?.result], () => resultPart(run));
     this.#parts.explain.hidden = job.status !== "QUEUED";
-    this.#parts.artifacts.querySelector("artifact-list").show(run?.artifacts ?? []);
-    this.#parts.artifacts.hidden = (run?.artifacts ?? []).length === 0;
+    const artifacts = this.#parts.artifacts.querySelector("artifact-list");
+    artifacts.show(run?.artifacts ?? [], run?.finished_at ? run.collection : undefined);
+    this.#parts.artifacts.hidden = artifacts.hidden;
     this.classList.toggle("not-started", run === null);
     this.#showLog();
     this.#showProgress();

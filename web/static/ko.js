@@ -192,6 +192,10 @@ export default {
   "artifact.title": "파일",
   "artifact.download": "내려받기",
   "artifact.downloadName": "{name} 내려받기",
+  "artifact.notKept": "보관하지 않음",
+  "artifact.collecting": "프로그램이 남긴 파일을 아직 확인하고 있습니다.",
+  "artifact.pending": "체크섬을 아직 계산하고 있습니다.",
+  "artifact.incomplete": "완전하지 않습니다: {reason}.",
   "artifact.cut": "처음 {size}만 표시했습니다. 나머지는 내려받아 확인하세요.",
 
   "log.title": "로그",
