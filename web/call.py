@@ -1,6 +1,6 @@
 """One request as the typed layer sees it: the same, whether Quart or `web/express.py` brings it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,7 +24,9 @@ class Call:
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self._headers) < len(scope["headers"]):
+            self._headers = _joined(scope["headers"])
         self._query: bytes = scope["query_string"]
         self._read_body = read_body
         self._body = body
@@ -39,7 +41,7 @@ class Call:
         take_stream(self._scope)
 
     def header(self, name: bytes) -> str | None:
-        """The first header of this name, which is given in lower case."""
+        """The header of this name, which is given in lower case."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -71,3 +73,11 @@ class Call:
             assert self._read_body is not None
             self._body = await self._read_body()
         return self._body
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Several headers of a name are one list (RFC 9110, 5.3): none of them is passed over."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = b"%b, %b" % (joined[name], value) if name in joined else value
+    return joined

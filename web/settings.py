@@ -190,16 +190,24 @@ class Settings(_Section):
 _TABLES: dict[str, type[_Section]] = {"server": ServerSettings, "scheduler": SchedulerSettings}
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    directory: Path | None = None,
+    again: bool = False,
+) -> Settings:
     """The configuration of a file (None: without one) as the environment overrides it.
 
-    Raises ConfigurationError. A relative data_dir is taken from the current directory.
+    Relative paths are taken from `directory`, by default the current one. `again`: see `read_text`.
+    Raises ConfigurationError.
     """
+    directory = directory or Path()
     text, data, faults = "", dict[str, Any](), list[ConfigurationFault]()
     file = "" if path is None else str(path)
     if path is not None:
         try:
-            text = read_text(path)
+            text = read_text(directory / path, again=again)
             data = parse(text)
         except UnusableFile as error:
             faults.append(_fault(file, error.line, (), error.message))
@@ -215,7 +223,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
             faults.append(_fault(variable or file, line, key, message))
     if faults:
         raise ConfigurationError(sorted(faults, key=lambda fault: fault.line or 0))
-    return _locate(settings)
+    return _locate(settings, directory)
 
 
 def built_in_types() -> dict[str, JobType]:
@@ -326,9 +334,9 @@ def _names_in(table: KeyPath) -> list[str]:
     return list(Settings.model_fields)
 
 
-def _locate(settings: Settings) -> Settings:
+def _locate(settings: Settings, directory: Path) -> Settings:
     """Makes data_dir absolute, and says it to the job types that ask for it."""
-    data_dir = Path(os.path.abspath(settings.server.data_dir))
+    data_dir = Path(os.path.abspath(directory / settings.server.data_dir))
     job_types = {
         name: job_type.model_copy(
             update={

@@ -19,12 +19,14 @@ class SettingsSource:
     """`path` None: CONFIG_NAME in the current directory, if it is there.
 
     Once there was a file, it must be there: without it a server would reload to the built-in types.
+    The current directory is that of the first reading: that of a server is for moments another.
     """
 
     def __init__(
         self, path: Path | None, *, bind: str | None = None, data_dir: Path | None = None
     ) -> None:
         self.path = path
+        self._directory: Path | None = None
         self._environ = dict(os.environ)
         if bind is not None:
             self._environ[_BIND] = bind
@@ -39,7 +41,9 @@ class SettingsSource:
         """
         from web.settings import load
 
-        if self.path is None and Path(CONFIG_NAME).exists():
+        again = self._directory is not None
+        directory = self._directory = self._directory or Path.cwd()
+        if self.path is None and (directory / CONFIG_NAME).exists():
             self.path = Path(CONFIG_NAME)
         given = {} if data_dir is None else {_DATA_DIR: str(data_dir)}
-        return load(self.path, self._environ | given)
+        return load(self.path, self._environ | given, directory=directory, again=again)

@@ -5,7 +5,9 @@ Invariant: a key is found where it was first written, or with the statement that
 file statement by statement. What the keys mean is in `settings.py`.
 """
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,10 +30,16 @@ class UnusableFile(Exception):
         self.message = message
 
 
-def read_text(path: Path) -> str:
-    """The text of a file of at most FILE_BYTES_MAX bytes. Raises UnusableFile."""
+def read_text(path: Path, *, again: bool = False) -> str:
+    """The text of a file of at most FILE_BYTES_MAX bytes. Raises UnusableFile.
+
+    `again`: it has been read before, so it must be a regular file. A pipe gives its text once; then
+    its reader gets none, or waits.
+    """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once if again else None) as file:
+            if again and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnusableFile(None, "make it a regular file: another cannot be read again")
             content = file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -43,6 +51,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UnusableFile(line, "save it as UTF-8: this line holds something else") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse(text: str) -> dict[str, Any]:

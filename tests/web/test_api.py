@@ -97,7 +97,7 @@ async def ask(
     path: str,
     *,
     data: bytes | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Any = None,
 ) -> tuple[int, Any, Any]:
     response = await client.request(method, path, content=data, headers=headers)
     is_json = "json" in response.headers.get("Content-Type", "")
@@ -191,6 +191,12 @@ async def test_a_wrong_argument_names_its_place(client: Any, query: str, pointer
 @pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=1&limit=1"])
 async def test_what_is_one_may_be_given_once(client: Any, query: str) -> None:
     assert (await ask(client, "GET", f"/things/x?{query}"))[0] == 422
+
+
+async def test_a_header_that_is_given_twice_is_one_list(client: Any) -> None:
+    headers = [("X-Word", "one"), ("Other", "x"), ("X-Word", "two")]
+    _, body, _ = await ask(client, "GET", "/things/x", headers=headers)
+    assert body["word"] == "one, two"
 
 
 async def test_what_is_given_twice_counts_once(client: Any) -> None:

@@ -1,5 +1,6 @@
 """What a reload takes from the configuration, and what it leaves as it is."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from storage.errors import Refusal
 from web.journal import LogLevel
 from web.reload import Reloader
 from web.services import Services
-from web.settings import load
+from web.settings import ConfigurationError, load
 from web.settings_source import SettingsSource
 
 CONFIG = """
@@ -96,3 +97,35 @@ def test_the_level_decides_what_is_dropped() -> None:
         level(None, "info", {"event": "x"})
     level.set("debug")
     assert level(None, "debug", {"event": "x"}) == {"event": "x"}
+
+
+def test_another_reading_takes_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("headway.toml").write_text(CONFIG)
+    source = SettingsSource(Path("headway.toml"), data_dir=Path("data"))
+    first = source.read()
+    elsewhere = tmp_path / "work"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # as a server for a moment when it starts a program
+    Path("headway.toml").write_text("what a program has written")
+    assert source.read() == first
+    assert first.server.data_dir == tmp_path / "data"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "used pipe"])
+def test_what_is_no_file_is_read_once(tmp_path: Path, kind: str) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, CONFIG.encode())
+    os.close(writing)
+    path = tmp_path / "headway.toml"
+    path.symlink_to(f"/dev/fd/{reading}")  # as of `--config <(make-it)`
+    source = SettingsSource(path)
+    assert list(source.read().job_types) == ["a"]
+    if kind == "fifo":
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(ConfigurationError, match="regular file"):
+        source.read()
+    os.close(reading)
