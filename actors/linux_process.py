@@ -57,7 +57,7 @@ class LinuxProcess:
         self._digests = digests
         self._run_id = run_id
         self._pid = pid
-        self._pidfd = pidfd
+        self._pidfd: int | None = pidfd
         self._child = child
         self._shim = shim
         self._ended = False
@@ -80,6 +80,7 @@ class LinuxProcess:
 
     async def wait(self) -> None:
         """Return when the leader has ended. It is reaped later, so that its id stays taken."""
+        assert self._pidfd is not None
         await trio.lowlevel.wait_readable(self._pidfd)
         self._ended = True
 
@@ -90,6 +91,7 @@ class LinuxProcess:
             record = read_exit_file(self._streams.exit_file, self._digests)
         if record.ended or record.unstarted or not self._child:
             return record
+        assert self._pidfd is not None
         seen = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if seen is None:
             return record
@@ -161,7 +163,9 @@ class LinuxProcess:
             looks -= 1
 
     def close(self) -> None:
-        """Reap the leader if it is ours and has ended, close the pidfd, remove the cgroup."""
+        """Reap the leader if it is ours and has ended, close the pidfd, remove the cgroup. Once."""
+        if self._pidfd is None:
+            return
         if self._child:
             with suppress(ChildProcessError):
                 self._ended = os.waitpid(self._pid, os.WNOHANG) != (0, 0)
@@ -169,6 +173,7 @@ class LinuxProcess:
         if self._ended or (seen := tree.look(self._pid)) is None or not seen.lives:
             self._children.leaders.pop(self._pid, None)
         os.close(self._pidfd)
+        self._pidfd = None
         if self._output is not None:
             self._log_writer.release(self._output)
         self._streams.close()

@@ -163,6 +163,7 @@ def shop(host: LinuxHost, tmp_path: Path) -> Iterator[Workshop]:
     for process in shop.processes:
         for seen in tree.with_descendants([process.pid]):
             tree.send(seen, signal.SIGKILL)
+        process.close()
     for seen in list(tree.carriers(frozenset({RUN_1, RUN_2}))):
         tree.send(seen, signal.SIGKILL)
     for each in shop.hosts:
