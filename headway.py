@@ -19,6 +19,7 @@ from web.commands import register as register_client_verbs
 from web.log_stream import logging_to_stderr, occupy_standard_descriptors
 from web.operate import BindOption, ConfigOption, DataDirOption, fail, load_settings
 from web.operate import register as register_operator_verbs
+from web.output import seen
 from web.ready_line import ready_url
 from web.settings_source import SettingsSource
 from web.terminal import Terminal
@@ -28,8 +29,15 @@ if TYPE_CHECKING:
 
     import apsw
 
+
+def usage_error(error: cyclopts.CycloptsError) -> object:
+    """What is shown of a command line that cannot be understood: it repeats what was typed."""
+    return cyclopts.CycloptsPanel(seen(str(error), sys.stderr))
+
+
 app = cyclopts.App(
     name="headway",
+    error_formatter=usage_error,
     help="A job server for one machine: durable jobs, one HTTP API, no broker.",
     version_flags=["--version"],
 )

@@ -89,6 +89,7 @@ def verbs(server: Any) -> list[list[str]]:
         ["retry", *of_job, "--wait"],
         ["show", f"job-{ATTACK}"],
         ["check", f"/nowhere/{ATTACK}"],
+        *([ATTACK], ["list", "--status", ATTACK], ["list", f"--{ATTACK}"]),
     ]
 
 
