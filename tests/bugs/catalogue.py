@@ -534,20 +534,23 @@ BUGS = (
     Bug(
         name="host-not-checked-on-delete",
         breaks="Host is checked on every method",
-        file="web/app.py",
-        before='if (refusal := self._check(scope["raw_path"], scope["headers"])) is not None:',
-        after='if scope["method"] != "DELETE" and (\n'
-        '                refusal := self._check(scope["raw_path"], scope["headers"])\n'
-        "            ):",
-        tests=("tests/web/test_app.py", "tests/contract/test_bad_input.py"),
+        file="web/guard.py",
+        before='if host_name(host := authority.decode("latin-1")) not in self._names:',
+        after='if host_name(host := authority.decode("latin-1")) not in self._names and (\n'
+        '            scope.get("method") != "DELETE"\n        ):',
+        tests=(
+            "tests/web/test_guard.py",
+            "tests/web/test_app.py",
+            "tests/contract/test_bad_input.py",
+        ),
     ),
     Bug(
         name="other-origins-welcome",
         breaks="pages of other origins may not call",
-        file="web/app.py",
-        before="if origins and origins != [",
-        after="if len(origins) > 1 and origins != [",
-        tests=("tests/web/test_app.py", "tests/contract/test_bad_input.py"),
+        file="web/guard.py",
+        before='    if seen.get(b"origin", ours) != ours:\n        return BAD_ORIGIN\n',
+        after="",
+        tests=("tests/web/test_guard.py", "tests/contract/test_guard.py"),
     ),
     Bug(
         name="duplicate-keys-pass",

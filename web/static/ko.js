@@ -16,7 +16,9 @@ export default {
   "state.off": "스케줄러 정지됨",
   "state.host": "호스트를 기다리는 중",
   "banner.host": "Job이 시작되지 않습니다: {reason}. {since}부터이며, 해소되면 저절로 이어집니다.",
-  "banner.unconfigured": "대기 중인 Job {n}개의 유형이 설정에 없습니다: {types}. 설정에 추가하고 다시 읽게 하거나(SIGHUP), Job을 취소하세요.",
+  "banner.unconfigured": {
+    other: "대기 중인 Job {n}개의 유형이 설정에 없습니다: {types}. 설정에 추가하고 다시 읽게 하거나(SIGHUP), Job을 취소하세요.",
+  },
   "banner.lost": "서버와 연결이 끊어졌습니다.",
   "banner.retry": "{s}초 후 다시 연결합니다",
   "banner.trying": "연결하는 중…",
