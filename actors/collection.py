@@ -55,13 +55,14 @@ class KeepLimits:
 class Listing:
     """What there is. `kept` and `not_kept` by name; `faults`: why it is not all of it.
 
-    `exceeds`: some of it is beyond the limits, and must be removed.
+    `exceeds`: some of it is beyond the limits, and must be removed. `failed`: it was not looked at.
     """
 
     kept: tuple[Artifact, ...] = ()
     not_kept: tuple[Artifact, ...] = ()
     faults: tuple[str, ...] = ()
     exceeds: bool = False
+    failed: bool = False
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -171,9 +172,11 @@ def _walk_through(
         except FileNotFoundError:
             return Listing()
         except NotADirectoryError:
-            return Listing(faults=("something else lies where its artifacts were",))
+            why = "something else lies where its artifacts were"
+            return Listing(faults=(why,), failed=True)
         except PermissionError as error:
-            return Listing(faults=(f"its artifacts cannot be read: {error.strerror}",))
+            why = f"its artifacts cannot be read: {error.strerror}"
+            return Listing(faults=(why,), failed=True)
         try:
             aside = None if trash is None else trash.put
             walk = Walk(top=top, stop=stop, entries_max=limits.names, aside=aside)

@@ -25,14 +25,17 @@ from actors.run_files import Remains
 from actors.runner import Pool, StopFlag
 from actors.trash import Removal, Trash
 from storage.collection import Unfinished
-from storage.job import Artifact, RunStatus
-from storage.runs import TOO_MUCH_LEFT, Outcome
+from storage.job import Artifact, RunError, RunStatus
+from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, Outcome
 
 PATIENCE_S = 0.05
 """How long the end of a run waits for its artifacts, so that most are there when it is told."""
 
 COUNT_S = 10.0
 """How long the end of a run waits for them where it depends on them (`on_artifact_limit`)."""
+
+HURRY_S = 0.5
+"""The same of one that was asked to end."""
 
 LIST_S = 60.0
 CHECKSUMS_S = 600.0
@@ -69,17 +72,18 @@ class Collector:
         run_id: str,
         remains: Remains,
         limits: KeepLimits,
-        *,
-        must_fit: bool,
+        hurry: trio.Event | None,
     ) -> Outcome:
-        """Add the artifacts that are quick to have; with `must_fit` it fails beyond the limits."""
+        """Add the artifacts that are quick to have.
+
+        With an event, which is set when the run is asked to end, it fails beyond the limits.
+        """
         if not remains.has_artifacts and remains.work is None:
             return replace(outcome, collection_reason=reason_of(None, remains.faults))
-        if must_fit and remains.has_artifacts and outcome.status is not RunStatus.FAILED:
-            # Its status depends on them, so its end waits for them.
-            listing = await self.count(run_id, limits)
-            if listing is None or listing.exceeds:
-                outcome = replace(outcome, status=RunStatus.FAILED, error=TOO_MUCH_LEFT)
+        if hurry is not None and remains.has_artifacts and outcome.status is not RunStatus.FAILED:
+            error = await self._excess(run_id, limits, hurry)
+            if error is not None:
+                outcome = replace(outcome, status=RunStatus.FAILED, error=error)
         listing = await self.collect_at_once(run_id, remains, limits)
         if listing is None:
             outcome = replace(outcome, collecting="unlisted")
@@ -113,10 +117,26 @@ class Collector:
             self._is_full.set()
         return listing
 
-    async def count(self, run_id: str, limits: KeepLimits) -> Listing | None:
-        """The artifacts without their checksums. None: they could not be counted in time."""
-        work = partial(list_artifacts, self.runs_dir / run_id, limits)
-        return await self._within(COUNT_S, run_id, work)
+    async def _excess(self, run_id: str, limits: KeepLimits, hurry: trio.Event) -> RunError | None:
+        """Why a run fails whose artifacts must be within the limits; None: they are.
+
+        Its status depends on them, so its end waits for them, but not long if it is in a `hurry`.
+        """
+        listing: Listing | None = None
+
+        async def be_quick() -> None:
+            await hurry.wait()
+            await trio.sleep(HURRY_S)
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(be_quick)
+            work = partial(list_artifacts, self.runs_dir / run_id, limits)
+            listing = await self._within(COUNT_S, run_id, work)
+            nursery.cancel_scope.cancel()
+        if listing is not None and listing.exceeds:
+            return TOO_MUCH_LEFT
+        return None if listing is not None and not listing.faults else NOT_COUNTED
 
     async def _remove(self, name: str) -> Removal | None:
         try:
@@ -130,15 +150,15 @@ class Collector:
         try:
             return await self.pool.run(work)
         except FileNotFoundError:
-            return Listing(faults=("its directory is not there any more",))
+            return _failed("its directory is not there any more")
         except OSError as error:
             if error.errno in tree.SCARCE:
                 return None
-            return Listing(faults=(f"its artifacts cannot be read: {error.strerror}",))
+            return _failed(f"its artifacts cannot be read: {error.strerror}")
         except Exception:
             # Asked for again at each start, it would end each life of the server.
             log.exception("artifacts not collected", run_id=run_id)
-            return Listing(faults=("headway failed to collect its artifacts: see its log",))
+            return _failed("headway failed to collect its artifacts: see its log")
 
     # ---- later -------------------------------------------------------------------------------
 
@@ -162,37 +182,35 @@ class Collector:
             LIST_S, order.run_id, partial(list_artifacts, self.runs_dir / order.run_id, limits)
         )
         if listing is None:
-            why = f"its artifacts could not be listed within {LIST_S:g} s"
-            return RunCollected(run_id=order.run_id, reason=reason_of(order.reason, [why]))
+            listing = _failed(f"its artifacts could not be listed within {LIST_S:g} s")
         return RunCollected(
             run_id=order.run_id,
             artifacts=listing.artifacts,
             reason=reason_of(order.reason, listing.faults),
-            more=True,
+            more=not listing.failed,
         )
 
     async def _finish(self, order: Unfinished, limits: KeepLimits) -> RunCollected:
         run = self.runs_dir / order.run_id
-        faults: list[str] = []
         remove = partial(remove_beyond, run, limits, trash=self.trash)
-        listing = await self._within(LIST_S, order.run_id, remove)
+        listing = await self._within(LIST_S, order.run_id, remove) or _failed(
+            f"its artifacts could not be looked through within {LIST_S:g} s"
+        )
         self._is_full.set()
-        if listing is None:
-            faults.append(f"its artifacts could not be looked through within {LIST_S:g} s")
-            listing = Listing()
         digests: dict[str, str] = {}
         check = partial(list_artifacts, run, limits, digests=digests)
-        checked = await self._within(CHECKSUMS_S, order.run_id, check)
-        if checked is None:
-            faults.append(f"the checksums were not complete after {CHECKSUMS_S:g} s")
-            kept = [
-                one.model_copy(update={"sha256": digests.get(one.name)}) for one in listing.kept
-            ]
-            checked = replace(listing, kept=tuple(kept))
-        faults += checked.faults
+        checked = await self._within(CHECKSUMS_S, order.run_id, check) or _failed(
+            f"the checksums were not complete after {CHECKSUMS_S:g} s"
+        )
+        faults = [*listing.faults, *checked.faults] if listing.failed else checked.faults
+        # What was known before stands, where nothing more could be learned.
+        whole = next((one for one in (checked, listing) if not one.failed), None)
+        if whole is None:
+            return RunCollected(run_id=order.run_id, reason=reason_of(order.reason, faults))
+        kept = (one.model_copy(update={"sha256": digests.get(one.name)}) for one in whole.kept)
         return RunCollected(
             run_id=order.run_id,
-            artifacts=(*checked.kept, *_together(order.not_kept, listing.not_kept)),
+            artifacts=(*kept, *_together(order.not_kept, listing.not_kept, checked.not_kept)),
             reason=reason_of(order.reason, faults),
         )
 
@@ -241,9 +259,13 @@ def reason_of(known: str | None, faults: Iterable[str]) -> str | None:
     return "; ".join(dict.fromkeys(said))[:REASON_CHARACTERS_MAX] or None
 
 
-def _together(known: tuple[Artifact, ...], more: tuple[Artifact, ...]) -> list[Artifact]:
+def _failed(why: str) -> Listing:
+    return Listing(faults=(why,), failed=True)
+
+
+def _together(*listings: tuple[Artifact, ...]) -> list[Artifact]:
     """What is not kept by what was known before, and by limits that may be others now."""
-    by_name = {one.name: one for one in (*known, *more)}
+    by_name = {one.name: one for listing in listings for one in listing}
     return [by_name[name] for name in sorted(by_name)]
 
 

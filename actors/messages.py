@@ -257,11 +257,12 @@ class StartsBlocked(Message):
 class RunCollected(Message):
     """What an ended run has left, as far as it is known by now.
 
-    `more`: it is listed; its checksums, and what must be removed, come when that is on disk.
+    `artifacts` None: no more than before. `more`: it is listed; its checksums, and what must be
+    removed, come when that is on disk.
     """
 
     run_id: str
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: tuple[Artifact, ...] | None = None
     reason: str | None = None
     more: bool = False
 

@@ -367,5 +367,5 @@ class RunLife:
             self.intent.run_id,
             replace(remains, faults=tuple(faults)),
             limits,
-            must_fit=self.reader.fails_beyond_limits,
+            self._stop if self.reader.fails_beyond_limits else None,
         )

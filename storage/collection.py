@@ -34,19 +34,26 @@ def note_collection(
     tx: Transaction,
     run_id: str,
     *,
-    artifacts: tuple[Artifact, ...],
+    artifacts: tuple[Artifact, ...] | None,
     reason: str | None,
     more: bool,
 ) -> bool:
-    """More is known of what the run has left. False, and nothing changes: nothing was to come."""
+    """More is known of what the run has left; `artifacts` None: not of these.
+
+    False, and nothing changes: nothing was to come.
+    """
+    text = None if artifacts is None else artifacts_text(artifacts)
     row = tx.execute(
-        "UPDATE job_runs SET artifacts = ?, collection_reason = ?, collecting = ?"
-        " WHERE run_id = ? AND collecting <> 0 AND status <> 'RUNNING' RETURNING job_id, type",
-        (artifacts_text(artifacts), reason, COLLECTING.index("listed" if more else "done"), run_id),
+        "UPDATE job_runs SET artifacts = coalesce(?, artifacts), collection_reason = ?,"
+        " collecting = ? WHERE run_id = ? AND collecting <> 0 AND status <> 'RUNNING'"
+        " RETURNING job_id, type, artifacts",
+        (text, reason, COLLECTING.index("listed" if more else "done"), run_id),
     ).fetchone()
     if row is None:
         return False
-    job_id, type_ = row
+    job_id, type_, text = row
+    if artifacts is None:
+        artifacts = tuple(Artifact(**one) for one in json.loads(text))
     kept = [one for one in artifacts if one.kept]
     tx.fact(
         "run.collected",

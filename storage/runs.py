@@ -79,6 +79,10 @@ TOO_MUCH_OUTPUT = RunError(code="output_limit", message="it wrote more output th
 TOO_MUCH_LEFT = RunError(
     code="output_limit", message="it left more artifacts or reports than its type allows"
 )
+NOT_COUNTED = RunError(
+    code="output_limit",
+    message="its artifacts could not be counted in time, and its type allows only so many",
+)
 RESULT_IN_FACT_CHARACTERS_MAX = 4096
 NO_LOG = LogSummary(bytes=0, truncated=False)
 NOTHING_LEFT = Left(processes=0, killed=0)

@@ -44,6 +44,7 @@ class Program:
     output: bytes = b""
     report: bytes = b""
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    work: tuple[str, ...] = ()  # directories that it leaves where it works
     spawn_error: str | None = None
     unstarted: bool = False  # its shim has no process for it
     leaves_behind: bool = False  # something that lives on when the program has ended
@@ -63,6 +64,7 @@ class ImaginedProcess:
         self.left_behind = False
         self.ended = trio.Event()
         self.code: int | None = None  # what it ended with, if the shim lived to see it
+        self.was_signalled = False  # before its end
         self.by_signal = False
         self._host = host
 
@@ -125,6 +127,7 @@ class ImaginedProcess:
         """The program ends; with the shim's word about it, unless KILL took the shim too."""
         if not self.lives:
             return
+        self.was_signalled = bool(self.signals)
         speaks = self.program.shim_speaks or not self.launch.shim
         self.code = code if speaks else None
         self.by_signal = by_signal
@@ -182,12 +185,16 @@ class FakeHost:
 
     async def _live(self, process: ImaginedProcess) -> None:
         program, launch = process.program, process.launch
+        if not process.lives:
+            return  # killed before it came to anything
         for path, data in ((launch.log, program.output), (report_of(launch), program.report)):
             if data:
                 append(path, data)
         for name, data in program.artifacts.items():
             path = Path(launch.environment["HEADWAY_ARTIFACTS"], name)
             path.write_bytes(data)
+        for name in program.work:
+            os.makedirs(launch.work_dir / name)
         if program.lasts_s is not None:
             await self.sleep(program.lasts_s)
             process.end(program.exit_code)

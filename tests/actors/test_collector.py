@@ -19,8 +19,8 @@ from actors.collector import CHECKSUMS_S, LIST_S, LOOK_AGAIN_S, PATIENCE_S, reas
 from actors.runner import StopFlag
 from storage.collection import unfinished
 from storage.database import DATABASE_NAME, open_writer
-from storage.job import JobStatus
-from storage.runs import request_stop
+from storage.job import JobStatus, RunError
+from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, request_stop
 from storage.transaction import write_transaction
 from tests.deep_tree import nest
 
@@ -223,8 +223,12 @@ async def test_what_is_beyond_the_limits_is_listed_and_removed(leaving: Any) -> 
         assert leaving.broken() == []
 
 
-@pytest.mark.parametrize("late_s", [0.0, 1.0, LATE_S * 2])
-async def test_a_type_may_fail_beyond_its_limits(leaving: Any, slow: Any, late_s: float) -> None:
+@pytest.mark.parametrize(
+    ("late_s", "reason"), [(0.0, TOO_MUCH_LEFT), (1.0, TOO_MUCH_LEFT), (LATE_S * 2, NOT_COUNTED)]
+)
+async def test_a_type_may_fail_beyond_its_limits(
+    leaving: Any, slow: Any, late_s: float, reason: RunError
+) -> None:
     """Also when they cannot be counted in time."""
     slow.late_s = late_s
     leaving.types["a"] = leaving.types["a"].model_copy(
@@ -235,9 +239,23 @@ async def test_a_type_may_fail_beyond_its_limits(leaving: Any, slow: Any, late_s
         job = await leaving.ended(job)
         run = await collected(leaving, job)
     assert (job.status, run.error.code) == (JobStatus.FAILED, "output_limit")
-    assert job.reason == "it left more artifacts or reports than its type allows"
+    assert job.reason == reason.message
     assert shown(run) == [("story.md", None, False)]
     assert (run.exit_code, run.duration_s) == (0, 2.5)
+
+
+async def test_such_a_run_does_not_hold_up_the_end_of_the_server(leaving: Any, slow: Any) -> None:
+    slow.late_s = None
+    leaving.types["a"] = leaving.types["a"].model_copy(update={"on_artifact_limit": "fail"})
+    async with leaving.running() as services:
+        (job,) = await leaving.submit("a")
+        await trio.sleep(3)
+        assert leaving.job(job).status is JobStatus.RUNNING
+        begun = trio.current_time()
+        await services.ask(m.StopRuns(immediately=False))
+        job = await leaving.ended(job)
+        assert trio.current_time() - begun < 1
+    assert (job.status, job.reason) == (JobStatus.FAILED, NOT_COUNTED.message)
 
 
 async def test_a_report_that_is_too_long_may_fail_its_run(house: Any, program: Any) -> None:
@@ -273,6 +291,39 @@ async def test_an_error_of_the_disk_is_the_reason(leaving: Any, slow: Any) -> No
     assert job.status is JobStatus.COMPLETED
     assert run.collection.reason == "its artifacts cannot be read: Input/output error"
     assert not run.collection.complete
+
+
+@pytest.mark.parametrize("fails_at", [2, 3, 4])
+async def test_what_was_listed_stays_listed_when_the_disk_fails_later(
+    leaving: Any, slow: Any, fails_at: int
+) -> None:
+    """At the second listing, at the removal, at the checksums."""
+    calls = 0
+
+    def refuse() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise OSError(errno.EIO, "Input/output error")
+
+    leaving.host.programs["a"].artifacts = dict.fromkeys(("a", "b"), b"once")
+    leaving.types["a"] = leaving.types["a"].model_copy(update={"artifact_limit_files": 1})
+    slow.late_s = 1.0
+    async with leaving.running():
+        await trio.sleep(2)
+        slow.refuse, calls = refuse, 1  # the first call was given up
+        (job,) = await leaving.submit("a")
+        await leaving.ended(job)
+        run = await collected(leaving, job)
+        there = sorted(os.listdir(leaving.path / "runs" / run.run_id / "artifacts"))
+        names = [one.name for one in run.artifacts if one.kept]
+        assert "its artifacts cannot be read: Input/output error" in str(run.collection.reason)
+        if fails_at == 2:
+            assert (run.artifacts, there) == ([], ["a", "b"]), "nothing that is not listed goes"
+        else:
+            assert names == ["a"]
+            assert [one.name for one in run.artifacts if not one.kept] == ["b"]
+        assert leaving.broken() == []
 
 
 async def test_without_descriptors_it_waits_for_some(leaving: Any, slow: Any) -> None:

@@ -502,7 +502,7 @@ BUGS = (
         name="removed-before-it-is-listed",
         breaks="what is not kept is listed before it is removed",
         file="actors/collector.py",
-        before="            more=True,\n",
+        before="            more=not listing.failed,\n",
         after="",
         tests=("tests/actors/test_collector.py",),
     ),

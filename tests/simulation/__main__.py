@@ -56,6 +56,7 @@ class Total:
         self.faults: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.collected: Counter[str] = Counter()
 
     def add(self, tallies: list[Tally], failures: list[str]) -> None:
         """Some more."""
@@ -66,12 +67,14 @@ class Total:
             self.faults.update(tally.faults)
             self.ends.update(tally.ends)
             self.asked.update(tally.asked)
+            self.collected.update(tally.collected)
 
     def never(self) -> list[str]:
         """The kinds that never came, although they should have."""
         if self.worlds - self.broken < KINDS_SEEN_AFTER:
             return []
-        return [name for name, n in (self.faults | self.ends | self.asked).items() if n == 0]
+        kinds = self.faults | self.ends | self.asked | self.collected
+        return [name for name, n in kinds.items() if n == 0]
 
 
 def campaign(seeds: list[int], jobs: int) -> int:
@@ -87,6 +90,7 @@ def campaign(seeds: list[int], jobs: int) -> int:
     print(f"  {total.faults.total():,} faults: {listed(total.faults)}")
     print(f"  {total.ends.total():,} orderly ends: {listed(total.ends)}")
     print(f"  {total.asked.total():,} requests: {listed(total.asked)}")
+    print(f"  {total.collected.total():,} readings of what runs left: {listed(total.collected)}")
     if never := total.never():
         print(f"  never came: {', '.join(never)}")
     return 1 if total.broken or never else 0

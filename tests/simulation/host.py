@@ -23,6 +23,7 @@ KINDS: tuple[tuple[float, Program], ...] = (
     (4, Program(report=b'{"progress": 0.5, "message": "half"}\n{"result": {"n": 1}}\n')),
     (4, Program(output=b"a line\n" * 10)),
     (3, Program(artifacts={"story.md": b"once"})),
+    (3, Program(artifacts={"a.md": b"one", "b.md": b"two", "c.md": b"three"}, work=("d/e/f",))),
     (3, Program(lasts_s=None)),  # until its time-out
 )
 

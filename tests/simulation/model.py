@@ -204,12 +204,16 @@ class Model:
         for process in processes:
             run_id = process.launch.run_id
             status, error = self.ended[run_id]
-            if status == "CANCELLED" or error in ("timeout", "output_limit") or run_id in lost:
+            if error == "output_limit" or run_id in lost:
                 continue
-            if error == "interrupted" and run_id in self.shut_down:
-                continue
+            # A recorded end takes precedence over whatever it was to be ended for.
+            if process.code is None or process.was_signalled:
+                if status == "CANCELLED" or error == "timeout":
+                    continue
+                if error == "interrupted" and run_id in self.shut_down:
+                    continue
             knew_alone = not process.launch.shim and run_id in swept | self.outlived
-            if knew_alone and error == "interrupted":
+            if knew_alone and (error == "interrupted" or status == "CANCELLED"):
                 continue
             expected = {0: "COMPLETED", 77: "SKIPPED"}.get(process.code, "FAILED")  # type: ignore[arg-type]
             if status != expected:

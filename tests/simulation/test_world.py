@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.clients import ANSWERS
+from tests.simulation.collecting import CALLS
 from tests.simulation.faults import ENDS, KINDS
 from tests.simulation.world import Tally, simulate
 
@@ -38,10 +39,11 @@ def test_a_world_holds(seed: int) -> None:
 
 
 def test_everything_goes_wrong_and_is_asked_for_somewhere() -> None:
-    missing = {*KINDS, *ENDS, *ANSWERS}
+    missing = {*KINDS, *ENDS, *ANSWERS, *CALLS}
     for seed in range(SEEDS_UNTIL_ALL_MAX):
         tally = world(seed)
         seen = Counter(tally.faults) + Counter(tally.ends) + Counter(tally.asked)
+        seen += Counter(tally.collected)
         missing -= seen.keys()
         if not missing:
             return

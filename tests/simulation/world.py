@@ -13,10 +13,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 import structlog
@@ -26,19 +25,21 @@ from actors import inotify
 from actors import messages as m
 from actors.actor import Mailbox
 from actors.core import Decision
-from actors.job_type import JobType
 from actors.runner import InlinePool, InlineRunner
 from actors.supervisor import SupervisorGaveUp
+from storage.collection import unfinished
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import Refusal, StorageFailed
 from tests.imagined import SettableClock
 from tests.simulation.clients import Clients
 from tests.simulation.closer import Closer
+from tests.simulation.collecting import CALLS, SimulatedPool, wrongly_collected
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Killed
 from tests.simulation.host import SimulatedHost
+from tests.simulation.job_types import ADOPTABLE, TYPES, job_types
 from tests.simulation.model import Breach, Model
-from tests.simulation.shutdown import END_S_MAX, GRACE_S, KILL_GRACE_S, Door, Signals, end_in_order
+from tests.simulation.shutdown import END_S_MAX, GRACE_S, Door, Signals, end_in_order
 from tests.simulation.timing import TICKS_S, Ticks, standing_clock
 from web.services import Services
 from web.settings import SchedulerSettings, ServerSettings, Settings
@@ -46,14 +47,6 @@ from wiring import Headway, Seams
 
 T = TypeVar("T")
 
-TYPES: dict[str, dict[str, Any]] = {
-    "free": {},
-    "alone": {"concurrency": 1},
-    "pair": {"concurrency": 2, "kill_grace_s": 1.0},
-    "bare": {"adopt": False},
-}
-ADOPTABLE = frozenset(name for name, table in TYPES.items() if table.get("adopt", True))
-TIMEOUT_S = 30.0
 CROWD = 5
 PATIENCE_S = 40 * 86_400.0
 """Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
@@ -86,13 +79,17 @@ CLOSER = Closer()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one world has seen: `faults`, and orderly `ends`, by kind; `asked`: what clients got."""
+    """What one world has seen: `faults`, and orderly `ends`, by kind; `asked`: what clients got.
+
+    `collected`: how calls went that read what runs have left.
+    """
 
     jobs: int
     runs: int
     faults: dict[str, int]
     ends: dict[str, int]
     asked: dict[str, int]
+    collected: dict[str, int]
     lives: int
     commits: int
     operations: int
@@ -140,6 +137,7 @@ class World:
         self._signalled = trio.Event()
         self._detach = False
         self._commit = trio.CancelScope()
+        self.collectors = SimulatedPool(self._rng, dict.fromkeys(CALLS, 0))
         self.slowness_s = 0.0
         self._over = False
 
@@ -175,10 +173,20 @@ class World:
                 await self.clients.reload(self._services)  # type: ignore[arg-type]
                 break
             await trio.sleep(1)
+        self.collectors.is_calm = True
         await self._until(lambda: not self.model.replay.jobs, "NoLostWakeup: some Jobs never end")
+        await self._until(self._is_collected, "NoLostWakeup: some collections never end")
         self._over = True
         self.shut_down(detach=False)
         await self._until(lambda: self._services is None, "the server does not stop")
+
+    def _is_collected(self) -> bool:
+        """Nothing that runs have left is still to be looked at, or removed."""
+        return (
+            self._services is not None
+            and not unfinished(self._services.reader)
+            and not os.listdir(self.path / "runs" / ".trash")
+        )
 
     async def _until(self, reached: Callable[[], bool], otherwise: str) -> None:
         deadline = trio.current_time() + PATIENCE_S
@@ -273,7 +281,7 @@ class World:
             readers=(InlineRunner(), InlineRunner()),
             batches=InlineRunner(),
             files=InlinePool(),
-            collectors=InlinePool(),
+            collectors=self.collectors,
             checker=InlineRunner(),
             host=self.host,
             vfs=self.disk.name,
@@ -306,6 +314,10 @@ class World:
     def _verify(self) -> None:
         connection = open_writer(self.path / DATABASE_NAME, vfs=self.disk.name)
         self.model.end_world(connection)
+        for what in wrongly_collected(
+            connection, self.host.processes, self.lost, job_types(), self.path / "runs"
+        ):
+            raise Breach(f"Collected: {what}")
         connection.close()
 
     def _tally(self) -> Tally:
@@ -315,28 +327,12 @@ class World:
             faults=self.faults.count,
             ends=self.faults.ends,
             asked=self.clients.answered,
+            collected=self.collectors.count,
             lives=self.lives,
             commits=self.model.commits,
             operations=self.disk.operations,
             checks=self.model.checks,
         )
-
-
-@cache
-def job_types() -> dict[str, JobType]:
-    """As a configuration would give them."""
-    return {
-        name: JobType.model_validate(
-            {
-                "name": name,
-                "command": [name],
-                "timeout_s": TIMEOUT_S,
-                "kill_grace_s": KILL_GRACE_S,
-                **table,
-            }
-        )
-        for name, table in TYPES.items()
-    }
 
 
 def leaf(error: BaseException) -> BaseException:
