@@ -64,7 +64,7 @@ from web.server import Server, listen, url_of
 from web.services import Services
 from web.settings import Settings
 from web.settings_source import SettingsSource
-from web.shutdown import shut_down
+from web.shutdown import end_signals, shut_down
 from web.terminal import Terminal
 
 MAILBOX_MESSAGES_MAX = 1024
@@ -289,7 +289,7 @@ async def live(
         listeners = listen(settings.server.host, settings.server.port)
         app = make_app(services)
         server = Server(app, app.at_once)
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with end_signals() as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run, listeners)
                 services.ready.set()

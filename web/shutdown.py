@@ -4,7 +4,9 @@ Programs may go on for the grace, then they are ended; a full disk or `--detach`
 next server. Invariant: nothing that a client does delays the end.
 """
 
-from collections.abc import AsyncIterator, Callable
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 
 import structlog
@@ -18,6 +20,21 @@ from web.server import Server
 from web.services import Services
 
 log = structlog.get_logger()
+
+
+@contextmanager
+def end_signals() -> Iterator[AsyncIterator[int]]:
+    """SIGTERM and SIGINT as they come. Behind this block they change nothing: it is the end.
+
+    Trio would raise those that are left again: they would end the process before its last commit.
+    """
+    early = list[int]()
+    for ending in (endings := (signal.SIGTERM, signal.SIGINT)):
+        signal.signal(ending, lambda number, _: early.append(number))
+    with trio.open_signal_receiver(*endings) as signals:
+        for number in early:
+            signal.raise_signal(number)
+        yield signals
 
 
 async def shut_down(

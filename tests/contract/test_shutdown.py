@@ -27,6 +27,15 @@ def terminate(server: Any) -> float:
     return time.monotonic() - begun
 
 
+def test_signals_that_are_not_needed_change_nothing(launch: Callable[..., Any]) -> None:
+    server = launch()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with suppress(ProcessLookupError):
+            server.signal(number)
+    assert server.wait() == 0
+    assert "stopped" in server.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_running_job_finishes_within_the_grace(
     launch: Callable[..., Any], gate: Any, number: int
