@@ -25,6 +25,13 @@ def public_run(run: JobRun, types: JobTypes) -> JobRun:
     return run.model_copy(update={"params_snapshot": masked})
 
 
+def run_body(run: JobRun, result: str, types: JobTypes, **more: Any) -> bytes:
+    """A run as JSON, with the JSON text of its result, and `more` fields."""
+    shown = run.__pydantic_serializer__.to_json(public_run(run, types), exclude={"result"})
+    added = b"".join(b',"%s":%s' % (name.encode(), to_json(more[name])) for name in more)
+    return b"".join((shown[:-1], b',"result":', result.encode(), added, b"}"))
+
+
 def job_body(job: Job, types: JobTypes) -> bytes:
     """The answer to `POST /jobs`."""
     return job.__pydantic_serializer__.to_json(public_job(job, types))

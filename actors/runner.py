@@ -23,6 +23,18 @@ JOIN_S = 1.0
 """How long the end of a pool waits for calls that were given up: a disk may never answer."""
 
 
+def _unwrapped(done: outcome.Outcome[Any]) -> Any:
+    """The value, or its error raised.
+
+    No frame through which the error passes may keep it, here or where it was captured: that is a
+    cycle, and all that the work has had in its hands would stay until it is found.
+    """
+    try:
+        return done.unwrap()
+    finally:
+        del done
+
+
 class Stopped(Exception):
     """The caller does not wait any more."""
 
@@ -84,10 +96,11 @@ class ThreadPool:
         stop = StopFlag()
 
         def call() -> None:
-            # One that was given up while it waited for a thread is not begun.
-            result = outcome.capture(stop.check if stop.asked else lambda: work(stop))
             with suppress(trio.RunFinishedError):
-                token.run_sync_soon(deliver, result)
+                # One that was given up while it waited for a thread is not begun.
+                token.run_sync_soon(
+                    deliver, outcome.capture(stop.check if stop.asked else lambda: work(stop))
+                )
 
         def deliver(result: outcome.Outcome[Any]) -> None:
             if not stop.asked:
@@ -98,12 +111,13 @@ class ThreadPool:
             return trio.lowlevel.Abort.SUCCEEDED
 
         self._calls.put(call)
-        done: outcome.Outcome[T] = await trio.lowlevel.wait_task_rescheduled(leave)
-        return done.unwrap()
+        result: T = _unwrapped(await trio.lowlevel.wait_task_rescheduled(leave))
+        return result
 
     def _loop(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+            del call  # with all that it refers to, not only when the next one comes
 
 
 class InlineRunner:
@@ -139,8 +153,9 @@ class ThreadRunner:
         token = trio.lowlevel.current_trio_token()
 
         def call() -> None:
-            result = outcome.capture(work)
-            token.run_sync_soon(trio.lowlevel.reschedule, task, outcome.Value(result))
+            token.run_sync_soon(
+                trio.lowlevel.reschedule, task, outcome.Value(outcome.capture(work))
+            )
 
         def never_abandon(_: Any) -> trio.lowlevel.Abort:
             if stop is not None:
@@ -148,9 +163,10 @@ class ThreadRunner:
             return trio.lowlevel.Abort.FAILED
 
         self._calls.put(call)
-        done: outcome.Outcome[T] = await trio.lowlevel.wait_task_rescheduled(never_abandon)
-        return done.unwrap()
+        result: T = _unwrapped(await trio.lowlevel.wait_task_rescheduled(never_abandon))
+        return result
 
     def _loop(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+            del call  # with all that it refers to, not only when the next one comes

@@ -1,8 +1,8 @@
-"""stall: what one request costs all others: the longest turn of the event loop, and memory.
+"""stall: what one request costs all others: how long it holds up the event loop, and memory.
 
-Bodies of every size and shape, one after another, in a server whose event loop has a clock (see
-`turns.py`); for each the longest turn that came while it was answered, and by how much the process
-grew for it. A second client asks for /health all the time, a hundred times a second.
+Bodies of every size and shape, one after another, and the largest answers, in a server whose event
+loop has a clock (see `turns.py`); for each for how long at once the loop could serve no other, and
+by how much the process grew for it. A second client asks for /health a hundred times a second.
 
 What is really long is long every time, and what a busy machine adds is not: so each request is sent
 again when its turn was over the goal, and its shortest counts. Memory that one request takes is not
@@ -11,6 +11,7 @@ process was larger than ever before.
 """
 
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from bench.server import Program, headway, memory_bytes
 from bench.turns import Cell
 from bench.wire import Unexpected, address_of, parse_head, request_bytes
 
-SUMMARY = "the longest event-loop turn and memory beside bodies of every size and shape"
+SUMMARY = "how long bodies of every size and shape hold up the event loop, and memory"
 GOAL_MS = 10
 MEMORY_GOAL = 16
 MIB = 1024 * 1024
@@ -35,6 +36,8 @@ SEED = 14
 HEALTH_PER_S = 100
 HEALTH_GOAL_MS = 50
 TOLD = 3
+LONG_JOBS = 40
+ENDED_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 120.0
 RECEIVE_BYTES = 1 << 18
 CONFIG = """\
@@ -49,9 +52,24 @@ params.words = { type = "array", items = { type = "string", pattern = "^w" }, un
 [job_types.words]
 command = ["/bin/true"]
 params.words = { type = "array", items = { type = "string" }, arg = "--word" }
+[job_types.result]
+command = ["{python}", "-c", '''
+import os
+with open(os.environ["HEADWAY_REPORT"], "w") as report:
+    report.write('{"result": [' + ",".join(['{"a":1}'] * 110_000) + "]}\\n")
+''']
+[job_types.artifacts]
+command = ["{python}", "-c", '''
+import os
+for number in range(9_900):
+    open(os.path.join(os.environ["HEADWAY_ARTIFACTS"], f"an artifact {number}"), "w").close()
+''']
 """
+"""What is sent is of these types: params of any kind, of one kind, as arguments; the last two leave
+a result of 1 MB and 9,900 artifacts."""
 
 
+HEALTH = BodyRequest(name="health", method="GET", path="/health", headers={}, body=b"")
 SMALL = BodyRequest(
     name="a small Job",
     method="POST",
@@ -82,14 +100,13 @@ def run(directory: Path, quick: bool) -> Report:
     server = headway(directory / "headway", more=CONFIG, entry=("bench.turns", str(path)))
     cell = Cell(path)
     with server:
-        with server.connect() as connection:
-            connection.json("POST", "/scheduler/stop", {})
+        reads = prepare(server)
         alone = _health(server, probes, [])
         stall = Stall(server, cell)
         found, small = list[list[Found]](), list[list[Found]]()
         for number in range(rounds):
             random = Random(SEED + number)
-            requests = [generate(random, SIZES_BYTES) for _ in range(count)] + chosen()
+            requests = [generate(random, SIZES_BYTES) for _ in range(count)] + chosen() + reads
             small.append([stall.measure(SMALL) for _ in range(count)])
             found.append([stall.measure(one) for one in sorted(requests, key=size)])
         beside = _health(server, probes, [one.request for one in found[0]])
@@ -108,6 +125,36 @@ def chosen() -> list[BodyRequest]:
         batch(10_000, type="true", labels={"a": "b"}),
         batch(10_000, type="true", priority=-1, name=5, x={}, y=[]),
         batch(10_000, type="strict", params={"words": [1, 2, 3]}),
+    ]
+
+
+def prepare(server: Program) -> list[BodyRequest]:
+    """Jobs that are as large as may be, and the requests that read them. Then nothing starts."""
+    wanted = [
+        {"type": "free", "params": {"any": "\U0001f600" + "\n" * 500_000}},
+        {"type": "free", "params": {"any": [{"a": 1}] * 9_000}},
+        {"type": "words", "params": {"words": [f"w{number:06}" for number in range(19_000)]}},
+        {"type": "result"},
+        {"type": "artifacts"},
+    ]
+    with server.connect() as connection:
+        names = [connection.json("POST", "/jobs", job, status=201)["job_id"] for job in wanted]
+        deadline = time.monotonic() + ENDED_TIMEOUT_S
+        while any(connection.json("GET", f"/jobs/{name}")["finished_at"] is None for name in names):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the Jobs to read did not end")
+            time.sleep(0.05)
+        connection.json("POST", "/scheduler/stop", {})
+        long = {"type": "free", "params": {"any": "x" * 900_000}}
+        for _ in range(LONG_JOBS):
+            connection.json("POST", "/jobs", long, status=201)
+    paths = [f"/jobs/{name}{rest}" for name in names for rest in ("", "/runs", "/artifacts")]
+    paths += ["/jobs?limit=500", f"/jobs/{names[-1]}/log/times", "/openapi.json", "/metrics"]
+    paths.append("/jobs?" + "&".join(f"label=a={number}" for number in range(50)))
+    paths.append("/events?" + "&".join(["kind=run."] * 3_000))
+    return [
+        BodyRequest(name=f"GET {path[:60]}", method="GET", path=path, headers={}, body=b"")
+        for path in paths
     ]
 
 
@@ -130,6 +177,7 @@ class Stall:
         for _ in range(TRIES):
             self._cell.write(0.0)
             ask(self._server, request)
+            ask(self._server, HEALTH)  # the turn that has sent an answer has ended before the next
             turn_ms = min(turn_ms, self._cell.read() * 1e3)
             if turn_ms <= GOAL_MS:
                 break
@@ -178,7 +226,7 @@ def _report(
 ) -> Report:
     def longest(name: str, rounds: list[list[Found]], goal: Goal | None = None) -> Figure:
         values = (max(one.turn_ms for one in each) for each in rounds)
-        return Figure(f"longest turn, {name}", "ms", tuple(values), goal)
+        return Figure(f"loop held up, {name}", "ms", tuple(values), goal)
 
     all_found = [one for each in found for one in each]
     memory = Figure(
@@ -193,7 +241,7 @@ def _report(
             turns,
             memory,
             Figure(
-                f"longest turn / {GOAL_MS} ms",
+                f"loop held up / {GOAL_MS} ms",
                 "ratio",
                 tuple(turn_ms / GOAL_MS for turn_ms in turns.values),
                 at_most(1),

@@ -143,6 +143,12 @@ def _not_found(job_id: str) -> Refusal:
     return Refusal("not_found", f"there is no Job {job_id}: GET /jobs lists those that exist")
 
 
+def params_bytes(connection: apsw.Connection, job_id: str) -> int:
+    """How long the params of the Job are; 0 if there is no such Job."""
+    sql = "SELECT octet_length(params) FROM jobs WHERE job_id = ?"
+    return int(connection.execute(sql, (job_id,)).get or 0)
+
+
 def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:
     """The first of the queue among `types`: highest priority, then earliest position.
 

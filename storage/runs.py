@@ -146,7 +146,7 @@ def run_from_row(row: tuple[Any, ...]) -> JobRun:
         error=None
         if error_code is None
         else RunError.model_construct(code=error_code, message=error_message),
-        result=None if result is None else json.loads(result),
+        result=None if result is None else from_json(result),
         artifacts=[Artifact.model_construct(**entry) for entry in json.loads(artifacts)],
         collection=Collection.model_construct(
             complete=finished_at is not None and collecting == 0 and collection_reason is None,

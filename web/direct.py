@@ -1,18 +1,21 @@
 """/direct/{type}: a blocking request that takes the next free slot ahead of the queue."""
 
+from functools import partial
 from typing import Annotated, Any
 
+import apsw
 import trio
 from pydantic import BaseModel, ConfigDict
 
 from actors import messages as m
-from actors.public import public_run
+from actors.public import JobTypes, run_body
 from storage.errors import Refusal
 from storage.job import JobRun, Reservation
 from storage.reservations import find_reservation
-from storage.runs import find_run, is_running
+from storage.run_parts import run_and_result
+from storage.runs import is_running
 from web.acceptance import accept_params
-from web.api import Api, Body
+from web.api import Answer, Api, Body
 from web.call import Call
 from web.log_view import LogView
 from web.services import Services
@@ -56,7 +59,7 @@ def register(api: Api, services: Services) -> None:
     )
     async def direct(
         call: Call, type: str, body: Annotated[DirectRequest, Body(optional=True)]
-    ) -> DirectRun:
+    ) -> Answer[DirectRun]:
         call.take_stream()
         params = await accept_params(services, type, body.params)
         # Who goes away before the claim is known by name could not give it back.
@@ -72,9 +75,16 @@ def register(api: Api, services: Services) -> None:
                 # The client went away: Quart cancels this handler.
                 with trio.CancelScope(shield=True):
                     await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        run = public_run(find_run(services.reader, ticket.run_id), services.job_types)
         log_tail = await services.file_pool.run(lambda _: tail(services, ticket.run_id))
-        return DirectRun.model_construct(**dict(run), log_tail=log_tail)
+        read = partial(direct_body, ticket.run_id, log_tail, services.job_types)
+        return Answer(body=await services.walk(read))
+
+
+def direct_body(run_id: str, log_tail: str, types: JobTypes, connection: apsw.Connection) -> bytes:
+    """The run that has ended, as JSON."""
+    found = run_and_result(connection, "run_id", run_id)
+    assert found is not None, f"{run_id} was there"
+    return run_body(*found, types, log_tail=log_tail)
 
 
 def is_over(services: Services, ticket: m.DirectTicket) -> bool:

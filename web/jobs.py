@@ -4,10 +4,12 @@ import re
 from functools import partial
 from typing import Annotated, Literal
 
+import apsw
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from actors import messages as m
-from actors.public import job_body, public_job, public_run
+from actors.public import JobTypes, job_body, public_job, run_body
 from storage import jobs
 from storage.errors import Fault, Refusal
 from storage.job import (
@@ -23,7 +25,7 @@ from storage.job import (
 )
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
-from storage.runs import run_of_job
+from storage.run_parts import run_and_result
 from web.acceptance import BATCH_MAX, accept_job, accepted_batch
 from web.api import Answer, Api, Body, Header, Query, Unread
 from web.call import Call
@@ -31,6 +33,8 @@ from web.idempotency import REPLAYED, IdempotencyKey, create_once, replay_header
 from web.services import Services
 
 WAIT_S_MAX = 60
+LARGE_BYTES = 64 * 1024
+"""Params that are not read and shown on the event loop."""
 
 IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
 
@@ -217,7 +221,9 @@ def register_read(api: Api, services: Services) -> None:
         headers={"ETag": "its version"},
     )
     async def get_job(job_id: str) -> Answer[Job]:
-        return job_answer(services, jobs.find_job(services.reader, job_id))
+        if jobs.params_bytes(services.reader, job_id) <= LARGE_BYTES:
+            return job_answer(services, jobs.find_job(services.reader, job_id))
+        return await services.walk(lambda c: job_answer(services, jobs.find_job(c, job_id)))
 
     @api.route(
         "GET",
@@ -226,11 +232,10 @@ def register_read(api: Api, services: Services) -> None:
         summary="The single attempt at a Job",
         refusals=("not_found",),
     )
-    async def list_runs(job_id: str) -> RunList:
+    async def list_runs(job_id: str) -> Answer[RunList]:
         jobs.status_of(services.reader, job_id)  # it is there
-        run = run_of_job(services.reader, job_id)
-        runs = [] if run is None else [public_run(run, services.job_types)]
-        return RunList.model_construct(runs=runs, total=len(runs))
+        read = partial(run_list_body, job_id, services.job_types)
+        return Answer(body=await services.walk(read))
 
     @api.route(
         "GET",
@@ -253,12 +258,8 @@ def register_read(api: Api, services: Services) -> None:
             call.take_stream()
             await services.until_collected(job_id, wait_s)
             headers["Preference-Applied"] = f"wait={wait_s}"
-        run = run_of_job(services.reader, job_id)
-        listed = ArtifactList.model_construct(
-            artifacts=[] if run is None else run.artifacts,
-            collection=Collection(complete=False, reason=None) if run is None else run.collection,
-        )
-        return Answer(listed, headers=headers)
+        body = await services.walk(partial(artifact_list_body, job_id))
+        return Answer(body=body, headers=headers)
 
 
 def register_change(api: Api, services: Services) -> None:
@@ -332,6 +333,25 @@ def register_change(api: Api, services: Services) -> None:
         answer = job_answer(services, job)
         answer.headers["Location"] = f"/jobs/{job.job_id}"
         return answer
+
+
+def run_list_body(job_id: str, types: JobTypes, connection: apsw.Connection) -> bytes:
+    """The run of a Job as a list, as JSON. Params, command line and result may have 1 MiB each."""
+    if (found := run_and_result(connection, "job_id", job_id)) is None:
+        return b'{"runs":[],"total":0}'
+    return b'{"runs":[%s],"total":1}' % run_body(*found, types)
+
+
+def artifact_list_body(job_id: str, connection: apsw.Connection) -> bytes:
+    """Up to 10,000 artifacts of a Job's run, as JSON."""
+    found = run_and_result(connection, "job_id", job_id)
+    none = Collection(complete=False, reason=None)
+    return to_json(
+        ArtifactList.model_construct(
+            artifacts=[] if found is None else found[0].artifacts,
+            collection=none if found is None else found[0].collection,
+        )
+    )
 
 
 def job_answer(services: Services, job: Job) -> Answer[Job]:

@@ -14,9 +14,9 @@ from actors.collection import open_artifact
 from actors.log_times import read_times
 from actors.run_files import RunFiles
 from storage.errors import Fault, Refusal
-from storage.job import MAX_INT, JobRun, from_us
+from storage.job import MAX_INT, from_us
 from storage.jobs import status_of
-from storage.runs import run_of_job
+from storage.run_parts import RunHead, artifact_of_job, head_of_run
 from web.api import Answer, Api, Header, Query
 from web.follow import Follow
 from web.log_view import LogView, ranged, refusal_of
@@ -90,11 +90,11 @@ def register(api: Api, services: Services) -> None:
             if begin is not None:
                 follow = Follow(services, job_id, begin, resumes=True)
             return Answer(pieces=follow, headers=dict(SSE_HEADERS))
-        run = run_of_job(services.reader, job_id)
+        run = head_of_run(services.reader, job_id)
         path = services.runs_dir / (run.run_id if run else "none") / "log"
         try:
             view = await services.file_pool.run(lambda _: LogView.open(path))
-            if view.size == 0 and run is not None and run.log.bytes > 0:
+            if view.size == 0 and run is not None and run.log_bytes > 0:
                 raise Refusal("gone", f"the log of {job_id} is not there any more")
             if tail is None:
                 return await ranged(view, range, offset, TEXT, services.file_pool)
@@ -114,8 +114,7 @@ def register(api: Api, services: Services) -> None:
     )
     async def get_log_times(job_id: str) -> LogTimeList:
         status_of(services.reader, job_id)  # it is there
-        run = run_of_job(services.reader, job_id)
-        if run is None:
+        if (run := head_of_run(services.reader, job_id)) is None:
             return LogTimeList(times=[])
         return await services.file_pool.run(lambda _: LogTimeList(times=times_of(services, run)))
 
@@ -134,27 +133,27 @@ def register(api: Api, services: Services) -> None:
     )
     async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
         status_of(services.reader, job_id)  # it is there
-        run = run_of_job(services.reader, job_id)
-        found = [] if run is None else [one for one in run.artifacts if one.name == name]
-        if run is None or not found:
+        found = await services.walk(lambda c: artifact_of_job(c, job_id, name))
+        if found is None:
             raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
-        if not found[0].kept:
-            raise Refusal("gone", f"{name!r} was not kept: {run.collection.reason}")
-        open_file = partial(open_artifact, services.runs_dir / run.run_id, name)
+        run_id, artifact, reason = found
+        if not artifact.kept:
+            raise Refusal("gone", f"{name!r} was not kept: {reason}")
+        open_file = partial(open_artifact, services.runs_dir / run_id, name)
         pool = services.file_pool
         try:
             view = await pool.run(lambda _: LogView.open_whole(open_file))
             response = await ranged(view, range, None, guess_type(name), pool)
         except OSError as error:
             raise refusal_of(error, f"the artifact {name!r}") from None
-        if found[0].sha256 is not None:
-            response.headers["ETag"] = f'"{found[0].sha256}"'
+        if artifact.sha256 is not None:
+            response.headers["ETag"] = f'"{artifact.sha256}"'
         # Whatever a program left must not run as a page of this origin.
         response.headers["Content-Security-Policy"] = "sandbox"
         return response
 
 
-def times_of(services: Services, run: JobRun) -> list[LogTime]:
+def times_of(services: Services, run: RunHead) -> list[LogTime]:
     """What was sampled while the run was watched, and its end for what came after."""
     files = RunFiles(services.runs_dir / run.run_id)
     seen = read_times(files.times)
@@ -164,7 +163,7 @@ def times_of(services: Services, run: JobRun) -> list[LogTime]:
         for offset, record in zip(begins, seen, strict=False)
     ]
     if run.finished_at is not None and files.log_bytes() > begins[-1]:
-        times.append(LogTime(offset=begins[-1], at=run.finished_at))
+        times.append(LogTime(offset=begins[-1], at=from_us(run.finished_at)))
     return times
 
 

@@ -1,7 +1,11 @@
 """Where blocking calls run: in order and never abandoned, or several at once and given up."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,6 +45,39 @@ async def test_calls_run_one_at_a_time_in_order() -> None:
                 await trio.testing.wait_all_tasks_blocked()
     assert [n for n, _ in seen] == list(range(20))
     assert len({thread for _, thread in seen} - {threading.get_ident()}) == 1
+
+
+class Large:
+    """What a call has in its hands."""
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Without the search for cycles, which comes late."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nothing_of_a_call_is_kept_after_it(no_collection: None, fails: bool) -> None:
+    def work(large: Large) -> None:
+        if fails:
+            raise ValueError(large)
+
+    with ThreadRunner("test") as runner, ThreadPool("test", 1) as pool:
+        for run in (
+            lambda large: runner.run(partial(work, large)),
+            lambda large: pool.run(lambda _: work(large)),
+        ):
+            large = Large()
+            seen = weakref.ref(large)
+            with suppress(ValueError):
+                await run(large)
+            del large
+            with trio.fail_after(DEADLINE_S):
+                while seen() is not None:  # noqa: ASYNC110 - the thread lets go of it in a moment
+                    await trio.sleep(0.001)
 
 
 async def test_the_loop_is_free_meanwhile() -> None:

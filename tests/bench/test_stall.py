@@ -1,6 +1,7 @@
 """The pure parts of the fuzz by bodies, and the clock in the event loop."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ import trio
 
 from bench.body import PLACES, SHAPES, batch, generate, make
 from bench.stall import BODY_BYTES_MIN, SIZES_BYTES, Found, chosen, size
-from bench.turns import Cell, Turns
+from bench.turns import Cell, Turns, run_with
 
 NOT_JSON = {
     *("a tower", "a tower without end", "a number", "no end"),
@@ -53,8 +54,14 @@ def test_memory_is_a_multiple_of_the_body_but_of_a_small_one() -> None:
     assert Found(large, 1.0, BODY_BYTES_MIN).memory_ratio == pytest.approx(0.5, abs=0.01)
 
 
-def test_the_longest_turn_is_shared(tmp_path: Path) -> None:
-    cell, other = Cell(tmp_path / "turn"), Cell(tmp_path / "turn")
+@pytest.fixture
+def cells(tmp_path: Path) -> tuple[Cell, Cell]:
+    """One cell, as two processes see it."""
+    return Cell(tmp_path / "turn"), Cell(tmp_path / "turn")
+
+
+def test_the_longest_turn_is_shared(cells: tuple[Cell, Cell]) -> None:
+    cell, other = cells
 
     async def work() -> None:
         await trio.lowlevel.checkpoint()
@@ -65,3 +72,26 @@ def test_the_longest_turn_is_shared(tmp_path: Path) -> None:
     assert 0.02 <= other.read() < 10
     other.write(0.0)
     assert cell.read() == 0
+
+
+def test_what_keeps_the_loop_from_its_next_turn_counts_too(cells: tuple[Cell, Cell]) -> None:
+    digits = "9" * 60_000
+
+    def hold_the_lock() -> None:
+        sys.set_int_max_str_digits(0)
+        int(digits)
+
+    took_s = 0.0
+
+    async def work(how: int) -> int:
+        nonlocal took_s
+        await trio.sleep(0.01)
+        cells[0].write(0.0)
+        begin = time.perf_counter()
+        await trio.to_thread.run_sync(hold_the_lock)
+        took_s = time.perf_counter() - begin
+        await trio.sleep(0.01)
+        return how
+
+    assert run_with(cells[0])(work, 5) == 5
+    assert cells[1].read() > took_s / 2
