@@ -18,7 +18,7 @@ from storage.errors import Fault, Refusal
 from web.errors import FAULTS_MAX
 from web.json_size import BODY_BYTES_MAX, NESTING_MAX, PIECE_BYTES, VALUES_MAX, Text, is_deep
 from web.json_size import count_values as text_values
-from web.strict_json import CAREFUL, check, malformed, refusal_of
+from web.strict_json import CAREFUL, PLAIN, check, malformed, refusal_of
 
 CONTAINERS_MIN, BYTES_PER_CONTAINER = 50_000, 16
 """A batch may hold so many arrays and objects, and one more for each 16 bytes: an object takes 200
@@ -26,6 +26,9 @@ bytes of memory, and no request shall take more than 16 times its size."""
 
 _TOO_MANY_VALUES = Refusal("too_large", f"a Job of the batch holds more than {VALUES_MAX} values")
 _SPACE = re.compile(r"[ \t\n\r]*")
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+_DIGITS_AS_NINE = bytes(ord("9") if chr(byte).isdecimal() else 0 for byte in range(256))
+_MANY_NINES = b"9" * 20
 
 
 def read_jobs(body: Text, most: int) -> Iterator[Any]:
@@ -73,6 +76,8 @@ class _Reader:
         self._decoded_bytes = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text, self._at = "", 0
+        self._has_escapes = False
+        self._parser = PLAIN
         self._passed_chars = 0
         self._containers = CONTAINERS_MIN + len(body) // BYTES_PER_CONTAINER
 
@@ -90,7 +95,8 @@ class _Reader:
     def members(self) -> Iterator[str]:
         """Each key of an object; its value is to be read before the next."""
         seen = set[str]()
-        for _ in self._entries("}"):
+        self._at += 1
+        while seen or self.peek() != "}":
             if self.peek() != '"':
                 raise self._malformed("expecting a key in double quotes")
             key = str(self.value(within=1))
@@ -99,11 +105,27 @@ class _Reader:
             seen.add(key)
             self._take(":")
             yield key
+            if self.peek() == "}":
+                break
+            self._take(",")
+        self._take("}")
 
     def items(self, *, within: int) -> Iterator[Any]:
         """Each value of an array."""
-        for _ in self._entries("]"):
+        self._at += 1
+        if self.peek() == "]":
+            self._at += 1
+            return
+        while True:
             yield self.value(within=within)
+            comma = _COMMA.match(self._text, self._at)
+            if comma is not None and comma.end() < len(self._text):
+                self._at = comma.end()
+            elif self.peek() == "]":
+                self._at += 1
+                return
+            else:
+                self._take(",")
 
     def end(self) -> None:
         """Return if nothing follows."""
@@ -112,10 +134,11 @@ class _Reader:
 
     def value(self, *, within: int) -> Any:
         """The next value, which stands within so many arrays and objects."""
-        self.peek()
+        if self._text[self._at : self._at + 1] in ("", " ", "\t", "\n", "\r"):
+            self.peek()
         while True:
             try:
-                value, end = CAREFUL.raw_decode(self._text, self._at)
+                value, end = self._parser.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
                 # It may be whole with what follows: until then all of the window belongs to it.
                 self._check_window()
@@ -145,23 +168,9 @@ class _Reader:
             raise Refusal("too_large", "it holds too many arrays and objects: send several batches")
         if end - begin > 2 * VALUES_MAX and count_values(value, VALUES_MAX) > VALUES_MAX:
             raise _TOO_MANY_VALUES
-        check(
-            value,
-            nesting_max=NESTING_MAX - within if brackets > NESTING_MAX - within else None,
-            may_have_surrogates=self._text.find("\\u", begin, end) >= 0,
-        )
-
-    def _entries(self, closing: str) -> Iterator[None]:
-        self._at += 1
-        if self.peek() == closing:
-            self._at += 1
-            return
-        while True:
-            yield
-            if self.peek() == closing:
-                self._at += 1
-                return
-            self._take(",")
+        nesting_max = NESTING_MAX - within
+        if self._has_escapes or brackets > nesting_max:
+            check(value, nesting_max=nesting_max, may_have_surrogates=self._has_escapes)
 
     def _take(self, wanted: str) -> None:
         if self.peek() != wanted:
@@ -190,6 +199,9 @@ class _Reader:
             raise malformed("it begins with a BOM")
         self._passed_chars += self._at
         self._text, self._at = self._text[self._at :] + more, 0
+        self._has_escapes = "\\u" in self._text
+        if _MANY_NINES in piece.translate(_DIGITS_AS_NINE):
+            self._parser = CAREFUL  # slower, but not for a long integer
         self._decoded_bytes = end
         return True
 

@@ -31,7 +31,7 @@ def parse(body: bytes | bytearray) -> Any:
         text = body.decode("utf-8")
         if text.startswith("\ufeff"):
             raise malformed("it begins with a BOM")
-        value = (CAREFUL if len(body) > _SHORT_BYTES else _DECODER).decode(text)
+        value = (CAREFUL if len(body) > _SHORT_BYTES else PLAIN).decode(text)
     except UnicodeDecodeError as error:
         raise malformed(f"byte {error.start} is not UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -128,7 +128,7 @@ def _depth(value: Any) -> int:
 
 
 # `json.loads` with hooks would make one for each body.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+PLAIN = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 CAREFUL = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_integer
 )
