@@ -9,6 +9,9 @@ SSE_HEADERS = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffer
 HEARTBEAT_S = 45.0
 """Proxies and clients commonly give a silent stream up after 60 seconds."""
 
+DIGITS_MAX = 18
+NUMBER_MAX = 10**DIGITS_MAX - 1
+
 
 def event(name: str, data: object, number: int | None = None) -> bytes:
     """One server-sent event (WHATWG HTML, 9.2)."""
@@ -17,7 +20,11 @@ def event(name: str, data: object, number: int | None = None) -> bytes:
 
 
 def event_number(last_event_id: str | None) -> int | None:
-    """The number in a Last-Event-ID header; None if there is none of ours."""
-    if last_event_id is None or not re.fullmatch(r"[0-9]{1,18}", last_event_id):
+    """The number in a Last-Event-ID header; None if there is none of ours.
+
+    A larger one than there can be is `NUMBER_MAX`: as far from here as any other that is too large.
+    """
+    if last_event_id is None or not re.fullmatch(r"[0-9]+", last_event_id):
         return None
-    return int(last_event_id)
+    digits = last_event_id.lstrip("0")
+    return int(digits or "0") if len(digits) <= DIGITS_MAX else NUMBER_MAX

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.sse import event, event_number
+from web.sse import NUMBER_MAX, event, event_number
 
 
 def test_an_event_on_the_wire() -> None:
@@ -12,7 +12,15 @@ def test_an_event_on_the_wire() -> None:
 
 @pytest.mark.parametrize(
     ("given", "number"),
-    [("7", 7), ("0", 0), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("-1", None), ("x", None)],
+    [
+        ("7", 7),
+        ("0", 0),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, NUMBER_MAX),
+        ("0" * 30 + "7", 7),
+        ("-1", None),
+        ("x", None),
+    ],
 )
 def test_a_place_to_go_on_from_is_a_number_of_ours(given: str, number: int | None) -> None:
     assert event_number(given) == number
