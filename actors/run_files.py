@@ -137,8 +137,22 @@ class RunFiles:
         """Ready for a first start that an earlier server only intended."""
         # A line that was torn off would swallow the next.
         for path in (self.exit, self.log):
-            path.unlink(missing_ok=True)
+            self._clear(path)
+        # Nothing has begun here, but other programs of this user may have been here.
+        for path in (self.work, self.artifacts):
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                self._clear(path)
         self.fill()
+
+    def _clear(self, path: Path) -> None:
+        """Take away whatever lies there."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            if self.trash is None:
+                raise
+            with opened_directory(self.root) as root:
+                self.trash.put(path.name, root)
 
     def exit_record(self, digests: Collection[str] = ()) -> ExitRecord:
         """What the shim has written. OSError: there is no descriptor left to read it with.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import structlog
 import trio
 
+from actors import tree
 from actors.actor import Mailbox
 from actors.clock import Clock
 from actors.collection import KeepLimits
@@ -24,7 +25,7 @@ from actors.job_type import JobType
 from actors.launch import HostUnfit, SpawnFailed
 from actors.messages import RunOverstepped, RunProcess
 from actors.process import Host, Process
-from actors.run_files import RunFiles
+from actors.run_files import Remains, RunFiles
 from actors.run_reader import RunReader
 from actors.run_start import RunStart
 from actors.runner import Pool
@@ -348,12 +349,21 @@ class RunLife:
     def _now(self) -> Moment:
         return Moment(self.means.clock.now(), self.means.clock.boot_us())
 
+    async def _part(self) -> Remains:
+        while True:
+            try:
+                return self.files.part()
+            except OSError as error:
+                if error.errno not in tree.SCARCE:
+                    raise
+            await trio.sleep(HOST_RETRY_S[1])  # until there are descriptors again
+
     async def _collect(self, outcome: Outcome) -> Outcome:
         """Add the last report, the size of the log, and the artifacts that are quick to have."""
         pid = self._process.pid if self._process else self._start.record().pid
         outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
         try:
-            remains = self.files.part()
+            remains = await self._part()
         except FileNotFoundError:
             why = "its directory is not there any more"
             return outcome if pid is None else replace(outcome, collection_reason=why)

@@ -8,6 +8,7 @@ several run at once, and each stops soon after its caller was cancelled.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -86,8 +87,9 @@ class ThreadPool:
     def __exit__(self, *_: object) -> None:
         for _thread in self._threads:
             self._calls.put(None)
+        deadline = time.monotonic() + JOIN_S
         for thread in self._threads:
-            thread.join(JOIN_S)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     async def run(self, work: Callable[[StopFlag], T]) -> T:
         """Call `work` on the next free thread; when cancelled, leave it and ask it to stop."""

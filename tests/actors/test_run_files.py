@@ -49,6 +49,26 @@ def test_a_crash_between_directory_and_contents_is_made_good(tmp_path: Path) -> 
     assert files.artifacts.is_dir()
 
 
+@pytest.mark.parametrize("name", ["exit", "log", "work", "artifacts"])
+@pytest.mark.parametrize("kind", ["deep", "link", "fifo"])
+def test_whatever_lies_where_a_run_is_to_begin(tmp_path: Path, name: str, kind: str) -> None:
+    files = RunFiles(tmp_path / "run-1", trash=Trash(tmp_path / ".trash"))
+    assert files.create()
+    path = files.root / name
+    if kind == "deep" and name in ("exit", "log"):
+        path.mkdir()
+        nest(path)
+    elif kind != "deep":
+        if path.is_dir():
+            path.rmdir()
+        path.symlink_to("/etc") if kind == "link" else os.mkfifo(path)
+    files.begin_anew()
+    assert sorted(os.listdir(files.root)) == ["artifacts", "work"]
+    assert not any(path.is_symlink() for path in files.root.iterdir())
+    assert files.work.is_dir()
+    assert files.artifacts.is_dir()
+
+
 def test_at_its_end_the_working_directory_goes_and_the_rest_stays(tmp_path: Path) -> None:
     trash = Trash(tmp_path / ".trash")
     files = RunFiles(tmp_path / "run-1", trash=trash)
