@@ -17,7 +17,10 @@ async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
     try:
         result = await route.handler(**await _arguments(route, call, path))
         if isinstance(result, Answer) and result.pieces is not None:
-            call.take_stream()
+            if call.method == "HEAD":
+                result.pieces, result.body = None, b""  # they may never end
+            else:
+                call.take_stream()
     except Refusal as refusal:
         return refused(refusal)
     if not isinstance(result, Answer):

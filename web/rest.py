@@ -83,7 +83,14 @@ async def _read_body() -> bytes:
 
 def _response(done: Answer[Any]) -> Response:
     if done.pieces is None:
-        return Response(done.body, status=done.status, headers=done.headers)
+        response = Response(done.body, status=done.status, headers=done.headers)
+        if request.method == "HEAD" and not done.body:
+            # That of what a GET would send, if it is known (RFC 9110, 8.6).
+            del response.headers["Content-Length"]
+            response.headers.extend(
+                {name: text for name, text in done.headers.items() if name == "Content-Length"}
+            )
+        return response
     response = Response(done.pieces, status=done.status, headers=done.headers)
     response.timeout = None  # pieces come for as long as they do
     return response

@@ -1,6 +1,7 @@
 """The typed layer: annotations say where an argument comes from, and refusals become problems."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -51,6 +52,17 @@ def api() -> Api:
     @api.route("GET", "/files/{name}", media=("text/plain",), **common)
     async def file(name: str) -> Answer[None]:
         return Answer(body=name.encode(), headers={"Content-Type": "text/plain"})
+
+    async def endless() -> AsyncIterator[bytes]:
+        pytest.fail("a HEAD has no body")
+        yield b""
+
+    @api.route("GET", "/stream", media=("text/event-stream",), **common)
+    async def stream(length: Annotated[str | None, Query("of the body")] = None) -> Answer[None]:
+        headers = {"Content-Type": "text/event-stream"}
+        if length is not None:
+            headers["Content-Length"] = length
+        return Answer(pieces=endless(), headers=headers)
 
     @api.route("DELETE", "/things/{thing_id}", **common)
     async def refuse(thing_id: str) -> Thing:
@@ -244,6 +256,14 @@ def test_a_problem_can_be_sent_whatever_it_holds() -> None:
 
 async def test_a_ready_body_goes_out_as_it_is(client: Any) -> None:
     assert (await ask(client, "GET", "/ready"))[:2] == (202, {"ready": 1})
+
+
+@pytest.mark.parametrize(("query", "length"), [("", None), ("?length=9000000", "9000000")])
+async def test_head_takes_nothing_of_a_stream(client: Any, query: str, length: str | None) -> None:
+    status, body, headers = await ask(client, "HEAD", f"/stream{query}")
+    assert (status, body) == (200, b"")
+    assert headers["Content-Type"] == "text/event-stream"
+    assert headers.get("Content-Length") == length
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b" {\n}\r\n"])
