@@ -39,7 +39,6 @@ from actors.parameter import (
     nearest,
     pointer,
     raise_all,
-    to_json,
 )
 from actors.report import REPORT_LIMIT_BYTES
 from storage.errors import Fault, Refusal
@@ -180,7 +179,8 @@ class JobType(BaseModel):
 
     def stdin(self, params: Mapping[str, Any]) -> bytes | None:
         """The accepted params as one JSON object; None where they are arguments."""
-        return to_json(params).encode() if self.input == "json" else None
+        # The standard library takes 70 times as long for numbers, and lets no other thread run.
+        return pydantic_core.to_json(params) if self.input == "json" else None
 
     def redact(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """The params for other eyes: in place of each secret value stands ***.
