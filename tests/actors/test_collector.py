@@ -44,7 +44,8 @@ class SlowPool:
         if self.late_s is None:
             await trio.sleep_forever()
         await trio.sleep(self.late_s or 0)
-        self.refuse()
+        if getattr(work, "__name__", "") != "empty":  # the trash, which is emptied at any time
+            self.refuse()
         return work(StopFlag())
 
 
