@@ -63,8 +63,11 @@ class Exchange:
         """A piece of the body, or its end; there is nothing to do when the connection closes."""
         if isinstance(event, Body):
             self._body += event.data
+            if len(self._body) > PIECE_BYTES:
+                self._connection.host.received.note(self._connection, len(self._body))
         elif isinstance(event, EndBody):
             self._connection.limit(inf)
+            self._connection.host.received.complete(self._connection)
             # What was asked is not kept while the answer waits for its client.
             body, self._body = self._body, bytearray()
             done = await self._answer(body)

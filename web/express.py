@@ -120,11 +120,15 @@ class Express:
         return done
 
     def _find(self, scope: Any) -> tuple[Route, dict[str, str]] | None:
-        if b"%" in scope["raw_path"] or any(name == b"prefer" for name, _ in scope["headers"]):
-            return None  # `Prefer: wait` is a handler that waits
+        if b"%" in scope["raw_path"]:
+            return None
         parts = scope["path"].split("/")
         for pattern, route in self._routes.get((scope["method"], len(parts)), ()):
             if (path := _matched(pattern, parts)) is not None:
+                # `Prefer: wait` is a handler that waits. Nothing waits for a batch.
+                may_wait = route.body is None or not route.body.unread
+                if may_wait and any(name == b"prefer" for name, _ in scope["headers"]):
+                    return None
                 return route, path
         return None
 

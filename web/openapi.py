@@ -28,7 +28,11 @@ WITH_BODY: tuple[Code, ...] = ("malformed_json", "unsupported_media_type", "inva
 DESCRIPTION = """\
 A job server for one machine. A **Job** is a durable request to run one job type once; a \
 **JobRun** is the single attempt at it. Times are RFC 3339 in UTC, durations are seconds \
-(`_s`). A 201 is on disk. Errors are RFC 9457 problem documents with a stable `code`."""
+(`_s`). A 201 is on disk. Errors are RFC 9457 problem documents with a stable `code`.
+
+A body that is no batch takes at most 2 MiB and 20,000 values, and so does each Job of a batch; \
+params take 1 MiB. A list in a query takes 50 values, and what is given twice counts once. A body, \
+or an `Idempotency-Key`, that an operation does not take is rejected."""
 
 
 def document(api: Api, version: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from web.answering import answer, refused
 from web.api import Answer, Api, Route
 from web.call import Call
 from web.express import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW
+from web.json_size import BODY_BYTES_MAX
 from web.page import mount_page
 
 HTTP_CODES: dict[int, Code] = {
@@ -41,7 +42,8 @@ def make_quart_app(
 ) -> QuartTrio:
     """Every operation, and the page."""
     app = QuartTrio("web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    # A batch never comes here.
+    app.config["MAX_CONTENT_LENGTH"] = min(max_body_bytes, BODY_BYTES_MAX)
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False

@@ -16,6 +16,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from web.capacity import connections_max
 from web.exchange import AtOnce
+from web.received import Received
 from web.tcp_server import Connection, StockConnection, connection_class
 from web.unsent import Unsent
 
@@ -65,6 +66,7 @@ class Server:
         self._connection_class = connection_class()
         self._connections_max = connections_max()
         self.unsent = Unsent()
+        self.received = Received()
         self.draining = False
         self._drain = trio.Event()
         self._finish = trio.Event()
@@ -118,6 +120,7 @@ class Server:
             await connection
         finally:
             self.connections.discard(connection)
+            self.received.let_go(connection)
             self._closed.unpark_all()
 
     async def room(self) -> None:

@@ -29,6 +29,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -37,6 +38,7 @@ from hypercorn.typing import ConnectionState
 from web.exchange import PIECE_BYTES, AtOnce, Exchange, scope_of
 from web.guard import malformed
 from web.reads import client_gone
+from web.received import Received
 from web.unsent import Unsent
 
 TESTED = "0.18."
@@ -63,6 +65,7 @@ class Host(Protocol):
     at_once: AtOnce | None
     draining: bool
     unsent: Unsent
+    received: Received
 
 
 class _NoTimer:
@@ -147,6 +150,8 @@ class Connection(StockConnection):
         """Arm or disarm the idle deadline."""
         self.idle = idle
         self._since = trio.current_time()
+        if idle:
+            self.host.received.let_go(self)
         self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
 
     def awaited_s(self) -> float:
@@ -239,10 +244,27 @@ class Connection(StockConnection):
         async def create(request: h11.Request) -> None:
             if (answer := at_once(scope_of(request))) is None:
                 await create_stream(request)
+                self._count_body(protocol.stream)
             else:
                 protocol.stream = Exchange(self, protocol, answer)  # type: ignore[assignment]
 
         protocol._create_stream = create  # type: ignore[method-assign]
+
+    def _count_body(self, stream: Any) -> None:
+        """As an `Exchange` counts its own."""
+        handle, size_bytes = stream.handle, 0
+
+        async def handle_counted(event: Any) -> None:
+            nonlocal size_bytes
+            if isinstance(event, Body):
+                size_bytes += len(event.data)
+                if size_bytes > PIECE_BYTES:
+                    self.host.received.note(self, size_bytes)
+            elif isinstance(event, EndBody):
+                self.host.received.complete(self)
+            await handle(event)
+
+        stream.handle = handle_counted
 
 
 def _refusing(protocol: H11Protocol) -> Callable[[int], Awaitable[None]]:

@@ -900,4 +900,28 @@ BUGS = (
         after="",
         tests=("tests/storage/test_job_list.py",),
     ),
+    Bug(
+        name="unread-answers-without-limit",
+        breaks="answers that wait hold a bounded memory together",
+        file="web/tcp_server.py",
+        before="                self.host.unsent.hold(self, len(data)),\n",
+        after="",
+        tests=("tests/web/test_tcp_server.py",),
+    ),
+    Bug(
+        name="begun-bodies-without-limit",
+        breaks="bodies that arrive hold a bounded memory together",
+        file="web/received.py",
+        before="while self.size_bytes > self._most_bytes:",
+        after="while False:",
+        tests=("tests/web/test_received.py",),
+    ),
+    Bug(
+        name="work-kept-by-its-thread",
+        breaks="nothing of a call is kept after it",
+        file="actors/runner.py",
+        before="outcome.Value(outcome.capture(work))",
+        after="outcome.Value(kept := outcome.capture(work))",
+        tests=("tests/actors/test_runner.py",),
+    ),
 )

@@ -147,6 +147,16 @@ async def test_every_wrong_job_of_a_batch_is_named(noted: Services) -> None:
     assert pointers == ["/jobs/1/type", "/jobs/2/params/words/0", "/jobs/3/type", "/jobs/4"]
 
 
+async def test_nothing_waits_for_a_batch(asker: Asker) -> None:
+    job = {"type": "free", "params": {"any": "x" * BODY_BYTES_MAX}}
+    for prefer in ({}, {"Prefer": "wait=5"}):
+        status, _, _ = await asker.ask("/jobs/batch", {"jobs": [{"type": "free"}] * 2}, **prefer)
+        assert status == 201
+        status, problem, _ = await asker.ask("/jobs/batch", {"jobs": [job] * 2}, **prefer)
+        assert (status, problem["code"]) == (413, "too_large")
+        assert "a Job of a batch" in problem["detail"]
+
+
 async def test_a_batch_of_wrong_jobs_is_looked_at_only_so_far(
     noted: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

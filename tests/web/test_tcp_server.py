@@ -18,6 +18,7 @@ from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Requ
 
 from web.api import Answer
 from web.exchange import BODY_TIMEOUT_S
+from web.received import Received
 from web.server import ABORT_AFTER_S, Server, listen
 from web.tcp_server import IDLE_S, SEND_S, Connection, StockConnection, connection_class
 from web.unsent import Unsent
@@ -130,6 +131,41 @@ async def test_answers_that_wait_hold_a_bounded_memory_together(
             assert len(await receive(client, len(LARGE))) >= len(LARGE)
         await trio.sleep(1)
         assert served.server.unsent.size_bytes == 0
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_bodies_that_arrive_hold_a_bounded_memory_together(
+    serve: Serve, at_once: bool
+) -> None:
+    async def answer(body: bytes) -> Answer[Any]:
+        return Answer(body=b"%d" % len(body), status=200)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        size = 0
+        while (message := await receive())["type"] == "http.request":
+            size += len(message["body"])
+            if not message["more_body"]:
+                await app_of(b"%d" % size)(scope, receive, send)
+                return
+
+    whole = 2 << 20
+    head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % whole
+    ways = {True: at_once_of(answer), False: lambda scope: None}
+    async with serve(app, ways[at_once], large=True) as served:
+        served.server.received = Received(3 * whole)
+        clients = []
+        for _ in range(5):
+            clients.append(await served.connect())
+            await clients[-1].send_all(head + bytes(whole - 1))
+            await trio.sleep(1)
+        assert len(served.server.connections) == 3
+        for client in clients[2:]:
+            await client.send_all(b"x")
+            assert (await client.receive_some(1000)).endswith(b"%d" % whole)
+        await trio.sleep(1)
+        assert served.server.received.size_bytes == 0
+        with pytest.raises(trio.BrokenResourceError):
+            await clients[0].send_all(bytes(1 << 20))
 
 
 async def test_a_client_that_reads_slowly_is_not_the_one_to_go(serve: Serve) -> None:
