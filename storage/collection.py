@@ -83,6 +83,14 @@ def unfinished_of(connection: apsw.Connection, run_id: str) -> list[Unfinished]:
     return [_from_row(*row) for row in rows]
 
 
+def count_unfinished(connection: apsw.Connection) -> int:
+    """Of how many runs."""
+    sql = "SELECT count(*) FROM job_runs INDEXED BY job_runs_collecting WHERE collecting <> 0"
+    count = connection.execute(sql).get
+    assert isinstance(count, int)
+    return count
+
+
 def is_unfinished(connection: apsw.Connection, job_id: str) -> bool:
     """Whether something of the Job's artifacts is still to come, now that it has ended."""
     sql = "SELECT 1 FROM job_runs WHERE job_id = ? AND collecting <> 0"

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from actors.storage_watch import StorageSizes
 from actors.tally import Histogram
 from storage import figures
+from storage.collection import count_unfinished
 from storage.database import snapshot
 from storage.figures import NOT_YET_SOUGHT, QueueLength, Success
 from storage.job import RunStatus, SchedulerStatus
@@ -49,6 +50,7 @@ class Stored:
     queue: Mapping[str, QueueLength]
     submitted: int
     waits_since: Mapping[str, int]
+    collecting: int
     successes: Mapping[str, Success]
 
 
@@ -110,6 +112,7 @@ def read(
             queue=queue,
             submitted=figures.submitted(connection),
             waits_since=waiting,
+            collecting=count_unfinished(connection),
             successes={
                 name: figures.seek_success(connection, name, sought.get(name, NOT_YET_SOUGHT))
                 for name in types
@@ -175,6 +178,11 @@ class Scrape:
             "host_condition",
             "1 while the host keeps Jobs from starting: a full disk, no process left, …",
             status.host_condition is not None,
+        )
+        yield gauge(
+            "runs_collecting",
+            "Runs that have ended, whose artifacts are still being collected",
+            self.stored.collecting,
         )
         yield CounterMetricFamily(
             "headway_log_lines_dropped",

@@ -147,6 +147,7 @@ def test_a_sparse_file_holds_up_no_other_run_and_no_cancel_and_no_end(
         {"name": "x", "size_bytes": 40 * 1024**3, "sha256": None, "kept": True}
     ]
     assert run["collection"] == {"complete": False, "reason": None}
+    assert "\nheadway_runs_collecting 1.0\n" in server.client.get("/metrics").text
     path = f"/jobs/{job['job_id']}/artifacts/x"
     answer = server.client.get(path, headers={"Range": "bytes=-3"})
     assert (answer.status_code, answer.content) == (206, b"\0\0\0")
