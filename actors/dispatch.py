@@ -113,8 +113,8 @@ class Dispatch:
         types = self.setup.job_types
         now = room(tx.connection, types, self.setup.concurrency)
         free = now.free
-        if free > 0 or self.short is not None:
-            self.short = self._shortage(self.setup.free_space_bytes)
+        # Also while no slot is free: what runs may wait for the space.
+        self.short = self._shortage(self.setup.free_space_bytes)
         if self.host_reason is not None:
             return
         while free > 0:

@@ -189,7 +189,8 @@ class Executor(Actor):
     async def _tell_blocked(self) -> None:
         """Tell the scheduler of each change once, and each of its lives of what it finds."""
         reason = next(iter(self._blocked.values()), None)
-        message = StartsBlocked(reason=reason, run_ids=frozenset(self._blocked))
+        unbegun = (run_id for run_id in self._blocked if self._runs[run_id].unbegun)
+        message = StartsBlocked(reason=reason, run_ids=frozenset(unbegun))
         if message != self._told:
             self._told = message
             await self._scheduler.tell(message)

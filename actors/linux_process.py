@@ -63,6 +63,7 @@ class LinuxProcess:
         self._ended = False
         self._is_unsure = False
         self._cgroup = cgroups.of_process(pid, run_id) if cgroups and not child else None
+        self._is_fenced = self._cgroup is not None
         children.leaders[pid] = run_id
 
     @property
@@ -124,19 +125,19 @@ class LinuxProcess:
         Not done for every run at its start: the kernel waits for all processors when a process
         changes its cgroup (10 to 16 ms measured), and nothing can fork meanwhile.
         """
-        if self._cgroup is not None or self._cgroups is None:
+        if self._is_fenced or self._cgroups is None:
             return
-        cgroup = self._cgroups.create(self._run_id)
+        self._cgroup = cgroup = self._cgroup or self._cgroups.create(self._run_id)
         if cgroup is None:
             return
-        self._cgroup = cgroup
         for _ in range(FENCE_PASSES_MAX):
             inside = set(cgroup.members())
             outside = [seen for seen in self._members() if seen.pid not in inside]
             if not outside:
-                return
+                break
             for seen in outside:
                 cgroup.enter(seen.pid)
+        self._is_fenced = True
 
     def terminate(self) -> None:
         """TERM to every process of the run."""
@@ -169,9 +170,11 @@ class LinuxProcess:
         if self._child:
             with suppress(ChildProcessError):
                 self._ended = os.waitpid(self._pid, os.WNOHANG) != (0, 0)
-        # One that lives on (its executor crashed) is still a leader, and no stray.
-        if self._ended or (seen := tree.look(self._pid)) is None or not seen.lives:
-            self._children.leaders.pop(self._pid, None)
+        # One that lives on (its executor crashed) is still a leader, and no stray; so is one that
+        # cannot be looked at, for want of descriptors.
+        with suppress(OSError):
+            if self._ended or (seen := tree.look(self._pid)) is None or not seen.lives:
+                self._children.leaders.pop(self._pid, None)
         os.close(self._pidfd)
         self._pidfd = None
         if self._output is not None:

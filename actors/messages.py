@@ -246,7 +246,7 @@ class RunExited(Message):
 class StartsBlocked(Message):
     """The host lets nothing start: these runs are claimed, have not begun, and wait for it.
 
-    `reason` None: it does again, and none waits.
+    Or it has no descriptor left to look after one that has. `reason` None: neither is so any more.
     """
 
     reason: str | None

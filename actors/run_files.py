@@ -262,6 +262,8 @@ class RunFiles:
                 try:
                     work = self.trash.put("work", root)
                 except OSError as error:
+                    if error.errno in tree.SCARCE:
+                        raise
                     faults.append(f"its working directory cannot be removed: {error.strerror}")
             return Remains(
                 has_report=_is_there("report", root),

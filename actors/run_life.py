@@ -10,13 +10,13 @@ Invariant: when `live` returns, no process of the run is left.
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
 import structlog
 import trio
 
-from actors import tree
 from actors.actor import Mailbox
 from actors.clock import Clock
 from actors.collection import KeepLimits
@@ -24,8 +24,9 @@ from actors.collector import Collector
 from actors.job_type import JobType
 from actors.launch import HostUnfit, SpawnFailed
 from actors.messages import RunOverstepped, RunProcess
+from actors.patience import Patience
 from actors.process import Host, Process
-from actors.run_files import Remains, RunFiles
+from actors.run_files import RunFiles
 from actors.run_reader import RunReader
 from actors.run_start import RunStart
 from actors.runner import Pool
@@ -39,8 +40,6 @@ SHOW_AFTER_S = 0.05
 
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
-HOST_RETRY_S = (0.05, 1.0)
-"""How soon a run that cannot begin tries again: what is over in a moment costs no second."""
 DRAIN_S = 1.0
 """How long a run that was asked to end waits for a log that takes nothing."""
 
@@ -93,21 +92,22 @@ class RunLife:
     unbegun: bool = False
     refused: bool = False
     _start: RunStart = field(init=False)
+    _patience: Patience = field(init=False)
     _short: trio.CancelScope = field(default_factory=trio.CancelScope)
     _stop: trio.Event = field(default_factory=trio.Event)
     _at_once: trio.Event = field(default_factory=trio.Event)
     _signalled: bool = False
     _killed: bool = False
-    _is_blocked: bool = False
-    _retry_s: float = 0.0
     _term_at: float = inf
     _left: Left = NOTHING_LEFT
+    _is_removed: bool = False
     _process: Process | None = None
     _began_us: int | None = None  # after boot
     _end: Moment | None = None
 
     def __post_init__(self) -> None:
         self.unbegun = self.intent.unbegun
+        self._patience = Patience(self.intent.run_id, self.means.note_blocked)
         self._start = RunStart(
             intent=self.intent,
             job_type=self.job_type,
@@ -140,15 +140,16 @@ class RunLife:
                     return self._timed(failed("interrupted", "it was ended before it could begin"))
                 if self._process is not None:
                     await self._wait(self._process)
-                    self._refuse_unstarted(self._process)
-                return self._timed(self._judge())
+                    await self._refuse_unstarted(self._process)
+                return self._timed(await self._patience.look(self._judge))
             except SpawnFailed as error:
-                await self._unblock()
+                await self._patience.over()
                 self.refused = True
                 self._began_us = None
                 return self._timed(failed("spawn", str(error)))
             except HostUnfit as error:
-                await self._wait_for_host(str(error))
+                self.unbegun = True
+                await self._patience.pause(str(error), self._stop)
 
     # ---- begin -------------------------------------------------------------------------------
 
@@ -163,32 +164,18 @@ class RunLife:
             if not self.means.may_start():
                 await self._stop.wait()  # the next server starts it
             if self._stop.is_set():
-                await self._unblock()
+                await self._patience.over()
                 return False
             begun = self._start.start()
             self.unbegun = False
         self._process, self._began_us, self._left = begun
-        await self._unblock()
+        await self._patience.over()
         return True
 
-    async def _wait_for_host(self, reason: str) -> None:
-        """Until it is worth another try, or the run shall end."""
-        self.unbegun = True
-        first_s, most_s = HOST_RETRY_S
-        self._retry_s = min(most_s, 2 * self._retry_s) if self._is_blocked else first_s
-        self._is_blocked = True
-        await self.means.note_blocked(self.intent.run_id, reason)
-        with trio.move_on_after(self._retry_s):
-            await self._stop.wait()
-
-    async def _unblock(self) -> None:
-        if self._is_blocked:
-            self._is_blocked = False
-            await self.means.note_blocked(self.intent.run_id, None)
-
-    def _refuse_unstarted(self, process: Process) -> None:
+    async def _refuse_unstarted(self, process: Process) -> None:
         """Raise `HostUnfit` if the shim could not start the program, which leaves nothing."""
-        if not (process.exit_record() or self._start.record()).unstarted:
+        record = await self._patience.look(lambda: process.exit_record() or self._start.record())
+        if not record.unstarted:
             return
         process.close()
         self._process = self._began_us = self._end = None
@@ -215,9 +202,11 @@ class RunLife:
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
-        self._left = await process.end_rest(self._grace_s(), self._at_once)
+        end_rest = partial(process.end_rest, self._grace_s(), self._at_once)
+        self._left = await self._patience.until_possible(end_rest)
         await self._drain(process)
-        if not process.has_log(self.files.log):
+        if not await self._patience.look(lambda: process.has_log(self.files.log)):
+            self._is_removed = not self.files.root.exists()
             await self._save_log(process)
 
     async def _show(self, process: Process) -> None:
@@ -228,7 +217,7 @@ class RunLife:
             await self.reader.look()
             await self._tell_process(process)
             await trio.sleep(FENCE_AFTER_S)
-            await self._on_thread(process.fence)
+            await self._patience.until_possible(lambda: self._on_thread(process.fence))
             await trio.sleep_forever()
 
     async def _on_thread(self, work: Callable[[], None]) -> None:
@@ -242,7 +231,7 @@ class RunLife:
         )
 
     async def _end_when_late(self, process: Process) -> None:
-        await trio.sleep(max(0.0, self.intent.timeout_s - process.age_s()))
+        await trio.sleep(max(0.0, self.intent.timeout_s - await self._patience.look(process.age_s)))
         await self.means.scheduler.tell(RunOverstepped(run_id=self.intent.run_id, reason="timeout"))
 
     async def _end_when_told(self, process: Process) -> None:
@@ -252,12 +241,12 @@ class RunLife:
         if not self._has_ended(process):
             self._signalled = True
             self.files.note_signal()
-        process.terminate()
+        await self._patience.look(process.terminate)
         with trio.move_on_after(grace_s):
             await self._at_once.wait()
             await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
         self._killed = True
-        await process.kill()
+        await self._patience.until_possible(process.kill)
 
     async def _drain(self, process: Process) -> None:
         """Wait for its output, which a full disk delays; an end that is asked for does not wait.
@@ -349,27 +338,23 @@ class RunLife:
     def _now(self) -> Moment:
         return Moment(self.means.clock.now(), self.means.clock.boot_us())
 
-    async def _part(self) -> Remains:
-        while True:
-            try:
-                return self.files.part()
-            except OSError as error:
-                if error.errno not in tree.SCARCE:
-                    raise
-            await trio.sleep(HOST_RETRY_S[1])  # until there are descriptors again
-
     async def _collect(self, outcome: Outcome) -> Outcome:
         """Add the last report, the size of the log, and the artifacts that are quick to have."""
-        pid = self._process.pid if self._process else self._start.record().pid
+        pid = None if self._process is None else self._process.pid
+        if pid is None:
+            pid = (await self._patience.look(self._start.record)).pid
         outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
         try:
-            remains = await self._part()
+            remains = await self._patience.look(self.files.part)
         except FileNotFoundError:
             why = "its directory is not there any more"
             return outcome if pid is None else replace(outcome, collection_reason=why)
         except OSError as error:
             why = f"its directory cannot be opened: {error.strerror}"
             return replace(outcome, collection_reason=why)
+        if self._is_removed:  # and made again, for the log
+            why = "its directory was removed, and what it had left is lost"
+            remains = replace(remains, faults=(why, *remains.faults))
         outcome, faults = await self.reader.finish(outcome, remains)
         limits = KeepLimits() if self.job_type is None else self.job_type.keep_limits
         return await self.means.collector.collect_into(
