@@ -54,7 +54,7 @@ from web import unconfigured
 from web.app import App, make_app
 from web.hub import Hub
 from web.journal import LogLevel, configure_logging
-from web.log_stream import LogStream
+from web.log_stream import LogStream, leaves
 from web.operate import complain
 from web.precedence import Precedence
 from web.reads import Reader, Reads
@@ -344,12 +344,3 @@ def told(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside nested groups."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 import trio
 
+from actors.tree import SCARCE
 from storage.database import Runner
 from storage.errors import Refusal
 from web.answering import answer
@@ -23,6 +24,7 @@ ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 AnswerBody = Callable[[bytes | bytearray], Awaitable[Answer[Any]]]
 """Answers a request whose head is known, given its body."""
 BODY_TIMEOUT_S = 30
+MAKE_AGAIN_S = 0.5
 TOO_LARGE = Refusal("too_large", "send less, or in several requests")
 TOO_SLOW = Refusal("request_timeout", f"the body must arrive within {BODY_TIMEOUT_S} seconds")
 
@@ -49,8 +51,14 @@ class Later:
     async def made(self) -> ASGI:
         """The app."""
         async with self._lock:
-            if self._app is None:
-                self._app = await self._runner.run(self._make)
+            while self._app is None:
+                try:
+                    self._app = await self._runner.run(self._make)
+                except OSError as error:
+                    # What it imports cannot be opened now.
+                    if error.errno not in SCARCE:
+                        raise
+                    await trio.sleep(MAKE_AGAIN_S)
             return self._app
 
 

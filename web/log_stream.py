@@ -27,6 +27,8 @@ LINE_CHARS_MAX = 64 * 1024
 LAST_WORDS_S = 1.0
 """How long the end of the process waits for a reader."""
 
+NO_THREAD = "no thread can be started: the host has no room for another, or this account has not"
+
 
 class LogStream(TextIOBase):
     """Takes the place of `sys.stderr`. `dropped`: how many lines were lost so far."""
@@ -169,16 +171,31 @@ def logging_to_stderr() -> Iterator[LogStream]:
     An error that nothing else catches is written in full, and the exit status is 1.
     """
     original = sys.stderr
-    stream = LogStream(2, encoding=getattr(original, "encoding", None) or "utf-8")
+    try:
+        stream = LogStream(2, encoding=getattr(original, "encoding", None) or "utf-8")
+    except RuntimeError as error:
+        raise SystemExit(f"headway: {NO_THREAD}") from error
     sys.stderr = stream
     try:
         yield stream
-    except (Exception, BaseExceptionGroup):  # noqa: BLE001 - as the interpreter would end
-        traceback.print_exc()
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - as the interpreter would end
+        if any(str(leaf) == "can't start new thread" for leaf in leaves(error)):
+            print(f"headway: {NO_THREAD}", file=stream)
+        else:
+            traceback.print_exc()
         raise SystemExit(1) from None
     finally:
         stream.finish()
         sys.stderr = original
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside nested groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
 
 
 def occupy_standard_descriptors() -> None:

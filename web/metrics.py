@@ -7,7 +7,6 @@ are kept in the database. Reading and writing them costs the event loop nothing 
 import platform
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from math import inf
 from typing import TypeVar
 
@@ -30,6 +29,7 @@ from storage.figures import NOT_YET_SOUGHT, QueueLength, Success
 from storage.job import RunStatus, SchedulerStatus
 from storage.jobs import count_by_status
 from web.api import Answer, Api
+from web.release import installed_version
 from web.scheduler import status_from
 from web.services import Services
 
@@ -160,7 +160,7 @@ class Scrape:
             "headway_build",
             "Versions of what runs",
             value={
-                "version": version("headway"),
+                "version": installed_version(),
                 "python": platform.python_version(),
                 "sqlite": apsw.sqlite_lib_version(),
             },

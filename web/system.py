@@ -1,6 +1,5 @@
 """/health, /ready, /openapi.json, /docs. `/metrics` is in `metrics.py`."""
 
-from importlib.metadata import version
 from typing import Any, Literal
 
 import trio
@@ -12,6 +11,7 @@ from storage.errors import Refusal
 from web import unconfigured
 from web.api import Answer, Api
 from web.openapi import STYLE, document, page
+from web.release import installed_version
 from web.services import Services
 
 PROBE_S = 2.0
@@ -46,10 +46,11 @@ def register(api: Api, services: Services) -> None:
 
 def register_state(api: Api, services: Services) -> None:
     """Health and readiness."""
+    installed = installed_version()
 
     @api.route("GET", "/health", tag="system", summary="The process answers")
     async def health() -> Health:
-        return Health(status="ok", version=version("headway"))
+        return Health(status="ok", version=installed)
 
     @api.route(
         "GET",
@@ -98,7 +99,7 @@ def register_docs(api: Api) -> None:
     cache: dict[str, bytes] = {}
 
     def described() -> dict[str, Any]:
-        return document(api, version("headway"))
+        return document(api, installed_version())
 
     @api.route("GET", "/openapi.json", tag="system", summary="This document")
     async def openapi() -> Answer[dict[str, Any]]:
