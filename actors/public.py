@@ -9,6 +9,8 @@ from actors.job_type import JobType
 from storage.job import Job, JobRun
 
 JobTypes = Mapping[str, JobType]
+PART = 500
+"""Artifacts that take less than a millisecond to write."""
 
 
 def public_job(job: Job, types: JobTypes) -> Job:
@@ -27,9 +29,18 @@ def public_run(run: JobRun, types: JobTypes) -> JobRun:
 
 def run_body(run: JobRun, result: str, types: JobTypes, **more: Any) -> bytes:
     """A run as JSON, with the JSON text of its result, and `more` fields."""
-    shown = run.__pydantic_serializer__.to_json(public_run(run, types), exclude={"result"})
-    added = b"".join(b',"%s":%s' % (name.encode(), to_json(more[name])) for name in more)
-    return b"".join((shown[:-1], b',"result":', result.encode(), added, b"}"))
+    apart = {"result", "artifacts"}
+    shown = run.__pydantic_serializer__.to_json(public_run(run, types), exclude=apart)
+    added = {name: to_json(value) for name, value in more.items()}
+    added |= {"result": result.encode(), "artifacts": list_json(run.artifacts)}
+    fields = b"".join(b',"%s":%s' % (name.encode(), text) for name, text in added.items())
+    return b"".join((shown[:-1], fields, b"}"))
+
+
+def list_json(items: Sequence[Any]) -> bytes:
+    """A long list as JSON, in parts: each is written with the interpreter's lock held."""
+    parts = (to_json(items[begin : begin + PART]) for begin in range(0, len(items), PART))
+    return b"[%s]" % b",".join(part[1:-1] for part in parts)
 
 
 def job_body(job: Job, types: JobTypes) -> bytes:

@@ -5,8 +5,8 @@ a Job, beside them, into a batch, or where no body is taken.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 
 Shape = Callable[[int], bytes]
@@ -124,13 +124,14 @@ PLACES: dict[str, BodyPlace] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRequest:
-    """One request of the fuzz. `name` says what it is."""
+    """One request of the fuzz. `name` says what it is. `status`: the one that it must get."""
 
     name: str
     method: str
     path: str
-    headers: dict[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    status: int | None = None
 
 
 def make(shape: str, place: str, size_bytes: int, **headers: str) -> BodyRequest:
@@ -141,7 +142,7 @@ def make(shape: str, place: str, size_bytes: int, **headers: str) -> BodyRequest
         name=f"{shape} ({size_bytes:,} bytes) as {place}{told}",
         method=wanted.method,
         path=wanted.path,
-        headers={"Content-Type": "application/json", **headers},
+        headers=headers,
         body=wanted.body(SHAPES[shape](size_bytes)),
     )
 
@@ -157,12 +158,12 @@ def generate(random: Random, sizes_bytes: Sequence[int]) -> BodyRequest:
     return make(shape, place, random.choice(sizes_bytes), **headers)
 
 
-def batch(count: int, **job: object) -> BodyRequest:
+def batch(count: int, status: int, **job: object) -> BodyRequest:
     """A batch of Jobs that are alike."""
     return BodyRequest(
         name=f"a batch of {count:,}: {json.dumps(job)[:40]}",
         method="POST",
         path="/jobs/batch",
-        headers={"Content-Type": "application/json"},
         body=json.dumps({"jobs": [job] * count}).encode(),
+        status=status,
     )

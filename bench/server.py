@@ -228,6 +228,11 @@ def memory_bytes(pid: int, field: str) -> int:
     return int(_field(Path(f"/proc/{pid}/status").read_text(), field).split()[0]) * 1024
 
 
+def reset_peak(pid: int) -> None:
+    """Let `VmHWM` begin anew with what is resident now: proc_pid_clear_refs(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def alive(pid: int) -> bool:
     """Whether there is such a process."""
     try:

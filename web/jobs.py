@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from actors import messages as m
-from actors.public import JobTypes, job_body, public_job, run_body
+from actors.public import JobTypes, job_body, list_json, public_job, run_body
 from storage import jobs
 from storage.errors import Fault, Refusal
 from storage.job import (
@@ -344,14 +344,11 @@ def run_list_body(job_id: str, types: JobTypes, connection: apsw.Connection) -> 
 
 def artifact_list_body(job_id: str, connection: apsw.Connection) -> bytes:
     """Up to 10,000 artifacts of a Job's run, as JSON."""
-    found = run_and_result(connection, "job_id", job_id)
-    none = Collection(complete=False, reason=None)
-    return to_json(
-        ArtifactList.model_construct(
-            artifacts=[] if found is None else found[0].artifacts,
-            collection=none if found is None else found[0].collection,
-        )
-    )
+    if (found := run_and_result(connection, "job_id", job_id)) is None:
+        artifacts, collection = list[Artifact](), Collection(complete=False, reason=None)
+    else:
+        artifacts, collection = found[0].artifacts, found[0].collection
+    return b'{"artifacts":%s,"collection":%s}' % (list_json(artifacts), to_json(collection))
 
 
 def job_answer(services: Services, job: Job) -> Answer[Job]:

@@ -1,6 +1,7 @@
 """The pure parts of the fuzz by bodies, and the clock in the event loop."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import trio
 
 from bench.body import PLACES, SHAPES, batch, generate, make
-from bench.stall import BODY_BYTES_MIN, SIZES_BYTES, Found, chosen, size
+from bench.server import memory_bytes, reset_peak
+from bench.stall import BODY_BYTES_MIN, SIZES_BYTES, Found, chosen
 from bench.turns import Cell, Turns, run_with
 
 NOT_JSON = {
@@ -44,12 +46,12 @@ def test_the_same_seed_generates_the_same_requests() -> None:
 
 
 def test_what_is_chosen_is_measured_too() -> None:
-    assert max(map(size, chosen())) > SIZES_BYTES[-1]
-    assert json.loads(batch(3, type="a").body) == {"jobs": [{"type": "a"}] * 3}
+    assert max(len(one.body) for one in chosen()) > SIZES_BYTES[-1]
+    assert json.loads(batch(3, 201, type="a").body) == {"jobs": [{"type": "a"}] * 3}
 
 
 def test_memory_is_a_multiple_of_the_body_but_of_a_small_one() -> None:
-    small, large = batch(1, type="a"), make("ones", "all of a Job", 2 * BODY_BYTES_MIN)
+    small, large = batch(1, 201, type="a"), make("ones", "all of a Job", 2 * BODY_BYTES_MIN)
     assert Found(small, 1.0, BODY_BYTES_MIN).memory_ratio == 1
     assert Found(large, 1.0, BODY_BYTES_MIN).memory_ratio == pytest.approx(0.5, abs=0.01)
 
@@ -58,6 +60,17 @@ def test_memory_is_a_multiple_of_the_body_but_of_a_small_one() -> None:
 def cells(tmp_path: Path) -> tuple[Cell, Cell]:
     """One cell, as two processes see it."""
     return Cell(tmp_path / "turn"), Cell(tmp_path / "turn")
+
+
+def test_a_peak_begins_anew() -> None:
+    large = bytearray(b"x") * (64 << 20)
+    del large
+    reset_peak(os.getpid())
+    begin = memory_bytes(os.getpid(), "VmHWM")
+    assert begin - memory_bytes(os.getpid(), "VmRSS") < 16 << 20
+    large = bytearray(b"x") * (64 << 20)
+    assert len(large)
+    assert memory_bytes(os.getpid(), "VmHWM") - begin > 32 << 20
 
 
 def test_the_longest_turn_is_shared(cells: tuple[Cell, Cell]) -> None:
