@@ -68,7 +68,7 @@ from web.shutdown import end_signals, shut_down
 from web.terminal import Terminal
 
 MAILBOX_MESSAGES_MAX = 1024
-POOL_THREADS = 4
+POOL_THREADS = 6
 READERS = ("quick reader", "long reader 1", "long reader 2")
 REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, ExposedDirectory, NewerDatabase)
 

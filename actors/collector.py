@@ -41,8 +41,11 @@ LIST_S = 60.0
 CHECKSUMS_S = 600.0
 """What they take at most for one run; a checksum that is not there by then stays null."""
 
-SLOW_AT_ONCE = 2
-"""Fewer than the threads of the pool, so that what is quick does not wait for what is slow."""
+SECOND_PATIENCE_S = 0.5
+"""What is small and was only late does not queue behind what takes minutes."""
+
+LISTED_AT_ONCE = SLOW_AT_ONCE = 2
+"""Together with the trash fewer than the threads of the pool: the ends of runs do not wait."""
 
 LOOK_AGAIN_S = 5.0
 REASON_CHARACTERS_MAX = 1_000
@@ -61,6 +64,9 @@ class Collector:
     scheduler: Mailbox
     runs_dir: Path
     _slow: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(SLOW_AT_ONCE))
+    _late: trio.CapacityLimiter = field(
+        default_factory=lambda: trio.CapacityLimiter(LISTED_AT_ONCE)
+    )
     _in_care: set[str] = field(default_factory=set)
     _is_full: trio.Event = field(default_factory=trio.Event)
 
@@ -168,26 +174,32 @@ class Collector:
             return
         self._in_care.add(order.run_id)
         try:
-            async with self._slow:
-                collected = await self._go_on(order, limits)
+            if order.listed:
+                async with self._slow:
+                    collected = await self._finish(order, limits)
+            else:
+                async with self._late:
+                    collected = await self._list(order, limits)
         finally:
             self._in_care.discard(order.run_id)
         await self.scheduler.tell(collected)
 
-    async def _go_on(self, order: Unfinished, limits: KeepLimits) -> RunCollected:
-        return await (self._finish(order, limits) if order.listed else self._list(order, limits))
-
     async def _list(self, order: Unfinished, limits: KeepLimits) -> RunCollected:
-        listing = await self._within(
-            LIST_S, order.run_id, partial(list_artifacts, self.runs_dir / order.run_id, limits)
-        )
+        run = self.runs_dir / order.run_id
+        listing = await self._within(LIST_S, order.run_id, partial(list_artifacts, run, limits))
         if listing is None:
             listing = _failed(f"its artifacts could not be listed within {LIST_S:g} s")
+        more = not listing.failed
+        if more and not listing.exceeds:
+            check = partial(list_artifacts, run, limits, digests={})
+            checked = await self._within(SECOND_PATIENCE_S, order.run_id, check)
+            if checked is not None and not checked.failed and not checked.exceeds:
+                listing, more = checked, False
         return RunCollected(
             run_id=order.run_id,
             artifacts=listing.artifacts,
             reason=reason_of(order.reason, listing.faults),
-            more=not listing.failed,
+            more=more,
         )
 
     async def _finish(self, order: Unfinished, limits: KeepLimits) -> RunCollected:

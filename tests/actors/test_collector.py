@@ -126,6 +126,30 @@ async def test_the_list_is_shown_before_its_checksums(leaving: Any, slow: Any) -
         assert shown(await collected(leaving, job)) == [("story.md", ONCE, True)]
 
 
+async def test_what_is_small_and_late_does_not_queue_behind_what_is_slow(
+    leaving: Any, slow: Any
+) -> None:
+    """Two collections take for ever; a third was late by chance."""
+    leaving.concurrency = 2
+    slow.late_s = 1.0
+    async with leaving.running():
+        large = await leaving.submit("a", "a")
+        for job in large:
+            await leaving.ended(job)
+        await until(lambda: all("run.collected" in told(leaving, job) for job in large))
+        slow.late_s = None
+        await trio.sleep(5)
+        slow.late_s = 0.2
+        leaving.host.programs["b"] = leaving.host.programs["a"]
+        (small,) = await leaving.submit("b")
+        await leaving.ended(small)
+        await trio.sleep(1)
+        run = leaving.run(small)
+        assert (shown(run), run.collection.complete) == ([("story.md", ONCE, True)], True)
+        assert told(leaving, small)[-2:] == ["run.finished", "run.collected"]
+        assert not any(leaving.run(job).collection.complete for job in large)
+
+
 async def test_runs_that_leave_nothing_cost_no_call(house: Any, slow: Any) -> None:
     async with house.running():
         await house.settled()
@@ -389,8 +413,9 @@ async def test_checksums_that_take_too_long_stay_null(leaving: Any, slow: Any) -
 
     async def run(work: Callable[[StopFlag], Any]) -> Any:
         nonlocal calls
-        calls += "list_artifacts" in str(work)
-        if calls == 2:  # the list, and now the checksums
+        is_listing = "list_artifacts" in str(work)
+        calls += is_listing
+        if is_listing and calls > 1:  # the list comes first
             await trio.sleep(CHECKSUMS_S * 2)
         return await real(work)
 
