@@ -29,7 +29,7 @@ def test_a_killed_server_is_missed_quietly_and_caught_up_with(
     page = visit(at=server, tolerated=REFUSED)
     row = page.locator(".rows .row", has_text="Survivor")
     expect(row.locator(".cell-status")).to_have_text("Running")
-    banner = page.locator(".banner")
+    banner = page.locator(".banner.connection")
     expect(banner).to_be_hidden()
     server.kill()
     expect(banner).to_be_visible()
@@ -70,10 +70,10 @@ def test_it_comes_back_by_itself_from_the_last_fact(
 
     page.on("request", note)
     server.kill()
-    expect(page.locator(".banner")).to_be_visible()
+    expect(page.locator(".banner.connection")).to_be_visible()
     pipe.write("while nobody served\n")
     server.start()
-    expect(page.locator(".banner")).to_be_hidden()
+    expect(page.locator(".banner.connection")).to_be_hidden()
     assert resumed
     assert all(number is not None and int(number) > 0 for number in resumed)
     expect(log).to_contain_text("while nobody served")
@@ -103,7 +103,7 @@ def test_a_page_that_gets_no_stream_says_why_and_comes_back(
         with server.client.stream("GET", "/events") as taken:
             assert taken.status_code == 200
             page = visit(at=server, tolerated=("status of 429",))
-            banner = page.locator(".banner")
+            banner = page.locator(".banner.connection")
             expect(banner).to_contain_text("Too many requests")
             expect(banner).to_contain_text("[server] max_streams")
         banner.get_by_role("button", name="Try now").click()

@@ -70,7 +70,7 @@ async def test_a_start_that_dies_becomes_one_run(place: Any, call: str, number: 
 @pytest.mark.parametrize(
     ("call", "number"),
     [
-        ("rename", 1),  # the working directory of the run that has ended
+        ("renameat", 1),  # the working directory of the run that has ended
         ("pwrite64", 1),  # its end is not written
         ("fdatasync", 1),  # its end is written, and nobody was told
         ("wait4", 1),

@@ -46,7 +46,7 @@ class Shell extends HTMLElement {
       h("a", { href: link(view), class: "nav-link" }, icon(sign), h("span", {}, t(`nav.${view}`))),
     );
     this.#state = h("a", { href: link("scheduler"), class: "state-pill" });
-    this.#banner = h("div", { class: "banner", role: "status", hidden: true });
+    this.#banner = h("div", { class: "banner connection", role: "status", hidden: true });
     this.#hostBanner = h("div", { class: "banner", role: "status", hidden: true });
     this.#typeBanner = h("div", { class: "banner", role: "status", hidden: true });
     this.#main = h("main", { id: "main", tabindex: "-1" });
