@@ -120,7 +120,7 @@ def test_closed_directories_are_told_and_removed(launch: Callable[..., Any]) -> 
 
 
 def test_many_files_in_the_working_directory_go(server: Any) -> None:
-    script = "import os; [os.mknod(str(n)) for n in range(100_000)]"
+    script = "import os; [os.mknod(str(n)) for n in range(30_000)]"
     job = server.submit("shell", {"script": f"python3 -ISc '{script}'"})["job_id"]
     assert server.until(job)["status"] == "COMPLETED", server.output(job)
     run = server.run_of(job)
