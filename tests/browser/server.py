@@ -78,6 +78,13 @@ printf 'bytes' > data.bin
 kill_grace_s = 0.5
 params.path = { type = "string", positional = true }
 
+[job_types.leaves]
+description = "Leave more files than are kept, wait for a named pipe"
+command = ["/bin/sh", "-c", 'cd "$HEADWAY_ARTIFACTS"; echo a > a.txt; echo b > b.txt; cat "$2"', "leaves"]
+artifact_limit_files = 1
+kill_grace_s = 0.5
+params.path = { type = "string", positional = true }
+
 [job_types.every]
 description = "One parameter of each kind"
 command = ["true"]

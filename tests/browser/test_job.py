@@ -137,6 +137,19 @@ def test_progress_result_and_hostile_files_are_shown_inertly(
     assert download.value.path().read_bytes() == b"bytes"
 
 
+def test_files_that_were_not_kept_are_named_with_the_reason(
+    visit: Callable[..., Page], server: Server, pipe: Pipe
+) -> None:
+    job_id = server.submit("leaves", {"path": pipe.path})
+    page = visit(f"#/jobs/{job_id}")
+    expect(page.locator(".job-artifacts")).to_be_hidden()
+    pipe.close()
+    expect(page.locator(".artifact-note")).to_contain_text("Not complete: 1 files were not kept")
+    expect(page.locator(".not-kept")).to_have_text(re.compile(r"b\.txt.*not kept"))
+    expect(page.locator(".not-kept a")).to_have_count(0)
+    expect(page.get_by_role("link", name="Download a.txt")).to_be_visible()
+
+
 def test_when_a_run_ends_is_what_the_server_says(
     visit: Callable[..., Page], server: Server, pipe: Pipe
 ) -> None:

@@ -46,6 +46,18 @@ def server(launch: Callable[..., Any]) -> Any:
     return launch(tables=LIMITED)
 
 
+@pytest.fixture
+def powerless_server(launch: Callable[..., Any]) -> Any:
+    """The same without root's power over files."""
+    server = launch(tables=LIMITED, start=False)
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("without setpriv(1), root may read everything")
+        server.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    server.start()
+    return server
+
+
 def collection(server: Any, job_id: str) -> Any:
     return server.run_of(job_id)["collection"]
 
@@ -98,13 +110,8 @@ def test_what_a_killed_server_has_not_removed_the_next_one_does(server: Any) -> 
     server.eventually(lambda: not left_to_remove(server), "all of it is removed")
 
 
-def test_closed_directories_are_told_and_removed(launch: Callable[..., Any]) -> None:
-    server = launch(tables=LIMITED, start=False)
-    if os.getuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("without setpriv(1), root may read everything")
-        server.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-    server.start()
+def test_closed_directories_are_told_and_removed(powerless_server: Any) -> None:
+    server = powerless_server
     job = shell(server, CLOSED)
     assert job["status"] == "COMPLETED", server.output(job["job_id"])
     run = final(server, job["job_id"])
@@ -353,13 +360,8 @@ def test_followers_of_a_log_that_was_swapped_end_with_their_run(server: Any, gat
     assert following.result(server.deadline_s)[-1][0] == "end"
 
 
-def test_an_artifact_that_may_not_be_read_says_so(launch: Callable[..., Any]) -> None:
-    server = launch(tables=LIMITED, start=False)
-    if os.getuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("without setpriv(1), root may read everything")
-        server.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-    server.start()
+def test_an_artifact_that_may_not_be_read_says_so(powerless_server: Any) -> None:
+    server = powerless_server
     job = server.run("artifacts")["job_id"]
     root = server.data_dir / "runs" / server.run_of(job)["run_id"]
     (root / "artifacts" / "plain.txt").chmod(0)
