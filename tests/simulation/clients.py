@@ -66,6 +66,7 @@ class Clients:
     def __init__(self, rng: random.Random, model: Model, types: list[str], ticks: Ticks) -> None:
         self.asked = 0
         self.configured = 0
+        self.missed = set[str]()  # types that were not configured for a time
         self.answered: dict[str, int] = dict.fromkeys(ANSWERS, 0)
         self._rng = rng
         self._model = model
@@ -276,6 +277,7 @@ class Clients:
     async def reload(self, services: Services, without: str = "") -> None:
         """Another configuration: the whole one, or one in which a type is missing."""
         setup = services.settings.setup
+        self.missed.add(without)
         types = {name: type_ for name, type_ in setup.job_types.items() if name != without}
         wanted = replace(setup, job_types=types)
         await services.ask(m.ReplaceSetup(setup=wanted, changed=(without,)))
