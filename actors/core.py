@@ -22,8 +22,9 @@ from actors.idempotency import keep, replayed
 from actors.identity import Identity
 from actors.public import batch_body
 from actors.setup import Setup
-from storage import collection, idempotency, jobs, reservations, runs, scheduler
+from storage import collection, idempotency, intents, jobs, reservations, runs, scheduler
 from storage.errors import Fault, Refusal, StorageFailed
+from storage.intents import RunIntent
 from storage.job import (
     TERMINAL,
     Job,
@@ -33,7 +34,6 @@ from storage.job import (
     SchedulerConfig,
     StopReason,
 )
-from storage.runs import RunIntent
 from storage.transaction import Fact, Transaction, write_transaction
 
 
@@ -100,13 +100,13 @@ class Core:
             reservations.end_direct(
                 tx, "the server restarted", except_server_id=self._identity.server_id
             )
-            for intent, server_id in runs.running_intents(connection):
+            for intent, server_id in intents.running_intents(connection):
                 if intent.lane == "direct" and server_id != self._identity.server_id:
                     runs.request_stop(tx, intent.run_id, "cancel")
             if self._dispatch.draining:
                 effects.append(m.HoldStarts())
-            for intent, _ in runs.running_intents(connection):
-                sealed = runs.seal_anew(tx, self._take_up(tx, intent), self._new_id("seal"))
+            for intent, _ in intents.running_intents(connection):
+                sealed = intents.seal_anew(tx, self._take_up(tx, intent), self._new_id("seal"))
                 effects.append(self._dispatch.ensure(sealed))
             effects += self._dispatch.collect(collection.unfinished(connection))
             self._dispatch.dispatch(tx, effects)
@@ -115,17 +115,17 @@ class Core:
 
     def _take_up(self, tx: Transaction, intent: RunIntent) -> RunIntent:
         """The intent as of this boot, if an earlier server has left it because it had not begun."""
-        if intent.boot_id != runs.NOT_BEGUN:
+        if intent.boot_id != intents.NOT_BEGUN:
             return intent
         if not self._dispatch.draining:
-            runs.take_up(tx, intent.run_id, self._identity.boot_id)
+            intents.take_up(tx, intent.run_id, self._identity.boot_id)
         return replace(intent, boot_id=self._identity.boot_id, unbegun=True)
 
     def leave(self, connection: apsw.Connection, now: int, run_ids: frozenset[str]) -> Decision:
         """Leave runs that have not begun to the next server, whatever becomes of the host."""
         self.left |= run_ids
         with write_transaction(connection, now) as tx:
-            runs.leave(tx, run_ids)
+            intents.leave(tx, run_ids)
             next_due = self._dispatch.next_due(tx)
         return Decision(answers=[], effects=[], facts=tx.facts, next_due=next_due)
 
@@ -378,7 +378,7 @@ class Core:
         return self._dispatch.setup
 
     def _stop_all(self, tx: Transaction, message: m.StopRuns, effects: list[Message]) -> None:
-        for intent, _ in runs.running_intents(tx.connection):
+        for intent, _ in intents.running_intents(tx.connection):
             if (intent.adopt and not message.adoptable) or intent.run_id in self.left:
                 continue
             runs.request_stop(tx, intent.run_id, "shutdown")

@@ -17,10 +17,10 @@ from actors.collection import KeepLimits
 from actors.identity import Identity
 from actors.job_type import JobType
 from actors.setup import Setup
-from storage import jobs, reservations, runs, scheduler
+from storage import intents, jobs, reservations, runs, scheduler
 from storage.collection import Unfinished
+from storage.intents import RunIntent, digest_of
 from storage.job import Job, JobStatus, Lane, to_us
-from storage.runs import RunIntent, digest_of
 from storage.transaction import Transaction
 
 
@@ -187,7 +187,7 @@ class Dispatch:
         self, tx: Transaction, intent: RunIntent, eligible_at: int, effects: list[Message]
     ) -> None:
         job_type = self.setup.job_types[intent.type]
-        runs.insert_run(
+        intents.insert_run(
             tx,
             intent,
             server_id=self._identity.server_id,

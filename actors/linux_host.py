@@ -22,8 +22,8 @@ from actors.log_writer import LogWriter, Output
 from actors.process import Process
 from actors.run_streams import ChildStreams, RunStreams, open_streams, streams_of_shim
 from actors.shim import SHELL, ExitRecord, shim_argv
+from storage.intents import digest_of
 from storage.job import Left
-from storage.runs import digest_of
 
 SWEEP_PASSES = 3
 DEFAULT_UMASK = 0o022

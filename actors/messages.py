@@ -14,6 +14,7 @@ from actors.job_type import JobType
 from actors.setup import Setup
 from storage.collection import Unfinished
 from storage.idempotency import Key
+from storage.intents import RunIntent
 from storage.job import (
     Artifact,
     HostCondition,
@@ -25,7 +26,7 @@ from storage.job import (
     SchedulerConfig,
     StopReason,
 )
-from storage.runs import Outcome, RunIntent
+from storage.runs import Outcome
 from storage.transaction import Fact
 
 # ---- to the scheduler, from the web ------------------------------------------------------------

@@ -32,8 +32,9 @@ from actors.run_start import RunStart
 from actors.runner import Pool
 from actors.shim import SHIM_NAME
 from actors.verdict import failed, outcome_of
+from storage.intents import RunIntent
 from storage.job import Left
-from storage.runs import NOTHING_LEFT, Outcome, RunIntent
+from storage.runs import NOTHING_LEFT, Outcome
 
 SHOW_AFTER_S = 0.05
 """A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""

@@ -18,8 +18,9 @@ from actors.log_times import LogTimes
 from actors.messages import ProgressReported, RunOverstepped, RunProgressed
 from actors.run_files import BLOCK_BYTES, Remains, RunFiles
 from actors.runner import Pool
+from storage.intents import RunIntent
 from storage.job import LogSummary, RunStatus
-from storage.runs import TOO_MUCH_LEFT, TOO_MUCH_OUTPUT, Outcome, RunIntent
+from storage.runs import TOO_MUCH_LEFT, TOO_MUCH_OUTPUT, Outcome
 
 PROGRESS_PAUSE_S = 5.0
 """How often, at most, the progress of a run is stored. It is shown whenever it changes."""

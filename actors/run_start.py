@@ -23,8 +23,9 @@ from actors.run_files import RunFiles
 from actors.runner import Pool
 from actors.shim import ExitRecord
 from actors.weight import is_light
+from storage.intents import RunIntent
 from storage.job import Left
-from storage.runs import NOTHING_LEFT, RunIntent
+from storage.runs import NOTHING_LEFT
 
 LOOK_AGAIN_S = 0.5
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.runs import digest_of
+from storage.intents import digest_of
 
 SHIM_NAME = "headway-shim"
 EXIT_FILE_FD, PIPE_FD, LOG_FD, SEAL_FD = 2, 3, 4, 5

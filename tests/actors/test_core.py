@@ -15,6 +15,7 @@ from actors.limits import Limits
 from actors.verdict import judge
 from storage.errors import Refusal, StorageFailed
 from storage.idempotency import Key
+from storage.intents import digest_of
 from storage.invariants import verify
 from storage.job import (
     TRANSITIONS,
@@ -26,7 +27,7 @@ from storage.job import (
     RunStatus,
     from_us,
 )
-from storage.runs import Outcome, digest_of
+from storage.runs import Outcome
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

@@ -15,9 +15,10 @@ from actors.identity import Identity
 from actors.job_type import JobType
 from actors.setup import Setup
 from storage import place, reservations, scheduler
+from storage.intents import RunIntent, insert_run
 from storage.job import JobStatus, NewJob, RunStatus, from_us
 from storage.jobs import insert_job, move
-from storage.runs import Outcome, RunIntent, finish_run, insert_run
+from storage.runs import Outcome, finish_run
 from storage.transaction import Transaction, write_transaction
 
 S = 1_000_000

@@ -17,7 +17,7 @@ from actors.linux_host import LinuxHost
 from actors.log_writer import PID_NAME
 from actors.log_writer_process import Writer
 from actors.shim import ExitRecord
-from storage.runs import digest_of
+from storage.intents import digest_of
 
 DEADLINE_S = 30.0
 RUN = f"run-output-{os.getpid()}"

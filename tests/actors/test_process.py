@@ -23,8 +23,8 @@ from actors.linux_host import LinuxHost
 from actors.run_files import RunFiles
 from actors.shim import ExitRecord, parse_exit_file
 from actors.verdict import outcome_of
+from storage.intents import digest_of
 from storage.job import Left
-from storage.runs import digest_of
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.shim import SEAL_FD, SHIM, SHIM_NAME, parse_exit_file
-from storage.runs import digest_of
+from storage.intents import digest_of
 
 DEADLINE_S = 30
 SEAL = "seal-1"

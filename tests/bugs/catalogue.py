@@ -258,7 +258,7 @@ BUGS = (
     Bug(
         name="waiting-run-forgotten-over-a-boot",
         breaks="a run that never began is started after a boot of the host",
-        file="storage/runs.py",
+        file="storage/intents.py",
         before='        "UPDATE job_runs SET boot_id = ?, pid = NULL, began_us = NULL"\n',
         after='        "UPDATE job_runs SET boot_id = boot_id || substr(?, 9), pid = NULL"\n',
         tests=("tests/actors/test_host_condition.py",),
@@ -478,7 +478,8 @@ BUGS = (
         name="no-kill-after-the-grace",
         breaks="CancelBound",
         file="actors/run_life.py",
-        before="        self._killed = True\n        await process.kill()\n",
+        before="        self._killed = True\n"
+        "        await self._patience.until_possible(process.kill)\n",
         after="",
         tests=("tests/actors/test_executor.py",),
     ),
@@ -502,8 +503,8 @@ BUGS = (
         name="removed-before-it-is-listed",
         breaks="what is not kept is listed before it is removed",
         file="actors/collector.py",
-        before="            more=not listing.failed,\n",
-        after="",
+        before="            more=more,\n",
+        after="            more=False,\n",
         tests=("tests/actors/test_collector.py",),
     ),
     Bug(

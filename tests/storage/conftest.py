@@ -10,9 +10,9 @@ import apsw
 import pytest
 
 from storage.database import configure, open_writer
+from storage.intents import RunIntent, insert_run
 from storage.job import Job, NewJob
 from storage.jobs import insert_job
-from storage.runs import RunIntent, insert_run
 from storage.transaction import Transaction, write_transaction
 
 Write = Callable[..., AbstractContextManager[Transaction]]

@@ -9,8 +9,9 @@ from pydantic_core import from_json
 
 from storage import runs
 from storage.errors import Refusal
+from storage.intents import running_intents
 from storage.job import Artifact, LogSummary, RunError, RunStatus, from_us
-from storage.runs import Outcome, find_run, finish_run, request_stop, run_of_job, running_intents
+from storage.runs import Outcome, find_run, finish_run, request_stop, run_of_job
 
 S = 1_000_000
 DONE = Outcome(status=RunStatus.COMPLETED, exit_code=0)

@@ -9,9 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from storage import jobs, runs, scheduler
+from storage import intents, jobs, runs, scheduler
+from storage.intents import RunIntent
 from storage.job import JobPatch, JobStatus, NewJob, RunStatus, from_us
-from storage.runs import Outcome, RunIntent
+from storage.runs import Outcome
 from storage.transaction import Transaction, write_transaction
 
 S = 1_000_000
@@ -129,7 +130,7 @@ class Life(RuleBasedStateMachine):
             timeout_s=1.0,
             boot_id="b",
         )
-        runs.insert_run(tx, intent, server_id="s", argv=[], eligible_at=self.now)
+        intents.insert_run(tx, intent, server_id="s", argv=[], eligible_at=self.now)
 
     @precondition(lambda self: self.ids("RUNNING"))
     @rule(data=st.data(), status=st.sampled_from(ENDS), again=st.booleans())
