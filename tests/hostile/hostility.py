@@ -43,7 +43,7 @@ class Hostility:
 
     async def one(self, seed: str, attempt: int = 0) -> None:
         """One Job from its submission to the comparison with its note."""
-        name = f"{seed}~{attempt}" if attempt else seed
+        name = f"{seed}~{attempt}"
         planned = plan(seed)
         begin = time.monotonic()
         body = {"type": planned.type, "params": {"seed": seed, "name": name}}

@@ -1,7 +1,7 @@
 """The programs that the servers run: hostile ones, and the well-behaved ones beside them.
 
 `python -m tests.hostile.program SEED NAME` does what its seed says, in a run directory. `NAME` is
-that of its note: a seed may be played more than once.
+that of its note, since a seed may be played more than once.
 """
 
 import os

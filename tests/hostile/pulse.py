@@ -4,8 +4,8 @@
 
 It is a process of its own, so that no work of the campaign delays it. `DIRECTORY/life` names the
 server (`URL PID`) while one should answer. Each line of `DIRECTORY/pulse` is one request: its start
-on the monotonic clock, how long the answer took, and how much of that the machine had no processor
-for the asker or the server, all in seconds. `took` is `inf` where there was no answer.
+on the monotonic clock, how long the answer took, how much of that the machine had no processor for
+the asker or the server, all in seconds, and 0 where there was no answer.
 
 The machine's share is the kernel's own account of it: the time that threads were ready to run and
 did not (/proc/PID/task/TID/schedstat, the second number, in nanoseconds). What the event loop ran
@@ -34,6 +34,7 @@ class Sample:
     at: float
     took_s: float
     machine_s: float
+    answered: float = 1
 
     @property
     def own_s(self) -> float:
@@ -151,7 +152,7 @@ def sample(asker: Asker, pid: int) -> bytes:
     took_s = time.monotonic() - begin
     machine = machine_s(pid, before, spent(pid), took_s)
     machine += spent(own)[own].waited_s - own_before.waited_s
-    return b"%.6f %.6f %.6f\n" % (begin, took_s if answered else float("inf"), machine)
+    return b"%.6f %.6f %.6f %d\n" % (begin, took_s, machine, answered)
 
 
 if __name__ == "__main__":
