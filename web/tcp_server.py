@@ -9,6 +9,8 @@ What Hypercorn 0.18 does, and what is done here:
   the socket is written to at once, and only what does not fit into it takes these.
 - `Upgrade: h2c` becomes HTTP/2 in clear text, past every limit of HTTP/1.1; here it is ignored.
 - Each request gets a task and a channel, also one that is answered at once: see `exchange.py`.
+- A body that turns out shorter than its declared length ends in a traceback; here in the end of the
+  connection, which the client notices, and in a line of the log.
 - Requests that came together are all worked for, one after another, also when the client has gone
   after the first; 64 KiB of them could be hundreds of large pages. Here nothing more is begun.
 
@@ -226,6 +228,7 @@ class Connection(StockConnection):
         if isinstance(protocol, H11Protocol):
             protocol._check_protocol = _stay_http1  # type: ignore[method-assign,assignment]
             protocol._send_error_response = _refusing(protocol)  # type: ignore[method-assign,assignment]
+            protocol.stream_send = _cutting(protocol)  # type: ignore[method-assign,assignment]
             if self.host.at_once is not None:
                 self._exchange_at_once(protocol, self.host.at_once)
         try:
@@ -278,6 +281,22 @@ def _refusing(protocol: H11Protocol) -> Callable[[int], Awaitable[None]]:
         await protocol._send_h11_event(h11.EndOfMessage())
 
     return refuse
+
+
+def _cutting(protocol: H11Protocol) -> Callable[[Any], Awaitable[None]]:
+    """As the protocol sends, but for an end that comes too early: a file has become shorter."""
+    send = protocol.stream_send
+
+    async def send_or_cut(event: Any) -> None:
+        try:
+            await send(event)
+        except h11.LocalProtocolError as error:
+            if not isinstance(event, EndBody):
+                raise
+            # What follows, the end of the stream, closes the connection.
+            log.warning("answer cut short", why=str(error))
+
+    return send_or_cut
 
 
 async def _stay_http1(_: Any) -> None:

@@ -328,6 +328,28 @@ def test_an_artifact_that_is_no_longer_one(server: Any, how: str) -> None:
     assert server.client.get(f"/jobs/{job}/artifacts/empty").status_code == 410
 
 
+def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_connection(server: Any) -> None:
+    script = 'truncate -s 64M "$HEADWAY_ARTIFACTS/x"; echo small > "$HEADWAY_ARTIFACTS/y"'
+    job = server.run("shell", {"script": script})["job_id"]
+    server.client.get(f"/jobs/{job}/artifacts", headers={"Prefer": "wait=14"})
+    path = server.data_dir / "runs" / server.run_of(job)["run_id"] / "artifacts" / "x"
+    with server.connect() as connection:
+        connection.sendall(
+            f"GET /jobs/{job}/artifacts/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        )
+        data = connection.recv(65_536)
+        assert b"content-length: 67108864" in data.lower()
+        # More of it than the sockets hold is still to be read.
+        os.truncate(path, 1_000)
+        received = 0
+        while piece := connection.recv(1 << 20):
+            received += len(piece)
+    assert received < 64 << 20
+    server.eventually(lambda: "answer cut short" in server.log(), "the log says so")
+    assert server.is_sound(), server.log()
+    assert server.client.get(f"/jobs/{job}/artifacts/y").content == b"small\n"
+
+
 @pytest.mark.parametrize("how", ["gone", "link", "fifo", "directory"])
 def test_a_log_that_is_no_longer_one(server: Any, how: str) -> None:
     job = server.run("bytes", {"count": 100})["job_id"]
