@@ -134,8 +134,8 @@ class Episode:
             nursery.cancel_scope.cancel()
         if self.lives.is_down:  # cancelled in the middle of an end
             await self.lives.begin()
-        for job_id, seed in self.seen.ended:
-            await self.calm.compare(job_id, seed)
+        for ended in self.seen.ended:
+            await self.calm.compare(*ended)
         await self._try_slow_ones_again()
         await self.lives.terminate()
 

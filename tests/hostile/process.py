@@ -120,6 +120,16 @@ def own_directory(scene: Scene) -> None:
                 path.mkdir()
 
 
+def all_runs(scene: Scene) -> None:
+    """`rm -rf` of all runs' directories, as by a wrong path in a script."""
+    scene.spoil("end", "output")
+    scene.note_razing()
+    for path in scene.root.parent.iterdir():
+        with suppress(OSError, RecursionError):
+            shutil.rmtree(path, ignore_errors=True)
+    scene.note_razing()
+
+
 def places_gone(scene: Scene) -> None:
     """The directories that are collected and removed are gone already."""
     for path in (scene.artifacts, scene.work):

@@ -81,6 +81,7 @@ LAST: dict[Do, float] = {
     process.end_record: 6,
     process.own_directory: 6,
     process.places_gone: 3,
+    process.all_runs: 0.4,
     process.leader_killed: 1,
     process.slow: 0.5,
 }
@@ -119,7 +120,7 @@ def plan(seed: str) -> Plan:
     deeds = rng.choices([*FIRST], [*FIRST.values()], k=rng.choice((1, 1, 2, 2, 3)))
     if rng.random() < 0.5:
         deeds += rng.choices([*LAST], [*LAST.values()])
-    kind = rng.choices(("hostile", "hostile_bare", "hostile_strict"), (80, 10, 10))[0]
+    kind = rng.choices([*TYPES], (70, 10, 10, 10))[0]
     heavy = bool(COSTLY.intersection(deeds)) and rng.random() < HEAVY * 4
     cancel_after_s = rng.uniform(0, 1) if rng.random() < 0.06 else None
     code = rng.choices((0, SKIP_CODE, rng.randint(1, 76)), (70, 5, 15))[0]
@@ -221,16 +222,27 @@ params.name = {{ type = "string", positional = true }}
 """
 
 
+TYPES = {
+    "hostile": "",
+    "hostile_bare": "adopt = false",
+    "hostile_file": 'output = "file"',
+    "hostile_strict": """\
+on_output_limit = "fail"
+on_artifact_limit = "fail"
+artifact_limit_files = 300
+artifact_limit_bytes = 3_000_000
+report_limit_bytes = 100_000
+""",
+}
+"""Types of the hostile program, with what is different of each."""
+
+
 def write_config(directory: Path, root: Path) -> None:
     """Put headway.toml, and the log of all lives, into a new directory."""
     directory.mkdir(parents=True)
     python = os.path.realpath(sys.executable)
     text = CONFIG.format(grace_s=GRACE_S, python=python, calm=CALM)
-    for name, more in {
-        "hostile": "",
-        "hostile_bare": "adopt = false",
-        "hostile_strict": 'on_output_limit = "fail"',
-    }.items():
+    for name, more in TYPES.items():
         text += HOSTILE.format(
             name=name,
             more=more,

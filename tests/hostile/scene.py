@@ -21,6 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+RAZED = "razed.times"
+"""In it each program that removes the directories of all runs notes when it begins and ends."""
+
 STANDARD = ("log", "times", "times.new", "exit", "report", "stdin", "work", "artifacts")
 """What headway may keep in a run directory, apart from what is there at the moment."""
 
@@ -110,6 +113,10 @@ class Scene:
                 for one in what:
                     self.tell(note, spoils=one)
 
+    def note_razing(self) -> None:
+        """From now on, or until now, all that any run has left may be gone."""
+        self.tell(self.notes / RAZED, at=boot_s())
+
     def say(self, data: bytes, descriptor: int = 1) -> None:
         """Write output that must arrive, byte for byte and in this order."""
         self.will_say(data)
@@ -154,6 +161,15 @@ class Note:
                 self.code, self.ended_at = code, at
             case {"signal": int(number), "at": float(at)}:
                 self.signal, self.ended_at = number, at
+
+
+def razed_since(notes: Path, begin: float) -> bool:
+    """Whether the directories of all runs were removed after a moment on the boot-time clock."""
+    with suppress(OSError):
+        lines = (notes / RAZED).read_bytes().split(b"\n")[:-1]
+        # A razing that is under way has noted only its beginning.
+        return len(lines) % 2 == 1 or any(json.loads(line)["at"] >= begin for line in lines)
+    return False
 
 
 def boot_s() -> float:
