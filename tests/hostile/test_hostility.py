@@ -91,8 +91,8 @@ def test_a_deed_changes_nothing_outside_of_run_directories(
 
 
 def test_a_seed_is_always_the_same_plan() -> None:
-    plans = [plan(f"seed/{number}") for number in range(300)]
-    assert plans == [plan(f"seed/{number}") for number in range(300)]
+    plans = [plan(f"seed/{number}") for number in range(3000)]
+    assert plans == [plan(f"seed/{number}") for number in range(3000)]
     assert {do for one in plans for do in one.deeds} == {*FIRST, *LAST}
 
 
