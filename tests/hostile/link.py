@@ -22,7 +22,7 @@ def some_target(scene: Scene) -> Path:
             Path("loop"),
             Path(".."),
             Path("/"),
-            Path("/etc/passwd"),
+            Path("/proc/version"),
             Path("/dev/zero"),
             Path("/dev/full"),
             Path("/dev/tty"),

@@ -39,8 +39,11 @@ def changing_on(scene: Scene) -> None:
     path = scene.fresh(scene.artifacts)
     while time.monotonic() < end:
         with suppress(OSError):
-            path.write_bytes(b"c" * scene.rng.randrange(100_000))
-            os.truncate(path, scene.rng.randrange(10**9))
+            # Never through a link: it may lead out of the run, and the campaign runs as root.
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+            os.write(descriptor, b"c" * scene.rng.randrange(100_000))
+            os.ftruncate(descriptor, scene.rng.randrange(10**9))
+            os.close(descriptor)
             path.rename(scene.fresh(scene.artifacts))
             remove(scene.rng.choice(sorted(scene.artifacts.iterdir())))
     os._exit(0)

@@ -183,7 +183,7 @@ def meddle(scene: Scene) -> None:
             path.mkdir()
         case "link":
             remove(path)
-            path.symlink_to("/etc/passwd")
+            path.symlink_to("/proc/version")
         case "remove":
             remove(path)
         case "mode" if path.stat().st_nlink == 1 or path.is_dir():
