@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actors.file_tree import opened_directory
 from actors.launch import Launch
 from actors.shim import EXIT_FILE_FD, LOG_FD, PIPE_FD, SEAL_FD
 
@@ -75,30 +76,55 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 
 def save(descriptor: int, path: Path) -> None:
-    """Write an open file anew under a name that it has lost, holes and all.
+    """Write an open file anew in the directory of its run, holes and all.
 
-    What has the name now makes room for it: it is removed, a directory is renamed.
+    What has its name now makes room for it: it is removed, a directory is renamed; so does what is
+    there in place of the run's directory. No link is followed: it may lead to another run.
 
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    run = path.parent
+    run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with opened_directory(run.parent) as runs:
+        if not _is_directory(run.name, runs):
+            with suppress(FileNotFoundError):
+                os.unlink(run.name, dir_fd=runs)
+            os.mkdir(run.name, 0o700, dir_fd=runs)
+        with opened_directory(run.name, runs) as directory:
+            _make_room(path.name, directory)
+            copy = os.open(path.name, _LOG, 0o600, dir_fd=directory)
     try:
-        path.unlink(missing_ok=True)
-    except IsADirectoryError:
-        path.rename(path.with_name(f"{path.name}.moved-{time.monotonic_ns()}"))
-    size = os.fstat(descriptor).st_size
-    copy = os.open(path, _LOG, 0o600)
-    try:
-        offset = 0
-        with suppress(OSError):  # ENXIO: no data after it
-            while (offset := os.lseek(descriptor, offset, os.SEEK_DATA)) < size:
-                end = os.lseek(descriptor, offset, os.SEEK_HOLE)
-                piece = os.pread(descriptor, min(COPY_BYTES, end - offset), offset)
-                offset += os.pwrite(copy, piece, offset)
-        os.ftruncate(copy, size)
+        _copy(descriptor, copy)
     finally:
         os.close(copy)
+
+
+def _is_directory(name: str, dir_fd: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _make_room(name: str, dir_fd: int) -> None:
+    if _is_directory(name, dir_fd):
+        aside = f"{name}.moved-{time.monotonic_ns()}"
+        os.rename(name, aside, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=dir_fd)
+
+
+def _copy(descriptor: int, copy: int) -> None:
+    """All data of one file to another, with its holes and its length."""
+    size, offset = os.fstat(descriptor).st_size, 0
+    with suppress(OSError):  # ENXIO: no data after it
+        while (offset := os.lseek(descriptor, offset, os.SEEK_DATA)) < size:
+            end = os.lseek(descriptor, offset, os.SEEK_HOLE)
+            piece = os.pread(descriptor, min(COPY_BYTES, end - offset), offset)
+            offset += os.pwrite(copy, piece, offset)
+    os.ftruncate(copy, size)
 
 
 def open_streams(launch: Launch) -> ChildStreams:

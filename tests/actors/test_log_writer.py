@@ -132,11 +132,18 @@ LOST = {
     "a FIFO": "rm ../log; mkfifo ../log",
     "a directory": "rm ../log; mkdir ../log; touch ../log/x",
     "no directory": "cd /; rm -r $(dirname $OLDPWD)",
+    "a file in place of the directory": "cd /; run=$(dirname $OLDPWD); rm -r $run; echo x >$run",
+    "another run in place of the directory": (
+        "cd /; run=$(dirname $OLDPWD); rm -r $run; ln -s $run-other $run"
+    ),
 }
 
 
 @pytest.mark.parametrize("what", LOST)
 async def test_a_log_whose_name_a_program_takes_away_is_written_anew(site: Site, what: str) -> None:
+    other = site.run.with_name(f"{RUN}-other")
+    other.mkdir()
+    (other / "log").write_text("of another run")
     process = site.launch(f"echo before; cd .; {LOST[what]}; echo after")
     with trio.fail_after(DEADLINE_S):
         await process.wait()
@@ -146,6 +153,8 @@ async def test_a_log_whose_name_a_program_takes_away_is_written_anew(site: Site,
     process.close()
     assert (site.run / "log").read_bytes() == b"before\nafter\n"
     assert not (site.run / "log").is_symlink()
+    assert not site.run.is_symlink()
+    assert (other / "log").read_text() == "of another run"
 
 
 async def test_a_log_that_is_written_anew_keeps_its_hole(site: Site) -> None:
