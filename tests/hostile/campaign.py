@@ -42,7 +42,7 @@ def play(seed: str, seeds: list[str], root: Path, ordinary: bool) -> tuple[Total
 
 
 def play_all(
-    runs: int, seed: str, workers: int, root: Path, deed: str | None = None
+    runs: int, seed: str, workers: int, root: Path, deed: str | None, keep: bool
 ) -> tuple[Totals, list[str]]:
     """All episodes, `workers` at a time. `seed` may be that of one episode (`…/3`)."""
     seeds = [f"{seed}/{number}" for number in range(-(-runs // RUNS_PER_EPISODE))]
@@ -63,7 +63,7 @@ def play_all(
             if breach:
                 print(f"BREACH {breach}", flush=True)
                 breaches.append(breach)
-            else:
+            elif not keep:
                 remove_tree(root / one.replace("/", "-"))
     return totals, breaches
 

@@ -5,7 +5,8 @@
 It is a process of its own, so that no work of the campaign delays it. `DIRECTORY/life` names the
 server (`URL PID`) while one should answer. Each line of `DIRECTORY/pulse` is one request: its start
 on the monotonic clock, how long the answer took, how much of that the machine had no processor for
-the asker or the server, all in seconds, and 0 where there was no answer.
+the asker or the server, all in seconds, 0 where there was no answer, and of a slow one in which
+state the event loop was seen, and in which function of the kernel it slept (proc_pid_wchan(5)).
 
 The machine's share is the kernel's own account of it: the time that threads were ready to run and
 did not (/proc/PID/task/TID/schedstat, the second number, in nanoseconds). What the event loop ran
@@ -13,9 +14,11 @@ is never the machine's share, however long the machine took for it.
 """
 
 import os
+import select
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ from bench.wire import address_of, parse_head, request_bytes
 
 EVERY_S = 0.02
 TIMEOUT_S = 60.0
+LOOK_S = 0.025
+STARTING = "kernel_clone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Sample:
     at: float
     took_s: float
     machine_s: float
-    answered: float = 1
+    answered: int = 1
+    seen: str = ""
 
     @property
     def own_s(self) -> float:
@@ -46,7 +52,8 @@ def read_samples(directory: Path) -> Iterator[Sample]:
     """All requests so far."""
     with suppress(FileNotFoundError):
         for line in (directory / "pulse").read_bytes().split(b"\n")[:-1]:
-            yield Sample(*map(float, line.split()))
+            at, took, machine, answered, seen = line.decode().split(" ")
+            yield Sample(float(at), float(took), float(machine), int(answered), seen)
 
 
 def announce(directory: Path, url: str, pid: int) -> None:
@@ -90,6 +97,15 @@ def machine_s(pid: int, before: dict[int, Spent], after: dict[int, Spent], took_
     return own_s + min(slept_s, max(waited.values(), default=0.0))
 
 
+def state_of(pid: int) -> str:
+    """Of the thread that runs the event loop: `R`, or `S` or `D` and where it sleeps."""
+    with suppress(OSError):
+        task = Path(f"/proc/{pid}/task/{pid}")
+        state = (task / "stat").read_text().rpartition(") ")[2][:1]
+        return state if state == "R" else f"{state}:{(task / 'wchan').read_text()}"
+    return "gone"
+
+
 class Asker:
     """A keep-alive connection to one server."""
 
@@ -98,15 +114,21 @@ class Asker:
         host = f"{self._address[0]}:{self._address[1]}"
         self._request = request_bytes("GET", "/health", host)
         self._socket: socket.socket | None = None
+        self.seen: list[str] = []
 
-    def ask(self) -> bool:
-        """Whether there was an answer, and it was 200."""
+    def ask(self, pid: int) -> bool:
+        """Whether there was an answer, and it was 200. `seen` then tells what delayed it."""
+        self.seen.clear()
         try:
             if self._socket is None:
                 self._socket = socket.create_connection(self._address, timeout=TIMEOUT_S)
             self._socket.sendall(self._request)
             data = b""
             while (head := parse_head(data)) is None or len(data) < head[1] + head[2]:
+                while not select.select([self._socket], [], [], LOOK_S)[0]:
+                    self.seen.append(state_of(pid))
+                    if len(self.seen) * LOOK_S > TIMEOUT_S:
+                        raise OSError("no answer")
                 if not (piece := self._socket.recv(65_536)):
                     raise OSError("closed")
                 data += piece
@@ -148,11 +170,14 @@ def sample(asker: Asker, pid: int) -> bytes:
     own = os.getpid()
     before, own_before = spent(pid), spent(own)[own]
     begin = time.monotonic()
-    answered = asker.ask()
+    answered = asker.ask(pid)
     took_s = time.monotonic() - begin
     machine = machine_s(pid, before, spent(pid), took_s)
     machine += spent(own)[own].waited_s - own_before.waited_s
-    return b"%.6f %.6f %.6f %d\n" % (begin, took_s, machine, answered)
+    # The start of a program returns when its process has had a processor.
+    machine += LOOK_S * sum(state.endswith(STARTING) for state in asker.seen)
+    seen = ",".join(f"{state}*{n}" for state, n in Counter(asker.seen).items()).encode()
+    return b"%.6f %.6f %.6f %d %s\n" % (begin, took_s, machine, answered, seen)
 
 
 if __name__ == "__main__":
