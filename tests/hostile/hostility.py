@@ -66,8 +66,8 @@ class Hostility:
         self, job: dict[str, Any], name: str, planned: Plan, began_at: float
     ) -> None:
         run = await run_of(self.lives, job["job_id"])
-        # 410: the program has removed its log, or put something else in its place.
-        output = await self.lives.ask("GET", f"/jobs/{job['job_id']}/log", None, 200, 410)
+        # The program may have removed or locked its log, or put something else in its place.
+        output = await self.lives.ask("GET", f"/jobs/{job['job_id']}/log", None, 200, 409, 410)
         note = Note.read(note_path(self.directory / "notes", name))
         why = None
         if self._must_be_true(job, run, note, planned):
@@ -75,7 +75,7 @@ class Hostility:
             is_whole = planned.type != "hostile_file"  # which `> /dev/stderr` truncates
             if why is None and is_whole and not note.spoils & {"output", "middle"}:
                 said = note_path(self.directory / "notes", name).with_suffix(".said")
-                shown = b"" if output.status_code == 410 else output.content
+                shown = output.content if output.status_code == 200 else b""
                 why = wrong_output(shown, said, note)
         if why is not None and not razed_since(self.directory / "notes", began_at):
             raise Breach(f"{job['job_id']} ({name}: {planned}): {why}\n{run}\n{note}")
@@ -143,7 +143,7 @@ def wrong_output(output: bytes, said: Path, note: Note) -> str | None:
 async def look_around(lives: Lives, hostility: Hostility, rng: random.Random) -> None:
     """Read what hostile Jobs have left and leave, as a page or a script would. Never returns."""
     while True:
-        await trio.sleep(rng.random() * 0.1)
+        await trio.sleep(rng.random() * 0.3)
         if not hostility.job_ids:
             continue
         job_id = rng.choice(hostility.job_ids[-8:])

@@ -15,21 +15,21 @@ OUTPUT_FILES = ("log", "output", "stdout", "stderr")
 def some_target(scene: Scene) -> Path:
     """What a link may point at: nothing, itself, something of the host, of headway, of others."""
     data_dir = scene.root.parent.parent
+    host = [Path("/"), Path("/proc/self/root")] if os.geteuid() else []  # root could harm it
     others = [path / name for path in scene.all_runs()[:20] for name in ("log", "exit", "")]
     return scene.rng.choice(
         (
             Path("nothing/there"),
             Path("loop"),
             Path(".."),
-            Path("/"),
             Path("/proc/version"),
             Path("/dev/zero"),
             Path("/dev/full"),
             Path("/dev/tty"),
             Path("/proc/self/fd/0"),
-            Path("/proc/self/root"),
             scene.root,
             scene.root.parent,
+            *host,
             data_dir / scene.rng.choice(DATABASE_FILES),
             *sorted(scene.victims.iterdir()),
             *scene.rng.sample(others, min(4, len(others))),

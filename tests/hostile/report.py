@@ -73,7 +73,7 @@ def sparse_standard(scene: Scene) -> None:
     """The same of the other files that headway keeps."""
     for name in scene.standard():
         path = scene.root / name
-        if path.is_file() and scene.rng.random() < 0.4:
+        if path.is_file() and not path.is_symlink() and scene.rng.random() < 0.4:
             scene.spoil("output" if name != "exit" else "end")
             os.truncate(path, scene.size(9, 12.3))
 

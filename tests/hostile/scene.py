@@ -45,8 +45,11 @@ class Scene:
     heavy: bool = False
     """Whether the most expensive sizes are allowed."""
     note: Path = field(init=False)
+    present: list[str] = field(init=False)
+    """What headway has put into the run directory."""
 
     def __post_init__(self) -> None:
+        self.present = sorted(os.listdir(self.root))
         self.note = note_path(self.notes, self.name)
 
     @property
@@ -74,10 +77,8 @@ class Scene:
         return int(10 ** self.rng.uniform(low, high))
 
     def standard(self) -> list[str]:
-        """The names of the files that headway keeps beside the program's."""
-        with suppress(OSError):
-            return sorted({*STANDARD, *os.listdir(self.root)})
-        return sorted(STANDARD)
+        """The names of the files that headway keeps beside the program's; none is a link yet."""
+        return sorted({*STANDARD, *self.present})
 
     def others(self) -> list[Path]:
         """The directories of other hostile runs that were lately active."""

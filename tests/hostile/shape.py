@@ -126,7 +126,9 @@ def locked(scene: Scene) -> None:
     scene.spoil("end", "output")
     if scene.rng.random() < 0.5:
         name = scene.rng.choice(scene.standard())
-        (scene.root / name).chmod(0)
+        path = scene.root / name
+        if not path.is_symlink():
+            path.chmod(0)
     else:
         scene.root.chmod(scene.rng.choice((0o000, 0o100, 0o400, 0o500)))
 

@@ -1,15 +1,16 @@
 """What lies outside the run directories and must stay as it is: files, directories, a process."""
 
-import hashlib
 import os
 import random
 import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 PAST_S = 1_600_000_000
+VICTIM_BYTES_MAX = 3 << 20
 
 
 class Victims:
@@ -32,7 +33,7 @@ class Victims:
 
     def _plant(self, place: Path, rng: random.Random) -> None:
         (place / "directory" / "inner").mkdir(parents=True)
-        files = {"plain": 5_000, "secret": 100, "big": 3 << 20, "empty": 0}
+        files = {"plain": 5_000, "secret": 100, "big": VICTIM_BYTES_MAX, "empty": 0}
         files |= {"directory/file": 10_000, "directory/inner/log": 70_000}
         for name, size in files.items():
             path = place / name
@@ -81,7 +82,7 @@ def fingerprint(path: Path) -> tuple[object, ...]:
     kind, mode = stat.S_IFMT(seen.st_mode), oct(stat.S_IMODE(seen.st_mode))
     if not path.is_file():
         return kind, mode
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = "" if seen.st_size > VICTIM_BYTES_MAX else sha256(path.read_bytes()).hexdigest()
     return kind, mode, seen.st_size, seen.st_blocks, seen.st_mtime_ns, digest
 
 
