@@ -42,7 +42,8 @@ SUSPECTS_MAX = 6
 SUSPECTED_BEFORE_S = 2.0
 LIFE_RUNS = (8, 25)
 """After so many hostile runs a life ends."""
-ENDS = {"kill": 5, "stop": 3, "detach": 2}
+KILLED = 0.5
+"""So many of the lives end by a KILL."""
 
 
 @dataclass(slots=True)
@@ -153,14 +154,13 @@ class Episode:
             while self.totals.hostile < last:  # noqa: ASYNC110 - counted by other tasks
                 await trio.sleep(0.01)
             await trio.sleep(self.rng.random() * 0.5)
-            kind = self.rng.choices(list(ENDS), list(ENDS.values()))[0]
             # Half of an end would leave its process to nobody.
             with trio.CancelScope(shield=True):
-                if kind == "kill":
+                if self.rng.random() < KILLED:
                     await self.lives.kill()
                 else:
-                    await self.lives.terminate(kind)
-                self.totals.lives[kind] += 1
+                    await self.lives.terminate()
+                self.totals.lives[self.lives.ends[-1].kind] += 1
                 await trio.sleep(self.rng.choice((0, 0, 0.5)))
                 await self.lives.begin(*self.rng.choice(((), ("--detach",))))
 

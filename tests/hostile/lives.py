@@ -46,6 +46,7 @@ class Lives:
     requests: int = 0
     memory_bytes: int = 0
     _life: Life | None = None
+    _is_detached: bool = False
     _client: httpx.AsyncClient | None = None
     _up: trio.Event = field(default_factory=trio.Event)
 
@@ -57,6 +58,7 @@ class Lives:
     async def begin(self, *options: str) -> None:
         """A life that is ready."""
         life = self.server.begin(None, *options)
+        self._is_detached = "--detach" in options
         if not await self.server.ready(life):
             status = await self.server.reap(life)
             raise Breach(f"it ended with {status} while starting:\n{self.server.said(life)}")
@@ -72,11 +74,11 @@ class Lives:
         life.send(signal.SIGKILL)
         await self._ended(life, "kill", -signal.SIGKILL)
 
-    async def terminate(self, kind: str = "stop") -> None:
-        """Let it end in order."""
+    async def terminate(self) -> None:
+        """Let it end in order; `detach`: it leaves its programs to the next one."""
         life = self._leave()
         life.send(signal.SIGTERM)
-        await self._ended(life, kind, 0)
+        await self._ended(life, "detach" if self._is_detached else "stop", 0)
 
     def _leave(self) -> Life:
         life = self._life
