@@ -1,6 +1,8 @@
 """For all tests: virtual time, where a test or one of its fixtures asks for it; no time limits."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,19 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     for item in items:
         if "autojump_clock" in item.fixturenames:
             item.add_marker(pytest.mark.trio(run=on_virtual_time), append=False)
+
+
+@pytest.fixture(autouse=True)
+def this_process_stays_as_it_was() -> Iterator[None]:
+    """What one test sets for the whole process would change the meaning of those after it."""
+
+    def state() -> tuple[object, ...]:
+        os.umask(mask := os.umask(0o077))
+        return os.getcwd(), mask, sys.get_int_max_str_digits(), sys.getrecursionlimit()
+
+    before = state()
+    yield
+    assert state() == before
 
 
 @pytest.fixture

@@ -182,13 +182,14 @@ async def test_a_writer_that_is_killed_is_replaced(site: Site) -> None:
 
 
 async def test_the_writer_outlives_its_server(site: Site) -> None:
-    process = site.launch(COUNTS)
+    process = site.launch(f"{COUNTS}; read -r x < go")
     await site.until_written()
     first = site.writer()
     site.crash()
     process.close()
     await site.begin()
     adopted = site.adopt()
+    site.go()
     assert await site.end(adopted) == COUNTED
     with trio.fail_after(DEADLINE_S):
         while (seen := tree.look(first)) is not None and seen.lives:  # noqa: ASYNC110

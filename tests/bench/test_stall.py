@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -87,11 +88,19 @@ def test_the_longest_turn_is_shared(cells: tuple[Cell, Cell]) -> None:
     assert cell.read() == 0
 
 
+@pytest.fixture
+def long_numbers() -> Iterator[None]:
+    usual = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    yield
+    sys.set_int_max_str_digits(usual)
+
+
+@pytest.mark.usefixtures("long_numbers")
 def test_what_keeps_the_loop_from_its_next_turn_counts_too(cells: tuple[Cell, Cell]) -> None:
     digits = "9" * 60_000
 
     def hold_the_lock() -> None:
-        sys.set_int_max_str_digits(0)
         int(digits)
 
     took_s = 0.0

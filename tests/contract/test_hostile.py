@@ -95,16 +95,18 @@ def test_directories_without_end_do_not_stop_the_server(server: Any) -> None:
     assert not (server.data_dir / "runs" / run["run_id"] / "work").exists()
 
 
-def test_what_a_killed_server_has_not_removed_the_next_one_does(server: Any) -> None:
+def test_what_a_killed_server_has_not_removed_the_next_one_does(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.kill()
     for name in (".trash/7", ".spare/deep", "run-of-an-earlier-life/artifacts"):
         top = server.data_dir / "runs" / name
         top.mkdir(parents=True, exist_ok=True)
-        os.chdir(top)
+        monkeypatch.chdir(top)
         for _ in range(1100):
             os.mkdir("a")
             os.chdir("a")
-    os.chdir("/")
+    monkeypatch.undo()
     server.start()
     assert server.run("ok")["status"] == "COMPLETED"
     server.eventually(lambda: not left_to_remove(server), "all of it is removed")
