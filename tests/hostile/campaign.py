@@ -76,7 +76,9 @@ def give_up_power(root: Path) -> None:
     prctl = ctypes.CDLL(None).prctl
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-    needed = (*root.parents, *ROOT.parents, ROOT, Path(sys.prefix), Path(sys.executable).resolve())
+    interpreter = Path(sys.executable).resolve()
+    needed = (*root.parents, *ROOT.parents, ROOT, Path(sys.prefix), interpreter)
+    needed += tuple(interpreter.parents)
     if all(path.stat().st_mode & 0o005 == 0o005 for path in needed):
         os.chown(root, NOBODY, NOBODY)
         os.setgroups([])
