@@ -313,7 +313,7 @@ class Desk:
         rows = self.connection.execute(
             "SELECT run_id FROM job_runs WHERE status = 'RUNNING' ORDER BY started_at, run_id"
         )
-        return [find_run(self.connection, run_id) for (run_id,) in rows.fetchall()]
+        return [find_run(self.connection, str(run_id)) for (run_id,) in rows.fetchall()]
 
     def dump(self) -> list[Any]:
         """Everything that the database holds."""

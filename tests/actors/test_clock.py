@@ -27,7 +27,8 @@ class Desk:
         self.rang_s.append((self.clock.now() - self.began) / S)
 
     def in_s(self, seconds: float) -> int:
-        return self.clock.now() + round(seconds * S)
+        now: int = self.clock.now()
+        return now + round(seconds * S)
 
 
 @pytest.fixture

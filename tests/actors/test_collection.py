@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from actors import collection
 from actors.collection import KeepLimits, Listing, list_artifacts, open_artifact, remove_beyond
-from actors.file_tree import DEPTH_MAX, PATH_BYTES_MAX
+from actors.file_tree import DEPTH_MAX, PATH_BYTES_MAX, open_descriptor
 from actors.run_files import RunFiles
 from actors.runner import StopFlag, Stopped
 from actors.trash import Trash
@@ -174,7 +174,7 @@ def test_a_wide_tree_is_walked_with_few_descriptors(
         path = files.artifacts / "/".join("x" * (n % 7 + 1)) / f"{n}"
         path.mkdir(parents=True)
         (path / "a").touch()
-    most, before, real = 0, descriptors(), collection.open_descriptor
+    most, before, real = 0, descriptors(), open_descriptor
 
     def look(*arguments: Any, **options: Any) -> int:
         nonlocal most

@@ -151,7 +151,9 @@ async def test_a_full_disk_is_shown_the_same_way(house: Any, program: Any, disk:
         assert services.feed.host_condition is None
         disk.error = apsw.FullError
         await trio.sleep(10)
-        assert "is full" in services.feed.host_condition.reason
+        condition = services.feed.host_condition
+        assert condition is not None
+        assert "is full" in condition.reason
         disk.error = None
         await trio.sleep(2 * HOST_RETRY_S)
         assert services.feed.host_condition is None

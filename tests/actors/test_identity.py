@@ -18,6 +18,9 @@ class SetClock:
     def now(self) -> int:
         return self.us
 
+    def boot_us(self) -> int:
+        return self.us
+
     async def wait_until(self, moment: int) -> None: ...
 
 

@@ -66,6 +66,7 @@ def do_one_of_each(desk: Any) -> None:
     desk.decide(m.RunOverstepped(run_id=ran.run_id, reason="timeout"))
     ended = Outcome(status=RunStatus.COMPLETED, exit_code=0)
     desk.decide(m.RunExited(run_id=ran.run_id, outcome=ended))
+    assert ran.job_id is not None
     desk.ask(m.RetryJob(job_id=ran.job_id))
     held = desk.ask(m.Reserve(ttl_s=60))
     desk.ask(m.ReleaseReservation(reservation_id=held.reservation_id))
@@ -112,7 +113,7 @@ def statements(desk: Any) -> Asked:
 
 def faults(connection: apsw.Connection, sql: str, bindings: Any) -> list[str]:
     """The steps of its plan whose cost grows with a table."""
-    found = []
+    found: list[str] = []
     try:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
     except apsw.SQLError as error:  # no such index: INDEXED BY says so
@@ -123,7 +124,7 @@ def faults(connection: apsw.Connection, sql: str, bindings: Any) -> list[str]:
             "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql LIKE '% WHERE %'"
         )
     }
-    for *_, step in plan:
+    for step in (str(detail) for *_, detail in plan):
         scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
         # A partial index holds only what is of interest; a page of everything ends at its LIMIT.
         if (

@@ -66,7 +66,7 @@ STARTED = "started 7\n"
         (STARTED + "started 8\nexit 1\n", {"pid": 7, "exit_code": 1}),
     ],
 )  # fmt: skip
-def test_only_what_the_shim_finished_writing_happened(text: str, expected: dict[str, int]) -> None:
+def test_only_what_the_shim_finished_writing_happened(text: str, expected: dict[str, Any]) -> None:
     record = parse_exit_file(text)
     assert record == ExitRecord(**expected)
     assert record.started == ("pid" in expected)
@@ -401,7 +401,9 @@ async def test_a_death_by_signal_is_no_exit_status(
     first, second = died.exit_record(), exited.exit_record()
     assert second.exit_code == 128 + number
     if name in ("INT", "PIPE"):
-        assert f"or by SIG{name}" in outcome_of(first, (), killed=False).error.message
+        error = outcome_of(first, (), killed=False).error
+        assert error is not None
+        assert f"or by SIG{name}" in error.message
     else:
         assert (first.signal, first.exit_code) == (number, None)
 
@@ -685,7 +687,7 @@ async def test_a_run_that_is_just_starting_is_nobodys_orphan(
         taken.extend(first._orphans())
         return real(pid)
 
-    monkeypatch.setattr(linux_host.os, "pidfd_open", look_meanwhile)
+    monkeypatch.setattr(os, "pidfd_open", look_meanwhile)
     second = shop.shell("exec sleep 60", run_id=RUN_2)
     assert second.pid not in taken
 
@@ -714,7 +716,8 @@ async def test_what_a_former_servers_run_left_is_looked_for_more_than_once(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = shop.shell("exec sleep 60")
-    real, first = process._members, iter([[]])  # in the middle of an exec it is not found
+    first: Iterator[list[tree.Seen]] = iter([[]])  # in the middle of an exec it is not found
+    real = process._members
     monkeypatch.setattr(process, "_child", False)
     monkeypatch.setattr(process, "_members", lambda: [] if next(first, None) == [] else real())
     await process.kill()

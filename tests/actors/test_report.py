@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from actors import report as reports
 from actors.report import LINE_BYTES_MAX, MESSAGE_CHARACTERS_MAX, READ_BYTES, Report
@@ -185,7 +186,7 @@ def test_a_report_of_nothing_takes_no_time(files: RunFiles) -> None:
 def test_not_every_line_is_parsed(files: RunFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only lines that may count are, and of those the last one of each kind."""
     parsed: list[bytes] = []
-    real = reports.from_json
+    real = from_json
 
     def parse(line: bytes, **options: Any) -> Any:
         parsed.append(line)

@@ -3,7 +3,7 @@
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -66,10 +66,11 @@ async def test_nothing_of_a_call_is_kept_after_it(no_collection: None, fails: bo
             raise ValueError(large)
 
     with ThreadRunner("test") as runner, ThreadPool("test", 1) as pool:
-        for run in (
+        runs: tuple[Callable[[Large], Awaitable[None]], ...] = (
             lambda large: runner.run(partial(work, large)),
             lambda large: pool.run(lambda _: work(large)),
-        ):
+        )
+        for run in runs:
             large = Large()
             seen = weakref.ref(large)
             with suppress(ValueError):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_the_next_server_removes_what_the_last_did_not(
     for n in range(3):
         (tmp_path / "run" / f"{n}").mkdir()
         make(tmp_path / "run" / f"{n}")
-        powerless(lambda n=n: first.put(f"{n}", here))
+        powerless(partial(first.put, f"{n}", here))
     second = Trash(tmp_path / ".trash")
     (tmp_path / "run" / "work").mkdir()
     assert second.put("work", here) is not None

@@ -130,6 +130,7 @@ def test_a_lack_of_descriptors_is_not_taken_for_absence(
             assert tree.run_id_of(process.pid) == "run-scarce"
             assert process.pid in tree.children(os.getpid())
             assert [c.pid for c in tree.carriers(frozenset({"run-scarce"}))] == [process.pid]
+        assert seen is not None
         tree.send(seen, signal.SIGKILL)
         monkeypatch.setattr(tree, "_spares", [])  # those that are lost stay open
         monkeypatch.setattr(tree, "keep_spares", lambda: None)

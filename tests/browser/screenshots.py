@@ -8,14 +8,15 @@ import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.browser.server import CHROMIUM, FLAGS, Server
 
 DOCS = Path(__file__).parents[2] / "docs"
-DESKTOP = {"width": 1200, "height": 750}
-PHONE = {"width": 390, "height": 780}
+DESKTOP: ViewportSize = {"width": 1200, "height": 750}
+PHONE: ViewportSize = {"width": 390, "height": 780}
 CONFIG = r"""
 [server]
 shutdown_grace_s = 0
@@ -64,7 +65,11 @@ def main() -> None:
             for scheme in ("light", "dark"):
                 for name, path in views.items():
                     take(browser, server, path, f"{name}-{scheme}", color_scheme=scheme)
-            options = {"viewport": PHONE, "device_scale_factor": 1.5, "locale": "ko-KR"}
+            options: dict[str, Any] = {
+                "viewport": PHONE,
+                "device_scale_factor": 1.5,
+                "locale": "ko-KR",
+            }
             take(browser, server, views["queue"], "phone-ko", color_scheme="light", **options)
         finally:
             browser.close()
@@ -102,10 +107,10 @@ def fill(server: Server) -> dict[str, str]:
     }
 
 
-def take(browser: Browser, server: Server, path: str, name: str, **options: object) -> None:
+def take(browser: Browser, server: Server, path: str, name: str, **options: Any) -> None:
     """One picture, when nothing moves any more."""
-    settings = {"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce", **options}
-    context = browser.new_context(**settings)
+    settings: dict[str, Any] = {"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce"}
+    context = browser.new_context(**(settings | options))
     page: Page = context.new_page()
     page.goto(f"{server.url}/{path}")
     page.locator("main > * > *").first.wait_for()

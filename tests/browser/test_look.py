@@ -1,16 +1,15 @@
 """Both themes, both languages, a phone, and what axe-core says of each view."""
 
 from collections.abc import Callable
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.server import Server
 
-AXE = (Path(next(iter(axe_playwright_python.__path__))) / "axe.min.js").read_text()
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 SERIOUS = ("serious", "critical")
 PHONE: Any = {"width": 390, "height": 844}
 ENGLISH = ("Queue", "Running", "Completed", "Cancel", "Priority", "Search", "waiting", "Log")

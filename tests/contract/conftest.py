@@ -378,20 +378,18 @@ class Server:
             "HEADWAY_SCHEDULER__FREE_SPACE_BYTES": "0",
             **(environ or {}),
         }
+        command: list[str | Path] = [
+            *self.prefix,
+            *(HEADWAY, "serve"),
+            *("--data-dir", self.data_dir),
+            *("--config", self.config),
+            *(() if "--bind" in arguments else ("--bind", "127.0.0.1:0")),
+            *arguments,
+        ]
         self._log_from = self.stderr.stat().st_size if self.stderr.exists() else 0
         with self.stderr.open("ab") as stderr, self.stdout.open("ab") as stdout:
             self.process = subprocess.Popen(
-                [
-                    *self.prefix,
-                    HEADWAY,
-                    "serve",
-                    "--data-dir",
-                    self.data_dir,
-                    "--config",
-                    self.config,
-                ]
-                + (["--bind", "127.0.0.1:0"] if "--bind" not in arguments else [])
-                + [*arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -67,7 +67,7 @@ def test_many_streams_see_the_same(server: Any) -> None:
     mark = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
 
     def is_last(fact: Any) -> bool:
-        return fact["kind"] == "job.cancelled" and fact["job_id"] == mark
+        return (fact["kind"], fact["job_id"]) == ("job.cancelled", mark)
 
     calls = [server.background(server.facts, is_last, seq) for _ in range(8)]
     for _ in range(10):

@@ -67,7 +67,7 @@ def test_a_new_job_has_its_defaults_and_its_place(stopped: Any) -> None:
 
 
 def test_everything_that_is_given_is_kept(stopped: Any) -> None:
-    given = {
+    given: dict[str, Any] = {
         "type": "echo",
         "params": {"name": "a b", "flag": True, "tags": ["x", "y"], "text": "--flag"},
         "priority": 7,
@@ -310,9 +310,10 @@ def test_what_takes_no_body_refuses_one(stopped: Any) -> None:
         ("DELETE", f"/jobs/{job_id}", 409),
         ("POST", "/scheduler/start", 200),
     ]
+    bodies: tuple[Any, ...] = ({"surprise": 1}, [], "x", {"params": {}})
     for method, path, status in asked:
         seq = stopped.last_seq()
-        for body in ({"surprise": 1}, [], "x", {"params": {}}):
+        for body in bodies:
             answer = stopped.client.request(method, path, json=body)
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), (path, body)
         assert stopped.last_seq() == seq
@@ -497,7 +498,7 @@ def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Any) -> None:
     items = stopped.post("/jobs/batch", {"jobs": [long] * 400}, status=201)["jobs"]
     met, cursor, pages = [], None, 0
     while pages == 0 or cursor is not None:
-        given = {} if cursor is None else {"cursor": cursor}
+        given: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
         answer = stopped.client.get("/jobs", params={"label": "walk=long", "limit": 500, **given})
         assert len(answer.content) < 2_000_000
         page = answer.json()
@@ -521,7 +522,7 @@ def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Any) -> None:
 def test_a_job_that_is_not_there_is_not_found(
     server: Any, method: str, path: str, job_id: str
 ) -> None:
-    body = {"json": {}} if method == "PATCH" else {}
+    body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
     answer = server.client.request(method, f"/jobs/{job_id}{path}", **body)
     if job_id == "batch" and not path:
         assert answer.status_code in (404, 405)

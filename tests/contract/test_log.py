@@ -44,8 +44,8 @@ def test_an_offset_begins_later(server: Any) -> None:
     for offset in (0, 1, 999, 1000, 5000, 2**63 - 1):
         answer = at(offset)
         assert (answer.status_code, answer.content) == (200, whole[offset:])
-    for offset in (-1, "x", "1.5", ""):
-        assert at(offset).status_code == 422
+    for nonsense in (-1, "x", "1.5", ""):
+        assert at(nonsense).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ It is longer than a real one of today, on a database that holds Jobs: it copies 
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 import apsw
 
@@ -22,8 +23,8 @@ def know_it(sql: str = MIGRATION) -> int:
     known = storage.database.migrations()
     if known[-1][1] == sql:
         return known[-1][0]
-    added = [*known, (known[-1][0] + 1, sql)]
-    storage.database.migrations = lambda: added
+    added = (*known, (known[-1][0] + 1, sql))
+    storage.database.migrations = cache(lambda: added)
     return added[-1][0]
 
 

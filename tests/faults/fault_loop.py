@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -259,10 +260,10 @@ class Stage:
         known = storage.database.migrations()
         self._between = [self._migrated(known[:n]) for n in range(1, len(known) * case.empty)]
 
-    def _migrated(self, known: list[tuple[int, str]]) -> Dump:
+    def _migrated(self, known: tuple[tuple[int, str], ...]) -> Dump:
         """What these migrations alone make of nothing."""
         all_of_them = storage.database.migrations
-        storage.database.migrations = lambda: known
+        storage.database.migrations = cache(lambda: known)
         try:
             connection = open_writer(Path(":memory:"))
         finally:

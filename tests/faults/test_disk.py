@@ -17,7 +17,7 @@ BULKY = {f"key{number}": "y" * 90 for number in range(9)}
 
 def until_refused(server: Any) -> list[str]:
     """Submit until the disk takes no more: the ids of what was accepted."""
-    accepted = []
+    accepted: list[str] = []
     for _ in range(4_000):
         answer = server.client.post("/jobs", json={"type": "ok", "labels": BULKY})
         if answer.status_code == 507:

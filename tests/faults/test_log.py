@@ -170,7 +170,7 @@ def test_a_log_that_cannot_be_written_ends_and_delays_nothing(
 def test_the_exit_status_is_right_when_the_reason_cannot_be_written(
     redirection: str, arguments: list[str], status: int, tmp_path: Path
 ) -> None:
-    command = [*redirected(redirection), HEADWAY, *arguments]
+    command: list[str | Path] = [*redirected(redirection), HEADWAY, *arguments]
     assert subprocess.run(command, timeout=DEADLINE_S, cwd=tmp_path).returncode == status
 
 

@@ -78,7 +78,14 @@ def server(directory: Path) -> Iterator[str]:
     """A server of its own; gives its address, and ends it in good order."""
     config, log = directory / "headway.toml", directory / "log"
     config.write_text(CONFIG)
-    command = [BIN / "headway", "serve", "--config", config, "--bind", "127.0.0.1:0"]
+    command: list[str | Path] = [
+        BIN / "headway",
+        "serve",
+        "--config",
+        config,
+        "--bind",
+        "127.0.0.1:0",
+    ]
     with log.open("wb") as stderr:
         process = subprocess.Popen([*command, "--data-dir", directory / "data"], stderr=stderr)
     try:
@@ -129,7 +136,7 @@ def operator(url: str) -> Iterator[None]:
 
 def fuzz(url: str, phases: str, examples: int, seed: int) -> tuple[int, str]:
     """(exit status, output) of Schemathesis."""
-    command = [
+    command: list[str | Path] = [
         BIN / "schemathesis",
         "run",
         f"{url}/openapi.json",

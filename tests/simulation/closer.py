@@ -16,13 +16,13 @@ class Closer:
         self._descriptors: SimpleQueue[int] = SimpleQueue()
         self._pid = 0
 
-    def put(self, descriptor: int) -> None:
+    def put(self, fd: int) -> None:
         """Close it, by and by."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._descriptors = SimpleQueue()
             Thread(target=self._run, args=(self._descriptors,), daemon=True).start()
-        self._descriptors.put(descriptor)
+        self._descriptors.put(fd)
 
     @staticmethod
     def _run(descriptors: "SimpleQueue[int]") -> None:

@@ -365,8 +365,8 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
     inotify.close = CLOSER.put
     gc.disable()  # a world's garbage is small, and looking for it in mid-life cost 5 %
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
-    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+    trio._core._run._r.seed(seed)
     directory = Path(tempfile.mkdtemp(prefix=f"simulated-{seed}-", dir=memory()))
     world = World(seed, directory, trace)
     try:

@@ -85,7 +85,7 @@ def test_it_is_of_one_moment_while_others_write(
             return Copying(self, *arguments)
 
     original = apsw.Connection.backup
-    monkeypatch.setattr(backup.apsw, "Connection", Copy)
+    monkeypatch.setattr(apsw, "Connection", Copy)
     back_up(path, target)
     monkeypatch.undo()
     assert len(written) > 10

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -52,10 +53,10 @@ def leaf_of(path: Path, table: str, nth: int) -> int:
     """The number of one of its leaves; the last is -1."""
     connection = apsw.Connection(str(path))
     sql = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path"
-    pages = [page for (page,) in connection.execute(sql, (table,))]
+    page = [page for (page,) in connection.execute(sql, (table,))][nth]
     connection.close()
-    assert isinstance(pages[nth], int)
-    return pages[nth]
+    assert isinstance(page, int)
+    return page
 
 
 def test_a_sound_database_passes(long: Path) -> None:
@@ -97,7 +98,8 @@ def test_a_page_with_a_cell_beyond_its_end_is_refused_when_it_is_read(large: Pat
     page = leaf_of(large, "events", 5)
     connection = apsw.Connection(str(large))
     sql = "SELECT ncell FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY path"
-    first = 1 + sum(cells for (cells,) in connection.execute(sql).fetchall()[:5])
+    cells: list[Any] = [cells for (cells,) in connection.execute(sql)]
+    first = 1 + sum(cells[:5])
     connection.close()
     with large.open("r+b") as file:
         # The first of the pointers to cells, behind the eight bytes of a leaf's head.

@@ -62,7 +62,7 @@ def breaches(*steps: Step) -> set[str]:
 
 
 def test_the_right_story_breaks_nothing() -> None:
-    story = (
+    story: tuple[Step, ...] = (
         server(2, b=1),
         job("1", 1),
         job("2", 2, priority=5),

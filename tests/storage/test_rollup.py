@@ -58,7 +58,7 @@ def test_a_chart_is_what_the_facts_say(
     step_s = data.draw(st.sampled_from([60, 900, 3600]), "step")
     history = read_history(connection, now, step_s=step_s, steps=20)
     assert len(history.points) == 21
-    facts = connection.execute("SELECT at, kind, job_id, data FROM events").fetchall()
+    facts: list[Any] = connection.execute("SELECT at, kind, job_id, data FROM events").fetchall()
     since = to_us(history.from_)
     for index, point in enumerate(history.points):
         until = to_us(point.at)

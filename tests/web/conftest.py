@@ -149,7 +149,7 @@ async def services(
         files=InlinePool(),
         collectors=InlinePool(),
         checker=InlineRunner(),
-        host=programs,  # type: ignore[arg-type]
+        host=programs,
         reserve_bytes=0,
     )
     async with Headway(settings, seams, {}).running() as services:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.runner import InlineRunner
+from actors.runner import InlineRunner, Stop, T
 from actors.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from storage.errors import Fault, Refusal
 from storage.job import NewJob
@@ -26,9 +26,9 @@ class NotedRunner(InlineRunner):
     def __init__(self) -> None:
         self.count = 0
 
-    async def run(self, work: Callable[[], Any]) -> Any:
+    async def run(self, work: Callable[[], T], stop: Stop | None = None) -> T:
         self.count += 1
-        return await super().run(work)
+        return await super().run(work, stop)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def asker(noted: Services) -> Asker:
     return Asker(noted)
 
 
-PATHS = {
+PATHS: dict[str, Callable[[str, Any], Any]] = {
     "/jobs": lambda type, params: {"type": type, "params": params},
     "/job-types/{}/preview": lambda type, params: {"params": params},
     "/jobs/{}/trigger": lambda type, params: params,

@@ -181,7 +181,7 @@ def test_a_url_with_a_path_is_kept() -> None:
 
 
 def test_scheduler_stop_waits_as_long_as_it_says() -> None:
-    status = {
+    status: dict[str, Any] = {
         "scheduler_running": False,
         "current_job_id": None,
         "running_job_ids": [],

@@ -58,7 +58,7 @@ WHY: dict[str, Any] = {
     "ending": None,
     "message": "it waits",
 }
-STATUS = {
+STATUS: dict[str, Any] = {
     "scheduler_running": False,
     "current_job_id": None,
     "running_job_ids": [],

@@ -15,6 +15,7 @@ from actors import messages as m
 from storage.errors import Refusal
 from storage.events import last_seq
 from storage.job import HostCondition, NewJob
+from storage.transaction import Fact
 from web import events, hub
 from web.client import ServerEvent
 from web.connection import parse_events
@@ -281,7 +282,12 @@ async def test_many_streams_get_many_facts_in_few_pieces(
 ) -> None:
     made: list[int] = []
     real = hub.show
-    monkeypatch.setattr(hub, "show", lambda fact: made.append(fact.seq) or real(fact))
+
+    def show(fact: Fact) -> hub.Shown:
+        made.append(fact.seq)
+        return real(fact)
+
+    monkeypatch.setattr(hub, "show", show)
     listeners = [await listen() for _ in range(400)]
     for _ in range(50):
         await queue()

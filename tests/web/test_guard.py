@@ -55,7 +55,7 @@ async def test_a_draining_server_says_that_it_closes() -> None:
 
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 404), ("evil.example", 421)])
 async def test_a_websocket_is_answered_in_http(host: str, status: int) -> None:
-    extensions = {"websocket.http.response": {}}
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
     start, body = await sent(scope_of("websocket", host, extensions=extensions))
     assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
     assert body["type"] == "websocket.http.response.body"

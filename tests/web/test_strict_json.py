@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import Refusal
-from web.strict_json import NESTING_MAX, parse
+from web.json_size import NESTING_MAX
+from web.strict_json import parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request
 
 from web.api import Answer
-from web.exchange import BODY_TIMEOUT_S
+from web.express import BODY_TIMEOUT_S
 from web.received import Received
 from web.server import ABORT_AFTER_S, Server, listen
 from web.tcp_server import IDLE_S, SEND_S, Connection, StockConnection, connection_class
