@@ -22,6 +22,7 @@ from storage.database import DATABASE_NAME, open_writer
 from storage.job import JobStatus, RunError
 from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, request_stop
 from storage.transaction import write_transaction
+from tests.actors.conftest import House
 from tests.deep_tree import nest
 
 pytestmark = pytest.mark.usefixtures("hostile")
@@ -50,20 +51,20 @@ class SlowPool:
 
 
 @pytest.fixture
-def slow(house: Any) -> SlowPool:
+def slow(house: House) -> SlowPool:
     house.collectors = SlowPool()
     pool: SlowPool = house.collectors
     return pool
 
 
 @pytest.fixture
-def leaving(house: Any, program: Any) -> Any:
+def leaving(house: House, program: Any) -> Any:
     """Programs of type a leave an artifact."""
     house.host.programs["a"] = program(lasts_s=2.5, artifacts={"story.md": b"once"})
     return house
 
 
-async def collected(house: Any, job: Any) -> Any:
+async def collected(house: House, job: Any) -> Any:
     """The run, when nothing of its artifacts is still to come."""
     await until(
         lambda: house.job(job).status is not JobStatus.RUNNING and not unfinished(house.reader)
@@ -77,7 +78,7 @@ async def until(reached: Callable[[], bool]) -> None:
             await trio.sleep(1)
 
 
-def told(house: Any, job: Any) -> list[str]:
+def told(house: House, job: Any) -> list[str]:
     return [kind for kind in house.kinds(job) if kind.startswith("run.")]
 
 
@@ -150,7 +151,7 @@ async def test_what_is_small_and_late_does_not_queue_behind_what_is_slow(
         assert not any(leaving.run(job).collection.complete for job in large)
 
 
-async def test_runs_that_leave_nothing_cost_no_call(house: Any, slow: Any) -> None:
+async def test_runs_that_leave_nothing_cost_no_call(house: House, slow: Any) -> None:
     async with house.running():
         await house.settled()
         before = slow.calls
@@ -220,7 +221,7 @@ async def test_what_is_told_twice_is_noted_once(leaving: Any, slow: Any) -> None
         assert leaving.run(job) == run
 
 
-async def test_a_next_server_removes_what_was_put_aside(house: Any) -> None:
+async def test_a_next_server_removes_what_was_put_aside(house: House) -> None:
     left = house.path / "runs" / ".trash" / "7"
     left.mkdir(parents=True)
     nest(left)
@@ -283,7 +284,7 @@ async def test_such_a_run_does_not_hold_up_the_end_of_the_server(leaving: Any, s
     assert (job.status, job.reason) == (JobStatus.FAILED, NOT_COUNTED.message)
 
 
-async def test_a_report_that_is_too_long_may_fail_its_run(house: Any, program: Any) -> None:
+async def test_a_report_that_is_too_long_may_fail_its_run(house: House, program: Any) -> None:
     report = b'{"result": 1}\n' + b" " * 5000 + b'\n{"result": 2}\n'
     house.host.programs["a"] = program(report=report)
     for on_limit, status in (("drop", JobStatus.COMPLETED), ("fail", JobStatus.FAILED)):
@@ -458,7 +459,7 @@ async def test_what_ended_by_itself_is_not_ended_by_what_comes_after(
 
 @pytest.mark.parametrize("was_signalled", [True, False])
 async def test_a_signal_is_remembered_by_the_next_server(
-    house: Any, program: Any, was_signalled: bool
+    house: House, program: Any, was_signalled: bool
 ) -> None:
     """Its program ended by itself while no server was there: because of a signal, or not."""
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)

@@ -28,6 +28,7 @@ from storage.job import (
     from_us,
 )
 from storage.runs import Outcome
+from tests.actors.conftest import Desk
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)
@@ -62,7 +63,7 @@ def submission(*types: str, **options: Any) -> m.SubmitJobs:
 # ---- one transaction per batch -----------------------------------------------------------------
 
 
-def test_a_batch_is_one_transaction(desk: Any) -> None:
+def test_a_batch_is_one_transaction(desk: Desk) -> None:
     commits = []
 
     def count() -> bool:
@@ -96,7 +97,7 @@ def test_a_refused_message_leaves_nothing_of_it(desk: Any) -> None:
 
 
 def test_a_message_that_is_refused_half_way_is_taken_back(
-    desk: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Limits.check_queued
 
@@ -121,7 +122,7 @@ def test_a_message_that_is_refused_half_way_is_taken_back(
     assert started(decision) == ["a"]
 
 
-def test_a_refused_message_starts_nothing(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_message_starts_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     real = desk.core._dispatch.claim
 
     def refuse_late(*arguments: Any) -> str:
@@ -134,14 +135,14 @@ def test_a_refused_message_starts_nothing(desk: Any, monkeypatch: pytest.MonkeyP
     assert desk.running() == []
 
 
-def test_a_bug_takes_the_whole_batch_back(desk: Any) -> None:
+def test_a_bug_takes_the_whole_batch_back(desk: Desk) -> None:
     before = desk.dump()
     with pytest.raises(AssertionError, match="does not understand"):
         desk.decide(submission("a"), m.GetMetrics())
     assert desk.dump() == before
 
 
-def test_a_full_disk_takes_the_whole_batch_back(desk: Any) -> None:
+def test_a_full_disk_takes_the_whole_batch_back(desk: Desk) -> None:
     desk.submit("a")
     before = desk.dump()
     desk.connection.pragma("max_page_count", desk.connection.pragma("page_count"))
@@ -155,7 +156,7 @@ def test_a_full_disk_takes_the_whole_batch_back(desk: Any) -> None:
 # ---- cancel, patch, retry, trigger -------------------------------------------------------------
 
 
-def test_cancelled_before_its_start_it_never_has_a_run(desk: Any) -> None:
+def test_cancelled_before_its_start_it_never_has_a_run(desk: Desk) -> None:
     desk.submit("a")
     (job,) = desk.submit("a")
     decision = desk.decide(m.CancelJob(job_id=job.job_id))
@@ -165,7 +166,7 @@ def test_cancelled_before_its_start_it_never_has_a_run(desk: Any) -> None:
     assert desk.connection.execute("SELECT count(*) FROM job_runs").get == 1
 
 
-def test_cancel_before_the_commit_that_would_start_it(desk: Any) -> None:
+def test_cancel_before_the_commit_that_would_start_it(desk: Desk) -> None:
     desk.submit("a")
     (job,) = desk.submit("a")
     (running,) = desk.running()
@@ -173,7 +174,7 @@ def test_cancel_before_the_commit_that_would_start_it(desk: Any) -> None:
     assert started(decision) == []
 
 
-def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Any) -> None:
+def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Desk) -> None:
     (job,) = desk.submit("a")
     (run,) = desk.running()
     decision = desk.decide(m.CancelJob(job_id=job.job_id))
@@ -187,7 +188,7 @@ def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Any) -> None
 
 
 @pytest.mark.parametrize("ended", [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED])
-def test_what_has_ended_otherwise_is_not_cancelled(desk: Any, ended: RunStatus) -> None:
+def test_what_has_ended_otherwise_is_not_cancelled(desk: Desk, ended: RunStatus) -> None:
     (job,) = desk.submit("a")
     desk.finish(Outcome(status=ended))
     assert desk.refusal(m.CancelJob(job_id=job.job_id)) == "wrong_state"
@@ -197,7 +198,7 @@ def test_what_has_ended_otherwise_is_not_cancelled(desk: Any, ended: RunStatus) 
     lambda job, tags: m.PatchJob(job_id=job, patch=JobPatch(priority=3), if_match=tags),
     lambda job, tags: m.DeleteJob(job_id=job, if_match=tags),
 ])  # fmt: skip
-def test_only_a_queued_job_in_the_version_that_was_meant_is_changed(desk: Any, make: Any) -> None:
+def test_only_a_queued_job_in_the_version_that_was_meant_is_changed(desk: Desk, make: Any) -> None:
     desk.submit("a")
     (job,) = desk.submit("a")
     (running,) = (run.job_id for run in desk.running())
@@ -207,14 +208,14 @@ def test_only_a_queued_job_in_the_version_that_was_meant_is_changed(desk: Any, m
     assert desk.ask(make(job.job_id, frozenset({'"7"', '"1"'}))).version == 2
 
 
-def test_any_version_will_do_for_a_star(desk: Any) -> None:
+def test_any_version_will_do_for_a_star(desk: Desk) -> None:
     desk.submit("a")
     (job,) = desk.submit("a")
     deleted = desk.ask(m.DeleteJob(job_id=job.job_id, if_match=frozenset({"*"})))
     assert deleted.status is JobStatus.CANCELLED
 
 
-def test_a_job_cannot_be_put_off_beyond_its_expiry(desk: Any) -> None:
+def test_a_job_cannot_be_put_off_beyond_its_expiry(desk: Desk) -> None:
     at = desk.now + 9 * S
     (job,) = desk.submit({"type": "a", "run_at": from_us(at - S), "expires_at": from_us(at)})
 
@@ -228,7 +229,7 @@ def test_a_job_cannot_be_put_off_beyond_its_expiry(desk: Any) -> None:
     assert desk.ask(m.PatchJob(job_id=job.job_id, patch=JobPatch(run_at=None))).run_at is None
 
 
-def test_a_patched_priority_overtakes(desk: Any) -> None:
+def test_a_patched_priority_overtakes(desk: Desk) -> None:
     desk.submit("a")
     _, later = desk.submit("a", "a")
     desk.ask(m.PatchJob(job_id=later.job_id, patch=JobPatch(priority=1)))
@@ -236,7 +237,7 @@ def test_a_patched_priority_overtakes(desk: Any) -> None:
     assert desk.running()[0].job_id == later.job_id
 
 
-def test_a_retry_is_a_new_job_like_the_old_one(desk: Any) -> None:
+def test_a_retry_is_a_new_job_like_the_old_one(desk: Desk) -> None:
     (old,) = desk.submit(
         {"type": "secret", "params": {"key": "k"}, "priority": 3, "name": "n", "labels": {"a": "1"}}
     )
@@ -256,7 +257,7 @@ def test_a_retry_is_a_new_job_like_the_old_one(desk: Any) -> None:
     assert desk.refusal(m.RetryJob(job_id=old.job_id)) == "unknown_type"
 
 
-def test_a_triggered_job_runs_at_once_beside_the_queue(desk: Any) -> None:
+def test_a_triggered_job_runs_at_once_beside_the_queue(desk: Desk) -> None:
     desk.submit("a")
     desk.ask(m.StopScheduler())
     job = desk.ask(m.TriggerJob(type="b", params={}))
@@ -312,7 +313,7 @@ def test_what_ended_by_itself_is_what_was_seen(seen: Outcome) -> None:
     assert judge(seen, None) is seen
 
 
-def test_a_job_ends_with_the_status_of_its_run(desk: Any) -> None:
+def test_a_job_ends_with_the_status_of_its_run(desk: Desk) -> None:
     for ended in SEEN:
         (job,) = desk.submit("a")
         desk.finish(ended)
@@ -321,7 +322,7 @@ def test_a_job_ends_with_the_status_of_its_run(desk: Any) -> None:
         assert found.reason == (ended.error and ended.error.message)
 
 
-def test_a_run_is_finished_once(desk: Any) -> None:
+def test_a_run_is_finished_once(desk: Desk) -> None:
     (job,) = desk.submit("a")
     (run,) = desk.running()
     twice = desk.decide(exited(run.run_id), exited(run.run_id, SEEN[2]))
@@ -333,7 +334,7 @@ def test_a_run_is_finished_once(desk: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "output_limit"])
-def test_an_overstepping_run_is_stopped_once(desk: Any, reason: Any) -> None:
+def test_an_overstepping_run_is_stopped_once(desk: Desk, reason: Any) -> None:
     desk.submit("a")
     (run,) = desk.running()
     message = m.RunOverstepped(run_id=run.run_id, reason=reason)
@@ -342,7 +343,7 @@ def test_an_overstepping_run_is_stopped_once(desk: Any, reason: Any) -> None:
     assert stopped(desk.decide(message)) == []
 
 
-def test_progress_and_process_are_noted(desk: Any) -> None:
+def test_progress_and_process_are_noted(desk: Desk) -> None:
     (job,) = desk.submit("a")
     (run,) = desk.running()
     half = Progress(fraction=0.5, message=None)
@@ -357,7 +358,7 @@ def test_progress_and_process_are_noted(desk: Any) -> None:
 # ---- the end of a life, and the next -----------------------------------------------------------
 
 
-def test_a_draining_server_starts_nothing_but_takes_jobs(desk: Any) -> None:
+def test_a_draining_server_starts_nothing_but_takes_jobs(desk: Desk) -> None:
     desk.submit("a", "a")
     ticket = desk.direct()
     desk.ask(m.Drain())
@@ -403,7 +404,7 @@ def test_a_new_life_settles_every_run(make_desk: Any) -> None:
     assert decision.facts[0].kind == "server.started"
 
 
-def test_a_new_life_starts_what_may_start(desk: Any) -> None:
+def test_a_new_life_starts_what_may_start(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     desk.submit({"type": "a", "run_at": from_us(desk.now + S)}, "b")
     desk.connection.execute("UPDATE scheduler SET running = 1")
@@ -412,7 +413,7 @@ def test_a_new_life_starts_what_may_start(desk: Any) -> None:
     assert started(desk.core.recover(desk.connection, desk.now)) == ["a"]
 
 
-def test_the_operators_word_outlives_the_server(desk: Any) -> None:
+def test_the_operators_word_outlives_the_server(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     desk.submit("a")
     desk.core = desk.make_core("srv-2")
@@ -499,7 +500,7 @@ def test_jobs_of_a_type_that_is_gone_wait_for_its_return(desk: Any) -> None:
     assert decision.effects[0].job_type is desk.types["b"]
 
 
-def test_a_type_that_is_gone_starts_nothing(desk: Any) -> None:
+def test_a_type_that_is_gone_starts_nothing(desk: Desk) -> None:
     (ended,) = desk.submit("b")
     desk.finish()
     desk.ask(replaced(desk.setup("b")))
@@ -508,7 +509,7 @@ def test_a_type_that_is_gone_starts_nothing(desk: Any) -> None:
     assert desk.refusal(m.StartDirect(type="b", params={})) == "unknown_type"
 
 
-def test_a_direct_run_of_a_type_that_is_gone_gives_its_turn_up(desk: Any) -> None:
+def test_a_direct_run_of_a_type_that_is_gone_gives_its_turn_up(desk: Desk) -> None:
     desk.submit("a", "a")
     gone, stays = desk.direct("b"), desk.direct("one")
     desk.ask(replaced(desk.setup("b")))
@@ -517,7 +518,7 @@ def test_a_direct_run_of_a_type_that_is_gone_gives_its_turn_up(desk: Any) -> Non
     assert started(desk.decide(exited(desk.running()[0].run_id))) == ["one"]
 
 
-def test_what_runs_keeps_its_type_to_the_end(desk: Any) -> None:
+def test_what_runs_keeps_its_type_to_the_end(desk: Desk) -> None:
     desk.submit("b")
     (run,) = desk.running()
     decision = desk.decide(replaced(desk.setup("b")))
@@ -530,7 +531,7 @@ def test_what_runs_keeps_its_type_to_the_end(desk: Any) -> None:
 # ---- idempotency -------------------------------------------------------------------------------
 
 
-def test_the_same_key_gets_the_first_answer_again(desk: Any) -> None:
+def test_the_same_key_gets_the_first_answer_again(desk: Desk) -> None:
     key = Key(key="k", request=b"1")
     first, second = desk.decide(submission("a", key=key), submission("a", key=key)).answers
     first, second = first.unwrap(), second.unwrap()
@@ -542,7 +543,7 @@ def test_the_same_key_gets_the_first_answer_again(desk: Any) -> None:
     assert desk.refusal(other) == "idempotency_mismatch"
 
 
-def test_a_replay_is_answered_also_when_the_queue_is_full(desk: Any) -> None:
+def test_a_replay_is_answered_also_when_the_queue_is_full(desk: Desk) -> None:
     desk.core = desk.make_core(max_queued=1)
     desk.submit("a")  # runs
     key = Key(key="k", request=b"1")
@@ -551,7 +552,7 @@ def test_a_replay_is_answered_also_when_the_queue_is_full(desk: Any) -> None:
     assert desk.ask(submission("a", key=key)).replayed
 
 
-def test_a_refused_submission_keeps_its_key_free(desk: Any) -> None:
+def test_a_refused_submission_keeps_its_key_free(desk: Desk) -> None:
     desk.core = desk.make_core(max_queued=1)
     key = Key(key="k", request=b"1")
     assert desk.refusal(submission("a", "a", key=key)) == "queue_full"
@@ -569,10 +570,10 @@ NAMES = (
 ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5)), max_size=30)
 
 
-def message_of(desk: Any, action: str, n: int, tickets: list[m.DirectTicket]) -> Any:
+def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -> Any:
     ids = [job for (job,) in desk.connection.execute("SELECT job_id FROM jobs").fetchall()]
     runs = [run.run_id for run in desk.running()]
-    job_id = ids[n % len(ids)] if ids else "job-none"
+    job_id = str(ids[n % len(ids)]) if ids else "job-none"
     run_id = runs[n % len(runs)] if runs else "run-none"
     held = [r for (r,) in desk.connection.execute("SELECT reservation_id FROM reservations")]
     return {
@@ -625,7 +626,7 @@ def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[
     desk.connection.close()
 
 
-def assert_limits(desk: Any, decision: Any) -> None:
+def assert_limits(desk: Desk, decision: Any) -> None:
     """What a decision starts keeps within the limits; what ran before may exceed lowered ones."""
     config = desk.core.setup.in_force(desk.connection)
     rows = desk.connection.execute(

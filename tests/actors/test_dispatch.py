@@ -11,6 +11,7 @@ from actors import messages as m
 from storage.invariants import verify
 from storage.job import Job, JobStatus, NewJob, RunStatus, from_us
 from storage.runs import Outcome
+from tests.actors.conftest import Desk
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)
@@ -105,7 +106,7 @@ def test_dispatch_is_what_the_specification_says(
     desk.connection.close()
 
 
-def test_order_holds_however_many_become_due_at_once(desk: Any) -> None:
+def test_order_holds_however_many_become_due_at_once(desk: Desk) -> None:
     soon = from_us(desk.now + S)
     desk.submit(*[{"type": "a", "run_at": soon} for _ in range(800)])
     (urgent,) = desk.submit(
@@ -117,7 +118,7 @@ def test_order_holds_however_many_become_due_at_once(desk: Any) -> None:
     assert decision.next_due is None
 
 
-def test_what_has_expired_is_never_started_however_many_there_are(desk: Any) -> None:
+def test_what_has_expired_is_never_started_however_many_there_are(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     soon = from_us(desk.now + S)
     desk.submit(*[{"type": "a", "expires_at": soon} for _ in range(800)])
@@ -128,7 +129,7 @@ def test_what_has_expired_is_never_started_however_many_there_are(desk: Any) -> 
     assert desk.running() == []
 
 
-def test_what_must_be_waited_for(desk: Any) -> None:
+def test_what_must_be_waited_for(desk: Desk) -> None:
     desk.submit({"type": "a", "run_at": from_us(desk.now + 5 * S)})
     decision = desk.decide(submission("a"))
     assert decision.next_due == desk.now + 5 * S
@@ -137,7 +138,7 @@ def test_what_must_be_waited_for(desk: Any) -> None:
     assert desk.decide(m.MomentCame()).next_due == desk.now + 3 * S
 
 
-def test_an_expired_job_frees_no_slot_and_fills_none(desk: Any) -> None:
+def test_an_expired_job_frees_no_slot_and_fills_none(desk: Desk) -> None:
     desk.submit("a")
     (job,) = desk.submit({"type": "a", "expires_at": from_us(desk.now + S)})
     desk.pass_s(1)
@@ -149,7 +150,7 @@ def test_an_expired_job_frees_no_slot_and_fills_none(desk: Any) -> None:
 # ---- limits ------------------------------------------------------------------------------------
 
 
-def test_never_more_at_once_than_slots(desk: Any) -> None:
+def test_never_more_at_once_than_slots(desk: Desk) -> None:
     desk.submit("a", "a", "a")
     assert len(desk.running()) == 1
     desk.ask(m.ConfigureScheduler(set_concurrency=True, concurrency=2, types={}))
@@ -173,7 +174,7 @@ def test_a_type_at_its_limit_lets_the_others_pass(make_desk: Any) -> None:
     assert [run.type for run in desk.running()].count("one") == 1
 
 
-def test_a_type_that_is_no_longer_configured_waits(desk: Any) -> None:
+def test_a_type_that_is_no_longer_configured_waits(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     (job,) = desk.submit("b")
     desk.ask(m.ReplaceSetup(setup=desk.setup("b"), changed=()))
@@ -181,7 +182,7 @@ def test_a_type_that_is_no_longer_configured_waits(desk: Any) -> None:
     assert desk.job(job).status is JobStatus.QUEUED
 
 
-def test_stopped_means_nothing_starts_and_what_runs_goes_on(desk: Any) -> None:
+def test_stopped_means_nothing_starts_and_what_runs_goes_on(desk: Desk) -> None:
     desk.submit("a", "a")
     desk.ask(m.StopScheduler())
     assert len(desk.running()) == 1
@@ -194,7 +195,7 @@ def test_stopped_means_nothing_starts_and_what_runs_goes_on(desk: Any) -> None:
 # ---- reservations and direct runs --------------------------------------------------------------
 
 
-def test_running_then_direct_then_the_rest(desk: Any) -> None:
+def test_running_then_direct_then_the_rest(desk: Desk) -> None:
     desk.submit("a", {"type": "a", "priority": 100})
     ticket = desk.direct()
     assert [run.type for run in desk.running()] == ["a"]
@@ -207,14 +208,14 @@ def test_running_then_direct_then_the_rest(desk: Any) -> None:
     assert jobs_made == 2  # a direct run makes none
 
 
-def test_a_direct_run_does_not_need_the_scheduler_to_run(desk: Any) -> None:
+def test_a_direct_run_does_not_need_the_scheduler_to_run(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     desk.submit("a")
     ticket = desk.direct()
     assert [run.run_id for run in desk.running()] == [ticket.run_id]
 
 
-def test_a_held_slot_stays_empty_for_its_time(desk: Any) -> None:
+def test_a_held_slot_stays_empty_for_its_time(desk: Desk) -> None:
     held = desk.ask(m.Reserve(ttl_s=10))
     assert held.state == "HELD"
     desk.submit("a")
@@ -226,7 +227,7 @@ def test_a_held_slot_stays_empty_for_its_time(desk: Any) -> None:
     assert len(desk.running()) == 1
 
 
-def test_a_released_slot_is_free_at_once(desk: Any) -> None:
+def test_a_released_slot_is_free_at_once(desk: Desk) -> None:
     held = desk.ask(m.Reserve(ttl_s=10))
     desk.submit("a")
     released = desk.ask(m.ReleaseReservation(reservation_id=held.reservation_id))
@@ -236,7 +237,7 @@ def test_a_released_slot_is_free_at_once(desk: Any) -> None:
     assert again == released
 
 
-def test_claims_are_served_first_come_first_served(desk: Any) -> None:
+def test_claims_are_served_first_come_first_served(desk: Desk) -> None:
     desk.submit("a", "a")
     first, hold, last = desk.direct(), desk.ask(m.Reserve(ttl_s=5)), desk.direct()
     desk.finish()
@@ -258,7 +259,7 @@ def test_a_direct_run_whose_type_is_at_its_limit_makes_all_wait(make_desk: Any) 
     assert [run.type for run in desk.running()] == ["one", "a"]
 
 
-def test_who_goes_away_while_waiting_gives_the_claim_back(desk: Any) -> None:
+def test_who_goes_away_while_waiting_gives_the_claim_back(desk: Desk) -> None:
     desk.submit("a", "a")
     ticket = desk.direct()
     desk.decide(m.AbandonDirect(ticket=ticket))
@@ -266,14 +267,14 @@ def test_who_goes_away_while_waiting_gives_the_claim_back(desk: Any) -> None:
     assert [run.type for run in desk.running()] == ["a"]
 
 
-def test_who_goes_away_while_it_runs_cancels_it(desk: Any) -> None:
+def test_who_goes_away_while_it_runs_cancels_it(desk: Desk) -> None:
     ticket = desk.direct()
     assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == [(ticket.run_id, "cancel")]
     desk.finish()
     assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == []
 
 
-def test_a_direct_claim_is_not_the_operators_to_release(desk: Any) -> None:
+def test_a_direct_claim_is_not_the_operators_to_release(desk: Desk) -> None:
     desk.submit("a")
     ticket = desk.direct()
     message = m.ReleaseReservation(reservation_id=ticket.reservation_id)

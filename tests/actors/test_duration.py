@@ -10,6 +10,7 @@ import trio
 from actors.explain import Rules, explain
 from storage.explanation import Ending
 from storage.job import from_us
+from tests.actors.conftest import House
 from web.services import Services
 
 S = 1_000_000
@@ -17,7 +18,7 @@ S = 1_000_000
 
 @pytest.mark.parametrize("set_by_s", [3600, -3600])
 async def test_setting_the_clock_changes_no_duration(
-    house: Any, program: Any, set_by_s: int
+    house: House, program: Any, set_by_s: int
 ) -> None:
     house.host.programs["a"] = program(lasts_s=3)
     async with house.running() as services:
@@ -32,7 +33,7 @@ async def test_setting_the_clock_changes_no_duration(
         assert house.broken() == []
 
 
-async def test_an_adopted_run_is_measured_from_its_own_begin(house: Any, program: Any) -> None:
+async def test_an_adopted_run_is_measured_from_its_own_begin(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     async with house.crashing():
         (job,) = await house.submit("a")
@@ -45,7 +46,7 @@ async def test_an_adopted_run_is_measured_from_its_own_begin(house: Any, program
 
 @pytest.mark.parametrize("shown", [True, False])
 async def test_a_run_that_ended_unwatched_ended_when_it_was_written(
-    house: Any, program: Any, shown: bool
+    house: House, program: Any, shown: bool
 ) -> None:
     house.host.programs["a"] = program(lasts_s=100 if shown else 0.04)
     async with house.crashing() as services:
@@ -61,7 +62,7 @@ async def test_a_run_that_ended_unwatched_ended_when_it_was_written(
     assert job.duration_s == (100 if shown else 0.04)
 
 
-async def test_a_time_that_cannot_be_is_not_believed(house: Any, program: Any) -> None:
+async def test_a_time_that_cannot_be_is_not_believed(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     async with house.crashing():
         (job,) = await house.submit("a")
@@ -73,7 +74,7 @@ async def test_a_time_that_cannot_be_is_not_believed(house: Any, program: Any) -
     assert (job.finished_at, job.duration_s) == (from_us(services.started_at), 1005)
 
 
-async def test_a_blocked_commit_delays_no_end(house: Any, program: Any, disk: Any) -> None:
+async def test_a_blocked_commit_delays_no_end(house: House, program: Any, disk: Any) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=5)
     async with house.running() as services:
@@ -92,7 +93,7 @@ async def test_a_blocked_commit_delays_no_end(house: Any, program: Any, disk: An
         assert house.broken() == []
 
 
-async def test_what_never_began_took_no_time(house: Any, program: Any) -> None:
+async def test_what_never_began_took_no_time(house: House, program: Any) -> None:
     house.host.programs["a"] = program(spawn_error="there is no such file")
     async with house.running():
         (job,) = await house.submit("a")
@@ -105,7 +106,7 @@ def ending_of(services: Services, job_id: str) -> Ending | None:
     return explain(services.reader, job_id, rules, clock.now(), clock.boot_us()).ending
 
 
-async def test_the_estimate_of_an_end_does_not_follow_the_clock(house: Any, program: Any) -> None:
+async def test_the_estimate_of_an_end_does_not_follow_the_clock(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     async with house.running() as services:
         (first,) = await house.submit("a")

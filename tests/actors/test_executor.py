@@ -20,8 +20,14 @@ from actors.shim import ExitRecord
 from actors.verdict import outcome_of
 from actors.weight import LIGHT_VALUES_MAX
 from storage.job import JobStatus, Progress, RunStatus
+from tests.actors.conftest import House
 
 S = 1_000_000
+
+
+def signals(house: House) -> list[Any]:
+    """What the first process was sent, and when: (name, seconds)."""
+    return list(house.host.processes[0].signals)
 
 
 def code_of(run: Any) -> str | None:
@@ -29,7 +35,7 @@ def code_of(run: Any) -> str | None:
 
 
 @pytest.fixture
-def long(house: Any, program: Any) -> Any:
+def long(house: House, program: Any) -> Any:
     """Programs of type a last until they are told to end."""
     house.host.programs["a"] = program(lasts_s=None)
     return house
@@ -38,7 +44,7 @@ def long(house: Any, program: Any) -> Any:
 # ---- what a program is given, and how it ends --------------------------------------------------
 
 
-async def test_a_program_is_given_what_the_contract_says(house: Any) -> None:
+async def test_a_program_is_given_what_the_contract_says(house: House) -> None:
     async with house.running():
         (job,) = await house.submit("a")
         await house.ended(job)
@@ -61,7 +67,7 @@ async def test_a_program_is_given_what_the_contract_says(house: Any) -> None:
     assert not launch.work_dir.exists()  # it ends with its run
 
 
-async def test_params_may_come_by_standard_input(house: Any) -> None:
+async def test_params_may_come_by_standard_input(house: House) -> None:
     fields = {"params": {"n": {"type": "integer"}}, "input": "json"}
     house.types["in"] = type(house.types["a"]).model_validate(
         {"name": "in", "command": ["in"], **fields}
@@ -70,6 +76,7 @@ async def test_params_may_come_by_standard_input(house: Any) -> None:
         (job,) = await house.submit({"type": "in", "params": {"n": 7}})
         await house.ended(job)
         (launch,) = house.host.launches
+        assert launch.stdin is not None
         assert launch.stdin is not None
         assert json.loads(launch.stdin) == {"n": 7}
 
@@ -94,7 +101,7 @@ class MarkedPool(InlinePool):
 @pytest.mark.parametrize("count", [1, LIGHT_VALUES_MAX])
 @pytest.mark.parametrize("way", [{"input": "json"}, {"arg": "-n"}])
 async def test_large_params_are_written_out_on_a_thread(
-    house: Any, monkeypatch: pytest.MonkeyPatch, count: int, way: dict[str, str]
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int, way: dict[str, str]
 ) -> None:
     param = {"type": "array", "items": {"type": "integer"}}
     fields = (
@@ -119,6 +126,7 @@ async def test_large_params_are_written_out_on_a_thread(
         await house.ended(job)
         (launch,) = house.host.launches
     if "input" in way:
+        assert launch.stdin is not None
         assert json.loads(launch.stdin) == {"n": [7] * count}
     else:
         assert launch.argv == ["in", *["-n=7"] * count]
@@ -155,7 +163,7 @@ def test_what_an_end_means(
     [(0, "COMPLETED", None), (77, "SKIPPED", None), (3, "FAILED", "exit_status")],
 )
 async def test_a_job_ends_as_its_program_did(
-    house: Any, program: Any, exit_code: int, status: str, code: str | None
+    house: House, program: Any, exit_code: int, status: str, code: str | None
 ) -> None:
     house.host.programs["a"] = program(exit_code=exit_code, lasts_s=2.5)
     async with house.running():
@@ -166,7 +174,7 @@ async def test_a_job_ends_as_its_program_did(
     assert (run.exit_code, run.duration_s, run.pid) == (exit_code, 2.5, 1001)
 
 
-async def test_a_program_that_cannot_be_started(house: Any, program: Any) -> None:
+async def test_a_program_that_cannot_be_started(house: House, program: Any) -> None:
     house.host.programs["a"] = program(spawn_error="cannot start a: there is no such file")
     async with house.running():
         job, after = await house.submit("a", "b")
@@ -177,7 +185,7 @@ async def test_a_program_that_cannot_be_started(house: Any, program: Any) -> Non
         assert (await house.ended(after)).status is JobStatus.COMPLETED
 
 
-async def test_a_refusal_that_a_crash_overtakes_does_not_count(house: Any, program: Any) -> None:
+async def test_a_refusal_that_a_crash_overtakes_does_not_count(house: House, program: Any) -> None:
     """The scheduler's next life asks again, and this time the program can be started."""
     outcomes = iter([program(spawn_error="no more processes"), program()])
 
@@ -195,7 +203,7 @@ async def test_a_refusal_that_a_crash_overtakes_does_not_count(house: Any, progr
         assert (job.status, code_of(house.run(job))) == (JobStatus.COMPLETED, None)
 
 
-async def test_a_shell_that_cannot_start_it_says_so_in_the_log(house: Any, program: Any) -> None:
+async def test_a_shell_that_cannot_start_it_says_so_in_the_log(house: House, program: Any) -> None:
     words = b"headway-shim: 11: exec: a: Permission denied\n"
     house.host.programs["a"] = program(exit_code=126, output=words)
     house.host.programs["b"] = program(exit_code=126, output=b"my own words\n")
@@ -205,14 +213,14 @@ async def test_a_shell_that_cannot_start_it_says_so_in_the_log(house: Any, progr
         assert code_of(house.run(await house.ended(other))) == "exit_status"
 
 
-async def test_a_lost_shim_is_never_taken_for_success(house: Any, program: Any) -> None:
+async def test_a_lost_shim_is_never_taken_for_success(house: House, program: Any) -> None:
     house.host.programs["a"] = program(shim_speaks=False)
     async with house.running():
         (job,) = await house.submit("a")
         assert code_of(house.run(await house.ended(job))) == "interrupted"
 
 
-async def test_nothing_of_a_run_is_left_when_its_end_is_told(house: Any, program: Any) -> None:
+async def test_nothing_of_a_run_is_left_when_its_end_is_told(house: House, program: Any) -> None:
     house.host.programs["a"] = program(leaves_behind=True)
     async with house.running():
         (job,) = await house.submit("a")
@@ -228,7 +236,7 @@ async def test_nothing_of_a_run_is_left_when_its_end_is_told(house: Any, program
 # ---- reports, artifacts, output ----------------------------------------------------------------
 
 
-async def test_what_a_program_leaves_is_collected(house: Any, program: Any) -> None:
+async def test_what_a_program_leaves_is_collected(house: House, program: Any) -> None:
     report = b'{"progress": 0.5, "message": "half"}\nnonsense\n{"result": {"n": 1}}\n'
     house.host.programs["a"] = program(
         lasts_s=0.01, report=report, artifacts={"b.txt": b"bb", "a.txt": b""}, output=b"words\n"
@@ -243,7 +251,7 @@ async def test_what_a_program_leaves_is_collected(house: Any, program: Any) -> N
     assert (run.log.bytes, run.log.truncated) == (6, False)
 
 
-async def test_progress_is_seen_while_it_runs(long: Any) -> None:
+async def test_progress_is_seen_while_it_runs(long: House) -> None:
     async with long.running() as services:
         (job,) = await long.submit("a")
         await trio.sleep(1)
@@ -257,7 +265,7 @@ async def test_progress_is_seen_while_it_runs(long: Any) -> None:
         assert long.job(job).status is JobStatus.RUNNING
 
 
-async def test_a_run_that_lasts_is_shown_and_fenced(long: Any) -> None:
+async def test_a_run_that_lasts_is_shown_and_fenced(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await long.settled()
@@ -269,7 +277,7 @@ async def test_a_run_that_lasts_is_shown_and_fenced(long: Any) -> None:
         assert long.host.processes[0].fenced
 
 
-async def test_a_run_that_is_over_at_once_saves_a_commit(house: Any, program: Any) -> None:
+async def test_a_run_that_is_over_at_once_saves_a_commit(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=0.01)
     async with house.running():
         (job,) = await house.submit("a")
@@ -280,7 +288,7 @@ async def test_a_run_that_is_over_at_once_saves_a_commit(house: Any, program: An
 
 @pytest.mark.parametrize("lasts_s", [0.01, None])
 async def test_too_much_output_fails_a_type_that_wants_it(
-    house: Any, program: Any, lasts_s: float | None
+    house: House, program: Any, lasts_s: float | None
 ) -> None:
     house.host.programs["small"] = program(lasts_s=lasts_s, output=b"x" * 40_000)
     async with house.running():
@@ -291,7 +299,7 @@ async def test_too_much_output_fails_a_type_that_wants_it(
     assert (run.log.bytes, run.log.truncated) == (40_000, True)
 
 
-async def test_too_much_output_is_dropped_for_the_others(house: Any, program: Any) -> None:
+async def test_too_much_output_is_dropped_for_the_others(house: House, program: Any) -> None:
     small = house.types["small"].model_copy(update={"on_output_limit": "drop"})
     house.types["small"] = small
     house.host.programs["small"] = program(output=b"x" * 40_000)
@@ -302,7 +310,7 @@ async def test_too_much_output_is_dropped_for_the_others(house: Any, program: An
         assert house.run(job).log.truncated
 
 
-async def test_a_late_result_behind_much_progress_is_kept(house: Any, program: Any) -> None:
+async def test_a_late_result_behind_much_progress_is_kept(house: House, program: Any) -> None:
     line = json.dumps({"message": "x" * 10_000}).encode() + b"\n"
     house.host.programs["a"] = program(lasts_s=0.01, report=line * 500 + b'{"result": 7}\n')
     async with house.running():
@@ -310,7 +318,7 @@ async def test_a_late_result_behind_much_progress_is_kept(house: Any, program: A
         assert house.run(await house.ended(job)).result == 7
 
 
-async def test_no_artifact_can_end_the_server(house: Any, program: Any) -> None:
+async def test_no_artifact_can_end_the_server(house: House, program: Any) -> None:
     house.host.programs["a"] = program(artifacts={"\udcff": b"x", "good": b"y"})
     async with house.running():
         (job,) = await house.submit("a")
@@ -320,17 +328,17 @@ async def test_no_artifact_can_end_the_server(house: Any, program: Any) -> None:
 # ---- timeouts and cancels ----------------------------------------------------------------------
 
 
-async def test_a_timeout_ends_it(long: Any) -> None:
+async def test_a_timeout_ends_it(long: House) -> None:
     async with long.running():
         (job,) = await long.submit({"type": "a", "timeout_s": 90})
         job = await long.ended(job)
         run = long.run(job)
     assert (job.status, code_of(run), run.signal) == (JobStatus.FAILED, "timeout", 15)
-    assert long.host.processes[0].signals == [("TERM", pytest.approx(90))]
+    assert signals(long) == [("TERM", pytest.approx(90))]
     assert run.duration_s == pytest.approx(90)
 
 
-async def test_a_program_that_ends_in_time_is_not_touched(house: Any, program: Any) -> None:
+async def test_a_program_that_ends_in_time_is_not_touched(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=89.9)
     async with house.running():
         (job,) = await house.submit({"type": "a", "timeout_s": 90})
@@ -339,7 +347,7 @@ async def test_a_program_that_ends_in_time_is_not_touched(house: Any, program: A
     assert house.host.processes[0].signals == []
 
 
-async def test_cancel_is_term(long: Any) -> None:
+async def test_cancel_is_term(long: House) -> None:
     async with long.running() as services:
         (job,) = await long.submit("a")
         await trio.sleep(7)
@@ -348,10 +356,10 @@ async def test_cancel_is_term(long: Any) -> None:
         job = await long.ended(job)
         run = long.run(job)
     assert (job.status, run.status, code_of(run)) == ("CANCELLED", "CANCELLED", None)
-    assert long.host.processes[0].signals == [("TERM", pytest.approx(7))]
+    assert signals(long) == [("TERM", pytest.approx(7))]
 
 
-async def test_who_ignores_term_is_killed_after_the_grace(house: Any, program: Any) -> None:
+async def test_who_ignores_term_is_killed_after_the_grace(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
     async with house.running() as services:
         (job,) = await house.submit("a")
@@ -361,14 +369,14 @@ async def test_who_ignores_term_is_killed_after_the_grace(house: Any, program: A
         await services.ask(m.CancelJob(job_id=job.job_id))  # again changes nothing
         job = await house.ended(job)
     assert job.status is JobStatus.CANCELLED
-    assert house.host.processes[0].signals == [
+    assert signals(house) == [
         ("TERM", pytest.approx(7)),
         ("KILL", pytest.approx(12)),
     ]
     assert house.run(job).signal == 9
 
 
-async def test_no_grace_is_kill_at_once(house: Any, program: Any) -> None:
+async def test_no_grace_is_kill_at_once(house: House, program: Any) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"kill_grace_s": 0.0})
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
     async with house.running() as services:
@@ -379,7 +387,7 @@ async def test_no_grace_is_kill_at_once(house: Any, program: Any) -> None:
         assert trio.current_time() == begin
 
 
-async def test_haste_shortens_a_grace_that_runs_already(house: Any, program: Any) -> None:
+async def test_haste_shortens_a_grace_that_runs_already(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
     async with house.running() as services:
         (job,) = await house.submit("a")
@@ -395,7 +403,7 @@ async def test_haste_shortens_a_grace_that_runs_already(house: Any, program: Any
     assert (run.status, code_of(run)) == (RunStatus.FAILED, "interrupted")
 
 
-async def test_a_cancel_that_comes_too_late_changes_nothing(house: Any, program: Any) -> None:
+async def test_a_cancel_that_comes_too_late_changes_nothing(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
     async with house.running() as services:
         (job,) = await house.submit({"type": "a", "timeout_s": 10})
@@ -405,7 +413,7 @@ async def test_a_cancel_that_comes_too_late_changes_nothing(house: Any, program:
         assert code_of(house.run(job)) == "timeout"
 
 
-async def test_a_direct_run_that_is_given_up(long: Any) -> None:
+async def test_a_direct_run_that_is_given_up(long: House) -> None:
     async with long.running() as services:
         ticket = await services.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(1)
@@ -418,7 +426,7 @@ async def test_a_direct_run_that_is_given_up(long: Any) -> None:
 # ---- recovery: what a later life makes of a run ------------------------------------------------
 
 
-async def crash_with_a_run(house: Any, after_s: float = 5) -> Any:
+async def crash_with_a_run(house: House, after_s: float = 5) -> Any:
     """A server starts a Job and crashes."""
     async with house.crashing():
         (job,) = await house.submit("a")
@@ -426,7 +434,7 @@ async def crash_with_a_run(house: Any, after_s: float = 5) -> Any:
     return job
 
 
-async def test_a_living_program_is_adopted(house: Any, program: Any) -> None:
+async def test_a_living_program_is_adopted(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100, exit_code=3)
     job = await crash_with_a_run(house)
     assert len(house.host.living) == 1
@@ -439,7 +447,7 @@ async def test_a_living_program_is_adopted(house: Any, program: Any) -> None:
 
 
 async def test_who_cannot_look_does_not_start_it_again(
-    house: Any, program: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     job = await crash_with_a_run(house)
@@ -458,7 +466,7 @@ async def test_who_cannot_look_does_not_start_it_again(
     assert len(house.host.launches) == 1
 
 
-async def test_a_program_that_ended_meanwhile_is_settled(house: Any, program: Any) -> None:
+async def test_a_program_that_ended_meanwhile_is_settled(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100, report=b'{"result": 7}\n')
     job = await crash_with_a_run(house)
     await trio.sleep(1000)
@@ -471,7 +479,7 @@ async def test_a_program_that_ended_meanwhile_is_settled(house: Any, program: An
     assert len(house.host.launches) == 1
 
 
-async def test_a_shim_that_was_lost_meanwhile_is_interrupted(house: Any, program: Any) -> None:
+async def test_a_shim_that_was_lost_meanwhile_is_interrupted(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100, shim_speaks=False)
     job = await crash_with_a_run(house)
     await trio.sleep(1000)
@@ -482,7 +490,7 @@ async def test_a_shim_that_was_lost_meanwhile_is_interrupted(house: Any, program
     assert len(house.host.launches) == 1
 
 
-async def test_without_a_shim_the_parent_says_how_it_ended(house: Any, program: Any) -> None:
+async def test_without_a_shim_the_parent_says_how_it_ended(house: House, program: Any) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"adopt": False})
     house.host.programs["a"] = program(lasts_s=10, exit_code=77)
     async with house.running():
@@ -495,7 +503,9 @@ async def test_without_a_shim_the_parent_says_how_it_ended(house: Any, program: 
 
 
 @pytest.mark.parametrize("lasts_s", [8.0, 1e6])
-async def test_without_a_shim_a_crash_interrupts(house: Any, program: Any, lasts_s: float) -> None:
+async def test_without_a_shim_a_crash_interrupts(
+    house: House, program: Any, lasts_s: float
+) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"adopt": False})
     house.host.programs["a"] = program(lasts_s=lasts_s)
     job = await crash_with_a_run(house)
@@ -509,7 +519,7 @@ async def test_without_a_shim_a_crash_interrupts(house: Any, program: Any, lasts
     assert len(house.host.launches) == 1
 
 
-async def test_another_boot_has_interrupted_it(long: Any) -> None:
+async def test_another_boot_has_interrupted_it(long: House) -> None:
     job = await crash_with_a_run(long)
     long.host.reboot()
     async with long.running():
@@ -518,7 +528,7 @@ async def test_another_boot_has_interrupted_it(long: Any) -> None:
     assert (len(long.host.launches), long.host.swept) == (1, [])
 
 
-async def test_what_ended_before_the_reboot_has_ended(house: Any, program: Any) -> None:
+async def test_what_ended_before_the_reboot_has_ended(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=10, exit_code=77)
     job = await crash_with_a_run(house)
     await trio.sleep(100)
@@ -527,7 +537,9 @@ async def test_what_ended_before_the_reboot_has_ended(house: Any, program: Any) 
         assert (await house.ended(job)).status is JobStatus.SKIPPED
 
 
-async def die_before_the_start(house: Any, leave: str = "nothing", *, cancel: bool = False) -> Any:
+async def die_before_the_start(
+    house: House, leave: str = "nothing", *, cancel: bool = False
+) -> Any:
     """Commit an intent, start nothing; leave of the run's directory what a crash would."""
     async with house.crashing() as services:
         await house.lose("executor")
@@ -544,7 +556,9 @@ async def die_before_the_start(house: Any, leave: str = "nothing", *, cancel: bo
 
 
 @pytest.mark.parametrize("leave", ["nothing", "an empty directory", "a torn line"])
-async def test_what_was_never_started_is_started_under_the_same_id(house: Any, leave: str) -> None:
+async def test_what_was_never_started_is_started_under_the_same_id(
+    house: House, leave: str
+) -> None:
     job = await die_before_the_start(house, leave)
     async with house.running():
         job = await house.ended(job)
@@ -554,7 +568,7 @@ async def test_what_was_never_started_is_started_under_the_same_id(house: Any, l
 
 @pytest.mark.parametrize("leave", ["nothing", "an empty directory", "a torn line"])
 async def test_what_was_never_started_and_is_cancelled_is_not_started(
-    house: Any, leave: str
+    house: House, leave: str
 ) -> None:
     job = await die_before_the_start(house, leave, cancel=True)
     async with house.running():
@@ -562,7 +576,7 @@ async def test_what_was_never_started_and_is_cancelled_is_not_started(
     assert house.host.launches == []
 
 
-async def test_a_cancel_is_remembered_across_a_crash(house: Any, program: Any) -> None:
+async def test_a_cancel_is_remembered_across_a_crash(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
     async with house.crashing() as services:
         (job,) = await house.submit("a")
@@ -573,7 +587,7 @@ async def test_a_cancel_is_remembered_across_a_crash(house: Any, program: Any) -
     assert house.host.living == []
 
 
-async def test_a_timeout_counts_from_the_start_of_the_program(long: Any) -> None:
+async def test_a_timeout_counts_from_the_start_of_the_program(long: House) -> None:
     async with long.crashing():
         (job,) = await long.submit({"type": "a", "timeout_s": 100})
         await trio.sleep(60)
@@ -584,7 +598,7 @@ async def test_a_timeout_counts_from_the_start_of_the_program(long: Any) -> None
     assert [at for _, at in long.host.processes[0].signals] == [pytest.approx(100)]
 
 
-async def test_a_direct_run_of_a_former_life_is_ended(long: Any) -> None:
+async def test_a_direct_run_of_a_former_life_is_ended(long: House) -> None:
     async with long.crashing() as services:
         ticket = await services.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(5)
@@ -593,7 +607,7 @@ async def test_a_direct_run_of_a_former_life_is_ended(long: Any) -> None:
         assert long.run(ticket.run_id).status is RunStatus.CANCELLED
 
 
-async def test_a_type_that_is_no_longer_configured(long: Any) -> None:
+async def test_a_type_that_is_no_longer_configured(long: House) -> None:
     job = await die_before_the_start(long)
     del long.types["a"]
     async with long.running():
@@ -601,7 +615,7 @@ async def test_a_type_that_is_no_longer_configured(long: Any) -> None:
         assert code_of(long.run(job)) == "spawn"
 
 
-async def test_crash_after_crash_is_one_run(house: Any, program: Any) -> None:
+async def test_crash_after_crash_is_one_run(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     job = await crash_with_a_run(house)
     for _ in range(5):
@@ -613,7 +627,7 @@ async def test_crash_after_crash_is_one_run(house: Any, program: Any) -> None:
     assert len(house.host.launches) == 1
 
 
-async def test_a_crashed_executor_finds_its_runs_again(long: Any) -> None:
+async def test_a_crashed_executor_finds_its_runs_again(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await trio.sleep(5)
@@ -626,7 +640,7 @@ async def test_a_crashed_executor_finds_its_runs_again(long: Any) -> None:
 
 
 async def test_a_run_that_was_claimed_before_a_reboot_is_not_started(
-    house: Any, program: Any
+    house: House, program: Any
 ) -> None:
     """Its directory may have been lost with the power, and what had begun must not begin twice."""
     house.host.programs["a"] = program(lasts_s=100)
@@ -639,7 +653,7 @@ async def test_a_run_that_was_claimed_before_a_reboot_is_not_started(
         assert len(house.host.launches) == launched
 
 
-async def test_being_told_again_brings_the_reason_to_stop(long: Any) -> None:
+async def test_being_told_again_brings_the_reason_to_stop(long: House) -> None:
     async with long.running() as services:
         (job,) = await long.submit("a")
         await trio.sleep(5)

@@ -13,11 +13,20 @@ import trio
 from actors import messages as m
 from actors.explain import Rules, explain
 from actors.scheduler import HOST_RETRY_S
-from storage.job import JobStatus, from_us
+from storage.job import HostCondition, JobStatus, from_us
+from tests.actors.conftest import Desk, House
 from tests.actors.test_free_space import Disk
+from web.services import Services
 from web.shutdown import shut_down
 
 FULL = Disk(f_bavail=0)
+
+
+def condition_of(services: Services) -> HostCondition:
+    """What the host lacks, as it is shown; something must be."""
+    condition = services.feed.host_condition
+    assert condition is not None
+    return condition
 
 
 class Space:
@@ -33,19 +42,19 @@ class Space:
 
 
 @pytest.fixture
-def space(house: Any) -> Space:
+def space(house: House) -> Space:
     space = Space()
     house.statvfs = space.statvfs
     return space
 
 
-def events(house: Any) -> list[Any]:
+def events(house: House) -> list[Any]:
     """What streams are told that has no number."""
     found = house.services.feed.live_after(0, house.services.feed.last_seq)
     return [live.data["host_condition"] for live in found if live.kind == "scheduler.host"]
 
 
-def told(house: Any, job: Any) -> Any:
+def told(house: House, job: Any) -> Any:
     services = house.services
     rules = Rules(
         types=services.job_types,
@@ -61,14 +70,16 @@ def told(house: Any, job: Any) -> Any:
 # ---- space that is kept free -------------------------------------------------------------------
 
 
-async def test_too_little_space_starts_nothing_and_fails_nothing(house: Any, space: Space) -> None:
+async def test_too_little_space_starts_nothing_and_fails_nothing(
+    house: House, space: Space
+) -> None:
     space.disk = FULL
     async with house.running() as services:
         jobs = await house.submit("a", "b", "a")
         await trio.sleep(100)
         assert house.host.launches == []
         assert {house.job(job).status for job in jobs} == {JobStatus.QUEUED}
-        condition = services.feed.host_condition
+        condition = condition_of(services)
         assert "less than 64 MiB are free" in condition.reason
         assert condition.since == from_us(services.started_at)
         assert events(house) == [condition.model_dump()]
@@ -84,7 +95,7 @@ async def test_too_little_space_starts_nothing_and_fails_nothing(house: Any, spa
 
 
 async def test_what_runs_goes_on_where_nothing_starts(
-    house: Any, program: Any, space: Space
+    house: House, program: Any, space: Space
 ) -> None:
     house.host.programs["a"] = program(lasts_s=50)
     house.concurrency = 2
@@ -103,7 +114,7 @@ async def test_what_runs_goes_on_where_nothing_starts(
         assert services.feed.host_condition is None
 
 
-async def test_a_clock_that_is_set_delays_no_look(house: Any, space: Space) -> None:
+async def test_a_clock_that_is_set_delays_no_look(house: House, space: Space) -> None:
     space.disk = FULL
     async with house.running():
         (job,) = await house.submit("a")
@@ -114,7 +125,7 @@ async def test_a_clock_that_is_set_delays_no_look(house: Any, space: Space) -> N
         assert (await house.ended(job, timeout_s=10)).status is JobStatus.COMPLETED
 
 
-async def test_who_waits_for_nothing_looks_at_nothing(house: Any, space: Space) -> None:
+async def test_who_waits_for_nothing_looks_at_nothing(house: House, space: Space) -> None:
     async with house.running():
         (job,) = await house.submit("a")
         await house.ended(job)
@@ -125,15 +136,15 @@ async def test_who_waits_for_nothing_looks_at_nothing(house: Any, space: Space) 
         assert trio.lowlevel.current_statistics().seconds_to_next_deadline > 1000
 
 
-async def test_a_life_that_begins_finds_out_by_itself(house: Any, space: Space) -> None:
+async def test_a_life_that_begins_finds_out_by_itself(house: House, space: Space) -> None:
     space.disk = FULL
     async with house.running() as services:
         (job,) = await house.submit("a")
         await trio.sleep(3)
-        before = services.feed.host_condition
+        before = condition_of(services)
         await services.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
         await trio.sleep(3)
-        assert services.feed.host_condition.reason == before.reason
+        assert condition_of(services).reason == before.reason
         space.disk = Disk()
         assert (await house.ended(job, timeout_s=10)).status is JobStatus.COMPLETED
         assert services.feed.host_condition is None
@@ -142,7 +153,7 @@ async def test_a_life_that_begins_finds_out_by_itself(house: Any, space: Space) 
 # ---- a full disk under the database ------------------------------------------------------------
 
 
-async def test_a_full_disk_is_shown_the_same_way(house: Any, program: Any, disk: Any) -> None:
+async def test_a_full_disk_is_shown_the_same_way(house: House, program: Any, disk: Any) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=5)
     async with house.running() as services:
@@ -151,9 +162,7 @@ async def test_a_full_disk_is_shown_the_same_way(house: Any, program: Any, disk:
         assert services.feed.host_condition is None
         disk.error = apsw.FullError
         await trio.sleep(10)
-        condition = services.feed.host_condition
-        assert condition is not None
-        assert "is full" in condition.reason
+        assert "is full" in condition_of(services).reason
         disk.error = None
         await trio.sleep(2 * HOST_RETRY_S)
         assert services.feed.host_condition is None
@@ -163,7 +172,7 @@ async def test_a_full_disk_is_shown_the_same_way(house: Any, program: Any, disk:
 # ---- runs that cannot begin --------------------------------------------------------------------
 
 
-def test_while_runs_wait_for_the_host_nothing_is_claimed(desk: Any) -> None:
+def test_while_runs_wait_for_the_host_nothing_is_claimed(desk: Desk) -> None:
     desk.core = desk.make_core()
     desk.decide(m.StartsBlocked(reason="no more processes", run_ids=frozenset({"run-x"})))
     desk.submit("a", "a")
@@ -177,7 +186,7 @@ def test_while_runs_wait_for_the_host_nothing_is_claimed(desk: Any) -> None:
     assert desk.core.host_reason is None
 
 
-def test_a_life_of_the_scheduler_begins_without_a_condition(desk: Any) -> None:
+def test_a_life_of_the_scheduler_begins_without_a_condition(desk: Desk) -> None:
     desk.decide(m.StartsBlocked(reason="no more processes", run_ids=frozenset({"run-x"})))
     desk.submit("a")
     decision = desk.core.recover(desk.connection, desk.now)
@@ -185,7 +194,7 @@ def test_a_life_of_the_scheduler_begins_without_a_condition(desk: Any) -> None:
     assert desk.core.waiting == frozenset()
 
 
-async def test_a_host_that_starts_nothing_fails_nothing(house: Any) -> None:
+async def test_a_host_that_starts_nothing_fails_nothing(house: House) -> None:
     house.host.unfit = "no process can be started"
     async with house.running() as services:
         jobs = await house.submit("a", "b", "a")
@@ -193,7 +202,7 @@ async def test_a_host_that_starts_nothing_fails_nothing(house: Any) -> None:
         first, *others = (house.job(job) for job in jobs)
         assert first.status is JobStatus.RUNNING
         assert {job.status for job in others} == {JobStatus.QUEUED}
-        assert services.feed.host_condition.reason == "no process can be started"
+        assert condition_of(services).reason == "no process can be started"
         assert "it begins as soon as the host lets it" in told(house, first).message
         assert [reason.code for reason in told(house, first).waiting] == ["host"]
         codes = [reason.code for reason in told(house, others[0]).waiting]
@@ -210,7 +219,7 @@ async def test_a_host_that_starts_nothing_fails_nothing(house: Any) -> None:
         assert house.broken() == []
 
 
-async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: Any) -> None:
+async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: House) -> None:
     house.concurrency = 4
     house.host.unfit = "no process can be started"
     async with house.running() as services:
@@ -223,7 +232,7 @@ async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: An
         assert len(house.host.order) == 8
 
 
-async def test_a_run_that_waits_for_the_host_is_cancelled_at_once(house: Any) -> None:
+async def test_a_run_that_waits_for_the_host_is_cancelled_at_once(house: House) -> None:
     house.host.unfit = "no process can be started"
     async with house.running() as services:
         job, after = await house.submit("a", "b")
@@ -242,7 +251,7 @@ async def test_a_run_that_waits_for_the_host_is_cancelled_at_once(house: Any) ->
 
 @pytest.mark.parametrize("lacks", ["root", "work", "artifacts", "no runs"])
 async def test_files_that_cannot_be_made_are_waited_for(
-    house: Any, monkeypatch: pytest.MonkeyPatch, lacks: str
+    house: House, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     mkdir = os.mkdir
 
@@ -261,13 +270,13 @@ async def test_files_that_cannot_be_made_are_waited_for(
             (job,) = await house.submit("a")
             await trio.sleep(10)
             assert house.job(job).status is JobStatus.RUNNING
-            assert "the files of a run cannot be made" in services.feed.host_condition.reason
+            assert "the files of a run cannot be made" in condition_of(services).reason
             assert list((house.path / "runs").glob("run-*")) == []
         assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert len(house.host.launches) == 1
 
 
-async def test_runs_that_were_removed_are_made_again(house: Any, program: Any) -> None:
+async def test_runs_that_were_removed_are_made_again(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=0.01)
     async with house.running() as services:
         shutil.rmtree(house.path / "runs")
@@ -277,13 +286,13 @@ async def test_runs_that_were_removed_are_made_again(house: Any, program: Any) -
         assert services.feed.host_condition is None
 
 
-async def test_a_shim_that_starts_no_program_has_begun_nothing(house: Any, program: Any) -> None:
+async def test_a_shim_that_starts_no_program_has_begun_nothing(house: House, program: Any) -> None:
     house.host.programs["a"] = program(unstarted=True)
     async with house.running() as services:
         (job,) = await house.submit("a")
         await trio.sleep(5)
         assert house.job(job).status is JobStatus.RUNNING
-        assert "no process is left" in services.feed.host_condition.reason
+        assert "no process is left" in condition_of(services).reason
         house.host.programs["a"] = program()
         job = await house.ended(job)
         assert (job.status, job.duration_s) == (JobStatus.COMPLETED, 1)
@@ -295,7 +304,7 @@ async def test_a_shim_that_starts_no_program_has_begun_nothing(house: Any, progr
 
 
 @pytest.mark.parametrize("actor", ["scheduler", "executor"])
-async def test_an_actor_that_crashes_starts_nothing_twice(house: Any, actor: str) -> None:
+async def test_an_actor_that_crashes_starts_nothing_twice(house: House, actor: str) -> None:
     house.host.unfit = "no process can be started"
     async with house.running() as services:
         jobs = await house.submit("a", "b")
@@ -311,7 +320,7 @@ async def test_an_actor_that_crashes_starts_nothing_twice(house: Any, actor: str
         assert services.feed.host_condition is None
 
 
-async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: Any) -> None:
+async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: House) -> None:
     house.host.unfit = "no process can be started"
     async with house.crashing():
         (job,) = await house.submit("a")
@@ -341,7 +350,7 @@ class NoSignal:
         raise AssertionError
 
 
-async def end_in_order(services: Any, *, detach: bool = False) -> None:
+async def end_in_order(services: Services, *, detach: bool = False) -> None:
     await shut_down(services, Door(), NoSignal(), detach=detach)  # type: ignore[arg-type]
 
 
@@ -349,7 +358,7 @@ async def end_in_order(services: Any, *, detach: bool = False) -> None:
 @pytest.mark.parametrize("reboots", [False, True])
 @pytest.mark.parametrize("adopt", [False, True])
 async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
-    house: Any, program: Any, adopt: bool, reboots: bool, detach: bool
+    house: House, program: Any, adopt: bool, reboots: bool, detach: bool
 ) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
     house.host.programs["b"] = program(lasts_s=None)
@@ -376,7 +385,7 @@ async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
     assert house.broken() == []
 
 
-async def test_nothing_starts_when_a_drain_has_been_answered(house: Any) -> None:
+async def test_nothing_starts_when_a_drain_has_been_answered(house: House) -> None:
     house.host.unfit = "no process can be started"
     async with house.running() as services:
         (job,) = await house.submit("a")
@@ -393,7 +402,7 @@ async def test_nothing_starts_when_a_drain_has_been_answered(house: Any) -> None
         assert (await house.ended(job)).status is JobStatus.CANCELLED
 
 
-async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: Any, disk: Any) -> None:
+async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: House, disk: Any) -> None:
     house.vfs = disk.name
     house.host.unfit = "no process can be started"
     async with house.running() as services:
@@ -412,7 +421,7 @@ async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: Any, disk: 
 
 
 async def test_a_run_without_its_directory_is_found_by_its_process(
-    house: Any, program: Any
+    house: House, program: Any
 ) -> None:
     house.host.programs["a"] = program(lasts_s=100)
     async with house.crashing():
@@ -427,7 +436,7 @@ async def test_a_run_without_its_directory_is_found_by_its_process(
 
 @pytest.mark.parametrize("adopt", [False, True])
 async def test_a_run_that_is_known_to_have_begun_does_not_begin_again(
-    house: Any, program: Any, adopt: bool
+    house: House, program: Any, adopt: bool
 ) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
     house.host.programs["a"] = program(lasts_s=100)
@@ -439,5 +448,7 @@ async def test_a_run_that_is_known_to_have_begun_does_not_begin_again(
     async with house.running():
         job = await house.ended(job)
         assert job.status is JobStatus.FAILED
-        assert house.run(job).error.code == "interrupted"
+        error = house.run(job).error
+        assert error is not None
+        assert error.code == "interrupted"
     assert len(house.host.launches) == 1

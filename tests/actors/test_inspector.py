@@ -18,12 +18,13 @@ from storage import damage
 from storage.damage import PageCheck
 from storage.database import DATABASE_NAME, Runner, open_reader
 from storage.errors import StorageFailed
+from tests.actors.conftest import House
 
 DEADLINE_S = 20
 
 
 @pytest.fixture
-async def path(house: Any) -> Path:
+async def path(house: House) -> Path:
     """A database that a server has left."""
     async with house.running():
         await house.submit("a")
@@ -47,14 +48,14 @@ def inspector_of(path: Path, runner: Runner) -> Inspector:
     )
 
 
-async def test_a_small_database_was_checked_by_the_start(house: Any) -> None:
+async def test_a_small_database_was_checked_by_the_start(house: House) -> None:
     async with house.running() as services:
         assert services.inspector.checked_at == services.started_at
         await services.inspector.run(services.draining)
 
 
 async def test_a_large_one_is_checked_afterwards(
-    house: Any, path: Path, all_is_large: None
+    house: House, path: Path, all_is_large: None
 ) -> None:
     async with house.running() as services:
         assert services.inspector.checked_at is None
@@ -63,7 +64,7 @@ async def test_a_large_one_is_checked_afterwards(
 
 
 async def test_damage_ends_the_server_with_page_and_table(
-    house: Any, path: Path, all_is_large: None
+    house: House, path: Path, all_is_large: None
 ) -> None:
     index = spoil_an_index(path)
 

@@ -6,13 +6,14 @@ import pytest
 
 from actors import messages as m
 from storage.reservations import open_reservations
+from tests.actors.conftest import Desk
 
 
-def limited(desk: Any, **limits: Any) -> None:
+def limited(desk: Desk, **limits: Any) -> None:
     desk.core = desk.make_core(**limits)
 
 
-def test_legacy_triggers_run_at_once_up_to_their_limit(desk: Any) -> None:
+def test_legacy_triggers_run_at_once_up_to_their_limit(desk: Desk) -> None:
     limited(desk, max_triggered=2)
     trigger = m.TriggerJob(type="a", params={})
     for _ in range(2):
@@ -24,7 +25,7 @@ def test_legacy_triggers_run_at_once_up_to_their_limit(desk: Any) -> None:
     assert desk.ask(trigger).status == "RUNNING"
 
 
-def test_the_programs_of_triggers_count_with_the_queue(desk: Any) -> None:
+def test_the_programs_of_triggers_count_with_the_queue(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     limited(desk, max_queued=3)
     desk.submit("a")
@@ -34,7 +35,7 @@ def test_the_programs_of_triggers_count_with_the_queue(desk: Any) -> None:
     assert len(desk.submit("a", "a")) == 2, "the queue itself has two places left"
 
 
-def test_direct_runs_wait_up_to_their_limit(desk: Any) -> None:
+def test_direct_runs_wait_up_to_their_limit(desk: Desk) -> None:
     limited(desk, max_direct=2)
     desk.submit("a")
     waiting = [desk.direct() for _ in range(2)]
@@ -48,7 +49,7 @@ def test_direct_runs_wait_up_to_their_limit(desk: Any) -> None:
     desk.direct()  # the one that runs now no longer waits
 
 
-def test_reservations_are_made_up_to_their_limit(desk: Any) -> None:
+def test_reservations_are_made_up_to_their_limit(desk: Desk) -> None:
     limited(desk, max_reservations=2)
     first, second = desk.ask(m.Reserve(ttl_s=5)), desk.ask(m.Reserve(ttl_s=5))
     assert (first.state, second.state) == ("HELD", "WAITING")
@@ -61,13 +62,13 @@ def test_reservations_are_made_up_to_their_limit(desk: Any) -> None:
 
 
 @pytest.mark.parametrize("ttl_s", [60.000_001, 1e300])
-def test_a_reservation_is_at_most_so_long(desk: Any, ttl_s: float) -> None:
+def test_a_reservation_is_at_most_so_long(desk: Desk, ttl_s: float) -> None:
     limited(desk, max_reservation_s=60)
     assert desk.refusal(m.Reserve(ttl_s=ttl_s)) == "invalid"
     assert desk.ask(m.Reserve(ttl_s=60)).state == "HELD"
 
 
-def test_one_message_releases_every_reservation_and_no_direct_run(desk: Any) -> None:
+def test_one_message_releases_every_reservation_and_no_direct_run(desk: Desk) -> None:
     held, waiting = desk.ask(m.Reserve(ttl_s=5)), desk.ask(m.Reserve(ttl_s=5))
     ticket = desk.direct()
     desk.submit("a")

@@ -19,6 +19,7 @@ from storage.job import JobPatch, JobStatus, NewJob, RunStatus
 from storage.jobs import JobFilter, count_by_status, list_jobs
 from storage.runs import Outcome, run_of_job
 from storage.scheduler import read_status
+from tests.actors.conftest import Desk
 
 GROWING = {"jobs", "job_labels", "job_runs", "events", "reservations", "idempotency"}
 """Tables that grow with the queue or with time."""
@@ -52,7 +53,7 @@ INDEXES = (
 )
 
 
-def do_one_of_each(desk: Any) -> None:
+def do_one_of_each(desk: Desk) -> None:
     """Submit, dispatch, finish, cancel, patch, delete, retry, reserve, stop, begin a new life."""
     key = Key(key="k", request=b"r")
     desk.ask(m.SubmitJobs(jobs=(NewJob(type="a", labels={"k": "v"}),), key=key))
@@ -94,7 +95,7 @@ Asked = dict[str, Any]
 """A statement, and values that it was given once."""
 
 
-def statements(desk: Any) -> Asked:
+def statements(desk: Desk) -> Asked:
     """All that SQLite was given meanwhile."""
     heard: Asked = {}
 

@@ -9,32 +9,33 @@ import trio
 
 from actors.run_reader import PROGRESS_PAUSE_S
 from storage.job import JobStatus, Progress
+from tests.actors.conftest import House
 
 
 @pytest.fixture
-def long(house: Any, program: Any) -> Any:
+def long(house: House, program: Any) -> Any:
     """Programs of type a last until they are told to end."""
     house.host.programs["a"] = program(lasts_s=None)
     return house
 
 
-def report(house: Any, fraction: float) -> None:
+def report(house: House, fraction: float) -> None:
     path = Path(house.host.launches[-1].environment["HEADWAY_REPORT"])
     with path.open("a") as file:
         file.write(json.dumps({"progress": fraction}) + "\n")
 
 
-def shown(house: Any, job: Any) -> float | None:
+def shown(house: House, job: Any) -> float | None:
     progress = house.services.with_progress(house.job(job)).progress
     return None if progress is None else progress.fraction
 
 
-def stored(house: Any, job: Any) -> float | None:
+def stored(house: House, job: Any) -> float | None:
     progress = house.job(job).progress
     return None if progress is None else progress.fraction
 
 
-async def test_a_program_that_reports_all_the_time_is_stored_every_5_s(long: Any) -> None:
+async def test_a_program_that_reports_all_the_time_is_stored_every_5_s(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await trio.sleep(1)
@@ -59,7 +60,7 @@ async def test_a_program_that_reports_all_the_time_is_stored_every_5_s(long: Any
         assert long.broken() == []
 
 
-async def test_the_last_of_some_reports_is_stored_too(long: Any) -> None:
+async def test_the_last_of_some_reports_is_stored_too(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await trio.sleep(1)
@@ -76,7 +77,7 @@ async def test_the_last_of_some_reports_is_stored_too(long: Any) -> None:
         assert stored(long, job) == 0.4  # after a pause at once
 
 
-async def test_a_run_that_reports_nothing_wakes_nobody(long: Any) -> None:
+async def test_a_run_that_reports_nothing_wakes_nobody(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await trio.sleep(1)
@@ -87,7 +88,7 @@ async def test_a_run_that_reports_nothing_wakes_nobody(long: Any) -> None:
         assert stored(long, job) == 0.5
 
 
-async def test_a_crash_loses_no_progress(long: Any) -> None:
+async def test_a_crash_loses_no_progress(long: House) -> None:
     async with long.crashing():
         (job,) = await long.submit("a")
         await trio.sleep(1)
@@ -101,7 +102,7 @@ async def test_a_crash_loses_no_progress(long: Any) -> None:
         assert long.job(job).status is JobStatus.RUNNING
 
 
-async def test_what_a_short_run_reported_is_kept(house: Any, program: Any) -> None:
+async def test_what_a_short_run_reported_is_kept(house: House, program: Any) -> None:
     lines = b'{"progress": 0.5}\n{"progress": 1}\n'
     house.host.programs["a"] = program(lasts_s=0.01, report=lines)
     async with house.running():

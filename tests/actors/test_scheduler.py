@@ -15,6 +15,7 @@ from storage.errors import Refusal, StorageFailed
 from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
 from storage.reserve import Reserve
 from storage.runs import Outcome
+from tests.actors.conftest import House
 from web.shutdown import shut_down
 
 S = 1_000_000
@@ -46,7 +47,7 @@ def contains(error: BaseException, kind: type[BaseException]) -> bool:
 # ---- group commit ------------------------------------------------------------------------------
 
 
-async def test_what_gathers_during_a_commit_is_the_next_commit(house: Any) -> None:
+async def test_what_gathers_during_a_commit_is_the_next_commit(house: House) -> None:
     house.writer = GatedWriter()
     async with house.running():
         await house.settled()
@@ -70,7 +71,7 @@ async def test_what_gathers_during_a_commit_is_the_next_commit(house: Any) -> No
         assert {job.created_at for job in jobs[1:]} == {jobs[1].created_at}
 
 
-async def test_an_answer_is_on_disk_before_it_is_given(house: Any) -> None:
+async def test_an_answer_is_on_disk_before_it_is_given(house: House) -> None:
     async with house.crashing():
         (job,) = await house.submit("a")
         other = open_reader(house.path / "headway.db")
@@ -78,7 +79,7 @@ async def test_an_answer_is_on_disk_before_it_is_given(house: Any) -> None:
         other.close()
 
 
-async def test_who_stops_waiting_has_asked_all_the_same(house: Any) -> None:
+async def test_who_stops_waiting_has_asked_all_the_same(house: House) -> None:
     house.writer = GatedWriter()
     async with house.running() as services:
         house.writer.gate = trio.Event()
@@ -90,7 +91,7 @@ async def test_who_stops_waiting_has_asked_all_the_same(house: Any) -> None:
         assert services.reader.execute("SELECT count(*) FROM jobs").get == 1
 
 
-async def test_intent_before_act(house: Any) -> None:
+async def test_intent_before_act(house: House) -> None:
     seen: list[str] = []
 
     def look(launch: Any) -> None:
@@ -102,7 +103,7 @@ async def test_intent_before_act(house: Any) -> None:
     assert seen == [RunStatus.RUNNING]
 
 
-async def test_one_after_another_in_order_of_priority(house: Any, program: Any) -> None:
+async def test_one_after_another_in_order_of_priority(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=10)
     async with house.running():
         await house.submit("a")
@@ -120,7 +121,7 @@ async def test_one_after_another_in_order_of_priority(house: Any, program: Any) 
 # ---- moments -----------------------------------------------------------------------------------
 
 
-async def test_a_job_starts_exactly_when_it_is_due(house: Any) -> None:
+async def test_a_job_starts_exactly_when_it_is_due(house: House) -> None:
     async with house.running() as services:
         due = from_us(services.clock.now()) + timedelta(days=3, microseconds=7)
         (job,) = await house.submit({"type": "a", "run_at": due})
@@ -131,13 +132,13 @@ async def test_a_job_starts_exactly_when_it_is_due(house: Any) -> None:
 
 @pytest.mark.parametrize("moved_s", [-600, 3000, 100_000])
 async def test_a_job_starts_when_the_clock_says_so_however_it_got_there(
-    house: Any, moved_s: float
+    house: House, moved_s: float
 ) -> None:
     async with house.running() as services:
         due = services.clock.now() + 3600 * S
         (job,) = await house.submit({"type": "a", "run_at": from_us(due)})
         await trio.sleep(100)
-        services.clock.set_by_s(moved_s)
+        house.clock.set_by_s(moved_s)
         begin = trio.current_time()
         job = await house.ended(job, timeout_s=1e9)
         assert job.started_at == from_us(max(due, due - 3500 * S + round(moved_s * S)))
@@ -145,7 +146,7 @@ async def test_a_job_starts_when_the_clock_says_so_however_it_got_there(
         assert trio.current_time() - begin == pytest.approx(max(0, 3500 - moved_s) + 1)
 
 
-async def test_a_later_job_does_not_hide_an_earlier_moment(house: Any) -> None:
+async def test_a_later_job_does_not_hide_an_earlier_moment(house: House) -> None:
     async with house.running() as services:
         now = services.clock.now()
         first, second = await house.submit(
@@ -158,7 +159,7 @@ async def test_a_later_job_does_not_hide_an_earlier_moment(house: Any) -> None:
         assert first.started_at == from_us(now + 50 * S)
 
 
-async def test_a_job_expires_while_nothing_else_happens(house: Any, program: Any) -> None:
+async def test_a_job_expires_while_nothing_else_happens(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=1000)
     async with house.running() as services:
         _, job = await house.submit(
@@ -169,7 +170,7 @@ async def test_a_job_expires_while_nothing_else_happens(house: Any, program: Any
         assert job.finished_at == from_us(services.started_at + 5 * S)
 
 
-async def test_a_held_slot_is_given_back_by_time(house: Any) -> None:
+async def test_a_held_slot_is_given_back_by_time(house: House) -> None:
     async with house.running() as services:
         await services.ask(m.Reserve(ttl_s=30))
         (job,) = await house.submit("a")
@@ -181,7 +182,7 @@ async def test_a_held_slot_is_given_back_by_time(house: Any) -> None:
 
 
 async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
-    house: Any, program: Any, disk: Any
+    house: House, program: Any, disk: Any
 ) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=10)
@@ -207,7 +208,7 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
         assert house.broken() == []
 
 
-async def test_a_full_disk_is_no_crash(house: Any, disk: Any) -> None:
+async def test_a_full_disk_is_no_crash(house: House, disk: Any) -> None:
     house.vfs = disk.name
     async with house.running():
         disk.error = apsw.FullError
@@ -226,7 +227,7 @@ async def test_a_full_disk_is_no_crash(house: Any, disk: Any) -> None:
 
 
 async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
-    house: Any, program: Any, disk: Any
+    house: House, program: Any, disk: Any
 ) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=10)
@@ -252,7 +253,7 @@ async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
 
 
 async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
-    house: Any, program: Any, disk: Any
+    house: House, program: Any, disk: Any
 ) -> None:
     house.vfs = disk.name
     house.concurrency = 3
@@ -277,7 +278,7 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
         assert house.broken() == []
 
 
-async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: Any, program: Any) -> None:
+async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None)
     async with house.running() as services:
         ticket = await services.ask(m.StartDirect(type="a", params={}))
@@ -289,7 +290,9 @@ async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: Any, program: A
         assert house.broken() == []
 
 
-async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: Any) -> None:
+async def test_what_waits_for_space_is_bounded(
+    house: House, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=None)
     waiting: list[int] = []
@@ -303,7 +306,7 @@ async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: A
             waiting.append(len(batch))
             return decide(connection, now, batch)
 
-        services.core.decide = counted
+        monkeypatch.setattr(services.core, "decide", counted)
         disk.error = apsw.FullError
         for n in range(500):
             progress = Progress(fraction=n / 500, message=None)
@@ -323,7 +326,7 @@ async def test_what_waits_for_space_is_bounded(house: Any, program: Any, disk: A
 
 
 async def test_a_server_can_be_shut_down_on_a_full_disk(
-    house: Any, program: Any, disk: Any
+    house: House, program: Any, disk: Any
 ) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=1000)
@@ -358,7 +361,7 @@ async def test_a_server_can_be_shut_down_on_a_full_disk(
     assert house.broken() == []
 
 
-async def test_an_io_error_ends_the_server_at_once(house: Any, disk: Any) -> None:
+async def test_an_io_error_ends_the_server_at_once(house: House, disk: Any) -> None:
     house.vfs = disk.name
     codes: list[str] = []
     with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - a group
@@ -377,7 +380,7 @@ async def test_an_io_error_ends_the_server_at_once(house: Any, disk: Any) -> Non
 # ---- crashes and ends --------------------------------------------------------------------------
 
 
-async def test_a_bug_in_one_message_costs_one_restart(house: Any, program: Any) -> None:
+async def test_a_bug_in_one_message_costs_one_restart(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=10)
     async with house.running() as services:
         (job,) = await house.submit("a")
@@ -390,7 +393,7 @@ async def test_a_bug_in_one_message_costs_one_restart(house: Any, program: Any) 
         assert house.broken() == []
 
 
-async def test_told_in_vain_is_no_crash(house: Any) -> None:
+async def test_told_in_vain_is_no_crash(house: House) -> None:
     async with house.running() as services:
         await services.scheduler.tell(m.CancelJob(job_id="job-none"))
         await services.scheduler.tell(m.RunExited(run_id="run-none", outcome=OK))
@@ -398,7 +401,7 @@ async def test_told_in_vain_is_no_crash(house: Any) -> None:
 
 
 async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
-    house: Any, program: Any
+    house: House, program: Any
 ) -> None:
     house.host.programs["a"] = program(lasts_s=10)
     async with house.running() as services:
@@ -411,7 +414,7 @@ async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
         assert (await house.ended(second)).status is JobStatus.COMPLETED
 
 
-async def test_what_was_committed_reaches_the_feed_also_when_others_crash(house: Any) -> None:
+async def test_what_was_committed_reaches_the_feed_also_when_others_crash(house: House) -> None:
     """Each published fact comes once, in order, whatever the supervisor did in between."""
     async with house.running() as services:
         await house.ended((await house.submit("a"))[0])
@@ -425,7 +428,7 @@ async def test_what_was_committed_reaches_the_feed_also_when_others_crash(house:
         assert [fact.seq for fact in facts] == list(range(seen + 1, services.feed.last_seq + 1))
 
 
-async def test_no_fact_is_lost_when_the_executor_crashes_during_a_commit(house: Any) -> None:
+async def test_no_fact_is_lost_when_the_executor_crashes_during_a_commit(house: House) -> None:
     house.writer = GatedWriter()
     async with house.running() as services:
         (job,) = await house.submit({"type": "a", "run_at": from_us(services.clock.now() + 9 * S)})
@@ -447,7 +450,7 @@ async def test_no_fact_is_lost_when_the_executor_crashes_during_a_commit(house: 
         )
 
 
-async def test_a_batch_of_jobs_is_all_or_none(house: Any) -> None:
+async def test_a_batch_of_jobs_is_all_or_none(house: House) -> None:
     async with house.running() as services:
         new = tuple(NewJob(type="a") for _ in range(60))  # the queue holds 50
         with pytest.raises(Refusal) as caught:
@@ -456,14 +459,14 @@ async def test_a_batch_of_jobs_is_all_or_none(house: Any) -> None:
         assert services.reader.execute("SELECT count(*) FROM jobs").get == 0
 
 
-async def test_the_last_moment_of_all_can_be_waited_for(house: Any) -> None:
+async def test_the_last_moment_of_all_can_be_waited_for(house: House) -> None:
     async with house.running():
         (job,) = await house.submit({"type": "a", "run_at": "9999-12-31T23:59:59.999999Z"})
         assert house.job(job).run_at == job.run_at
 
 
 async def test_on_a_full_disk_what_ends_something_is_written_into_the_reserve(
-    house: Any, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_up: list[str] = []
 

@@ -11,6 +11,8 @@ from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, summary
 from storage.database import open_writer, transaction
 from storage.events import facts_after
+from tests.actors.conftest import House
+from web.services import Services
 
 S = 1_000_000
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
@@ -60,18 +62,18 @@ def test_no_time_no_rate(now: int) -> None:
 # ---- in the server -----------------------------------------------------------------------------
 
 
-async def measured(services: Any) -> dict[str, Any]:
+async def measured(services: Services) -> dict[str, Any]:
     return {entry.type: entry for entry in await services.stats.ask(m.GetMetrics())}
 
 
-async def some_history(house: Any, program: Any) -> None:
+async def some_history(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=4)
     house.host.programs["b"] = program(lasts_s=2, exit_code=1)
     for job in await house.submit("a", "a", "b"):
         await house.ended(job)
 
 
-async def test_waiting_and_running_are_measured(house: Any, program: Any) -> None:
+async def test_waiting_and_running_are_measured(house: House, program: Any) -> None:
     async with house.running() as services:
         await some_history(house, program)
         await house.settled()
@@ -83,7 +85,7 @@ async def test_waiting_and_running_are_measured(house: Any, program: Any) -> Non
         assert all(not math.isnan(entry.runs_per_minute) for entry in found.values())
 
 
-async def test_a_restart_rebuilds_what_was_measured(house: Any, program: Any) -> None:
+async def test_a_restart_rebuilds_what_was_measured(house: House, program: Any) -> None:
     async with house.running() as services:
         await some_history(house, program)
         await house.settled()
@@ -93,7 +95,7 @@ async def test_a_restart_rebuilds_what_was_measured(house: Any, program: Any) ->
     assert after == before
 
 
-async def test_a_crash_of_its_own_counts_nothing_twice(house: Any, program: Any) -> None:
+async def test_a_crash_of_its_own_counts_nothing_twice(house: House, program: Any) -> None:
     async with house.running() as services:
         await some_history(house, program)
         await house.settled()
@@ -107,7 +109,7 @@ async def test_a_crash_of_its_own_counts_nothing_twice(house: Any, program: Any)
         assert (await measured(services))["b"].runs == before["b"].runs + 1
 
 
-async def test_what_it_is_told_twice_counts_once(house: Any, program: Any) -> None:
+async def test_what_it_is_told_twice_counts_once(house: House, program: Any) -> None:
     async with house.running() as services:
         await some_history(house, program)
         await house.settled()
@@ -120,7 +122,7 @@ async def test_what_it_is_told_twice_counts_once(house: Any, program: Any) -> No
         assert await measured(services) == before
 
 
-async def test_the_window_is_bounded(house: Any) -> None:
+async def test_the_window_is_bounded(house: House) -> None:
     rows = RUNS_PER_TYPE_MAX + 50
     async with house.running():
         pass
@@ -140,7 +142,7 @@ async def test_the_window_is_bounded(house: Any) -> None:
     assert min(found.wait_s.values()) >= 50  # the oldest have left
 
 
-async def test_the_last_runs_are_read_from_an_index(house: Any) -> None:
+async def test_the_last_runs_are_read_from_an_index(house: House) -> None:
     seen: list[str] = []
 
     def trace(_: Any, sql: str, bindings: Any) -> bool:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
@@ -15,6 +14,7 @@ from actors import storage_watch
 from actors.storage_watch import LARGE_WAL_BYTES, LOOK_PAUSE_S, USUAL_WAL_BYTES, StorageWatch
 from storage import data_directory
 from storage.database import DATABASE_NAME
+from tests.actors.conftest import House
 
 MIB = 1 << 20
 
@@ -39,7 +39,7 @@ def patient() -> Iterator[Patient]:
     vfs.unregister()
 
 
-async def test_the_end_does_not_wait_for_readers(house: Any, patient: Patient) -> None:
+async def test_the_end_does_not_wait_for_readers(house: House, patient: Patient) -> None:
     house.vfs = patient.name
     async with house.running() as services:
         house.reader.execute("BEGIN")
@@ -108,7 +108,7 @@ async def test_it_is_not_looked_at_after_each_commit(path: Path, autojump_clock:
 
 
 async def test_it_is_looked_at_when_something_is_committed(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage_watch, "LARGE_WAL_BYTES", 100_000)
 

@@ -11,6 +11,7 @@ from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX
 from actors.tally import BOUNDS_S, Histogram, Tally
 from storage.events import facts_after
+from tests.actors.conftest import House
 
 
 @given(st.lists(st.floats(-10, 1e6)))
@@ -32,7 +33,7 @@ def counts(tally: Tally) -> dict[Any, tuple[int, float]]:
     }
 
 
-async def test_runs_are_counted_by_type_and_outcome(house: Any, program: Any) -> None:
+async def test_runs_are_counted_by_type_and_outcome(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=4)
     house.host.programs["b"] = program(lasts_s=2, exit_code=1)
     async with house.running() as services:
@@ -49,11 +50,12 @@ async def test_runs_are_counted_by_type_and_outcome(house: Any, program: Any) ->
         await house.ended(last)
         await house.settled()
         ended = house.run(last).finished_at
+        assert ended is not None
         assert services.tally.last_success["a"] == round(ended.timestamp() * 1e6)
         assert "b" not in services.tally.last_success
 
 
-async def test_a_new_process_begins_at_zero(house: Any) -> None:
+async def test_a_new_process_begins_at_zero(house: House) -> None:
     async with house.running() as services:
         (job,) = await house.submit("a")
         await house.ended(job)
@@ -63,7 +65,7 @@ async def test_a_new_process_begins_at_zero(house: Any) -> None:
         assert counts(services.tally) == {}
 
 
-async def test_neither_count_nor_sum_ever_decreases(house: Any) -> None:
+async def test_neither_count_nor_sum_ever_decreases(house: House) -> None:
     """The old figures were of a window: its count stood still, and its sum went down."""
     async with house.running() as services:
         (job,) = await house.submit("a")
@@ -72,6 +74,7 @@ async def test_neither_count_nor_sum_ever_decreases(house: Any) -> None:
         seq = services.tally.last_seq
         (ended,) = (f for f in facts_after(house.reader, 0, limit=99) if f.kind == "run.finished")
         rounds = RUNS_PER_TYPE_MAX + 100
+        assert seq is not None
         before = counts(services.tally)
         for number in range(rounds):
             data = ended.data.replace('"duration_s":1.0', f'"duration_s":{rounds - number}.0')
@@ -84,7 +87,7 @@ async def test_neither_count_nor_sum_ever_decreases(house: Any) -> None:
             before = after
 
 
-async def test_a_crash_of_the_actor_sets_nothing_back(house: Any) -> None:
+async def test_a_crash_of_the_actor_sets_nothing_back(house: House) -> None:
     async with house.running() as services:
         for _ in range(3):
             await trio.sleep(20)  # more crashes at once are not mended
@@ -101,7 +104,7 @@ async def test_a_crash_of_the_actor_sets_nothing_back(house: Any) -> None:
         assert counts(services.tally)["a", "COMPLETED"][0] == 3
 
 
-async def test_what_it_was_not_told_is_read_from_the_facts(house: Any) -> None:
+async def test_what_it_was_not_told_is_read_from_the_facts(house: House) -> None:
     """As when the scheduler crashes after its commit and before its message."""
     async with house.running() as services:
         for _ in range(2):
@@ -109,10 +112,11 @@ async def test_what_it_was_not_told_is_read_from_the_facts(house: Any) -> None:
             await house.ended(job)
         await house.settled()
         tally = services.tally
-        kept = dict(tally.runs), tally.last_seq
+        seq = tally.last_seq
+        assert seq is not None
         tally.runs, tally.waits, tally.last_seq = {}, {}, 0
-        (last,) = facts_after(house.reader, kept[1] - 1, limit=1)
+        (last,) = facts_after(house.reader, seq - 1, limit=1)
         await services.stats.tell(m.FactsCommitted(facts=(last,)))
         await house.settled()
         assert counts(tally)["a", "COMPLETED"][0] == 2
-        assert tally.last_seq == kept[1]
+        assert tally.last_seq == seq

@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.contract.conftest import Server
+
 
 @pytest.fixture
-def job_id(server: Any) -> str:
+def job_id(server: Server) -> str:
     """A Job that left artifacts."""
     job = server.run("artifacts")
     assert job["status"] == "COMPLETED", server.output(job["job_id"])
@@ -17,7 +19,7 @@ def job_id(server: Any) -> str:
     return str(job["job_id"])
 
 
-def collected(server: Any, job_id: str) -> Any:
+def collected(server: Server, job_id: str) -> Any:
     """What is listed when all of it is."""
     path = f"/jobs/{job_id}/artifacts"
     answer = server.client.get(path, headers={"Prefer": "wait=14"})
@@ -25,7 +27,7 @@ def collected(server: Any, job_id: str) -> Any:
     return answer.json()
 
 
-def test_files_are_listed_with_size_and_digest(server: Any, job_id: str) -> None:
+def test_files_are_listed_with_size_and_digest(server: Server, job_id: str) -> None:
     content = {"deep/er/odd name é.json": b'{"a":1}', "empty": b"", "plain.txt": b"hello"}
     found = server.get(f"/jobs/{job_id}/artifacts")["artifacts"]
     assert [entry["name"] for entry in found] == sorted(content)
@@ -38,7 +40,7 @@ def test_files_are_listed_with_size_and_digest(server: Any, job_id: str) -> None
     assert server.run_of(job_id)["artifacts"] == found
 
 
-def test_they_may_be_waited_for(server: Any, gate: Any) -> None:
+def test_they_may_be_waited_for(server: Server, gate: Any) -> None:
     job = server.submit("gate", {"path": gate.path})["job_id"]
     assert server.get(f"/jobs/{job}/artifacts")["collection"] == {"complete": False, "reason": None}
     waiting = server.background(collected, server, job)
@@ -49,14 +51,14 @@ def test_they_may_be_waited_for(server: Any, gate: Any) -> None:
     assert waiting.result(server.deadline_s) == whole
 
 
-def test_what_was_left_does_not_run_in_a_browser(server: Any, job_id: str) -> None:
+def test_what_was_left_does_not_run_in_a_browser(server: Server, job_id: str) -> None:
     answer = server.client.get(f"/jobs/{job_id}/artifacts/plain.txt")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in answer.headers["content-security-policy"]
     assert not answer.headers["content-type"].startswith("text/html")
 
 
-def test_a_range_of_an_artifact(server: Any, job_id: str) -> None:
+def test_a_range_of_an_artifact(server: Server, job_id: str) -> None:
     path = f"/jobs/{job_id}/artifacts/plain.txt"
     answer = server.client.get(path, headers={"Range": "bytes=1-3"})
     assert (answer.status_code, answer.content) == (206, b"ell")
@@ -74,7 +76,7 @@ def test_a_range_of_an_artifact(server: Any, job_id: str) -> None:
         "plain.txt%00.json", "no-such",
     ],
 )  # fmt: skip
-def test_nothing_else_is_served(server: Any, job_id: str, name: str) -> None:
+def test_nothing_else_is_served(server: Server, job_id: str, name: str) -> None:
     request = f"GET /jobs/{job_id}/artifacts/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     status, body = server.speak(request.encode())  # no library that tidies the path
     assert status in (404, 400)
@@ -82,7 +84,7 @@ def test_nothing_else_is_served(server: Any, job_id: str, name: str) -> None:
     assert b"outside" not in body
 
 
-def test_a_job_without_artifacts_has_none(server: Any) -> None:
+def test_a_job_without_artifacts_has_none(server: Server) -> None:
     job = server.run("ok")
     complete = {"complete": True, "reason": None}
     found = server.get(f"/jobs/{job['job_id']}/artifacts")
@@ -92,7 +94,9 @@ def test_a_job_without_artifacts_has_none(server: Any) -> None:
     assert found == {"artifacts": [], "collection": {"complete": False, "reason": None}}
 
 
-def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_path: Path) -> None:
+def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(
+    server: Server, tmp_path: Path
+) -> None:
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "key").write_text("outside")
     script = f'rmdir "$HEADWAY_ARTIFACTS"; ln -s {tmp_path}/private "$HEADWAY_ARTIFACTS"'
@@ -102,7 +106,7 @@ def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(server: Any, tmp_p
     assert server.client.get(f"/jobs/{job['job_id']}/artifacts/key").status_code == 404
 
 
-def test_a_name_that_is_no_unicode_harms_nobody(server: Any) -> None:
+def test_a_name_that_is_no_unicode_harms_nobody(server: Server) -> None:
     script = 'cd "$HEADWAY_ARTIFACTS"; echo > fine; echo > "$(printf \'bad\\377\')"'
     job = server.run("shell", {"script": script})
     assert job["status"] == "COMPLETED"

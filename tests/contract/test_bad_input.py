@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 JSON = {"Content-Type": "application/json"}
 POST_PATHS = [
     "/jobs", "/jobs/batch", "/direct/echo", "/jobs/echo/trigger", "/scheduler/stop",
@@ -54,7 +56,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_body_is_refused_everywhere(server: Any, name: str) -> None:
+def test_a_malformed_body_is_refused_everywhere(server: Server, name: str) -> None:
     before = server.last_seq()
     for path in POST_PATHS:
         if name == "nothing" and path not in ("/jobs", "/jobs/batch", "/scheduler/reservations"):
@@ -64,7 +66,7 @@ def test_a_malformed_body_is_refused_everywhere(server: Any, name: str) -> None:
     assert server.last_seq() == before
 
 
-def test_a_nesting_of_64_is_not_too_deep(server: Any) -> None:
+def test_a_nesting_of_64_is_not_too_deep(server: Server) -> None:
     body = deep(62)  # and the body itself, and params
     answer = server.client.post("/jobs", content=body, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
@@ -91,7 +93,7 @@ UNFIT_PARAMS = [
     ids=lambda value: str(value)[:20],
 )
 def test_a_value_that_no_program_could_be_given_is_refused(
-    server: Any, type: str, params: Any, pointer: str
+    server: Server, type: str, params: Any, pointer: str
 ) -> None:
     before = server.last_seq()
     for path, body, at in (
@@ -106,7 +108,7 @@ def test_a_value_that_no_program_could_be_given_is_refused(
     assert server.last_seq() == before
 
 
-def test_the_longest_argument_that_linux_takes_is_taken(server: Any) -> None:
+def test_the_longest_argument_that_linux_takes_is_taken(server: Server) -> None:
     text = "x" * (128 * 1024 - 2 - len("--name="))
     assert server.run("echo", {"name": text})["status"] == "COMPLETED"
     more = {"type": "echo", "params": {"name": text + "xx"}}
@@ -135,20 +137,20 @@ def test_the_longest_argument_that_linux_takes_is_taken(server: Any) -> None:
     ],
     ids=lambda body: str(body)[:40],
 )  # fmt: skip
-def test_other_nonsense_is_refused(server: Any, body: Any) -> None:
+def test_other_nonsense_is_refused(server: Server, body: Any) -> None:
     before = server.last_seq()
     answer = server.client.post("/jobs", content=json.dumps(body), headers=JSON)
     assert answer.status_code == 422
     assert server.last_seq() == before
 
 
-def test_a_refusal_is_not_larger_than_a_page(server: Any) -> None:
+def test_a_refusal_is_not_larger_than_a_page(server: Server) -> None:
     answer = server.client.post("/jobs", json={"type": "ok", "x" * 100_000: 1})
     assert answer.status_code == 422
     assert len(answer.content) < 20_000
 
 
-def test_1e400_is_no_number(server: Any) -> None:
+def test_1e400_is_no_number(server: Server) -> None:
     for body in (
         b'{"type": "echo", "params": {"ratio": 1e400}}',
         b'{"type": "ok", "priority": 1e400}',
@@ -183,7 +185,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize("field", ["run_at", "expires_at"])
-def test_the_edges_of_time_bring_nothing_down(server: Any, field: str) -> None:
+def test_the_edges_of_time_bring_nothing_down(server: Server, field: str) -> None:
     server.post("/scheduler/stop")
     path = f"/jobs/{server.submit('ok', run_at='2126-01-01T00:00:00Z')['job_id']}"
     for time in TIMES:
@@ -198,7 +200,7 @@ def test_the_edges_of_time_bring_nothing_down(server: Any, field: str) -> None:
     assert server.status()["scheduler_running"] is False
 
 
-def test_microseconds_are_kept(server: Any) -> None:
+def test_microseconds_are_kept(server: Server) -> None:
     for time in ("2126-01-01T00:00:00.123457Z", "9000-01-01T00:00:00.000001Z"):
         assert server.submit("ok", run_at=time)["run_at"] == time
 
@@ -218,7 +220,7 @@ def test_microseconds_are_kept(server: Any) -> None:
         ("/jobs", "&", 60_000),
     ],
 )
-def test_a_query_without_end_is_refused(server: Any, path: str, one: str, count: int) -> None:
+def test_a_query_without_end_is_refused(server: Server, path: str, one: str, count: int) -> None:
     query = "&".join(one.format(n) for n in range(count))
     head = f"GET {path}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     status, body = server.speak(head.encode())
@@ -227,7 +229,7 @@ def test_a_query_without_end_is_refused(server: Any, path: str, one: str, count:
     assert len(body) < 20_000
 
 
-def test_what_is_repeated_within_the_limits_counts_once(server: Any) -> None:
+def test_what_is_repeated_within_the_limits_counts_once(server: Server) -> None:
     job_id = server.submit("ok", labels={"a": "b"}, run_at="2126-01-01T00:00:00Z")["job_id"]
     query = "&".join(["label=a=b&type=ok&status=QUEUED"] * 50)
     found = server.client.get(f"/jobs?{query}")
@@ -242,7 +244,7 @@ def test_what_is_repeated_within_the_limits_counts_once(server: Any) -> None:
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
      "application/xml", "application/json-patch+json", "text/json", "", "json", "*/*", None],
 )  # fmt: skip
-def test_a_body_that_is_not_declared_as_json_is_refused(server: Any, media: str | None) -> None:
+def test_a_body_that_is_not_declared_as_json_is_refused(server: Server, media: str | None) -> None:
     before = server.last_seq()
     headers = {} if media is None else {"Content-Type": media}
     for path, body in (
@@ -259,14 +261,14 @@ def test_a_body_that_is_not_declared_as_json_is_refused(server: Any, media: str 
 
 
 @pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON"])
-def test_a_media_type_is_read_as_it_is_meant(server: Any, media: str) -> None:
+def test_a_media_type_is_read_as_it_is_meant(server: Server, media: str) -> None:
     headers = {"Content-Type": media}
     content = b'{"type": "ok", "name": "\xc3\xa9", "run_at": "2126-01-01T00:00:00Z"}'
     answer = server.client.post("/jobs", content=content, headers=headers)
     assert (answer.status_code, answer.json()["name"]) == (201, "é")
 
 
-def test_a_body_that_is_too_large_is_refused(server: Any) -> None:
+def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
     before = server.last_seq()
     head = "POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     declared = f"{head}Content-Length: 3000000\r\n\r\n".encode()
@@ -288,7 +290,7 @@ def test_a_body_that_is_too_large_is_refused(server: Any) -> None:
 # ---- Host, Origin ------------------------------------------------------------------------------
 
 
-def every_operation(server: Any) -> list[tuple[str, str]]:
+def every_operation(server: Server) -> list[tuple[str, str]]:
     paths = server.get("/openapi.json")["paths"]
     return [
         (method.upper(), path.replace("{", "").replace("}", ""))
@@ -308,7 +310,7 @@ BAD_ORIGINS = [
 ]  # fmt: skip
 
 
-def test_a_foreign_host_is_refused_on_every_method(server: Any) -> None:
+def test_a_foreign_host_is_refused_on_every_method(server: Server) -> None:
     before = server.last_seq()
     operations = every_operation(server) + [(m, "/jobs") for m in ("PUT", "OPTIONS", "HEAD")]
     for method, path in operations:
@@ -317,7 +319,7 @@ def test_a_foreign_host_is_refused_on_every_method(server: Any) -> None:
     assert server.last_seq() == before
 
 
-def test_a_foreign_origin_is_refused_on_every_method(server: Any) -> None:
+def test_a_foreign_origin_is_refused_on_every_method(server: Server) -> None:
     before = server.last_seq()
     for method, path in every_operation(server):
         answer = server.client.request(method, path, headers={"Origin": "http://evil.example"})
@@ -326,7 +328,7 @@ def test_a_foreign_origin_is_refused_on_every_method(server: Any) -> None:
 
 
 @pytest.mark.parametrize("host", BAD_HOSTS)
-def test_every_foreign_host_is_refused(server: Any, host: str) -> None:
+def test_every_foreign_host_is_refused(server: Server, host: str) -> None:
     body = b'{"type": "ok"}'
     request = f"POST /jobs HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
     status, body = server.speak(f"{request}Content-Length: 14\r\n\r\n".encode() + body)
@@ -334,7 +336,7 @@ def test_every_foreign_host_is_refused(server: Any, host: str) -> None:
 
 
 @pytest.mark.parametrize("hosts", ["", "Host: 127.0.0.1\r\nHost: evil.example\r\n"])
-def test_a_request_needs_exactly_one_host(server: Any, hosts: str) -> None:
+def test_a_request_needs_exactly_one_host(server: Server, hosts: str) -> None:
     status, _ = server.speak(f"GET /jobs HTTP/1.1\r\n{hosts}\r\n".encode())
     assert status in (421, 400)
     status, _ = server.speak(f"GET /jobs HTTP/1.0\r\n{hosts}\r\n".encode())
@@ -342,14 +344,14 @@ def test_a_request_needs_exactly_one_host(server: Any, hosts: str) -> None:
 
 
 @pytest.mark.parametrize("origin", BAD_ORIGINS)
-def test_every_foreign_origin_is_refused(server: Any, origin: str) -> None:
+def test_every_foreign_origin_is_refused(server: Server, origin: str) -> None:
     host = server.url.removeprefix("http://")
     headers = {"Origin": origin.replace("{host}", host)}
     answer = server.client.post("/jobs", json={"type": "ok"}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "bad_origin")
 
 
-def test_its_own_names_and_its_own_pages_are_welcome(server: Any) -> None:
+def test_its_own_names_and_its_own_pages_are_welcome(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}", "localhost"):
         assert server.client.get("/health", headers={"Host": host}).status_code == 200
@@ -357,14 +359,14 @@ def test_its_own_names_and_its_own_pages_are_welcome(server: Any) -> None:
         assert server.client.get("/health", headers=headers).status_code == 200
 
 
-def test_no_other_origin_is_ever_invited(server: Any) -> None:
+def test_no_other_origin_is_ever_invited(server: Server) -> None:
     for method in ("GET", "OPTIONS"):
         headers = {"Access-Control-Request-Method": "POST"}
         answer = server.client.request(method, "/jobs", headers=headers)
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_an_upgrade_is_not_a_way_around_the_guard(server: Any) -> None:
+def test_an_upgrade_is_not_a_way_around_the_guard(server: Server) -> None:
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     for host in ("evil.example", "127.0.0.1"):
@@ -373,7 +375,7 @@ def test_an_upgrade_is_not_a_way_around_the_guard(server: Any) -> None:
         assert 400 <= status < 500, host
 
 
-def test_h2c_is_not_enabled(server: Any) -> None:
+def test_h2c_is_not_enabled(server: Server) -> None:
     settings = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     request = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n{settings}\r\n"
     with server.connect() as connection:
@@ -386,7 +388,7 @@ def test_h2c_is_not_enabled(server: Any) -> None:
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
 
 
-def test_a_target_that_names_another_server_is_refused(server: Any) -> None:
+def test_a_target_that_names_another_server_is_refused(server: Server) -> None:
     """RFC 9112, 3.2.2: the authority of an absolute target counts, and not the Host header."""
     request = b"GET http://evil.example/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     assert server.speak(request)[0] in (400, 404, 421)
@@ -405,13 +407,13 @@ def test_a_target_that_names_another_server_is_refused(server: Any) -> None:
      "/jobs/" + "x" * 5000, "*", "/jobs\\..\\x", "/jobs/{job_id}"],
     ids=lambda path: path[:30],
 )  # fmt: skip
-def test_an_odd_path_leads_nowhere(server: Any, path: str) -> None:
+def test_an_odd_path_leads_nowhere(server: Server, path: str) -> None:
     status, body = server.speak(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert status in (404, 405), (status, body)
     assert json.loads(body)["code"] in ("not_found", "method_not_allowed")
 
 
-def test_a_method_that_is_not_there_names_those_that_are(server: Any) -> None:
+def test_a_method_that_is_not_there_names_those_that_are(server: Server) -> None:
     for method, path, allowed in (
         ("PUT", "/jobs", {"GET", "POST"}),
         ("DELETE", "/jobs", {"GET", "POST"}),
@@ -435,7 +437,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:30])
-def test_an_odd_query_is_refused(server: Any, query: str) -> None:
+def test_an_odd_query_is_refused(server: Server, query: str) -> None:
     answer = server.client.get(f"/jobs?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
@@ -443,38 +445,38 @@ def test_an_odd_query_is_refused(server: Any, query: str) -> None:
 @pytest.mark.parametrize(
     "query", ["q=%00", "q=%ff", "q=%ED%A0%80", "q=%25", "q=_", "q='", "type=%00", "type=%ff", "q="]
 )
-def test_a_query_that_finds_nothing_is_no_accident(server: Any, query: str) -> None:
+def test_a_query_that_finds_nothing_is_no_accident(server: Server, query: str) -> None:
     assert server.client.get(f"/jobs?{query}").status_code in (200, 422)
 
 
-def test_an_unknown_query_parameter_is_refused(server: Any) -> None:
+def test_an_unknown_query_parameter_is_refused(server: Server) -> None:
     """A typing error must not list everything: unknown fields in a request are refused."""
     answer = server.client.get("/jobs?statsu=FAILED")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1.5", "after=1&after=2"])
-def test_an_odd_place_in_the_events_is_refused(server: Any, query: str) -> None:
+def test_an_odd_place_in_the_events_is_refused(server: Server, query: str) -> None:
     assert server.client.get(f"/events?{query}").status_code == 422
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256])
-def test_an_odd_idempotency_key_is_refused(server: Any, key: bytes) -> None:
-    headers = {"Idempotency-Key": key}
+def test_an_odd_idempotency_key_is_refused(server: Server, key: bytes) -> None:
+    headers = {b"Idempotency-Key": key}
     answer = server.client.post("/jobs", json={"type": "ok"}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-def test_bytes_in_headers_are_no_accident(server: Any) -> None:
+def test_bytes_in_headers_are_no_accident(server: Server) -> None:
     job = server.submit("ok", run_at="2126-01-01T00:00:00Z")
     odd = b"\xff\xfe \xe9"
-    for name in ("Idempotency-Key", "Prefer"):
+    for name in (b"Idempotency-Key", b"Prefer"):
         body = {"type": "ok", "run_at": "2126-01-01T00:00:00Z"}
         answer = server.client.post("/jobs", json=body, headers={name: odd})
         assert answer.status_code in (201, 422)
-    answer = server.client.patch(f"/jobs/{job['job_id']}", json={}, headers={"If-Match": odd})
+    answer = server.client.patch(f"/jobs/{job['job_id']}", json={}, headers={b"If-Match": odd})
     assert answer.status_code == 412
-    answer = server.client.get(f"/jobs/{job['job_id']}/log", headers={"Range": odd})
+    answer = server.client.get(f"/jobs/{job['job_id']}/log", headers={b"Range": odd})
     assert answer.status_code == 200
 
 
@@ -500,7 +502,7 @@ def test_bytes_in_headers_are_no_accident(server: Any) -> None:
     ],
     ids=lambda request: str(request[:40]),
 )
-def test_what_is_not_http_gets_a_4xx_or_a_closed_door(server: Any, request_: bytes) -> None:
+def test_what_is_not_http_gets_a_4xx_or_a_closed_door(server: Server, request_: bytes) -> None:
     with server.connect() as connection:
         connection.sendall(request_)
         connection.shutdown(socket.SHUT_WR)
@@ -513,7 +515,7 @@ def test_what_is_not_http_gets_a_4xx_or_a_closed_door(server: Any, request_: byt
     assert not answer or answer.split()[1][:1] == b"4" or answer.split()[1] in (b"501", b"505")
 
 
-def test_a_connection_goes_on_after_an_answer_that_came_before_the_body(server: Any) -> None:
+def test_a_connection_goes_on_after_an_answer_that_came_before_the_body(server: Server) -> None:
     """HTTP clients send head and body in two pieces; a refusal may come in between."""
     head = b"PATCH /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     with server.connect() as connection:
@@ -529,14 +531,14 @@ def test_a_connection_goes_on_after_an_answer_that_came_before_the_body(server: 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_body_where_none_is_wanted_does_not_stall_the_connection(server: Any) -> None:
+def test_a_body_where_none_is_wanted_does_not_stall_the_connection(server: Server) -> None:
     for _ in range(20):
         assert server.client.request("GET", "/health", json={"a": 1}).status_code == 200
         assert server.client.post("/scheduler/start", json={"a": 1}).status_code in (200, 422)
 
 
 @pytest.mark.parametrize("path", ["/health", "/jobs", "/nowhere"])
-def test_a_connection_is_closed_when_the_client_asks_for_it(server: Any, path: str) -> None:
+def test_a_connection_is_closed_when_the_client_asks_for_it(server: Server, path: str) -> None:
     with server.connect() as connection:
         connection.settimeout(3)
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -544,7 +546,7 @@ def test_a_connection_is_closed_when_the_client_asks_for_it(server: Any, path: s
         assert b"".join(iter(lambda: connection.recv(65536), b"")).startswith(b"HTTP/1.1")
 
 
-def test_a_client_of_http_1_0_gets_its_answer_and_its_end(server: Any) -> None:
+def test_a_client_of_http_1_0_gets_its_answer_and_its_end(server: Server) -> None:
     with server.connect() as connection:
         connection.settimeout(3)
         connection.sendall(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
@@ -553,7 +555,7 @@ def test_a_client_of_http_1_0_gets_its_answer_and_its_end(server: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["half", "closed", "reset"])
-def test_a_client_that_hangs_up_is_no_accident(server: Any, how: str) -> None:
+def test_a_client_that_hangs_up_is_no_accident(server: Server, how: str) -> None:
     requests = [
         b"GET /jobs HTTP/1.1\r\n\r\n",  # refused before the app sees it
         b"GET /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
@@ -575,7 +577,7 @@ def test_a_client_that_hangs_up_is_no_accident(server: Any, how: str) -> None:
     assert server.is_sound()
 
 
-def test_more_bytes_behind_a_last_request_are_no_accident(server: Any) -> None:
+def test_more_bytes_behind_a_last_request_are_no_accident(server: Server) -> None:
     last = b"GET /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     for request in (last, b"GET /jobs HTTP/1.0\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n") * 30:
         with server.connect() as connection, suppress(ConnectionResetError):
@@ -586,7 +588,7 @@ def test_more_bytes_behind_a_last_request_are_no_accident(server: Any) -> None:
     assert server.is_sound()
 
 
-def test_pipelined_requests_are_answered_in_order(server: Any) -> None:
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     with server.connect() as connection:
         one = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         two = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -4,10 +4,12 @@ import os
 import time
 from typing import Any
 
+from tests.contract.conftest import Server
+
 KILL_GRACE_S = 0.5  # of the type `stubborn`
 
 
-def test_a_program_that_listens_ends_at_once(server: Any, gate: Any) -> None:
+def test_a_program_that_listens_ends_at_once(server: Server, gate: Any) -> None:
     job_id = server.hold(gate)["job_id"]
     answer = server.client.post(f"/jobs/{job_id}/cancel")
     assert answer.status_code == 202
@@ -21,7 +23,7 @@ def test_a_program_that_listens_ends_at_once(server: Any, gate: Any) -> None:
     assert (again.status_code, again.json()) == (202, job)
 
 
-def test_cancelling_twice_while_it_ends_is_idempotent(server: Any) -> None:
+def test_cancelling_twice_while_it_ends_is_idempotent(server: Server) -> None:
     job_id = server.submit("stubborn")["job_id"]
     server.eventually(lambda: server.output(job_id).count(b"\n") == 4, "all have forked")
     for _ in range(3):
@@ -34,7 +36,7 @@ def test_cancelling_twice_while_it_ends_is_idempotent(server: Any) -> None:
     assert kinds.count("job.cancel_requested") == 1
 
 
-def test_nothing_is_left_of_a_tree_that_ignores_term_and_forks_daemons(server: Any) -> None:
+def test_nothing_is_left_of_a_tree_that_ignores_term_and_forks_daemons(server: Server) -> None:
     job_id = server.submit("stubborn")["job_id"]
     output = server.eventually(
         lambda: (out := server.output(job_id)).count(b"\n") == 4 and out, "all have forked"
@@ -55,7 +57,7 @@ def test_nothing_is_left_of_a_tree_that_ignores_term_and_forks_daemons(server: A
     assert server.run("ok")["status"] == "COMPLETED"
 
 
-def test_a_daemon_that_hides_its_environment_is_found_too(server: Any) -> None:
+def test_a_daemon_that_hides_its_environment_is_found_too(server: Server) -> None:
     job_id = server.submit("hidden")["job_id"]
     daemon = int(server.until_printed(job_id, b"\n").split()[0])
     assert server.is_alive(daemon)
@@ -64,7 +66,7 @@ def test_a_daemon_that_hides_its_environment_is_found_too(server: Any) -> None:
     assert not server.is_alive(daemon)
 
 
-def test_a_program_that_ends_well_on_term_is_still_cancelled(server: Any) -> None:
+def test_a_program_that_ends_well_on_term_is_still_cancelled(server: Server) -> None:
     script = 'trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.02; done'
     job_id = server.submit("shell", {"script": script})["job_id"]
     server.until_printed(job_id, b"ready")
@@ -74,7 +76,7 @@ def test_a_program_that_ends_well_on_term_is_still_cancelled(server: Any) -> Non
     assert server.run_of(job_id)["status"] == "CANCELLED"
 
 
-def test_the_next_job_starts_only_when_all_of_the_cancelled_one_is_gone(server: Any) -> None:
+def test_the_next_job_starts_only_when_all_of_the_cancelled_one_is_gone(server: Server) -> None:
     job_id = server.submit("stubborn")["job_id"]
     server.eventually(lambda: server.output(job_id).count(b"\n") == 4, "all have forked")
     after = server.submit("ok")["job_id"]

@@ -3,15 +3,18 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
+
+from tests.contract.conftest import Server
 
 RUNNING = "SELECT run_id FROM job_runs WHERE status = 'RUNNING' AND lane = 'direct'"
 WAITING = "SELECT 1 FROM reservations WHERE state = 'WAITING' AND kind = 'direct'"
 
 
-def send(server: Any, type: str, params: dict[str, Any]) -> Any:
+def send(server: Server, type: str, params: dict[str, Any]) -> Any:
     """A direct request on a bare connection, which the test can close."""
     body = json.dumps({"params": params}).encode()
     connection = server.connect()
@@ -23,7 +26,7 @@ def send(server: Any, type: str, params: dict[str, Any]) -> Any:
     return closing(connection)
 
 
-def test_the_answer_is_the_run_and_there_is_no_job(server: Any) -> None:
+def test_the_answer_is_the_run_and_there_is_no_job(server: Server) -> None:
     counts = server.get("/jobs")["counts"]
     run = server.post("/direct/echo", {"params": {"name": "n"}})
     assert run["status"] == "COMPLETED"
@@ -35,21 +38,21 @@ def test_the_answer_is_the_run_and_there_is_no_job(server: Any) -> None:
     assert server.rows("SELECT count(*) FROM jobs") == [(sum(counts.values()),)]
 
 
-def test_a_failure_is_an_answer_too(server: Any) -> None:
+def test_a_failure_is_an_answer_too(server: Server) -> None:
     run = server.post("/direct/exit", {"params": {"code": 3}})
     assert (run["status"], run["exit_code"]) == ("FAILED", 3)
     assert run["error"]["code"] == "exit_status"
     assert server.post("/direct/missing")["error"]["code"] == "spawn"
 
 
-def test_the_tail_is_the_last_64_kib(server: Any) -> None:
+def test_the_tail_is_the_last_64_kib(server: Server) -> None:
     run = server.post("/direct/bytes", {"params": {"count": 100_000}})
     assert run["log"]["bytes"] == 100_000
     assert len(run["log_tail"]) == 65_536
     assert run["log_tail"].endswith(f"{100_000 // 16 - 1:015d}\n")
 
 
-def test_it_comes_after_the_running_job_and_before_the_queue(server: Any, gate: Any) -> None:
+def test_it_comes_after_the_running_job_and_before_the_queue(server: Server, gate: Any) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
     queued = [server.submit("ok", priority=100)["job_id"] for _ in range(3)]
@@ -67,19 +70,23 @@ def test_it_comes_after_the_running_job_and_before_the_queue(server: Any, gate: 
     assert server.status()["has_active_reservation"] is False
 
 
-def test_claims_are_served_in_their_order(server: Any, gate: Any) -> None:
+def test_claims_are_served_in_their_order(server: Server, gate: Any) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
+
+    def are_waiting(claims: int) -> bool:
+        return len(server.rows(WAITING)) == claims
+
     calls = []
     for n in range(3):
         calls.append(server.background(server.post, "/direct/ok"))
-        server.eventually(lambda n=n: len(server.rows(WAITING)) == n + 1, "one more claim")
+        server.eventually(partial(are_waiting, n + 1), "one more claim")
     gate.open()
     direct = [call.result()["run_id"] for call in calls]
     assert server.start_order(4, seq) == [running, *direct]
 
 
-def test_it_works_while_the_scheduler_is_stopped(server: Any) -> None:
+def test_it_works_while_the_scheduler_is_stopped(server: Server) -> None:
     server.post("/scheduler/stop")
     queued = server.submit("ok")["job_id"]
     assert server.post("/direct/ok")["status"] == "COMPLETED"
@@ -87,7 +94,7 @@ def test_it_works_while_the_scheduler_is_stopped(server: Any) -> None:
     assert server.job(queued)["status"] == "QUEUED"
 
 
-def test_it_waits_for_a_held_slot(server: Any) -> None:
+def test_it_waits_for_a_held_slot(server: Server) -> None:
     held = server.post("/scheduler/reservations", {"ttl_s": 60}, status=201)
     call = server.background(server.post, "/direct/ok")
     server.eventually(lambda: server.rows(WAITING), "it waits")
@@ -96,7 +103,7 @@ def test_it_waits_for_a_held_slot(server: Any) -> None:
     assert call.result()["status"] == "COMPLETED"
 
 
-def test_it_keeps_to_the_limit_of_its_type(server: Any, new_gate: Callable[[], Any]) -> None:
+def test_it_keeps_to_the_limit_of_its_type(server: Server, new_gate: Callable[[], Any]) -> None:
     server.client.patch("/scheduler/config", json={"concurrency": 2})
     first, second = new_gate(), new_gate()
     running = server.submit("single", {"path": first.path})["job_id"]
@@ -111,7 +118,7 @@ def test_it_keeps_to_the_limit_of_its_type(server: Any, new_gate: Callable[[], A
 
 
 def test_a_client_that_goes_away_while_it_waits_gives_its_claim_back(
-    server: Any, gate: Any
+    server: Server, gate: Any
 ) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
@@ -125,7 +132,7 @@ def test_a_client_that_goes_away_while_it_waits_gives_its_claim_back(
     assert not server.rows(RUNNING)
 
 
-def test_a_client_that_goes_away_while_it_runs_cancels_it(server: Any) -> None:
+def test_a_client_that_goes_away_while_it_runs_cancels_it(server: Server) -> None:
     server.eventually(lambda: not server.processes(), "nothing runs")
     with send(server, "stubborn", {}):
         server.eventually(lambda: len(server.processes()) >= 3, "the program and its daemons live")
@@ -153,7 +160,7 @@ def test_a_client_that_goes_away_while_it_runs_cancels_it(server: Any) -> None:
         ("/direct/ok", [], "invalid"),
     ],
 )
-def test_an_unfit_direct_run_is_refused(server: Any, path: str, body: Any, code: str) -> None:
+def test_an_unfit_direct_run_is_refused(server: Server, path: str, body: Any, code: str) -> None:
     before = server.last_seq()
     answer = server.client.post(path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from tests.contract.conftest import Server
+
 
 def numbers(facts: list[Any]) -> list[int]:
     return [fact["seq"] for fact in facts]
 
 
-def test_every_fact_of_a_job_comes_once_and_in_order(server: Any) -> None:
+def test_every_fact_of_a_job_comes_once_and_in_order(server: Server) -> None:
     seq = server.last_seq()
     job = server.run("exit", {"code": 4})
     facts = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
@@ -19,7 +21,7 @@ def test_every_fact_of_a_job_comes_once_and_in_order(server: Any) -> None:
     assert all(fact["at"].endswith("Z") for fact in facts)
 
 
-def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Any) -> None:
+def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Server) -> None:
     seq = server.last_seq()
     for _ in range(5):
         server.run("ok")
@@ -37,7 +39,7 @@ def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Any)
         assert rest == [fact for fact in whole if fact["seq"] > resume]
 
 
-def test_a_stream_begins_now_and_is_live(server: Any) -> None:
+def test_a_stream_begins_now_and_is_live(server: Server) -> None:
     server.run("ok")
     with server.client.stream("GET", "/events") as stream:
         lines = stream.iter_lines()
@@ -47,7 +49,7 @@ def test_a_stream_begins_now_and_is_live(server: Any) -> None:
     assert (fact["kind"], fact["job_id"]) == ("job.submitted", job["job_id"])
 
 
-def test_a_stream_of_one_job_has_no_other(server: Any) -> None:
+def test_a_stream_of_one_job_has_no_other(server: Server) -> None:
     server.post("/scheduler/stop")
     ids = [server.submit("ok")["job_id"] for _ in range(3)]
     for job_id in ids:
@@ -62,7 +64,7 @@ def test_a_stream_of_one_job_has_no_other(server: Any) -> None:
     assert seen == [("job.submitted", ids[1]), ("job.cancelled", ids[1])]
 
 
-def test_many_streams_see_the_same(server: Any) -> None:
+def test_many_streams_see_the_same(server: Server) -> None:
     seq = server.last_seq()
     mark = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
 
@@ -78,7 +80,7 @@ def test_many_streams_see_the_same(server: Any) -> None:
     assert numbers(found[0]) == list(range(seq + 1, found[0][-1]["seq"] + 1))
 
 
-def test_a_stream_tells_only_what_is_asked_for(server: Any) -> None:
+def test_a_stream_tells_only_what_is_asked_for(server: Server) -> None:
     seq = server.last_seq()
     server.run("ok")
     job = server.run("exit", {"code": 1})
@@ -105,7 +107,7 @@ def test_a_stream_tells_only_what_is_asked_for(server: Any) -> None:
     assert "run.started" in wrong.json()["errors"][0]["message"]
 
 
-def test_a_place_that_was_never_reached_is_reset(server: Any) -> None:
+def test_a_place_that_was_never_reached_is_reset(server: Server) -> None:
     now = server.last_seq()
     headers = {"Last-Event-ID": str(now + 1000)}
     with server.client.stream("GET", "/events", headers=headers) as stream:
@@ -115,7 +117,7 @@ def test_a_place_that_was_never_reached_is_reset(server: Any) -> None:
         assert next(events)[1] == str(now + 1)
 
 
-def test_a_filtered_stream_tells_where_it_stands(server: Any) -> None:
+def test_a_filtered_stream_tells_where_it_stands(server: Server) -> None:
     with server.client.stream("GET", "/events", params={"kind": "reservation."}) as stream:
         lines = stream.iter_lines()
         greeting = [next(lines) for _ in range(4)]
@@ -123,7 +125,7 @@ def test_a_filtered_stream_tells_where_it_stands(server: Any) -> None:
     assert f"id: {server.last_seq()}" in greeting
 
 
-def test_a_stream_goes_on_across_a_restart_without_loss_or_repeat(server: Any) -> None:
+def test_a_stream_goes_on_across_a_restart_without_loss_or_repeat(server: Server) -> None:
     seq = server.last_seq()
     server.run("ok")
     first = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
@@ -141,7 +143,7 @@ def test_a_stream_goes_on_across_a_restart_without_loss_or_repeat(server: Any) -
     assert "server.started" in [fact["kind"] for fact in rest]
 
 
-def test_facts_tell_a_legal_story_of_every_job(server: Any) -> None:
+def test_facts_tell_a_legal_story_of_every_job(server: Server) -> None:
     """At the end of the module: what its Jobs went through, folded from the stream."""
     after = {
         "QUEUED": {"RUNNING", "SKIPPED", "CANCELLED"},

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from tests.contract.conftest import Server
 
-def explain(server: Any, job_id: str) -> Any:
+
+def explain(server: Server, job_id: str) -> Any:
     return server.get(f"/jobs/{job_id}/explain")
 
 
-def codes(server: Any, job_id: str) -> list[str]:
+def codes(server: Server, job_id: str) -> list[str]:
     return [reason["code"] for reason in explain(server, job_id)["waiting"]]
 
 
-def test_it_tells_why_each_job_waits(server: Any, gate: Any) -> None:
+def test_it_tells_why_each_job_waits(server: Server, gate: Any) -> None:
     running = server.hold(gate)["job_id"]
     first = server.submit("ok", priority=5)["job_id"]
     second = server.submit("ok")["job_id"]
@@ -40,7 +42,7 @@ def test_it_tells_why_each_job_waits(server: Any, gate: Any) -> None:
     assert (told["waiting"], told["message"]) == ([], "it has ended: COMPLETED")
 
 
-def test_an_estimate_rests_on_what_was_measured(server: Any, gate: Any) -> None:
+def test_an_estimate_rests_on_what_was_measured(server: Server, gate: Any) -> None:
     server.run("ok")
     held = server.hold(gate)["job_id"]
     server.post("/scheduler/stop")
@@ -61,6 +63,6 @@ def test_an_estimate_rests_on_what_was_measured(server: Any, gate: Any) -> None:
     server.until(second)
 
 
-def test_nothing_is_to_be_said_of_a_job_that_is_not_there(server: Any) -> None:
+def test_nothing_is_to_be_said_of_a_job_that_is_not_there(server: Server) -> None:
     answer = server.client.get("/jobs/job-no-such/explain")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

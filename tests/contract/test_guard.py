@@ -3,9 +3,10 @@
 import json
 import re
 import socket
-from typing import Any
 
 import pytest
+
+from tests.contract.conftest import Server
 
 HOST = b"Host: 127.0.0.1\r\n"
 POST = b"POST /jobs HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
@@ -13,7 +14,7 @@ BODY = b'{"type": "ok"}'
 PROTECTED = (b"x-content-type-options: nosniff", b"cross-origin-resource-policy: same-origin")
 
 
-def exchange(server: Any, request: bytes) -> bytes:
+def exchange(server: Server, request: bytes) -> bytes:
     """All that comes for these bytes, in lower case, until the server closes or is silent."""
     with server.connect() as connection:
         connection.sendall(request)
@@ -32,7 +33,7 @@ def status_of(answer: bytes) -> int:
     return int(answer.split()[1])
 
 
-def test_two_ways_to_end_a_body_are_refused_and_nothing_after_them_is_read(server: Any) -> None:
+def test_two_ways_to_end_a_body_are_refused_and_nothing_after_them_is_read(server: Server) -> None:
     """RFC 9112, 6.1. A proxy before us that takes the other one would let a request through."""
     before = server.last_seq()
     hidden = POST + b"Content-Length: 14\r\n\r\n" + BODY
@@ -55,7 +56,7 @@ def test_two_ways_to_end_a_body_are_refused_and_nothing_after_them_is_read(serve
     assert server.last_seq() == before
 
 
-def test_one_length_that_is_said_twice_is_one_length(server: Any) -> None:
+def test_one_length_that_is_said_twice_is_one_length(server: Server) -> None:
     head = POST + b"Content-Length: 14\r\nContent-Length: 14\r\n\r\n"
     assert status_of(exchange(server, head + BODY)) == 201
 
@@ -67,7 +68,7 @@ def test_one_length_that_is_said_twice_is_one_length(server: Any) -> None:
      "[::1%25lo]", "[127.0.0.1]", "%6cocalhost", "localhost/", "localhost#", "localhost?",
      "localhost\\", "127.0.0.1, 127.0.0.1", "\xef\xbc\x91127.0.0.1", ""],
 )  # fmt: skip
-def test_a_host_is_read_as_strictly_as_it_is_defined(server: Any, host: str) -> None:
+def test_a_host_is_read_as_strictly_as_it_is_defined(server: Server, host: str) -> None:
     request = f"GET /jobs HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1")
     assert status_of(exchange(server, request)) in (400, 421)
     if not re.search("[/?#]", host):
@@ -75,7 +76,7 @@ def test_a_host_is_read_as_strictly_as_it_is_defined(server: Any, host: str) -> 
         assert status_of(exchange(server, target.encode("latin-1"))) in (400, 421)
 
 
-def test_an_absolute_target_is_served_by_the_name_in_it(server: Any) -> None:
+def test_an_absolute_target_is_served_by_the_name_in_it(server: Server) -> None:
     """RFC 9112, 3.2.2: a server must accept it, and then ignores the Host header."""
     for target, host, status in (
         ("http://127.0.0.1/health", "127.0.0.1", 200),
@@ -95,7 +96,7 @@ def test_an_absolute_target_is_served_by_the_name_in_it(server: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/events", "/health", "/nowhere", "/"])
-def test_a_websocket_is_refused_after_the_same_look_at_its_host(server: Any, path: str) -> None:
+def test_a_websocket_is_refused_after_the_same_look_at_its_host(server: Server, path: str) -> None:
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     upgrade += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     for more, status in (
@@ -111,7 +112,7 @@ def test_a_websocket_is_refused_after_the_same_look_at_its_host(server: Any, pat
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip"])
-def test_a_body_that_is_coded_is_refused_with_advice(server: Any, coding: str) -> None:
+def test_a_body_that_is_coded_is_refused_with_advice(server: Server, coding: str) -> None:
     before = server.last_seq()
     for path in ("/jobs", "/jobs/batch", "/direct/ok", "/jobs/ok/trigger", "/scheduler/start"):
         headers = {"Content-Type": "application/json", "Content-Encoding": coding}
@@ -142,7 +143,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_no_answer_is_of_use_to_another_site_or_a_cache(server: Any, name: str) -> None:
+def test_no_answer_is_of_use_to_another_site_or_a_cache(server: Server, name: str) -> None:
     with server.connect() as connection:
         connection.sendall(ANSWERS[name] + b"\r\n" + (b"x" if name == "bad body" else b""))
         answer = b""
@@ -153,7 +154,7 @@ def test_no_answer_is_of_use_to_another_site_or_a_cache(server: Any, name: str) 
         assert head.count(line) == 1, head
 
 
-def test_a_log_is_no_script_of_a_foreign_page(server: Any) -> None:
+def test_a_log_is_no_script_of_a_foreign_page(server: Server) -> None:
     job = server.run("echo", {"name": "alert(1)"})["job_id"]
     answer = server.client.get(f"/jobs/{job}/log")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -168,7 +169,7 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "", "nonsense"])
-def test_another_site_may_link_to_the_page_and_do_nothing_else(server: Any, site: str) -> None:
+def test_another_site_may_link_to_the_page_and_do_nothing_else(server: Server, site: str) -> None:
     foreign = {"Sec-Fetch-Site": site}
     for path in ("/", "/docs"):
         link = server.client.get(path, headers=foreign | NAVIGATION)
@@ -189,7 +190,7 @@ def test_another_site_may_link_to_the_page_and_do_nothing_else(server: Any, site
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
-def test_the_page_itself_and_its_reader_are_welcome(server: Any, site: str) -> None:
+def test_the_page_itself_and_its_reader_are_welcome(server: Server, site: str) -> None:
     headers = {"Sec-Fetch-Site": site}
     for path in ("/", "/static/main.js", "/jobs", "/health"):
         assert server.client.get(path, headers=headers).status_code == 200

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 
 def ended(history: Any) -> dict[str, int]:
     names = ("completed", "failed", "skipped", "cancelled")
@@ -15,7 +17,7 @@ def ended(history: Any) -> dict[str, int]:
 @pytest.mark.parametrize(("span", "step_s", "points"), [
     ("hour", 60, 61), ("day", 900, 97), ("week", 3600, 169),
 ])  # fmt: skip
-def test_a_chart_has_its_points(server: Any, span: str, step_s: int, points: int) -> None:
+def test_a_chart_has_its_points(server: Server, span: str, step_s: int, points: int) -> None:
     history = server.get("/scheduler/history", span=span)
     assert (history["step_s"], len(history["points"])) == (step_s, points)
     begin, *moments, end = (
@@ -29,7 +31,7 @@ def test_a_chart_has_its_points(server: Any, span: str, step_s: int, points: int
     assert end == moments[-1]
 
 
-def test_it_shows_what_happened_also_after_a_restart(server: Any) -> None:
+def test_it_shows_what_happened_also_after_a_restart(server: Server) -> None:
     before = ended(server.get("/scheduler/history"))
     length = server.get("/scheduler/history")["points"][-1]["queue_length"]
     server.run("ok")
@@ -54,6 +56,6 @@ def test_it_shows_what_happened_also_after_a_restart(server: Any) -> None:
     server.post("/scheduler/start")
 
 
-def test_another_span_is_refused(server: Any) -> None:
+def test_another_span_is_refused(server: Server) -> None:
     answer = server.client.get("/scheduler/history", params={"span": "year"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")

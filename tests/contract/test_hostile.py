@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.contract.conftest import Server
+
 pytestmark = pytest.mark.usefixtures("hostile")
 
 LIMITED = """
@@ -58,29 +60,29 @@ def powerless_server(launch: Callable[..., Any]) -> Any:
     return server
 
 
-def collection(server: Any, job_id: str) -> Any:
+def collection(server: Server, job_id: str) -> Any:
     return server.run_of(job_id)["collection"]
 
 
-def final(server: Any, job_id: str) -> Any:
+def final(server: Server, job_id: str) -> Any:
     """The run, when its collection is over."""
     sql = "SELECT 1 FROM job_runs WHERE collecting <> 0"
     server.eventually(lambda: not server.rows(sql), "all is collected")
     return server.run_of(job_id)
 
 
-def left_to_remove(server: Any) -> list[str]:
+def left_to_remove(server: Server) -> list[str]:
     return os.listdir(server.data_dir / "runs" / ".trash")
 
 
-def shell(server: Any, script: str) -> Any:
+def shell(server: Server, script: str) -> Any:
     return server.run("shell", {"script": script})
 
 
 # ---- deep, closed, wide ------------------------------------------------------------------------
 
 
-def test_directories_without_end_do_not_stop_the_server(server: Any) -> None:
+def test_directories_without_end_do_not_stop_the_server(server: Server) -> None:
     job = shell(server, f"python3 -c '{DEEP}'")
     assert job["status"] == "COMPLETED", server.output(job["job_id"])
     assert server.run("ok")["status"] == "COMPLETED"
@@ -96,7 +98,7 @@ def test_directories_without_end_do_not_stop_the_server(server: Any) -> None:
 
 
 def test_what_a_killed_server_has_not_removed_the_next_one_does(
-    server: Any, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.kill()
     for name in (".trash/7", ".spare/deep", "run-of-an-earlier-life/artifacts"):
@@ -128,7 +130,7 @@ def test_closed_directories_are_told_and_removed(powerless_server: Any) -> None:
     (server.data_dir / "runs" / run["run_id"] / "artifacts" / "closed").chmod(0o700)
 
 
-def test_many_files_in_the_working_directory_go(server: Any) -> None:
+def test_many_files_in_the_working_directory_go(server: Server) -> None:
     script = "import os; [os.mknod(str(n)) for n in range(30_000)]"
     job = server.submit("shell", {"script": f"python3 -ISc '{script}'"})["job_id"]
     assert server.until(job)["status"] == "COMPLETED", server.output(job)
@@ -142,7 +144,7 @@ def test_many_files_in_the_working_directory_go(server: Any) -> None:
 
 
 def test_a_sparse_file_holds_up_no_other_run_and_no_cancel_and_no_end(
-    server: Any, gate: Any
+    server: Server, gate: Any
 ) -> None:
     job = shell(server, SPARSE)
     assert job["status"] == "COMPLETED"
@@ -165,7 +167,7 @@ def test_a_sparse_file_holds_up_no_other_run_and_no_cancel_and_no_end(
     assert server.wait(server.grace_s) == 0
 
 
-def test_a_killed_server_leaves_the_checksums_to_the_next(server: Any) -> None:
+def test_a_killed_server_leaves_the_checksums_to_the_next(server: Server) -> None:
     large = shell(server, SPARSE)["job_id"]
     small = shell(server, 'truncate -s 3G "$HEADWAY_ARTIFACTS/y"')["job_id"]
     (root,) = (server.data_dir / "runs").glob(f"{server.run_of(large)['run_id']}")
@@ -200,7 +202,7 @@ def test_runs_that_have_ended_by_themselves_survive_a_shutdown(
     ["yes '{\"result\": 1}' | head -c 200000000 >> FILE", "truncate -s 4G FILE"],
     ids=["dense", "sparse"],
 )
-def test_a_large_report_does_not_block_the_server(server: Any, write: str) -> None:
+def test_a_large_report_does_not_block_the_server(server: Server, write: str) -> None:
     """What is answered meanwhile is answered at once, compared with how long the run takes."""
     write = write.replace("FILE", '"$HEADWAY_REPORT"')
     last = 'echo; echo "{\\"result\\": 7}"'
@@ -222,7 +224,7 @@ def test_a_large_report_does_not_block_the_server(server: Any, write: str) -> No
 # ---- links, FIFOs ------------------------------------------------------------------------------
 
 
-def test_a_fifo_where_times_are_written_does_not_block_the_server(server: Any) -> None:
+def test_a_fifo_where_times_are_written_does_not_block_the_server(server: Server) -> None:
     job = shell(server, "mkfifo ../times.new; echo one; sleep 0.3; echo two")
     assert job["status"] == "COMPLETED"
     assert server.output(job["job_id"]) == b"one\ntwo\n"
@@ -230,7 +232,7 @@ def test_a_fifo_where_times_are_written_does_not_block_the_server(server: Any) -
 
 
 @pytest.mark.parametrize("name", ["times", "times.new", "report", "log", "exit"])
-def test_a_link_is_not_followed(server: Any, tmp_path: Path, name: str) -> None:
+def test_a_link_is_not_followed(server: Server, tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text('{"result": "stolen"}\n' * 100)
     before = victim.read_bytes()
@@ -244,7 +246,7 @@ def test_a_link_is_not_followed(server: Any, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "there", ["ln -s /etc", "mkfifo", "touch", "true"], ids=["link", "fifo", "file", "gone"]
 )
-def test_something_else_in_the_place_of_the_artifacts(server: Any, there: str) -> None:
+def test_something_else_in_the_place_of_the_artifacts(server: Server, there: str) -> None:
     job = shell(server, f'rmdir "$HEADWAY_ARTIFACTS"; {there} "$HEADWAY_ARTIFACTS"')
     run = final(server, job["job_id"])
     assert (run["status"], run["artifacts"]) == ("COMPLETED", [])
@@ -252,7 +254,7 @@ def test_something_else_in_the_place_of_the_artifacts(server: Any, there: str) -
     assert run["collection"] == {"complete": reason is None, "reason": reason}
 
 
-def test_the_database_cannot_be_had_as_an_artifact(server: Any) -> None:
+def test_the_database_cannot_be_had_as_an_artifact(server: Server) -> None:
     database = server.data_dir / "headway.db"
     script = f'for s in "" -wal -shm; do ln {database}$s "$HEADWAY_ARTIFACTS/db$s"; done'
     job = shell(server, script)["job_id"]
@@ -267,7 +269,7 @@ def test_the_database_cannot_be_had_as_an_artifact(server: Any) -> None:
 # ---- limits ------------------------------------------------------------------------------------
 
 
-def test_what_is_beyond_the_limits_is_listed_and_not_kept(server: Any) -> None:
+def test_what_is_beyond_the_limits_is_listed_and_not_kept(server: Server) -> None:
     job = server.run("limited")["job_id"]
     run = final(server, job)
     assert (run["status"], run["collection"]["complete"]) == ("COMPLETED", False)
@@ -281,7 +283,7 @@ def test_what_is_beyond_the_limits_is_listed_and_not_kept(server: Any) -> None:
     assert "1 files were not kept" in answer.json()["detail"]
 
 
-def test_a_strict_type_fails_beyond_its_limits(server: Any) -> None:
+def test_a_strict_type_fails_beyond_its_limits(server: Server) -> None:
     job = server.run("strict")
     assert job["status"] == "FAILED"
     run = final(server, job["job_id"])
@@ -289,7 +291,7 @@ def test_a_strict_type_fails_beyond_its_limits(server: Any) -> None:
     assert [(one["name"], one["kept"]) for one in run["artifacts"]] == [("x", False)]
 
 
-def test_a_collection_that_comes_later_is_an_event(server: Any) -> None:
+def test_a_collection_that_comes_later_is_an_event(server: Server) -> None:
     after = server.last_seq()
     job = server.run("limited")["job_id"]
     facts = server.facts(lambda fact: fact["kind"] == "run.collected", after)
@@ -319,7 +321,7 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "link", "fifo", "directory"])
-def test_an_artifact_that_is_no_longer_one(server: Any, how: str) -> None:
+def test_an_artifact_that_is_no_longer_one(server: Server, how: str) -> None:
     job = server.run("artifacts")["job_id"]
     root = server.data_dir / "runs" / server.run_of(job)["run_id"]
     spoil(root / "artifacts" / "plain.txt", how)
@@ -330,7 +332,7 @@ def test_an_artifact_that_is_no_longer_one(server: Any, how: str) -> None:
     assert server.client.get(f"/jobs/{job}/artifacts/empty").status_code == 410
 
 
-def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_connection(server: Any) -> None:
+def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_connection(server: Server) -> None:
     script = 'truncate -s 64M "$HEADWAY_ARTIFACTS/x"; echo small > "$HEADWAY_ARTIFACTS/y"'
     job = server.run("shell", {"script": script})["job_id"]
     server.client.get(f"/jobs/{job}/artifacts", headers={"Prefer": "wait=14"})
@@ -353,7 +355,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_connection(server
 
 
 @pytest.mark.parametrize("how", ["gone", "link", "fifo", "directory"])
-def test_a_log_that_is_no_longer_one(server: Any, how: str) -> None:
+def test_a_log_that_is_no_longer_one(server: Server, how: str) -> None:
     job = server.run("bytes", {"count": 100})["job_id"]
     root = server.data_dir / "runs" / server.run_of(job)["run_id"]
     spoil(root / "log", how)
@@ -365,13 +367,13 @@ def test_a_log_that_is_no_longer_one(server: Any, how: str) -> None:
     assert events[-1][0] == "end"
 
 
-def follow(server: Any, job: str) -> list[Any]:
+def follow(server: Server, job: str) -> list[Any]:
     headers = {"Accept": "text/event-stream"}
     with server.client.stream("GET", f"/jobs/{job}/log", headers=headers) as stream:
         return list(server.read_events(stream.iter_lines()))
 
 
-def test_followers_of_a_log_that_was_swapped_end_with_their_run(server: Any, gate: Any) -> None:
+def test_followers_of_a_log_that_was_swapped_end_with_their_run(server: Server, gate: Any) -> None:
     script = f"rm ../log; mkfifo ../log; cat {gate.path}"
     job = server.submit("shell", {"script": script})["job_id"]
     root = server.data_dir / "runs"

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
 
-def preview(server: Any, type: str, params: Any) -> Any:
+
+def preview(server: Server, type: str, params: Any) -> Any:
     return server.post(f"/job-types/{type}/preview", {"params": params})
 
 
-def test_a_type_tells_how_its_parameters_are_given(server: Any) -> None:
+def test_a_type_tells_how_its_parameters_are_given(server: Server) -> None:
     echo = server.get("/job-types/echo")
     assert echo["input"] == "arguments"
     assert [entry["name"] for entry in echo["arguments"]] == list(
@@ -25,7 +27,7 @@ def test_a_type_tells_how_its_parameters_are_given(server: Any) -> None:
     assert server.get("/job-types/stdin")["input"] == "json"
 
 
-def test_a_form_knows_what_is_secret(server: Any) -> None:
+def test_a_form_knows_what_is_secret(server: Server) -> None:
     found = server.get("/job-types/whisper")
     assert found["arguments"][0]["secret"] is True
     schema = found["params_schema"]["properties"]["token"]
@@ -33,7 +35,7 @@ def test_a_form_knows_what_is_secret(server: Any) -> None:
     assert "writeOnly" not in server.get("/job-types/echo")["params_schema"]["properties"]["name"]
 
 
-def test_a_preview_is_the_command_line_that_runs(server: Any) -> None:
+def test_a_preview_is_the_command_line_that_runs(server: Server) -> None:
     params = {"name": "a b", "flag": True, "tags": ["x", "-y"], "text": "--help"}
     shown = preview(server, "echo", params)
     job = server.run("echo", params)
@@ -44,14 +46,14 @@ def test_a_preview_is_the_command_line_that_runs(server: Any) -> None:
     assert shown["argv"][3:] == json.loads(server.output(job["job_id"]))
 
 
-def test_a_preview_shows_what_the_program_reads(server: Any) -> None:
+def test_a_preview_shows_what_the_program_reads(server: Server) -> None:
     shown = preview(server, "stdin", {"number": 3})
     assert shown["argv"] == ["/bin/cat"]
     job = server.run("stdin", {"number": 3})
     assert shown["stdin"].encode() == server.output(job["job_id"])
 
 
-def test_a_preview_keeps_secrets(server: Any) -> None:
+def test_a_preview_keeps_secrets(server: Server) -> None:
     assert preview(server, "whisper", {"token": server.secret, "code": "abc"})["argv"] == [
         "/bin/true", "--token=***", "--", "***",
     ]  # fmt: skip
@@ -60,7 +62,7 @@ def test_a_preview_keeps_secrets(server: Any) -> None:
     assert shown["params"] == {"token": "***"}
 
 
-def test_a_preview_queues_nothing_and_needs_no_body(server: Any) -> None:
+def test_a_preview_queues_nothing_and_needs_no_body(server: Server) -> None:
     before = server.last_seq()
     assert server.post("/job-types/ok/preview")["argv"] == ["true"]
     assert server.last_seq() == before
@@ -76,7 +78,7 @@ def test_a_preview_queues_nothing_and_needs_no_body(server: Any) -> None:
         ("no-such", {}),
     ],
 )
-def test_a_preview_is_refused_as_the_job_would_be(server: Any, type: str, params: Any) -> None:
+def test_a_preview_is_refused_as_the_job_would_be(server: Server, type: str, params: Any) -> None:
     refused = server.client.post(f"/job-types/{type}/preview", json={"params": params})
     queued = server.client.post("/jobs", json={"type": type, "params": params})
     assert refused.status_code == queued.status_code == 422
@@ -85,6 +87,6 @@ def test_a_preview_is_refused_as_the_job_would_be(server: Any, type: str, params
         assert refused.json()["errors"] == queued.json()["errors"]
 
 
-def test_a_preview_is_closed(server: Any) -> None:
+def test_a_preview_is_closed(server: Server) -> None:
     answer = server.client.post("/job-types/ok/preview", json={"parameters": {}})
     assert answer.status_code == 422

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 JOB_FIELDS = {
     *("job_id", "type", "status", "params", "priority", "position", "name", "labels", "run_at"),
     *("expires_at", "timeout_s", "retry_of", "origin", "created_at", "started_at", "finished_at"),
@@ -37,7 +39,7 @@ def later(seconds: float) -> str:
 
 
 @pytest.fixture
-def stopped(server: Any) -> Any:
+def stopped(server: Server) -> Any:
     """The server with its scheduler stopped, so that what is queued stays QUEUED."""
     server.post("/scheduler/stop")
     return server
@@ -46,7 +48,7 @@ def stopped(server: Any) -> Any:
 # ---- POST /jobs --------------------------------------------------------------------------------
 
 
-def test_a_new_job_has_its_defaults_and_its_place(stopped: Any) -> None:
+def test_a_new_job_has_its_defaults_and_its_place(stopped: Server) -> None:
     answer = stopped.client.post("/jobs", json={"type": "ok"})
     assert answer.status_code == 201
     job = answer.json()
@@ -66,7 +68,7 @@ def test_a_new_job_has_its_defaults_and_its_place(stopped: Any) -> None:
     assert stopped.job(job["job_id"]) == job
 
 
-def test_everything_that_is_given_is_kept(stopped: Any) -> None:
+def test_everything_that_is_given_is_kept(stopped: Server) -> None:
     given: dict[str, Any] = {
         "type": "echo",
         "params": {"name": "a b", "flag": True, "tags": ["x", "y"], "text": "--flag"},
@@ -84,7 +86,7 @@ def test_everything_that_is_given_is_kept(stopped: Any) -> None:
     assert stopped.job(job["job_id"]) == job
 
 
-def test_time_is_an_alias_of_run_at(stopped: Any) -> None:
+def test_time_is_an_alias_of_run_at(stopped: Server) -> None:
     assert stopped.submit("ok", time="2126-01-01T00:00:00Z")["run_at"] == "2126-01-01T00:00:00Z"
     both = {"type": "ok", "time": None, "run_at": None}
     assert stopped.client.post("/jobs", json=both).status_code == 422
@@ -138,7 +140,7 @@ UNFIT = [
 
 @pytest.mark.parametrize(("body", "pointer"), UNFIT, ids=lambda value: str(value)[:60])
 def test_an_unfit_job_is_refused_by_name_and_leaves_nothing(
-    stopped: Any, body: dict[str, Any], pointer: str
+    stopped: Server, body: dict[str, Any], pointer: str
 ) -> None:
     before = stopped.last_seq()
     answer = stopped.client.post("/jobs", json=body)
@@ -149,7 +151,7 @@ def test_an_unfit_job_is_refused_by_name_and_leaves_nothing(
     assert stopped.last_seq() == before
 
 
-def test_an_unknown_type_has_its_own_code(stopped: Any) -> None:
+def test_an_unknown_type_has_its_own_code(stopped: Server) -> None:
     answer = stopped.client.post("/jobs", json={"type": "no-such"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_type")
 
@@ -157,7 +159,7 @@ def test_an_unknown_type_has_its_own_code(stopped: Any) -> None:
 # ---- Prefer: wait ------------------------------------------------------------------------------
 
 
-def test_prefer_wait_answers_when_the_job_has_ended(server: Any) -> None:
+def test_prefer_wait_answers_when_the_job_has_ended(server: Server) -> None:
     body = {"type": "ok"}
     answer = server.client.post("/jobs", json=body, headers={"Prefer": "respond-async, wait=14"})
     assert answer.status_code == 201
@@ -166,13 +168,13 @@ def test_prefer_wait_answers_when_the_job_has_ended(server: Any) -> None:
     assert answer.json() == server.job(answer.json()["job_id"])
 
 
-def test_prefer_wait_answers_with_the_job_as_it_is_when_the_time_is_over(stopped: Any) -> None:
+def test_prefer_wait_answers_with_the_job_as_it_is_when_the_time_is_over(stopped: Server) -> None:
     answer = stopped.client.post("/jobs", json={"type": "ok"}, headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.json()["status"]) == (201, "QUEUED")
     assert answer.elapsed.total_seconds() >= 1.0
 
 
-def test_prefer_wait_ends_when_the_job_is_cancelled(stopped: Any) -> None:
+def test_prefer_wait_ends_when_the_job_is_cancelled(stopped: Server) -> None:
     call = stopped.background(stopped.run, "ok", name="cancelled while awaited")
     (job,) = stopped.eventually(
         lambda: stopped.get("/jobs", q="cancelled while awaited")["jobs"], "it is queued"
@@ -182,7 +184,7 @@ def test_prefer_wait_ends_when_the_job_is_cancelled(stopped: Any) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait=abc", "wait=", "wait", "wait=-1", "return=minimal"])
-def test_a_preference_that_is_not_understood_is_ignored(stopped: Any, prefer: str) -> None:
+def test_a_preference_that_is_not_understood_is_ignored(stopped: Server, prefer: str) -> None:
     answer = stopped.client.post("/jobs", json={"type": "ok"}, headers={"Prefer": prefer})
     assert answer.status_code == 201
     assert answer.elapsed.total_seconds() < 0.9
@@ -191,7 +193,7 @@ def test_a_preference_that_is_not_understood_is_ignored(stopped: Any, prefer: st
 # ---- Idempotency-Key ---------------------------------------------------------------------------
 
 
-def test_the_same_key_and_body_get_the_first_answer_again(stopped: Any) -> None:
+def test_the_same_key_and_body_get_the_first_answer_again(stopped: Server) -> None:
     headers = {"Idempotency-Key": "again-1"}
     first = stopped.client.post("/jobs", json={"type": "ok"}, headers=headers)
     seq = stopped.last_seq()
@@ -204,7 +206,7 @@ def test_the_same_key_and_body_get_the_first_answer_again(stopped: Any) -> None:
     assert stopped.last_seq() == seq
 
 
-def test_the_first_answer_is_kept_also_when_it_was_waited_for(server: Any) -> None:
+def test_the_first_answer_is_kept_also_when_it_was_waited_for(server: Server) -> None:
     headers = {"Idempotency-Key": "waited-1", "Prefer": "wait=14"}
     first = server.client.post("/jobs", json={"type": "ok"}, headers=headers)
     second = server.client.post("/jobs", json={"type": "ok"}, headers=headers)
@@ -214,7 +216,7 @@ def test_the_first_answer_is_kept_also_when_it_was_waited_for(server: Any) -> No
     assert second.json()["status"] == "COMPLETED"
 
 
-def test_the_same_key_with_another_request_is_refused(stopped: Any) -> None:
+def test_the_same_key_with_another_request_is_refused(stopped: Server) -> None:
     headers = {"Idempotency-Key": "other-1"}
     stopped.client.post("/jobs", json={"type": "ok"}, headers=headers)
     seq = stopped.last_seq()
@@ -227,7 +229,7 @@ def test_the_same_key_with_another_request_is_refused(stopped: Any) -> None:
     assert stopped.last_seq() == seq
 
 
-def test_a_batch_is_replayed_too(stopped: Any) -> None:
+def test_a_batch_is_replayed_too(stopped: Server) -> None:
     headers, body = {"Idempotency-Key": "batch-1"}, {"jobs": [{"type": "ok"}, {"type": "ok"}]}
     first = stopped.client.post("/jobs/batch", json=body, headers=headers)
     second = stopped.client.post("/jobs/batch", json=body, headers=headers)
@@ -235,13 +237,13 @@ def test_a_batch_is_replayed_too(stopped: Any) -> None:
     assert second.headers["idempotent-replayed"] == "true"
 
 
-def test_a_refused_request_does_not_spend_its_key(stopped: Any) -> None:
+def test_a_refused_request_does_not_spend_its_key(stopped: Server) -> None:
     headers = {"Idempotency-Key": "refused-1"}
     assert stopped.client.post("/jobs", json={"type": "no"}, headers=headers).status_code == 422
     assert stopped.client.post("/jobs", json={"type": "ok"}, headers=headers).status_code == 201
 
 
-def test_one_key_used_at_once_by_many_makes_one_job(stopped: Any) -> None:
+def test_one_key_used_at_once_by_many_makes_one_job(stopped: Server) -> None:
     def submit() -> Any:
         headers = {"Idempotency-Key": "race-1"}
         return stopped.client.post("/jobs", json={"type": "ok"}, headers=headers)
@@ -251,13 +253,13 @@ def test_one_key_used_at_once_by_many_makes_one_job(stopped: Any) -> None:
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
 
 
-def twice(server: Any, path: str, body: Any = None, key: str = "") -> list[Any]:
+def twice(server: Server, path: str, body: Any = None, key: str = "") -> list[Any]:
     """The answers to the same request with the same key, sent twice."""
     headers = {"Idempotency-Key": key or f"twice {path}"}
     return [server.client.post(path, json=body, headers=headers) for _ in range(2)]
 
 
-def test_a_retry_is_repeated_by_its_key(stopped: Any) -> None:
+def test_a_retry_is_repeated_by_its_key(stopped: Server) -> None:
     job_id = stopped.submit("ok")["job_id"]
     stopped.client.delete(f"/jobs/{job_id}")
     first, second = twice(stopped, f"/jobs/{job_id}/retry")
@@ -280,7 +282,7 @@ def test_a_retry_is_repeated_by_its_key(stopped: Any) -> None:
     assert (mismatch.status_code, mismatch.json()["code"]) == (422, "idempotency_mismatch")
 
 
-def test_a_reservation_is_repeated_by_its_key(stopped: Any) -> None:
+def test_a_reservation_is_repeated_by_its_key(stopped: Server) -> None:
     path = "/scheduler/reservations"
     first, second = twice(stopped, path, {"ttl_s": 60})
     assert (first.status_code, second.status_code) == (201, 201)
@@ -294,7 +296,7 @@ def test_a_reservation_is_repeated_by_its_key(stopped: Any) -> None:
     stopped.client.delete(second.headers["location"])
 
 
-def test_a_direct_run_says_why_it_takes_no_key(server: Any) -> None:
+def test_a_direct_run_says_why_it_takes_no_key(server: Server) -> None:
     seq = server.last_seq()
     for answer in twice(server, "/direct/ok", {}):
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
@@ -302,7 +304,7 @@ def test_a_direct_run_says_why_it_takes_no_key(server: Any) -> None:
     assert server.last_seq() == seq
 
 
-def test_what_takes_no_body_refuses_one(stopped: Any) -> None:
+def test_what_takes_no_body_refuses_one(stopped: Server) -> None:
     job_id = stopped.submit("ok")["job_id"]
     asked = [
         ("POST", f"/jobs/{job_id}/cancel", 202),
@@ -324,7 +326,7 @@ def test_what_takes_no_body_refuses_one(stopped: Any) -> None:
 # ---- POST /jobs/batch --------------------------------------------------------------------------
 
 
-def test_a_batch_keeps_its_order(stopped: Any) -> None:
+def test_a_batch_keeps_its_order(stopped: Server) -> None:
     body = {"jobs": [{"type": "ok", "name": f"batched {n}"} for n in range(20)]}
     items = stopped.post("/jobs/batch", body, status=201)["jobs"]
     assert all(set(item) == {"job_id", "position"} for item in items)
@@ -351,7 +353,7 @@ def test_a_batch_keeps_its_order(stopped: Any) -> None:
     ],
 )
 def test_a_bad_item_refuses_the_whole_batch_and_is_named(
-    stopped: Any, bad: Any, pointer: str, code: str
+    stopped: Server, bad: Any, pointer: str, code: str
 ) -> None:
     before = stopped.last_seq()
     body = {"jobs": [{"type": "ok"}, {"type": "ok"}, bad, {"type": "ok"}]}
@@ -362,7 +364,7 @@ def test_a_bad_item_refuses_the_whole_batch_and_is_named(
 
 
 @pytest.mark.parametrize("body", [{}, {"jobs": []}, {"jobs": {}}, {"jobs": [], "more": 1}, []])
-def test_a_batch_must_hold_jobs(stopped: Any, body: Any) -> None:
+def test_a_batch_must_hold_jobs(stopped: Server, body: Any) -> None:
     assert stopped.client.post("/jobs/batch", json=body).status_code == 422
 
 
@@ -396,7 +398,7 @@ def test_a_full_queue_says_when_to_come_again(launch: Callable[..., Any]) -> Non
 # ---- GET /jobs ---------------------------------------------------------------------------------
 
 
-def test_a_list_is_filtered_by_status_type_label_and_text(stopped: Any) -> None:
+def test_a_list_is_filtered_by_status_type_label_and_text(stopped: Server) -> None:
     mark = f"filter-{stopped.last_seq()}"
     wanted = [
         stopped.submit("ok", name=f"{mark} Alpha", labels={"m": mark, "x": "1"}),
@@ -424,13 +426,13 @@ def test_a_list_is_filtered_by_status_type_label_and_text(stopped: Any) -> None:
     assert found == cancelled
 
 
-def test_a_text_is_found_whatever_its_alphabet(stopped: Any) -> None:
+def test_a_text_is_found_whatever_its_alphabet(stopped: Server) -> None:
     job_id = stopped.submit("ok", name="Ünïque ÉCOLE 이야기")["job_id"]
     for text in ("이야기", "ÉCOLE", "Ünïque", "école"):
         assert [job["job_id"] for job in stopped.get("/jobs", q=text)["jobs"]] == [job_id], text
 
 
-def test_the_order_of_a_list_is_that_of_arrival(stopped: Any) -> None:
+def test_the_order_of_a_list_is_that_of_arrival(stopped: Server) -> None:
     label = f"o={stopped.last_seq()}"
     key, _, value = label.partition("=")
     ids = [stopped.submit("ok", labels={key: value}, priority=p)["job_id"] for p in (1, 100, 50)]
@@ -440,7 +442,7 @@ def test_the_order_of_a_list_is_that_of_arrival(stopped: Any) -> None:
     assert stopped.get("/jobs", label=label) == stopped.get("/jobs", label=label, order="desc")
 
 
-def test_the_limit_is_50_by_default_and_500_at_most(stopped: Any) -> None:
+def test_the_limit_is_50_by_default_and_500_at_most(stopped: Server) -> None:
     stopped.post("/jobs/batch", {"jobs": [{"type": "ok"}] * 60}, status=201)
     page = stopped.get("/jobs")
     assert len(page["jobs"]) == 50
@@ -452,7 +454,7 @@ def test_the_limit_is_50_by_default_and_500_at_most(stopped: Any) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_walk_meets_every_job_once_while_others_come_and_go(stopped: Any, order: str) -> None:
+def test_a_walk_meets_every_job_once_while_others_come_and_go(stopped: Server, order: str) -> None:
     key, value = "walk", f"{order}-{stopped.last_seq()}"
     batch = [{"type": "ok", "labels": {key: value}} for _ in range(40)]
     items = stopped.post("/jobs/batch", {"jobs": batch}, status=201)["jobs"]
@@ -471,7 +473,7 @@ def test_a_walk_meets_every_job_once_while_others_come_and_go(stopped: Any, orde
     assert there <= set(met), "a Job was not met"
 
 
-def test_counts_are_of_all_jobs_by_status(stopped: Any) -> None:
+def test_counts_are_of_all_jobs_by_status(stopped: Server) -> None:
     before = stopped.get("/jobs", limit=1)["counts"]
     assert set(before) == {"QUEUED", "RUNNING", "COMPLETED", "FAILED", "SKIPPED", "CANCELLED"}
     stopped.submit("ok")
@@ -483,7 +485,7 @@ def test_counts_are_of_all_jobs_by_status(stopped: Any) -> None:
     assert {status: n for status, n in after.items() if n} == recount
 
 
-def test_a_list_leaves_long_params_out_and_says_so(stopped: Any) -> None:
+def test_a_list_leaves_long_params_out_and_says_so(stopped: Server) -> None:
     label = {"labels": {"long": "params"}}
     short = stopped.submit("stdin", {"text": "x" * 4_000}, **label)
     long = stopped.submit("stdin", {"text": "x" * 4_100}, **label)
@@ -493,7 +495,7 @@ def test_a_list_leaves_long_params_out_and_says_so(stopped: Any) -> None:
     assert "params_elided" not in stopped.job(long["job_id"])
 
 
-def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Any) -> None:
+def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Server) -> None:
     long = {"type": "stdin", "params": {"text": "x" * 4_000}, "labels": {"walk": "long"}}
     items = stopped.post("/jobs/batch", {"jobs": [long] * 400}, status=201)["jobs"]
     met, cursor, pages = [], None, 0
@@ -520,7 +522,7 @@ def test_a_page_of_long_jobs_ends_early_and_leads_on(stopped: Any) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("job_id", [NO_JOB, "nonsense", "batch", "%00", "%ff", "..%2f..%2fetc"])
 def test_a_job_that_is_not_there_is_not_found(
-    server: Any, method: str, path: str, job_id: str
+    server: Server, method: str, path: str, job_id: str
 ) -> None:
     body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
     answer = server.client.request(method, f"/jobs/{job_id}{path}", **body)
@@ -530,7 +532,7 @@ def test_a_job_that_is_not_there_is_not_found(
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_patch_changes_what_may_change(stopped: Any) -> None:
+def test_patch_changes_what_may_change(stopped: Server) -> None:
     job = stopped.submit("ok", name="before", labels={"a": "1"})
     at = "2126-01-01T00:00:00Z"
     patch = {"priority": 9, "run_at": at, "name": "after", "labels": {"b": "2"}}
@@ -558,7 +560,7 @@ def test_patch_changes_what_may_change(stopped: Any) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_patch_refuses_everything_else(stopped: Any, patch: Any) -> None:
+def test_patch_refuses_everything_else(stopped: Server, patch: Any) -> None:
     job = stopped.submit("ok")
     before = stopped.last_seq()
     content, headers = json.dumps(patch), {"Content-Type": "application/json"}
@@ -568,7 +570,7 @@ def test_patch_refuses_everything_else(stopped: Any, patch: Any) -> None:
     assert stopped.job(job["job_id"]) == job
 
 
-def test_if_match_guards_against_what_happened_meanwhile(stopped: Any) -> None:
+def test_if_match_guards_against_what_happened_meanwhile(stopped: Server) -> None:
     path = f"/jobs/{stopped.submit('ok')['job_id']}"
     etag = stopped.client.get(path).headers["etag"]
 
@@ -589,7 +591,7 @@ def test_if_match_guards_against_what_happened_meanwhile(stopped: Any) -> None:
     assert stopped.client.delete(path, headers={"If-Match": now}).status_code == 200
 
 
-def test_delete_cancels_a_queued_job_and_keeps_it(stopped: Any) -> None:
+def test_delete_cancels_a_queued_job_and_keeps_it(stopped: Server) -> None:
     job = stopped.submit("ok")
     answer = stopped.client.delete(f"/jobs/{job['job_id']}")
     assert answer.status_code == 200
@@ -604,7 +606,7 @@ def test_delete_cancels_a_queued_job_and_keeps_it(stopped: Any) -> None:
     assert stopped.job(job["job_id"]) == gone
 
 
-def test_what_is_not_queued_can_be_neither_patched_nor_deleted(server: Any, gate: Any) -> None:
+def test_what_is_not_queued_can_be_neither_patched_nor_deleted(server: Server, gate: Any) -> None:
     running = server.hold(gate)["job_id"]
     server.post("/scheduler/stop")
     cancelled = server.submit("ok")["job_id"]
@@ -621,7 +623,7 @@ def test_what_is_not_queued_can_be_neither_patched_nor_deleted(server: Any, gate
             assert server.job(job_id) == before
 
 
-def test_cancel_of_a_queued_job_is_idempotent(stopped: Any) -> None:
+def test_cancel_of_a_queued_job_is_idempotent(stopped: Server) -> None:
     path = f"/jobs/{stopped.submit('ok')['job_id']}/cancel"
     first = stopped.post(path, status=202)
     assert first["status"] == "CANCELLED"
@@ -629,14 +631,14 @@ def test_cancel_of_a_queued_job_is_idempotent(stopped: Any) -> None:
 
 
 @pytest.mark.parametrize(("type", "params"), [("ok", {}), ("exit", {"code": 1}), ("missing", {})])
-def test_cancel_of_what_has_ended_is_refused(server: Any, type: str, params: Any) -> None:
+def test_cancel_of_what_has_ended_is_refused(server: Server, type: str, params: Any) -> None:
     job = server.run(type, params)
     answer = server.client.post(f"/jobs/{job['job_id']}/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong_state")
     assert server.job(job["job_id"]) == job
 
 
-def test_a_retry_is_a_new_job_that_names_the_old_one(server: Any) -> None:
+def test_a_retry_is_a_new_job_that_names_the_old_one(server: Server) -> None:
     old = server.run("exit", {"code": 5}, name="n", labels={"a": "b"}, priority=3, timeout_s=9)
     server.post("/scheduler/stop")
     answer = server.client.post(f"/jobs/{old['job_id']}/retry")
@@ -664,7 +666,7 @@ def test_a_retry_is_a_new_job_that_names_the_old_one(server: Any) -> None:
     assert server.run_of(old["job_id"])["job_id"] == old["job_id"]
 
 
-def test_every_end_can_be_retried(server: Any) -> None:
+def test_every_end_can_be_retried(server: Server) -> None:
     completed = server.run("ok")
     skipped = server.run("ok", expires_at="2020-01-01T00:00:00Z")
     server.post("/scheduler/stop")
@@ -675,7 +677,7 @@ def test_every_end_can_be_retried(server: Any) -> None:
         assert new["expires_at"] is None
 
 
-def test_a_run_has_all_its_fields(server: Any) -> None:
+def test_a_run_has_all_its_fields(server: Server) -> None:
     job = server.run("echo", {"name": "n"})
     run = server.run_of(job["job_id"])
     assert set(run) == RUN_FIELDS
@@ -697,7 +699,7 @@ def test_a_run_has_all_its_fields(server: Any) -> None:
 # ---- run_at, expires_at ------------------------------------------------------------------------
 
 
-def test_a_job_starts_at_its_time_and_not_before(server: Any) -> None:
+def test_a_job_starts_at_its_time_and_not_before(server: Server) -> None:
     at = later(2)
     ids = [server.submit("ok", run_at=at)["job_id"] for _ in range(3)]
     server.submit("ok", time="2126-01-01T00:00:00Z")
@@ -720,18 +722,18 @@ def test_a_job_starts_at_its_time_and_not_before(server: Any) -> None:
     assert min(tries) <= 0.05, tries
 
 
-def test_a_time_that_has_passed_means_now(server: Any) -> None:
+def test_a_time_that_has_passed_means_now(server: Server) -> None:
     assert server.run("ok", run_at="2020-01-01T00:00:00Z")["status"] == "COMPLETED"
 
 
-def test_an_earlier_time_wakes_the_scheduler_anew(server: Any) -> None:
+def test_an_earlier_time_wakes_the_scheduler_anew(server: Server) -> None:
     job_id = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
     server.client.patch(f"/jobs/{job_id}", json={"run_at": later(0.3)})
     assert server.until(job_id)["status"] == "COMPLETED"
 
 
 def test_a_job_that_expires_before_its_turn_is_skipped_with_the_reason(
-    server: Any, gate: Any
+    server: Server, gate: Any
 ) -> None:
     server.hold(gate)
     at = later(0.3)
@@ -744,12 +746,12 @@ def test_a_job_that_expires_before_its_turn_is_skipped_with_the_reason(
     assert server.output(job["job_id"]) == b""
 
 
-def test_a_job_expires_also_while_the_scheduler_is_stopped(stopped: Any) -> None:
+def test_a_job_expires_also_while_the_scheduler_is_stopped(stopped: Server) -> None:
     job = stopped.submit("ok", expires_at=later(0.3), run_at=later(0.2))
     assert stopped.until(job["job_id"])["status"] == "SKIPPED"
 
 
-def test_a_running_job_does_not_expire(server: Any, gate: Any) -> None:
+def test_a_running_job_does_not_expire(server: Server, gate: Any) -> None:
     at = later(0.4)
     job = server.hold(gate, expires_at=at)
     other = server.submit("ok", expires_at=at)

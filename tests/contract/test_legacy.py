@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 
 def check_notices(answer: Any, *, sunset: bool) -> None:
     """RFC 9745, RFC 8594 and a successor."""
@@ -18,7 +20,7 @@ def check_notices(answer: Any, *, sunset: bool) -> None:
         assert parsedate_to_datetime(answer.headers["sunset"]).isoformat()[:10] == "2031-05-01"
 
 
-def test_phase_1_runs_at_once_beside_the_queue(server: Any, new_gate: Callable[[], Any]) -> None:
+def test_phase_1_runs_at_once_beside_the_queue(server: Server, new_gate: Callable[[], Any]) -> None:
     outer, inner = new_gate(), new_gate()
     running = server.hold(outer)["job_id"]
     server.post("/scheduler/stop")
@@ -41,14 +43,14 @@ def test_phase_1_runs_at_once_beside_the_queue(server: Any, new_gate: Callable[[
     assert server.run_of(job_id)["exit_code"] == 0
 
 
-def test_phase_1_takes_no_slot(server: Any, gate: Any) -> None:
+def test_phase_1_takes_no_slot(server: Server, gate: Any) -> None:
     told = server.post("/jobs/gate/trigger", {"path": gate.path}, status=202)
     server.until_printed(told["job_id"], b"opened")
     assert server.run("ok")["status"] == "COMPLETED"
     assert server.job(told["job_id"])["status"] == "RUNNING"
 
 
-def test_phase_1_can_be_cancelled(server: Any, gate: Any) -> None:
+def test_phase_1_can_be_cancelled(server: Server, gate: Any) -> None:
     job_id = server.post("/jobs/gate/trigger", {"path": gate.path}, status=202)["job_id"]
     server.until_printed(job_id, b"opened")
     assert server.client.post(f"/jobs/{job_id}/cancel").status_code == 202
@@ -56,7 +58,7 @@ def test_phase_1_can_be_cancelled(server: Any, gate: Any) -> None:
     assert server.run_of(job_id)["status"] == "CANCELLED"
 
 
-def test_phase_1_needs_no_body_where_nothing_is_required(server: Any) -> None:
+def test_phase_1_needs_no_body_where_nothing_is_required(server: Server) -> None:
     answer = server.client.post("/jobs/ok/trigger")
     assert answer.status_code == 202
     assert server.until(answer.json()["job_id"])["status"] == "COMPLETED"
@@ -73,7 +75,7 @@ def test_phase_1_needs_no_body_where_nothing_is_required(server: Any) -> None:
         ("/jobs/ok/trigger", None, 422),
     ],
 )
-def test_an_unfit_trigger_is_refused(server: Any, path: str, body: Any, status: int) -> None:
+def test_an_unfit_trigger_is_refused(server: Server, path: str, body: Any, status: int) -> None:
     before = server.last_seq()
     headers = {"Content-Type": "application/json"}
     content = "null" if body is None else None

@@ -9,6 +9,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.contract.conftest import Server
+
 # api.md, section 2: every request, and each status that it names for it.
 CONTRACT = {
     "POST /jobs": {201, 400, 413, 415, 422, 429, 507},
@@ -49,7 +51,7 @@ CONTRACT = {
 
 
 @pytest.fixture
-def document(server: Any) -> Any:
+def document(server: Server) -> Any:
     return server.get("/openapi.json")
 
 
@@ -124,7 +126,7 @@ def test_a_body_is_closed_also_in_the_document(document: Any) -> None:
     assert document["components"]["schemas"][name]["additionalProperties"] is False
 
 
-def test_the_docs_load_nothing_from_elsewhere(server: Any) -> None:
+def test_the_docs_load_nothing_from_elsewhere(server: Server) -> None:
     answer = server.client.get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -146,7 +148,7 @@ def test_the_docs_load_nothing_from_elsewhere(server: Any) -> None:
 Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def metrics(server: Any) -> Metrics:
+def metrics(server: Server) -> Metrics:
     """By name and labels. The text is as Prometheus wants it."""
     answer = server.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -165,7 +167,7 @@ def labels(**given: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(given.items()))
 
 
-def test_the_metrics_are_prometheus(server: Any) -> None:
+def test_the_metrics_are_prometheus(server: Server) -> None:
     before = metrics(server)
     server.run("ok")
     server.run("exit", {"code": 1})
@@ -184,7 +186,7 @@ def test_the_metrics_are_prometheus(server: Any) -> None:
     assert metrics(server)["headway_scheduler_running", ()] == 0
 
 
-def test_the_histograms_are_by_type_and_outcome(server: Any) -> None:
+def test_the_histograms_are_by_type_and_outcome(server: Server) -> None:
     """rate(sum) / rate(count) is what a dashboard shows as the mean."""
     server.run("sleeper", {"time": 0.1})
     ended = labels(type="sleeper", status="COMPLETED")
@@ -204,7 +206,7 @@ def test_the_histograms_are_by_type_and_outcome(server: Any) -> None:
     )
 
 
-def test_the_queue_is_shown_by_type(server: Any) -> None:
+def test_the_queue_is_shown_by_type(server: Server) -> None:
     server.post("/scheduler/stop")
     found = metrics(server)
     assert found["headway_oldest_eligible_job_age_seconds", labels(type="ok")] == 0
@@ -234,7 +236,7 @@ def test_the_last_success_of_a_type_is_kept_across_restarts(launch: Any) -> None
     assert ("headway_wait_seconds_count", labels(type="ok")) not in found
 
 
-def test_the_process_and_its_files_are_shown(server: Any) -> None:
+def test_the_process_and_its_files_are_shown(server: Server) -> None:
     found = metrics(server)
     (build,) = (dict(key[1]) for key in found if key[0] == "headway_build_info")
     assert build["version"] == server.get("/health")["version"]
@@ -245,14 +247,14 @@ def test_the_process_and_its_files_are_shown(server: Any) -> None:
     assert found["headway_database_checked_timestamp_seconds", ()] > 0
 
 
-def test_health_and_readiness(server: Any) -> None:
+def test_health_and_readiness(server: Server) -> None:
     health = server.get("/health")
     assert health["status"] == "ok"
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", health["version"])
     assert server.get("/ready") == {"status": "ready", "database": "checked", "warnings": []}
 
 
-def test_job_types_show_their_parameters_and_not_their_commands(server: Any) -> None:
+def test_job_types_show_their_parameters_and_not_their_commands(server: Server) -> None:
     found = {entry["name"]: entry for entry in server.get("/job-types")["job_types"]}
     assert {"ok", "gate", "secretive"} <= set(found)
     echo = server.get("/job-types/echo")

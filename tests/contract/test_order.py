@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle, pairwise
 from typing import Any
 
+from tests.contract.conftest import Server
+
 # Each type has a queue of its own inside; the order is that of all of them together.
 QUICK: list[tuple[str, dict[str, Any]]] = [("ok", {}), ("skips", {"code": 0}), ("echo", {})]
 
 
-def queue(server: Any, priorities: list[int], **fields: Any) -> list[str]:
+def queue(server: Server, priorities: list[int], **fields: Any) -> list[str]:
     """Queue one Job for each priority, of three types in turn; their ids."""
     return [
         server.submit(type, params, priority=p, **fields)["job_id"]
@@ -17,7 +19,7 @@ def queue(server: Any, priorities: list[int], **fields: Any) -> list[str]:
     ]
 
 
-def test_the_higher_priority_runs_first(server: Any) -> None:
+def test_the_higher_priority_runs_first(server: Server) -> None:
     server.post("/scheduler/stop")
     seq = server.last_seq()
     low, middle, high = queue(server, [0, 50, 100])
@@ -29,7 +31,7 @@ def test_the_higher_priority_runs_first(server: Any) -> None:
     assert started == sorted(started)
 
 
-def test_equals_run_in_the_order_of_their_arrival(server: Any) -> None:
+def test_equals_run_in_the_order_of_their_arrival(server: Server) -> None:
     server.post("/scheduler/stop")
     seq = server.last_seq()
     priorities = [5, 5, 0, 9, 5, 0, 9, 5]
@@ -41,7 +43,7 @@ def test_equals_run_in_the_order_of_their_arrival(server: Any) -> None:
     assert server.start_order(16, seq) == [ids[i] for i in places]
 
 
-def test_one_runs_after_the_other(server: Any) -> None:
+def test_one_runs_after_the_other(server: Server) -> None:
     server.post("/scheduler/stop")
     ids = queue(server, [0] * 6)
     server.post("/scheduler/start")
@@ -51,7 +53,7 @@ def test_one_runs_after_the_other(server: Any) -> None:
 
 
 def test_a_late_urgent_job_overtakes_the_queue_but_not_the_running_one(
-    server: Any, gate: Any
+    server: Server, gate: Any
 ) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
@@ -62,7 +64,7 @@ def test_a_late_urgent_job_overtakes_the_queue_but_not_the_running_one(
     assert server.start_order(4, seq) == [running, urgent, first, second]
 
 
-def test_a_patched_priority_counts(server: Any) -> None:
+def test_a_patched_priority_counts(server: Server) -> None:
     server.post("/scheduler/stop")
     seq = server.last_seq()
     first, second, third = queue(server, [10, 10, 10])
@@ -72,7 +74,7 @@ def test_a_patched_priority_counts(server: Any) -> None:
     assert server.start_order(3, seq) == [third, second, first]
 
 
-def test_a_deferred_job_keeps_its_place_when_its_time_comes(server: Any, gate: Any) -> None:
+def test_a_deferred_job_keeps_its_place_when_its_time_comes(server: Server, gate: Any) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
     at = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
@@ -83,13 +85,13 @@ def test_a_deferred_job_keeps_its_place_when_its_time_comes(server: Any, gate: A
     assert server.start_order(4, seq) == [running, late, early, now]
 
 
-def test_a_deferred_urgent_job_holds_nobody_up(server: Any) -> None:
+def test_a_deferred_urgent_job_holds_nobody_up(server: Server) -> None:
     (urgent,) = queue(server, [100], run_at="2126-01-01T00:00:00Z")
     assert server.run("ok")["status"] == "COMPLETED"
     assert server.job(urgent)["status"] == "QUEUED"
 
 
-def test_what_is_cancelled_is_passed_over(server: Any, gate: Any) -> None:
+def test_what_is_cancelled_is_passed_over(server: Server, gate: Any) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
     first, second = queue(server, [9, 1])
@@ -99,7 +101,7 @@ def test_what_is_cancelled_is_passed_over(server: Any, gate: Any) -> None:
     assert server.get(f"/jobs/{first}/runs")["total"] == 0
 
 
-def test_concurrency_changes_while_running(server: Any, new_gate: Callable[[], Any]) -> None:
+def test_concurrency_changes_while_running(server: Server, new_gate: Callable[[], Any]) -> None:
     gates = [new_gate() for _ in range(4)]
     ids = [server.submit("gate", {"path": gate.path})["job_id"] for gate in gates]
     server.until(ids[0], "RUNNING")
@@ -125,7 +127,7 @@ def test_concurrency_changes_while_running(server: Any, new_gate: Callable[[], A
 
 
 def test_a_type_at_its_limit_waits_and_lets_others_pass(
-    server: Any, new_gate: Callable[[], Any]
+    server: Server, new_gate: Callable[[], Any]
 ) -> None:
     server.client.patch("/scheduler/config", json={"concurrency": 3})
     first, second, third = (new_gate() for _ in range(3))
@@ -148,7 +150,7 @@ def test_a_type_at_its_limit_waits_and_lets_others_pass(
         assert server.until(job_id)["status"] == "COMPLETED"
 
 
-def test_limits_are_never_exceeded_under_load(server: Any) -> None:
+def test_limits_are_never_exceeded_under_load(server: Server) -> None:
     server.client.patch("/scheduler/config", json={"concurrency": 3, "types": {"ok": 2}})
     seq = server.last_seq()
     batch = [{"type": t, "params": p} for t, p in [("ok", {}), ("exit", {"code": 1})] * 20]

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
 
-def end(server: Any, type: str, params: dict[str, Any] | None = None, **fields: Any) -> Any:
+
+def end(server: Server, type: str, params: dict[str, Any] | None = None, **fields: Any) -> Any:
     """(the Job, its run) when it has ended; both agree on how."""
     job = server.run(type, params, **fields)
     run = server.run_of(job["job_id"])
@@ -37,7 +39,9 @@ def end(server: Any, type: str, params: dict[str, Any] | None = None, **fields: 
         ("skips", 77, "FAILED"),
     ],
 )
-def test_an_exit_status_is_told_as_it_was(server: Any, type: str, code: int, status: str) -> None:
+def test_an_exit_status_is_told_as_it_was(
+    server: Server, type: str, code: int, status: str
+) -> None:
     _, run = end(server, type, {"code": code})
     assert (run["status"], run["exit_code"], run["signal"]) == (status, code, None)
     if status == "FAILED":
@@ -48,7 +52,9 @@ def test_an_exit_status_is_told_as_it_was(server: Any, type: str, code: int, sta
 
 
 @pytest.mark.parametrize("code", [130, 141])
-def test_an_exit_status_that_looks_like_a_signal_is_told_as_it_was(server: Any, code: int) -> None:
+def test_an_exit_status_that_looks_like_a_signal_is_told_as_it_was(
+    server: Server, code: int
+) -> None:
     _, run = end(server, "exit", {"code": code})
     assert (run["exit_code"], run["signal"]) == (code, None)
     assert run["error"]["code"] == "exit_status"
@@ -56,7 +62,7 @@ def test_an_exit_status_that_looks_like_a_signal_is_told_as_it_was(server: Any, 
 
 @pytest.mark.parametrize(("number", "name"), [(2, "SIGINT"), (13, "SIGPIPE")])
 def test_a_death_of_which_no_shell_tells_is_named_as_one_of_two(
-    server: Any, number: int, name: str
+    server: Server, number: int, name: str
 ) -> None:
     _, run = end(server, "signal", {"number": number})
     assert (run["status"], run["exit_code"], run["signal"]) == ("FAILED", 128 + number, None)
@@ -65,14 +71,14 @@ def test_a_death_of_which_no_shell_tells_is_named_as_one_of_two(
 
 
 @pytest.mark.parametrize("number", [9, 15, 11, 6, 1, 10])
-def test_a_death_by_signal_is_told_from_an_exit_status(server: Any, number: int) -> None:
+def test_a_death_by_signal_is_told_from_an_exit_status(server: Server, number: int) -> None:
     _, run = end(server, "signal", {"number": number})
     assert (run["status"], run["exit_code"], run["signal"]) == ("FAILED", None, number)
     assert run["error"]["code"] == "signal"
 
 
 @pytest.mark.parametrize("type", ["missing", "unknown", "directory", "nobody"])
-def test_a_program_that_cannot_be_started_is_a_failure(server: Any, type: str) -> None:
+def test_a_program_that_cannot_be_started_is_a_failure(server: Server, type: str) -> None:
     job, run = end(server, type)
     assert (run["status"], run["error"]["code"]) == ("FAILED", "spawn")
     assert run["exit_code"] is None
@@ -80,33 +86,33 @@ def test_a_program_that_cannot_be_started_is_a_failure(server: Any, type: str) -
     assert server.get(f"/jobs/{job['job_id']}/runs")["total"] == 1
 
 
-def test_a_script_whose_interpreter_is_missing_cannot_be_started(server: Any) -> None:
+def test_a_script_whose_interpreter_is_missing_cannot_be_started(server: Server) -> None:
     script = 'printf "#!/no/such/interpreter\\n" > s; chmod +x s; exec ./s'
     _, run = end(server, "shell", {"script": script})
     assert run["status"] == "FAILED"
 
 
-def test_a_program_that_runs_too_long_is_ended(server: Any) -> None:
+def test_a_program_that_runs_too_long_is_ended(server: Server) -> None:
     _, run = end(server, "hasty")
     assert (run["status"], run["error"]["code"]) == ("FAILED", "timeout")
     assert run["duration_s"] >= 0.3
     assert not server.processes()
 
 
-def test_a_job_can_shorten_its_time(server: Any) -> None:
+def test_a_job_can_shorten_its_time(server: Server) -> None:
     _, run = end(server, "sleeper", {"time": 300}, timeout_s=0.2)
     assert run["error"]["code"] == "timeout"
     assert run["duration_s"] >= 0.2
 
 
-def test_too_much_output_fails_where_the_type_says_so(server: Any) -> None:
+def test_too_much_output_fails_where_the_type_says_so(server: Server) -> None:
     _, run = end(server, "flooding")
     assert (run["status"], run["error"]["code"]) == ("FAILED", "output_limit")
     assert run["log"]["truncated"] is True
     assert not server.processes()
 
 
-def test_what_a_program_leaves_behind_ends_with_it(server: Any) -> None:
+def test_what_a_program_leaves_behind_ends_with_it(server: Server) -> None:
     job, run = end(server, "shell", {"script": "setsid sleep 300 & sleep 300 & echo $!; exit 4"})
     assert (run["status"], run["exit_code"]) == ("FAILED", 4)
     assert not server.is_alive(int(server.output(job["job_id"])))
@@ -122,7 +128,7 @@ AWKWARD = [
 
 
 @pytest.mark.parametrize("text", AWKWARD)
-def test_a_value_is_never_split_interpreted_or_an_option(server: Any, text: str) -> None:
+def test_a_value_is_never_split_interpreted_or_an_option(server: Server, text: str) -> None:
     params = {"name": text, "tags": [text, text], "text": text}
     job, run = end(server, "echo", params)
     argv = json.loads(server.output(job["job_id"]))
@@ -143,12 +149,12 @@ def test_a_value_is_never_split_interpreted_or_an_option(server: Any, text: str)
         ({"ratio": -3}, ["--count=1", "--ratio=-3"]),
     ],
 )
-def test_values_become_arguments(server: Any, params: Any, argv: list[str]) -> None:
+def test_values_become_arguments(server: Server, params: Any, argv: list[str]) -> None:
     job, _ = end(server, "echo", params)
     assert json.loads(server.output(job["job_id"])) == argv
 
 
-def test_params_on_standard_input(server: Any) -> None:
+def test_params_on_standard_input(server: Server) -> None:
     given = {"text": '이야기\n"quoted" \\', "number": 1.5}
     job, run = end(server, "stdin", given)
     assert json.loads(server.output(job["job_id"])) == given
@@ -160,7 +166,7 @@ def test_params_on_standard_input(server: Any) -> None:
 # ---- what it sees ------------------------------------------------------------------------------
 
 
-def test_the_environment_is_clean(server: Any) -> None:
+def test_the_environment_is_clean(server: Server) -> None:
     job, run = end(server, "environ")
     entries = server.output(job["job_id"]).decode().rstrip("\0").split("\0")
     environ = dict(entry.split("=", 1) for entry in entries)
@@ -175,20 +181,20 @@ def test_the_environment_is_clean(server: Any) -> None:
     assert all(value.startswith(str(server.data_dir)) for value in own.values())
 
 
-def test_a_direct_run_has_no_job_id_in_its_environment(server: Any) -> None:
+def test_a_direct_run_has_no_job_id_in_its_environment(server: Server) -> None:
     tail = server.post("/direct/environ")["log_tail"]
     assert "HEADWAY_RUN_ID=" in tail
     assert "HEADWAY_JOB_ID=" not in tail
     assert server.server_variable not in tail
 
 
-def test_output_that_is_opened_anew_is_whole(server: Any) -> None:
+def test_output_that_is_opened_anew_is_whole(server: Server) -> None:
     job, run = end(server, "reopens")
     assert server.output(job["job_id"]) == b"one\ntwo\nthree\n"
     assert run["log"] == {"bytes": 14, "truncated": False}
 
 
-def test_a_run_shows_what_its_program_left_behind(server: Any) -> None:
+def test_a_run_shows_what_its_program_left_behind(server: Server) -> None:
     job, run = end(server, "leaver")
     assert (job["status"], run["left"]) == ("COMPLETED", {"processes": 1, "killed": 0})
     assert server.output(job["job_id"]) == b"ready\nbye\n"
@@ -196,13 +202,13 @@ def test_a_run_shows_what_its_program_left_behind(server: Any) -> None:
     assert run["left"] == {"processes": 0, "killed": 0}
 
 
-def test_a_run_outlives_the_removal_of_its_directory(server: Any) -> None:
+def test_a_run_outlives_the_removal_of_its_directory(server: Server) -> None:
     job, run = end(server, "remover")
     assert (job["status"], run["exit_code"]) == ("FAILED", 3)
     assert server.output(job["job_id"]) == b"before\nafter\n"
 
 
-def test_no_descriptor_is_inherited(server: Any) -> None:
+def test_no_descriptor_is_inherited(server: Server) -> None:
     job, _ = end(server, "descriptors")
     lines = server.output(job["job_id"]).decode().splitlines()
     found = dict(re.findall(r" (\d+) -> (\S+)$", "\n".join(lines), re.M))
@@ -213,7 +219,7 @@ def test_no_descriptor_is_inherited(server: Any) -> None:
     assert found == {"0": "/dev/null", "1": pipe, "2": pipe}
 
 
-def test_the_directory_is_fresh_the_input_empty_and_the_session_its_own(server: Any) -> None:
+def test_the_directory_is_fresh_the_input_empty_and_the_session_its_own(server: Server) -> None:
     seen = []
     for _ in range(2):
         job, run = end(server, "around")
@@ -231,7 +237,7 @@ def test_the_directory_is_fresh_the_input_empty_and_the_session_its_own(server: 
     assert seen[0] != seen[1]
 
 
-def test_a_pipe_without_reader_ends_a_program_silently(server: Any) -> None:
+def test_a_pipe_without_reader_ends_a_program_silently(server: Server) -> None:
     """SIGPIPE has its default meaning again: `yes | head` ends."""
     job, run = end(server, "shell", {"script": "yes | head -1"})
     assert (run["status"], server.output(job["job_id"])) == ("COMPLETED", b"y\n")
@@ -240,7 +246,7 @@ def test_a_pipe_without_reader_ends_a_program_silently(server: Any) -> None:
 # ---- what it reports ---------------------------------------------------------------------------
 
 
-def test_progress_and_result(server: Any, gate: Any) -> None:
+def test_progress_and_result(server: Server, gate: Any) -> None:
     job_id = server.submit("report", {"path": gate.path})["job_id"]
     quarter = {"fraction": 0.25, "message": "a quarter"}
     server.eventually(lambda: server.job(job_id)["progress"] == quarter, "progress shows early")
@@ -253,7 +259,7 @@ def test_progress_and_result(server: Any, gate: Any) -> None:
 
 
 @pytest.mark.parametrize("result", [0, None, "text", [1, None], {"a": {"b": []}}, False, 1e300])
-def test_any_json_can_be_a_result(server: Any, result: Any) -> None:
+def test_any_json_can_be_a_result(server: Server, result: Any) -> None:
     _, run = end(server, "reporting", {"result": result})
     assert run["result"] == result
 
@@ -277,7 +283,7 @@ BAD_REPORTS = [
 ]
 
 
-def test_a_nonsensical_report_harms_nobody(server: Any) -> None:
+def test_a_nonsensical_report_harms_nobody(server: Server) -> None:
     """A program can write anything there: the server lives, and the Job ends as it ended."""
     for line in BAD_REPORTS:
         script = f"printf '%b\\n' '{line}' >> \"$HEADWAY_REPORT\"".replace("\\u", "\\\\u")
@@ -286,7 +292,7 @@ def test_a_nonsensical_report_harms_nobody(server: Any) -> None:
         assert server.job(job["job_id"])["status"] == "COMPLETED"
 
 
-def test_a_report_that_is_no_file_any_more_harms_nobody(server: Any) -> None:
+def test_a_report_that_is_no_file_any_more_harms_nobody(server: Server) -> None:
     for script in (
         'rm -f "$HEADWAY_REPORT"',
         'rm -f "$HEADWAY_REPORT"; mkdir "$HEADWAY_REPORT"',

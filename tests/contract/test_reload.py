@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 ADDED = '[job_types.added]\ncommand = ["/bin/echo", "added"]\n'
 TWO = '[job_types.two]\ncommand = ["/bin/sh", "-c", "exit 5"]\n'
 
 
-def reload(server: Any, config: str | None = None, *, said: str = "configuration reloaded") -> Any:
+def reload(
+    server: Server, config: str | None = None, *, said: str = "configuration reloaded"
+) -> Any:
     """Configure this and send SIGHUP; the lines of the log since then, when it has said so."""
     if config is not None:
         server.config.write_text(config)
@@ -24,12 +28,12 @@ def reload(server: Any, config: str | None = None, *, said: str = "configuration
     return [json.loads(line) for line in server.log()[offset:].splitlines() if line[-1:] == "}"]
 
 
-def facts_of(server: Any) -> list[Any]:
+def facts_of(server: Server) -> list[Any]:
     rows = server.rows("SELECT data FROM events WHERE kind = 'server.reloaded' ORDER BY seq")
     return [json.loads(data) for (data,) in rows]
 
 
-def names(server: Any) -> set[str]:
+def names(server: Server) -> set[str]:
     return {entry["name"] for entry in server.get("/job-types")["job_types"]}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.database import open_reader
 from storage.invariants import verify
+from tests.contract.conftest import Server
 
 FIGURES = """
 SELECT
@@ -31,11 +32,11 @@ params.script = { type = "string", positional = true }
 """
 
 
-def figures(server: Any) -> list[tuple[int, ...]]:
+def figures(server: Server) -> list[tuple[int, ...]]:
     return [tuple(server.status()["cumulative_stats"].values())]
 
 
-def kill_tree(server: Any, run_id: str) -> None:
+def kill_tree(server: Server, run_id: str) -> None:
     """KILL the shim of a run and everything below it, as if the host had done it."""
     mark = f"HEADWAY_RUN_ID={run_id}".encode()
     for entry in os.listdir("/proc"):

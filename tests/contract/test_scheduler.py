@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 STATUS_FIELDS = {
     *("scheduler_running", "current_job_id", "running_job_ids", "queue_length", "eligible"),
     *("deferred", "cumulative_stats", "has_active_reservation", "concurrency", "started_at"),
@@ -14,7 +16,7 @@ STATUS_FIELDS = {
 }
 
 
-def recount(server: Any) -> dict[str, int]:
+def recount(server: Server) -> dict[str, int]:
     """cumulative_stats, counted anew from the rows."""
     sql = "SELECT status, count(*) FROM job_runs WHERE status <> 'RUNNING' GROUP BY status"
     runs = dict(server.rows(sql))
@@ -28,7 +30,7 @@ def recount(server: Any) -> dict[str, int]:
     }
 
 
-def test_the_status_of_an_idle_server(server: Any) -> None:
+def test_the_status_of_an_idle_server(server: Server) -> None:
     status = server.status()
     assert set(status) == STATUS_FIELDS
     assert status["scheduler_running"] is True
@@ -42,7 +44,7 @@ def test_the_status_of_an_idle_server(server: Any) -> None:
     assert status["started_at"].endswith("Z")
 
 
-def test_stop_lets_the_running_job_finish_and_starts_no_other(server: Any, gate: Any) -> None:
+def test_stop_lets_the_running_job_finish_and_starts_no_other(server: Server, gate: Any) -> None:
     running = server.hold(gate)["job_id"]
     waiting = server.submit("ok")["job_id"]
     status = server.post("/scheduler/stop", {"wait_s": 0})
@@ -64,7 +66,7 @@ def test_stop_lets_the_running_job_finish_and_starts_no_other(server: Any, gate:
     assert server.last_seq() == seq
 
 
-def test_stop_waits_no_longer_than_it_was_told(server: Any, gate: Any) -> None:
+def test_stop_waits_no_longer_than_it_was_told(server: Server, gate: Any) -> None:
     running = server.hold(gate)["job_id"]
     begun = time.monotonic()
     status = server.post("/scheduler/stop", {"wait_s": 0.4})
@@ -72,7 +74,7 @@ def test_stop_waits_no_longer_than_it_was_told(server: Any, gate: Any) -> None:
     assert status["running_job_ids"] == [running]
 
 
-def test_stop_waits_for_a_direct_run_too(server: Any, gate: Any) -> None:
+def test_stop_waits_for_a_direct_run_too(server: Server, gate: Any) -> None:
     body = {"params": {"path": gate.path}}
     direct = server.background(server.post, "/direct/gate", body)
     sql = "SELECT 1 FROM job_runs WHERE status = 'RUNNING'"
@@ -88,12 +90,12 @@ def test_stop_waits_for_a_direct_run_too(server: Any, gate: Any) -> None:
 @pytest.mark.parametrize(
     "body", [{"wait_s": -1}, {"wait_s": 301}, {"wait_s": "1"}, {"wait_s": None}, {"w": 1}, [], 5]
 )
-def test_stop_refuses_what_it_does_not_understand(server: Any, body: Any) -> None:
+def test_stop_refuses_what_it_does_not_understand(server: Server, body: Any) -> None:
     assert server.client.post("/scheduler/stop", json=body).status_code == 422
     assert server.status()["scheduler_running"] is True
 
 
-def test_the_status_counts_the_queue(server: Any, gate: Any) -> None:
+def test_the_status_counts_the_queue(server: Server, gate: Any) -> None:
     running = server.hold(gate)["job_id"]
     server.submit("ok")
     server.submit("ok")
@@ -103,7 +105,7 @@ def test_the_status_counts_the_queue(server: Any, gate: Any) -> None:
     assert (status["queue_length"], status["eligible"], status["deferred"]) == (3, 2, 1)
 
 
-def test_the_figures_count_runs_by_status_and_cancelled_jobs(server: Any, gate: Any) -> None:
+def test_the_figures_count_runs_by_status_and_cancelled_jobs(server: Server, gate: Any) -> None:
     before = server.status()["cumulative_stats"]
     assert before == recount(server)
     server.run("ok")
@@ -131,7 +133,7 @@ def test_the_figures_count_runs_by_status_and_cancelled_jobs(server: Any, gate: 
 # ---- configuration -----------------------------------------------------------------------------
 
 
-def test_the_configuration_shows_the_limits_in_force(server: Any) -> None:
+def test_the_configuration_shows_the_limits_in_force(server: Server) -> None:
     config = server.get("/scheduler/config")
     assert config["concurrency"] == 1
     assert config["types"]["single"] == 1
@@ -153,7 +155,7 @@ def test_the_configuration_shows_the_limits_in_force(server: Any) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_an_unfit_configuration_is_refused(server: Any, body: Any) -> None:
+def test_an_unfit_configuration_is_refused(server: Server, body: Any) -> None:
     before = server.get("/scheduler/config"), server.last_seq()
     answer = server.client.patch("/scheduler/config", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
@@ -163,11 +165,11 @@ def test_an_unfit_configuration_is_refused(server: Any, body: Any) -> None:
 # ---- reservations ------------------------------------------------------------------------------
 
 
-def reserve(server: Any, ttl_s: float) -> Any:
+def reserve(server: Server, ttl_s: float) -> Any:
     return server.post("/scheduler/reservations", {"ttl_s": ttl_s}, status=201)
 
 
-def test_a_reservation_keeps_the_next_slot_empty_until_it_is_released(server: Any) -> None:
+def test_a_reservation_keeps_the_next_slot_empty_until_it_is_released(server: Server) -> None:
     answer = server.client.post("/scheduler/reservations", json={"ttl_s": 60})
     assert answer.status_code == 201
     held = answer.json()
@@ -187,7 +189,7 @@ def test_a_reservation_keeps_the_next_slot_empty_until_it_is_released(server: An
     assert server.client.delete(path).json() == released.json()
 
 
-def test_a_reservation_ends_by_itself(server: Any) -> None:
+def test_a_reservation_ends_by_itself(server: Server) -> None:
     held = reserve(server, 0.4)
     job = server.submit("ok")
     ended = server.until(job["job_id"], "COMPLETED")
@@ -198,7 +200,7 @@ def test_a_reservation_ends_by_itself(server: Any) -> None:
 
 
 def test_a_reservation_waits_for_the_running_job_and_its_time_counts_from_then(
-    server: Any, gate: Any
+    server: Server, gate: Any
 ) -> None:
     server.hold(gate)
     waiting = reserve(server, 0.3)
@@ -217,7 +219,7 @@ def test_a_reservation_waits_for_the_running_job_and_its_time_counts_from_then(
     assert span.total_seconds() >= 0.3
 
 
-def test_a_waiting_reservation_can_be_given_back(server: Any, gate: Any) -> None:
+def test_a_waiting_reservation_can_be_given_back(server: Server, gate: Any) -> None:
     seq = server.last_seq()
     running = server.hold(gate)["job_id"]
     waiting = reserve(server, 60)
@@ -227,7 +229,7 @@ def test_a_waiting_reservation_can_be_given_back(server: Any, gate: Any) -> None
     assert server.start_order(2, seq) == [running, job_id]
 
 
-def test_one_reservation_takes_one_slot_only(server: Any, new_gate: Callable[[], Any]) -> None:
+def test_one_reservation_takes_one_slot_only(server: Server, new_gate: Callable[[], Any]) -> None:
     server.client.patch("/scheduler/config", json={"concurrency": 2})
     reserve(server, 60)
     gates = new_gate(), new_gate()
@@ -240,13 +242,13 @@ def test_one_reservation_takes_one_slot_only(server: Any, new_gate: Callable[[],
 @pytest.mark.parametrize(
     "body", [{}, {"ttl_s": 0}, {"ttl_s": -1}, {"ttl_s": "9"}, {"ttl_s": 1e9}, {"ttl_s": 1, "x": 1}]
 )
-def test_an_unfit_reservation_is_refused(server: Any, body: Any) -> None:
+def test_an_unfit_reservation_is_refused(server: Server, body: Any) -> None:
     answer = server.client.post("/scheduler/reservations", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert server.status()["has_active_reservation"] is False
 
 
-def test_all_reservations_are_released_in_one_request(server: Any) -> None:
+def test_all_reservations_are_released_in_one_request(server: Server) -> None:
     for _ in range(3):
         reserve(server, 86_400)
     job = server.submit("ok")["job_id"]
@@ -302,11 +304,11 @@ def test_what_clients_may_claim_at_once_is_the_operators_decision(
     assert "max_queued" in refused("/jobs", {"type": "ok"}, "queue_full")
 
 
-def open_claims(server: Any) -> Any:
+def open_claims(server: Server) -> Any:
     return server.get("/scheduler/reservations")["reservations"]
 
 
-def test_an_unknown_reservation_is_not_found(server: Any) -> None:
+def test_an_unknown_reservation_is_not_found(server: Server) -> None:
     for method in ("GET", "DELETE"):
         answer = server.client.request(method, "/scheduler/reservations/rsv-nonsense")
         assert answer.status_code == 404
@@ -315,7 +317,7 @@ def test_an_unknown_reservation_is_not_found(server: Any) -> None:
 # ---- measured times ----------------------------------------------------------------------------
 
 
-def test_the_metrics_of_a_type_follow_its_runs(server: Any) -> None:
+def test_the_metrics_of_a_type_follow_its_runs(server: Server) -> None:
     def measured() -> Any:
         return next(t for t in server.get("/scheduler/metrics")["types"] if t["type"] == "skips")
 

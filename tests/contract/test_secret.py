@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
 
-def test_a_secret_is_masked_wherever_a_job_is_shown(server: Any) -> None:
+
+def test_a_secret_is_masked_wherever_a_job_is_shown(server: Server) -> None:
     params = {"token": server.secret, "more": {"deep": [server.secret]}}
     job = server.run("secretive", params, name="with a secret")
     masked = {"token": "***", "more": "***"}
@@ -25,13 +27,13 @@ def test_a_secret_is_masked_wherever_a_job_is_shown(server: Any) -> None:
     assert server.get("/jobs", q=server.secret)["jobs"] == []
 
 
-def test_a_secret_argument_is_masked_in_the_command_line(server: Any) -> None:
+def test_a_secret_argument_is_masked_in_the_command_line(server: Server) -> None:
     job = server.run("whisper", {"token": server.secret, "code": server.secret})
     argv = server.run_of(job["job_id"])["argv"]
     assert argv == ["/bin/true", "--token=***", "--", "***"]
 
 
-def test_the_program_itself_is_given_the_secret(server: Any) -> None:
+def test_the_program_itself_is_given_the_secret(server: Server) -> None:
     """A retry too runs with the secret, not with its mask."""
     params = json.dumps({"token": server.secret}, separators=(",", ":"))
     given = hashlib.sha256(params.encode()).hexdigest()
@@ -57,7 +59,7 @@ def test_the_program_itself_is_given_the_secret(server: Any) -> None:
     ],
     ids=str,
 )
-def test_a_refusal_does_not_repeat_the_secret(server: Any, params: Any) -> None:
+def test_a_refusal_does_not_repeat_the_secret(server: Server, params: Any) -> None:
     body = json.dumps({"type": "secretive", "params": params}).replace("{secret}", server.secret)
     headers = {"Content-Type": "application/json"}
     for path, content in (
@@ -70,7 +72,7 @@ def test_a_refusal_does_not_repeat_the_secret(server: Any, params: Any) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), path
 
 
-def test_direct_runs_triggers_and_replays_keep_the_secret(server: Any) -> None:
+def test_direct_runs_triggers_and_replays_keep_the_secret(server: Server) -> None:
     params = {"token": server.secret}
     run = server.post("/direct/secretive", {"params": params})
     assert run["params_snapshot"] == {"token": "***"}
@@ -84,7 +86,7 @@ def test_direct_runs_triggers_and_replays_keep_the_secret(server: Any) -> None:
     server.until(first.json()["job_id"])
 
 
-def test_neither_the_facts_nor_the_logs_tell(server: Any) -> None:
+def test_neither_the_facts_nor_the_logs_tell(server: Server) -> None:
     server.run("secretive", {"token": server.secret})
     server.run("whisper", {"token": server.secret})
     last = server.last_seq()
@@ -95,7 +97,7 @@ def test_neither_the_facts_nor_the_logs_tell(server: Any) -> None:
     assert server.secret not in server.client.get("/metrics").text
 
 
-def test_the_data_directory_is_for_its_owner_only(server: Any) -> None:
+def test_the_data_directory_is_for_its_owner_only(server: Server) -> None:
     """The database must hold secrets, since a queued Job needs them."""
     server.run("ok")
     own = {path: path.stat().st_mode & 0o777 for path in server.data_dir.iterdir()}
@@ -122,7 +124,7 @@ def test_a_data_directory_that_others_may_enter_is_refused_with_the_command(
     assert {path.stat().st_mode & 0o777 for path in server.data_dir.glob("headway.*")} == {0o600}
 
 
-def test_programs_start_with_the_umask_of_who_started_the_server(server: Any) -> None:
+def test_programs_start_with_the_umask_of_who_started_the_server(server: Server) -> None:
     job = server.run("around")
     ours = os.umask(0)
     os.umask(ours)

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.contract.conftest import Server
+
 PATIENT = "shutdown_grace_s = 60"
 """Longer than a test waits for anything: who waits for the grace is too late."""
 
@@ -19,7 +21,7 @@ SELECT j.job_id, j.status, r.error_code FROM jobs AS j JOIN job_runs AS r ON r.j
 """
 
 
-def terminate(server: Any) -> float:
+def terminate(server: Server) -> float:
     """SIGTERM; how long it took to end with 0."""
     begun = time.monotonic()
     server.signal(signal.SIGTERM)

@@ -8,9 +8,12 @@ import select
 import subprocess
 import tty
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.contract.conftest import Server
 
 ATTACK = "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202egnp.exe"
 """Clears the screen, names the window, colours (in one C1 character), turns the direction."""
@@ -48,12 +51,12 @@ def attacked(launch: Callable[..., Any]) -> Any:
     return server
 
 
-def on_a_terminal(server: Any, *arguments: str) -> bytes:
+def on_a_terminal(server: Server, *arguments: str) -> bytes:
     """What a verb shows there on both streams, without colours of its own."""
     window, terminal = pty.openpty()
     tty.setraw(terminal)  # so that it shows a line feed as it is
     environ = os.environ | {"TERM": "dumb", "HEADWAY_URL": server.url, "COLUMNS": "300"}
-    command = [server.command, *arguments]
+    command: list[str | Path] = [server.command, *arguments]
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environ) as process:
         os.close(terminal)
         shown, poll = b"", select.poll()
@@ -69,7 +72,7 @@ def on_a_terminal(server: Any, *arguments: str) -> bytes:
     return shown
 
 
-def in_a_pipe(server: Any, *arguments: str) -> bytes:
+def in_a_pipe(server: Server, *arguments: str) -> bytes:
     environ = os.environ | {"HEADWAY_URL": server.url}
     return subprocess.run([server.command, *arguments], env=environ, stdout=subprocess.PIPE).stdout
 

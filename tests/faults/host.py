@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.contract.conftest import Server
+
 FORKS = "clone,clone3,vfork,fork"
 CHANGES = "mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,link,linkat"
 
@@ -28,7 +30,7 @@ class Condition:
     reason: str | None = None
     """What `/ready` says of it, as a regular expression. None: the server mends it at once."""
 
-    def __init__(self, server: Any, small_disk: Any, strace: Any) -> None:
+    def __init__(self, server: Server, small_disk: Any, strace: Any) -> None:
         self.server = server
         self.small_disk = small_disk
         self.strace = strace
@@ -203,7 +205,7 @@ def tracer_of(pid: int) -> int:
     return 0
 
 
-def not_ready(server: Any, reason: str) -> bool:
+def not_ready(server: Server, reason: str) -> bool:
     """Whether `/ready` says that, and nothing else is wrong."""
     answer = server.client.get("/ready")
     if answer.status_code == 200:

@@ -4,8 +4,10 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from tests.contract.conftest import Server
 
-def rename(server: Any, old: str, new: str) -> None:
+
+def rename(server: Server, old: str, new: str) -> None:
     """As no operator should."""
     connection = sqlite3.connect(server.data_dir / "headway.db", isolation_level=None)
     connection.execute(f"ALTER TABLE {old} RENAME TO {new}")

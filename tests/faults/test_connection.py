@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from tests.contract.conftest import Server
+
 HOSTILE = 100
 POST = (
     b"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -11,14 +13,14 @@ POST = (
 )
 
 
-def serves(server: Any) -> None:
+def serves(server: Server) -> None:
     """Every kind of request is answered."""
     assert server.run("ok")["status"] == "COMPLETED"
     assert server.get("/jobs")["jobs"]
     assert server.client.get("/health").status_code == 200
 
 
-def test_stalled_readers_hold_nobody_up(server: Any) -> None:
+def test_stalled_readers_hold_nobody_up(server: Server) -> None:
     job_id = server.run("bytes", {"count": 8_000_000})["job_id"]
     with ExitStack() as stack:
         for number in range(HOSTILE // 4):
@@ -30,7 +32,7 @@ def test_stalled_readers_hold_nobody_up(server: Any) -> None:
         serves(server)
 
 
-def test_idle_connections_hold_nobody_up(server: Any) -> None:
+def test_idle_connections_hold_nobody_up(server: Server) -> None:
     with ExitStack() as stack:
         for _ in range(HOSTILE):
             connection = stack.enter_context(server.connect())
@@ -39,7 +41,7 @@ def test_idle_connections_hold_nobody_up(server: Any) -> None:
         serves(server)
 
 
-def test_slow_heads_and_stalled_bodies_hold_nobody_up(server: Any) -> None:
+def test_slow_heads_and_stalled_bodies_hold_nobody_up(server: Server) -> None:
     with ExitStack() as stack:
         for number in range(HOSTILE):
             connection = stack.enter_context(server.connect())
@@ -47,7 +49,7 @@ def test_slow_heads_and_stalled_bodies_hold_nobody_up(server: Any) -> None:
         serves(server)
 
 
-def test_a_dripped_request_is_served_when_it_is_whole(server: Any) -> None:
+def test_a_dripped_request_is_served_when_it_is_whole(server: Server) -> None:
     before = server.status()["queue_length"]
     with server.connect() as connection:
         for byte in POST + b'{"type":   "ok" }':

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 MIB = 1 << 20
 BULKY = {f"key{number}": "y" * 90 for number in range(9)}
 
 
-def until_refused(server: Any) -> list[str]:
+def until_refused(server: Server) -> list[str]:
     """Submit until the disk takes no more: the ids of what was accepted."""
     accepted: list[str] = []
     for _ in range(4_000):
@@ -64,7 +66,7 @@ def test_on_a_full_disk_writes_are_507_reads_and_cancels_work_and_it_resumes(
     assert (server.data_dir / "headway.reserve").stat().st_size == 4 * MIB
 
 
-def submitted(server: Any) -> str | None:
+def submitted(server: Server) -> str | None:
     answer = server.client.post("/jobs", json={"type": "ok", "priority": 100})
     assert answer.status_code in (201, 507)
     return str(answer.json()["job_id"]) if answer.status_code == 201 else None

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
+
 MIB = 1 << 20
 FREE = "HEADWAY_SCHEDULER__FREE_SPACE_BYTES"
 
 
-def why_not_ready(server: Any) -> str | None:
+def why_not_ready(server: Server) -> str | None:
     """What `/ready` says while the host lets nothing start."""
     answer = server.client.get("/ready")
     if answer.status_code == 200:
@@ -24,7 +26,7 @@ def why_not_ready(server: Any) -> str | None:
     return str(answer.json()["detail"])
 
 
-def until_blocked(server: Any, reason: str) -> None:
+def until_blocked(server: Server, reason: str) -> None:
     """Until nothing starts, for this reason; told alike wherever somebody may ask."""
     server.eventually(lambda: reason in (why_not_ready(server) or ""), f"/ready says {reason}")
     condition = server.status()["host_condition"]
@@ -33,7 +35,7 @@ def until_blocked(server: Any, reason: str) -> None:
     assert "headway_host_condition 1.0" in server.client.get("/metrics").text
 
 
-def until_fit(server: Any) -> None:
+def until_fit(server: Server) -> None:
     """Until Jobs start again."""
     server.eventually(lambda: why_not_ready(server) is None, "it is ready again")
     assert server.status()["host_condition"] is None
@@ -149,7 +151,7 @@ def test_a_server_starts_and_ends_where_no_file_can_be_made(
     assert server.run_of(job)["run_id"] == run_id
 
 
-def executed_runs(server: Any) -> int:
+def executed_runs(server: Server) -> int:
     return int(server.status()["cumulative_stats"]["total_executed"])
 
 
@@ -227,7 +229,7 @@ def other_account(tmp_path: Path) -> Iterator[Callable[[Any], None]]:
     directory.chmod(0o755)
     os.chown(directory, uid, uid)
 
-    def move(server: Any) -> None:
+    def move(server: Server) -> None:
         config = directory / "headway.toml"
         config.write_text(server.config.read_text())
         server.directory, server.config, server.data_dir = directory, config, directory / "data"
@@ -255,7 +257,7 @@ def test_a_limit_of_processes_is_waited_for(
     until_fit(server)
 
 
-def limit(server: Any, *limits: str) -> None:
+def limit(server: Server, *limits: str) -> None:
     """Change soft limits of the living server (prlimit(2)), as its own account."""
     command = [*server.prefix, "prlimit", "--pid", str(server.pid), *limits]
     subprocess.run(command, check=True)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.conftest import DEADLINE_S, HEADWAY
+from tests.contract.conftest import DEADLINE_S, HEADWAY, Server
 
 PIPE_BYTES = 4096
 DROPPED = re.compile(r"^headway_log_lines_dropped_total ([0-9.]+)$", re.M)
@@ -128,7 +128,7 @@ def start(launch: Callable[..., Any]) -> Callable[[Target], Any]:
     return start
 
 
-def dropped(server: Any) -> float:
+def dropped(server: Server) -> float:
     found = DROPPED.search(server.client.get("/metrics").text)
     assert found is not None
     return float(found[1])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import Server
 from tests.faults.host import CONDITIONS, WITNESS, Condition, not_ready
 
 OUTPUT = b"".join(b"%015d\n" % number for number in range(3_000))
@@ -26,7 +27,7 @@ NOT_THERE = {
 class House:
     """A server, what its host lacks, and the Jobs that were accepted."""
 
-    def __init__(self, server: Any, condition: Condition, tally: Path, new_gate: Any) -> None:
+    def __init__(self, server: Server, condition: Condition, tally: Path, new_gate: Any) -> None:
         self.server = server
         self.condition = condition
         self.accepted: list[str] = []
@@ -158,7 +159,7 @@ def test_collect_while_the_host_lacks_it(house: House) -> None:
         assert run["collection"] == {"complete": reason is None, "reason": reason}
 
 
-def collected(server: Any, job_id: str) -> Any:
+def collected(server: Server, job_id: str) -> Any:
     run = server.run_of(job_id)
     return run if run["collection"]["complete"] or run["collection"]["reason"] else None
 
@@ -206,13 +207,15 @@ def test_start_while_the_host_lacks_it(house: House) -> None:
     house.all_complete()
 
 
-def listens(server: Any, said: int) -> bool:
+def listens(server: Server, said: int) -> bool:
     """Whether a server comes to listen; False if it ends before."""
+    process = server.process
+    assert process is not None
     outcome = server.eventually(
-        lambda: "listening on" in server.log()[said:] or server.process.poll() is not None,
+        lambda: "listening on" in server.log()[said:] or process.poll() is not None,
         "it listens or ends",
     )
-    if outcome and server.process.poll() is None:
+    if outcome and process.poll() is None:
         server.await_ready()
         return True
     return False

@@ -157,7 +157,7 @@ async def services(
 
 
 @pytest.fixture
-def submit(services: Any) -> Callable[..., Awaitable[Job]]:
+def submit(services: Services) -> Callable[..., Awaitable[Job]]:
     """Queue a Job of type a."""
 
     async def submit(**fields: Any) -> Job:

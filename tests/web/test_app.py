@@ -11,6 +11,7 @@ from storage.errors import CODES
 from web.app import make_api, make_app
 from web.errors import STATUS
 from web.rest import mount
+from web.services import Services
 
 
 class Wire:
@@ -62,7 +63,7 @@ class Wire:
 
 
 @pytest.fixture
-def wire(services: Any) -> Any:
+def wire(services: Services) -> Any:
     return Wire(make_app(services))
 
 
@@ -165,7 +166,7 @@ async def test_every_no_is_a_problem_document(
         assert "POST" in headers["allow"]
 
 
-async def test_too_large_a_body_is_refused(wire: Any, services: Any) -> None:
+async def test_too_large_a_body_is_refused(wire: Any, services: Services) -> None:
     large = str(services.settings.server.max_body_bytes + 1)
     headers = {**LOCAL, "Content-Type": "application/json", "Content-Length": large}
     status, _, body = await wire.ask("POST", "/jobs", headers, b"{}")
@@ -173,7 +174,7 @@ async def test_too_large_a_body_is_refused(wire: Any, services: Any) -> None:
 
 
 async def test_a_bug_says_nothing_about_itself(
-    wire: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+    wire: Any, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: Any, **__: Any) -> Any:
         raise RuntimeError("the password is 1234")
@@ -185,14 +186,14 @@ async def test_a_bug_says_nothing_about_itself(
     assert b"1234" not in body
 
 
-async def test_a_draining_server_closes_its_connections(wire: Any, services: Any) -> None:
+async def test_a_draining_server_closes_its_connections(wire: Any, services: Services) -> None:
     assert "connection" not in (await wire.ask("GET", "/health", LOCAL))[1]
     services.draining.set()
     status, headers, _ = await wire.ask("GET", "/health", LOCAL)
     assert (status, headers["connection"]) == (200, "close")
 
 
-async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, services: Any) -> None:
+async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, services: Services) -> None:
     def scope(host: str) -> dict[str, Any]:
         return {
             "type": "http",
@@ -214,7 +215,7 @@ def test_every_code_has_a_status() -> None:
     assert all(400 <= status < 600 and title for status, title in STATUS.values())
 
 
-async def test_every_route_can_be_mounted(services: Any) -> None:
+async def test_every_route_can_be_mounted(services: Services) -> None:
     api = make_api(services)
     mount(api, Quart("test", static_folder=None))
     assert len({(route.method, route.path) for route in api.routes}) == len(api.routes)

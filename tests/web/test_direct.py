@@ -12,6 +12,7 @@ from storage.reservations import open_reservations
 from web import direct
 from web.api import Api
 from web.call import Call
+from web.services import Services
 
 MOMENTS = 25
 """More checkpoints than there are between the request and the wait for a slot."""
@@ -19,7 +20,7 @@ MOMENTS = 25
 
 @pytest.mark.parametrize("slot", ["taken", "free"])
 async def test_a_client_that_goes_away_leaves_no_claim(
-    services: Any, submit: Callable[..., Awaitable[Job]], programs: Any, slot: str
+    services: Services, submit: Callable[..., Awaitable[Job]], programs: Any, slot: str
 ) -> None:
     api = Api()
     direct.register(api, services)

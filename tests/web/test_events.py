@@ -21,6 +21,7 @@ from web.client import ServerEvent
 from web.connection import parse_events
 from web.events import EVERYTHING, Stream, Wanted, begin, known_kinds
 from web.hub import FACTS_PER_PIECE_MAX, PAUSE_PER_STREAM_S
+from web.services import Services
 from web.sse import HEARTBEAT_S
 
 LATER = datetime(2126, 1, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ class Listener:
 
 
 @pytest.fixture
-def listen(services: Any, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
+def listen(services: Services, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
     async def listen(
         wanted: Wanted = EVERYTHING,
         *,
@@ -80,7 +81,7 @@ def listen(services: Any, nursery: trio.Nursery) -> Callable[..., Awaitable[List
 
 
 @pytest.fixture
-def queue(services: Any) -> Callable[..., Awaitable[list[str]]]:
+def queue(services: Services) -> Callable[..., Awaitable[list[str]]]:
     """Queue Jobs that are not due: one fact each."""
 
     async def queue(n: int = 1) -> list[str]:
@@ -100,7 +101,7 @@ async def soon() -> None:
 # ---- every fact, once --------------------------------------------------------------------------
 
 
-async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: Any) -> None:
+async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: Services) -> None:
     await queue(3)
     first = services.feed.last_seq
     listener = await listen()
@@ -113,7 +114,7 @@ async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: 
 
 
 async def test_a_stream_that_is_cut_goes_on_where_it_was(
-    listen: Any, queue: Any, services: Any
+    listen: Any, queue: Any, services: Services
 ) -> None:
     whole = await listen(after=0)
     chance = random.Random(5)
@@ -138,7 +139,7 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was(
 
 
 async def test_the_table_and_the_ring_join_without_a_seam(
-    listen: Any, queue: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "FACTS_PER_PIECE_MAX", 7)
     monkeypatch.setattr(events, "FACTS_PER_READ_MAX", 7)
@@ -166,7 +167,7 @@ async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
 
 @pytest.mark.parametrize("how", ["live", "ring", "table"])
 async def test_a_stream_tells_only_what_is_wanted(
-    listen: Any, queue: Any, services: Any, submit: Any, programs: Any, how: str
+    listen: Any, queue: Any, services: Services, submit: Any, programs: Any, how: str
 ) -> None:
     filters = [
         Wanted(kinds=("run.",)),
@@ -198,7 +199,7 @@ async def test_a_stream_tells_only_what_is_wanted(
 
 
 async def test_what_is_passed_over_moves_the_place_too(
-    listen: Any, queue: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "TELL_PLACE_AFTER_FACTS", 10)
     listener = await listen(Wanted(kinds=("run.",)))
@@ -228,7 +229,7 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
 
 
 async def test_too_old_a_place_is_reset(
-    listen: Any, queue: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "RESET_BEYOND_FACTS", 10)
     await queue(20)
@@ -247,7 +248,7 @@ async def test_too_old_a_place_is_reset(
 
 @pytest.mark.parametrize("given", [{"last_id": 10**9}, {"after": 10**9}])
 async def test_a_place_that_was_never_reached_is_reset(
-    listen: Any, queue: Any, services: Any, given: Any
+    listen: Any, queue: Any, services: Services, given: Any
 ) -> None:
     await queue()
     now = last_seq(services.reader)
@@ -261,7 +262,7 @@ async def test_a_place_that_was_never_reached_is_reset(
 # ---- rounds, heartbeats, the end ---------------------------------------------------------------
 
 
-async def test_all_streams_share_one_heartbeat(listen: Any, services: Any) -> None:
+async def test_all_streams_share_one_heartbeat(listen: Any, services: Services) -> None:
     listeners = []
     for _ in range(20):
         listeners.append(await listen())
@@ -272,13 +273,13 @@ async def test_all_streams_share_one_heartbeat(listen: Any, services: Any) -> No
     assert {len(listener.pieces) for listener in listeners} == {5}
 
 
-async def test_nobody_listens_and_nothing_beats(services: Any) -> None:
+async def test_nobody_listens_and_nothing_beats(services: Services) -> None:
     await trio.sleep(HEARTBEAT_S * 20)
     assert services.hub.beats == 0
 
 
 async def test_many_streams_get_many_facts_in_few_pieces(
-    listen: Any, queue: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
     real = hub.show
@@ -307,7 +308,7 @@ async def test_a_single_stream_hardly_waits(listen: Any, queue: Any) -> None:
 
 
 async def test_a_draining_server_tells_all_and_says_goodbye(
-    listen: Any, queue: Any, services: Any
+    listen: Any, queue: Any, services: Services
 ) -> None:
     listeners = [await listen() for _ in range(30)]
     await queue(3)
@@ -320,7 +321,7 @@ async def test_a_draining_server_tells_all_and_says_goodbye(
     assert all(len(listener.facts) == 3 for listener in listeners)
 
 
-async def test_a_piece_is_bounded(listen: Any, queue: Any, services: Any) -> None:
+async def test_a_piece_is_bounded(listen: Any, queue: Any, services: Services) -> None:
     listener = await listen()
     await queue(2 * FACTS_PER_PIECE_MAX + 1)
     await trio.sleep(5)
@@ -352,7 +353,7 @@ def progress_of(listener: Listener) -> list[tuple[float, bool]]:
 
 
 async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
-    listen: Any, submit: Any, report: Any, services: Any
+    listen: Any, submit: Any, report: Any, services: Services
 ) -> None:
     listener = await listen(Wanted(types=frozenset({"a"})))
     job = await submit()
@@ -437,7 +438,7 @@ async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: A
 
 
 async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
-    listen: Any, services: Any, queue: Any
+    listen: Any, services: Services, queue: Any
 ) -> None:
     everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
     before = everything.last_id

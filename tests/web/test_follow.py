@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors.run_files import BLOCK_BYTES, RunFiles
 from storage.job import from_us
 from web.follow import SHORTER, Follow, whole_characters
+from web.services import Services
 from web.sse import HEARTBEAT_S
 
 
@@ -39,7 +40,7 @@ def test_at_the_end_half_a_character_is_shown_as_such() -> None:
 class Reader:
     """A client that follows; `text` is all it was told, `events` their names."""
 
-    def __init__(self, services: Any, job: Any, offset: int = 0, **given: Any) -> None:
+    def __init__(self, services: Services, job: Any, offset: int = 0, **given: Any) -> None:
         self.follow = Follow(services, job.job_id, offset, **given)
         self.pieces: list[Any] = []
         self.text = ""
@@ -66,7 +67,7 @@ class Reader:
 
 
 @pytest.fixture
-async def following(services: Any, submit: Any, programs: Any, nursery: trio.Nursery) -> Any:
+async def following(services: Services, submit: Any, programs: Any, nursery: trio.Nursery) -> Any:
     job = await submit()
     reader = Reader(services, job)
     nursery.start_soon(reader.run)
@@ -93,7 +94,7 @@ async def test_what_is_written_arrives_and_then_the_end(following: Any) -> None:
     assert reader.events[-1] == "end"
 
 
-async def test_it_goes_on_where_it_was_left(following: Any, services: Any) -> None:
+async def test_it_goes_on_where_it_was_left(following: Any, services: Services) -> None:
     reader, process, job = following
     process.write("하나\n".encode())
     await soon()
@@ -114,7 +115,7 @@ async def test_a_silent_run_keeps_the_connection_alive(following: Any) -> None:
 
 
 async def test_a_queued_job_is_waited_for(
-    services: Any, submit: Any, programs: Any, nursery: trio.Nursery
+    services: Services, submit: Any, programs: Any, nursery: trio.Nursery
 ) -> None:
     await submit()
     waiting = await submit()
@@ -130,7 +131,7 @@ async def test_a_queued_job_is_waited_for(
     assert (reader.text, reader.events[-1]) == ("at last", "end")
 
 
-async def test_a_draining_server_says_goodbye(following: Any, services: Any) -> None:
+async def test_a_draining_server_says_goodbye(following: Any, services: Services) -> None:
     reader, process, _ = following
     process.write(b"x")
     services.draining.set()
@@ -140,7 +141,7 @@ async def test_a_draining_server_says_goodbye(following: Any, services: Any) -> 
 
 @pytest.mark.parametrize("offset", [5, 2**63 - 1])
 async def test_past_the_end_of_the_log_is_its_end(
-    services: Any, following: Any, nursery: trio.Nursery, offset: int
+    services: Services, following: Any, nursery: trio.Nursery, offset: int
 ) -> None:
     _, process, job = following
     process.write(b"one\n")
@@ -169,7 +170,7 @@ async def test_a_log_that_becomes_shorter_is_followed_from_its_new_beginning(
     assert reader.events[-1] == "end"
 
 
-async def test_what_was_dropped_is_said(services: Any, submit: Any, programs: Any) -> None:
+async def test_what_was_dropped_is_said(services: Services, submit: Any, programs: Any) -> None:
     job = await submit()
     process = programs.processes[0]
     process.write(b"a" * 20 * BLOCK_BYTES)
@@ -196,7 +197,7 @@ async def test_a_character_that_comes_in_two_writes_arrives_whole(following: Any
 
 
 async def test_a_character_may_be_cut_by_what_was_dropped(
-    services: Any, submit: Any, programs: Any
+    services: Services, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
@@ -221,7 +222,7 @@ async def test_half_a_character_at_the_end_is_shown_as_broken(following: Any) ->
 
 
 async def test_a_tail_begins_at_a_line_near_the_end(
-    services: Any, submit: Any, programs: Any
+    services: Services, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
@@ -235,7 +236,7 @@ async def test_a_tail_begins_at_a_line_near_the_end(
 
 
 async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
-    services: Any, submit: Any, programs: Any, nursery: trio.Nursery
+    services: Services, submit: Any, programs: Any, nursery: trio.Nursery
 ) -> None:
     await submit()
     waiting = await submit()
@@ -252,7 +253,7 @@ async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
 
 
 async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
-    services: Any, submit: Any, programs: Any
+    services: Services, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
@@ -267,7 +268,7 @@ async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
 
 
 async def test_each_piece_tells_when_it_was_written(
-    following: Any, services: Any, autojump_clock: Any
+    following: Any, services: Services, autojump_clock: Any
 ) -> None:
     reader, process, job = following
     await trio.sleep(1)  # the run is watched
@@ -288,7 +289,7 @@ async def test_each_piece_tells_when_it_was_written(
     assert all(0 <= (at - m).total_seconds() < 0.5 for at, m in zip(late, moments, strict=True))
 
 
-async def again(services: Any, job: Any) -> Reader:
+async def again(services: Services, job: Any) -> Reader:
     """A client that comes when all is over."""
     reader = Reader(services, job)
     await reader.run()

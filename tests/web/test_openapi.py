@@ -11,6 +11,7 @@ from web.api import Answer, Api, Body, Header, Query
 from web.app import make_api
 from web.errors import STATUS
 from web.openapi import ANYWHERE, document, page
+from web.services import Services
 
 
 class Small(BaseModel):
@@ -46,7 +47,7 @@ def described() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def whole(services: Any) -> dict[str, Any]:
+async def whole(services: Services) -> dict[str, Any]:
     return document(make_api(services), "1.2.3")
 
 
@@ -104,7 +105,7 @@ async def test_every_operation_has_a_name_of_its_own(whole: dict[str, Any]) -> N
     assert len(names) == len(set(names))
 
 
-async def test_every_route_is_described(whole: dict[str, Any], services: Any) -> None:
+async def test_every_route_is_described(whole: dict[str, Any], services: Services) -> None:
     for route in make_api(services).routes:
         operation = whole["paths"][route.path][route.method.lower()]
         assert str(route.status) in operation["responses"]

@@ -10,17 +10,17 @@ from actors import messages as m
 from storage.errors import Refusal
 from storage.job import JobStatus
 from storage.jobs import find_job
-from web.services import UnlessDraining
+from web.services import Services, UnlessDraining
 
 
-async def test_an_unknown_type_is_told_which_there_are(services: Any) -> None:
+async def test_an_unknown_type_is_told_which_there_are(services: Services) -> None:
     assert services.job_type("a").name == "a"
     with pytest.raises(Refusal, match="there are: a") as caught:
         services.job_type("b")
     assert caught.value.code == "unknown_type"
 
 
-async def test_waiting_ends_with_the_job(services: Any, submit: Any, programs: Any) -> None:
+async def test_waiting_ends_with_the_job(services: Services, submit: Any, programs: Any) -> None:
     job = await submit()
     async with trio.open_nursery() as nursery:
 
@@ -36,7 +36,7 @@ async def test_waiting_ends_with_the_job(services: Any, submit: Any, programs: A
 
 
 async def test_a_wait_reads_the_job_once_however_often_it_looks(
-    services: Any, submit: Any, programs: Any, monkeypatch: pytest.MonkeyPatch
+    services: Services, submit: Any, programs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
     job = await submit()
@@ -53,14 +53,14 @@ async def test_a_wait_reads_the_job_once_however_often_it_looks(
     assert reads == [job.job_id]
 
 
-async def test_waiting_ends_with_the_time(services: Any, submit: Any) -> None:
+async def test_waiting_ends_with_the_time(services: Services, submit: Any) -> None:
     job = await submit()
     begin = trio.current_time()
     assert (await services.until_ended(job.job_id, 5)).status is JobStatus.RUNNING
     assert trio.current_time() - begin == pytest.approx(5)
 
 
-async def test_waiting_ends_with_the_server(services: Any, submit: Any) -> None:
+async def test_waiting_ends_with_the_server(services: Services, submit: Any) -> None:
     job = await submit()
     begin = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -74,7 +74,9 @@ async def test_waiting_ends_with_the_server(services: Any, submit: Any) -> None:
     assert trio.current_time() - begin == pytest.approx(2)
 
 
-async def test_what_has_ended_is_not_waited_for(services: Any, submit: Any, programs: Any) -> None:
+async def test_what_has_ended_is_not_waited_for(
+    services: Services, submit: Any, programs: Any
+) -> None:
     job = await submit()
     programs.processes[0].end()
     await wait_all_tasks_blocked()
@@ -83,7 +85,7 @@ async def test_what_has_ended_is_not_waited_for(services: Any, submit: Any, prog
     assert trio.current_time() == begin
 
 
-async def test_a_direct_run_is_waited_for(services: Any, programs: Any) -> None:
+async def test_a_direct_run_is_waited_for(services: Services, programs: Any) -> None:
     ticket = await services.ask(m.StartDirect(type="a", params={}))
     await wait_all_tasks_blocked()
     with trio.fail_after(5):
@@ -93,7 +95,7 @@ async def test_a_direct_run_is_waited_for(services: Any, programs: Any) -> None:
             programs.processes[0].end()
 
 
-async def test_a_walk_runs_on_a_connection_of_its_own(services: Any) -> None:
+async def test_a_walk_runs_on_a_connection_of_its_own(services: Services) -> None:
     quick = await services.walk(lambda connection: connection)
     long = await services.walk(lambda connection: connection, is_long=True)
     assert len({quick, long, services.reader}) == 3
@@ -101,7 +103,7 @@ async def test_a_walk_runs_on_a_connection_of_its_own(services: Any) -> None:
         assert connection.readonly("main")
 
 
-async def test_the_readers_cannot_write(services: Any) -> None:
+async def test_the_readers_cannot_write(services: Services) -> None:
     assert services.reader.readonly("main")
 
 

@@ -1,7 +1,6 @@
 """Whether the server says by itself that it cannot work."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import trio
@@ -9,14 +8,15 @@ from trio.testing import MockClock
 
 from actors.actor import Mailbox
 from storage.errors import Refusal
+from web.services import Services
 from web.system import PROBE_S, probe
 
 
-async def test_a_scheduler_that_works_is_ready(services: Any) -> None:
+async def test_a_scheduler_that_works_is_ready(services: Services) -> None:
     await probe(services)
 
 
-async def test_a_scheduler_that_has_stopped_is_not(services: Any) -> None:
+async def test_a_scheduler_that_has_stopped_is_not(services: Services) -> None:
     stopped = Mailbox("scheduler", 1)
     stopped.close()
     with pytest.raises(Refusal, match="degraded: the scheduler is not running") as caught:
@@ -25,7 +25,7 @@ async def test_a_scheduler_that_has_stopped_is_not(services: Any) -> None:
 
 
 async def test_a_scheduler_that_does_not_answer_is_not_waited_for_long(
-    services: Any, autojump_clock: MockClock
+    services: Services, autojump_clock: MockClock
 ) -> None:
     began = trio.current_time()
     with pytest.raises(Refusal, match="has not answered") as caught:
