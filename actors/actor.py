@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import outcome
 import trio
 
-from storage.errors import Refusal
+from headway.model.problem import Refusal
 
 Answer = TypeVar("Answer", covariant=True)
 

@@ -16,8 +16,8 @@ import trio
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
-from actors.collector import Collector
-from actors.inotify import Inotify
+from actors.host.inotify import Inotify
+from actors.host.process import Host
 from actors.messages import (
     CollectRun,
     EnsureRun,
@@ -26,13 +26,13 @@ from actors.messages import (
     StartsBlocked,
     StopRun,
 )
-from actors.process import Host
-from actors.run_files import RunFiles
-from actors.run_life import Means, RunLife
-from actors.run_reader import RunReader
+from actors.run.collector import Collector
+from actors.run.directory_pool import Spares
+from actors.run.run_files import RunFiles
+from actors.run.run_life import Means, RunLife
+from actors.run.run_reader import RunReader
+from actors.run.trash import Trash
 from actors.runner import Pool
-from actors.spare import Spares
-from actors.trash import Trash
 from storage.runs import Outcome
 
 FILE_CHANGE_PAUSE_S = 0.1

@@ -9,23 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.actor import Ask, Message
-from actors.collection import KeepLimits
-from actors.job_type import JobType
-from actors.setup import Setup
-from storage.collection import Unfinished
+from config.job_type import JobType
+from config.run_limits import KeepLimits
+from config.setup import Setup
+from headway.model.artifact import Artifact
+from headway.model.job import Job, JobPatch, NewJob, Progress
+from headway.model.reservation import Reservation
+from headway.model.run import StopReason
+from headway.model.scheduler import HostCondition, SchedulerConfig
+from storage.collections import Unfinished
 from storage.idempotency import Key
 from storage.intents import RunIntent
-from storage.job import (
-    Artifact,
-    HostCondition,
-    Job,
-    JobPatch,
-    NewJob,
-    Progress,
-    Reservation,
-    SchedulerConfig,
-    StopReason,
-)
 from storage.runs import Outcome
 from storage.transaction import Fact
 

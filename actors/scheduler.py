@@ -15,7 +15,6 @@ import trio
 
 from actors.actor import Actor, Envelope, Mailbox, Message
 from actors.clock import Alarm, Clock
-from actors.core import Core, Decision
 from actors.messages import (
     AbandonDirect,
     CancelJob,
@@ -33,10 +32,13 @@ from actors.messages import (
     StopRuns,
     StopScheduler,
 )
+from actors.rules.core import Core, Decision
+from headway.model.field import from_us
+from headway.model.problem import Refusal
+from headway.model.scheduler import HostCondition
 from storage.database import Runner
-from storage.errors import Refusal, StorageFailed
-from storage.job import HostCondition, from_us
-from storage.reserve import Reserve
+from storage.disk_reserve import Reserve
+from storage.errors import StorageFailed
 
 BATCH_MESSAGES_MAX = 256
 HOST_RETRY_S = 1.0

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
-from actors.feed import Feed
+from actors.event_buffer import Feed
 from actors.messages import (
     FactsCommitted,
     GetMetrics,

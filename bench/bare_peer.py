@@ -16,7 +16,7 @@ from pathlib import Path
 
 import apsw
 
-from actors.shim import SEAL_FD, SHELL, shim_argv
+from actors.host.shim import SEAL_FD, SHELL, shim_argv
 from bench.peer import answer
 
 SLOTS = 2

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from actors import messages as m
 from actors.actor import Message
-from actors.core import Core
 from actors.identity import Identity
-from actors.job_type import JobType
-from actors.setup import Setup
+from actors.rules.core import Core
+from config.job_type import JobType
+from config.setup import Setup
+from headway.model.job import NewJob
+from headway.model.run import RunStatus
 from storage.database import DATABASE_NAME, open_writer
-from storage.job import NewJob, RunStatus
 from storage.runs import Outcome
 
 AT_ONCE = 1_000

@@ -24,14 +24,14 @@ from typing import Any
 
 import trio
 
-from actors import tree
-from actors.children import CATCHABLE
 from actors.clock import SystemClock
-from actors.file_tree import PRIVATE
+from actors.host import process_tree
+from actors.host.children import CATCHABLE
+from actors.host.file_tree import PRIVATE
 from actors.identity import Ids
+from actors.run.directory_pool import Spares
+from actors.run.trash import Trash
 from actors.runner import ThreadRunner
-from actors.spare import Spares
-from actors.trash import Trash
 from bench.floor_rows import Rows, Run
 from bench.peer import answer
 
@@ -110,7 +110,7 @@ class Floor:
 
     def _look(self, run: Run, root: Path) -> None:
         """How it ended, and what it left."""
-        left = tree.own_children()
+        left = process_tree.own_children()
         _, status = os.waitpid(run.pid, 0)
         if status or len(left) > SLOTS or os.path.exists(root / "report"):
             raise RuntimeError(f"{PROGRAM} ended with {status} and left {left}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headway.model.job import NewJob
 from storage.database import DATABASE_NAME, open_writer, transaction
-from storage.job import NewJob
 from storage.jobs import insert_jobs
 from storage.rollup import bucket
 from storage.transaction import write_transaction

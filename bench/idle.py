@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.result import Figure, Report, at_most, ratio
 from bench.server import Program, headway, noop, usage
-from web.sse import HEARTBEAT_S
+from web.streams.sse import HEARTBEAT_S
 
 SUMMARY = "CPU, memory and wake-ups with nothing to do, with 0 and 200 event streams"
 STREAMS = 200

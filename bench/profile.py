@@ -27,7 +27,7 @@ END_TIMEOUT_S = 30.0
 
 WAITING = ("ThreadRunner._loop (", "EpollIOManager.get_events (")
 """On top of the stack of a thread that waits, though py-spy takes it for one at work."""
-TRUNK = ("threading.py", "runpy", "cyclopts", "(headway.py)")
+TRUNK = ("threading.py", "runpy", "cyclopts", "(headway/__main__.py)")
 """Where a thread comes from says nothing."""
 
 Recording = tuple["subprocess.Popen[bytes]", Path]

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from actors.log_writer import PID_NAME
+from actors.host.log_writer import PID_NAME
 from bench.machine import ROOT
 from bench.wire import Connection
-from web.ready_line import ready_url
+from web.process.ready_line import ready_url
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0

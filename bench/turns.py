@@ -87,7 +87,7 @@ def run_with(cell: Cell) -> Callable[..., Any]:
 
 def main() -> None:
     """The process."""
-    from headway import main as headway
+    from headway.__main__ import main as headway
 
     trio.run = run_with(Cell(Path(sys.argv.pop(1))))  # type: ignore[assignment]
     headway()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import apsw
 
-from storage.job import RunStatus
+from headway.model.run import RunStatus
 
 SOUGHT_RUNS_MAX = 5_000
 """How far one scrape goes back to find a success: some 10 ms."""

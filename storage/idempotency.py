@@ -6,7 +6,7 @@ header's meaning follows draft-ietf-httpapi-idempotency-key-header.
 
 from dataclasses import dataclass
 
-from storage.errors import Refusal
+from headway.model.problem import Refusal
 from storage.transaction import Transaction
 
 KEPT_US = 24 * 3600 * 1_000_000

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 from pydantic_core import from_json, to_json
 
-from storage.job import Lane, StopReason
+from headway.model.run import Lane, StopReason
 from storage.transaction import Transaction
 
 NOT_BEGUN = ""

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import apsw
 
-from storage.errors import Refusal
-from storage.job import JobStatus, ListedJob
+from headway.model.job import JobStatus, ListedJob
+from headway.model.problem import Refusal
 from storage.job_id import BEGINS, id_beginning, is_id, span
 from storage.job_row import COLUMNS, job_from_row
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from storage.job import Job, JobStatus, Progress, from_us
+from headway.model.field import from_us
+from headway.model.job import Job, JobStatus, Progress
 
 COLUMNS = (
     "position, job_id, type, status, params, priority, name, labels, run_at, expires_at, timeout_s,"

@@ -13,18 +13,9 @@ from typing import Any
 import apsw
 from pydantic_core import to_json
 
-from storage.errors import Refusal
-from storage.job import (
-    TERMINAL,
-    TRANSITIONS,
-    Job,
-    JobPatch,
-    JobStatus,
-    NewJob,
-    Progress,
-    from_us,
-    to_us,
-)
+from headway.model.field import from_us, to_us
+from headway.model.job import TERMINAL, TRANSITIONS, Job, JobPatch, JobStatus, NewJob, Progress
+from headway.model.problem import Refusal
 from storage.job_list import PAGE_MAX as PAGE_MAX
 from storage.job_list import JobFilter as JobFilter
 from storage.job_list import count_by_status as count_by_status

@@ -9,8 +9,9 @@ from typing import Any
 import apsw
 from pydantic_core import from_json, to_json
 
-from storage.errors import Refusal
-from storage.job import Reservation, from_us
+from headway.model.field import from_us
+from headway.model.problem import Refusal
+from headway.model.reservation import Reservation
 from storage.transaction import Transaction
 
 COLUMNS = (

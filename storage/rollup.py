@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import apsw
 from pydantic_core import from_json
 
-from storage.history import History, HistoryPoint, Percentiles
-from storage.job import from_us
+from headway.model.field import from_us
+from headway.model.history import History, HistoryPoint, Percentiles
 
 if TYPE_CHECKING:
     from storage.transaction import Fact

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 import apsw
 from pydantic_core import from_json
 
-from storage.job import Artifact, JobRun
+from headway.model.artifact import Artifact
+from headway.model.run import JobRun
 from storage.runs import COLUMNS, run_from_row
 
 _APART = COLUMNS.replace(" result,", " NULL,") + ", result"

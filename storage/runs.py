@@ -11,19 +11,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import apsw
 from pydantic_core import from_json, to_json
 
-from storage.errors import Refusal
-from storage.job import (
-    Artifact,
-    Collection,
-    JobRun,
-    Left,
-    LogSummary,
-    Progress,
-    RunError,
-    RunStatus,
-    StopReason,
-    from_us,
-)
+from headway.model.artifact import Artifact, Collection
+from headway.model.field import from_us
+from headway.model.job import Progress
+from headway.model.problem import Refusal
+from headway.model.run import JobRun, Left, LogSummary, RunError, RunStatus, StopReason
 from storage.transaction import Transaction
 
 DURATION_US = "coalesce(duration_us, finished_at - started_at)"

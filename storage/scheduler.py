@@ -5,15 +5,11 @@ from dataclasses import dataclass, field
 
 import apsw
 
+from headway.model.field import from_us
+from headway.model.job import JobStatus
+from headway.model.run import RunStatus
+from headway.model.scheduler import CumulativeStats, HostCondition, SchedulerStatus
 from storage import reservations
-from storage.job import (
-    CumulativeStats,
-    HostCondition,
-    JobStatus,
-    RunStatus,
-    SchedulerStatus,
-    from_us,
-)
 from storage.transaction import Transaction
 
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from actors.file_tree import open_directory
+from actors.host.file_tree import open_directory
+from actors.run.trash import Trash
 from actors.runner import StopFlag
-from actors.trash import Trash
 
 DEEP = 1_100
 """More than Python may call itself: neither os.walk nor shutil.rmtree gets to the end of it."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import trio
 
 from actors.clock import VirtualClock
-from actors.launch import HostUnfit, Launch, SpawnFailed
-from actors.shim import ExitRecord
-from storage.job import Left
+from actors.host.launch import HostUnfit, Launch, SpawnFailed
+from actors.host.shim import ExitRecord
+from headway.model.run import Left
 
 US = 1_000_000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.job import TERMINAL, TRANSITIONS
+from headway.model.job import TERMINAL, TRANSITIONS
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,7 +27,12 @@ def test_the_state_diagram_is_drawn_from_the_table(name: str) -> None:
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_the_files_it_names_are_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    for path in ("actors/core.py", "actors/linux_host.py", "actors/executor.py", "web/jobs.py"):
+    for path in (
+        "actors/rules/core.py",
+        "actors/host/linux_host.py",
+        "actors/executor.py",
+        "web/resources/jobs.py",
+    ):
         assert path in text
         assert (ROOT / path).exists()
     assert "bench/README.md" in text

@@ -6,16 +6,27 @@ from typing import Any
 import apsw
 
 from actors import messages as m
-from storage.errors import Refusal
-from web import direct, events, explain, job_types, jobs, legacy, log, metrics, scheduler, system
-from web.answering import refused
-from web.api import Answer, Api
-from web.capacity import PERMIT, Streams
-from web.express import ASGI, AnswerBody, Express, Later, bug
-from web.guard import Guard
-from web.services import Services
+from headway.model.problem import Refusal
+from web.api.capacity import PERMIT, Streams
+from web.api.endpoint import refused
+from web.api.guard import Guard
+from web.api.router import ASGI, AnswerBody, Express, Later, bug
+from web.api.routes import Answer, Api
+from web.context import Services
+from web.resources import (
+    direct,
+    events,
+    explanations,
+    job_types,
+    jobs,
+    legacy,
+    logs,
+    metrics,
+    scheduler,
+    system,
+)
 
-MODULES = (jobs, explain, log, legacy, scheduler, direct, job_types, events, system, metrics)
+MODULES = (jobs, explanations, logs, legacy, scheduler, direct, job_types, events, system, metrics)
 
 
 def make_api(services: Services) -> Api:
@@ -32,7 +43,7 @@ def make_app(services: Services) -> "App":
     accident = partial(_accident, services)
 
     def make_rest() -> ASGI:
-        from web.rest import make_quart_app
+        from web.api.quart_app import make_quart_app
 
         return make_quart_app(api, max_body_bytes=max_body_bytes, accident=accident)
 

@@ -21,23 +21,25 @@ from trio.testing import MockClock
 
 from actors import messages as m
 from actors.actor import Mailbox
-from actors.core import Core, Decision
 from actors.identity import Identity
-from actors.job_type import JobType
-from actors.limits import Limits
+from actors.rules.core import Core, Decision
 from actors.runner import InlinePool, InlineRunner
-from actors.setup import Setup
+from config.job_type import JobType
+from config.limits import Limits
+from config.settings import SchedulerSettings, ServerSettings, Settings
+from config.setup import Setup
+from headway.model.job import Job, NewJob
+from headway.model.problem import Refusal
+from headway.model.reservation import Reservation
+from headway.model.run import JobRun, RunStatus
+from serve import Headway, Seams
 from storage.database import DATABASE_NAME, open_reader, open_writer
-from storage.errors import Refusal
-from storage.invariants import Finding, verify
-from storage.job import Job, JobRun, NewJob, Reservation, RunStatus
 from storage.jobs import find_job
 from storage.reservations import find_reservation
 from storage.runs import Outcome, find_run, run_of_job
+from storage.verify.invariants import Finding, verify
 from tests.imagined import FakeHost, Program, SettableClock
-from web.services import Services
-from web.settings import SchedulerSettings, ServerSettings, Settings
-from wiring import Headway, Seams
+from web.context import Services
 
 US = 1_000_000
 

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.actor import Actor, Ask, Envelope, Mailbox, Message, Reply
-from storage.errors import Refusal
+from headway.model.problem import Refusal
 
 
 @dataclass(frozen=True, slots=True)

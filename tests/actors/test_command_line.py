@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from actors.job_type import ARGUMENT_BYTES_MAX, ARGV_BYTES_MAX, JobType
-from storage.errors import Refusal
+from config.job_type import ARGUMENT_BYTES_MAX, ARGV_BYTES_MAX, JobType
+from headway.model.problem import Refusal
 
 DEADLINE_S = 30
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -7,11 +7,11 @@ import apsw
 import pytest
 import trio
 
-from actors.explain import Rules, explain
-from storage.explanation import Ending
-from storage.job import from_us
+from actors.rules.explanations import Rules, explain
+from headway.model.explanation import Ending
+from headway.model.field import from_us
 from tests.actors.conftest import House
-from web.services import Services
+from web.context import Services
 
 S = 1_000_000
 

@@ -13,13 +13,14 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.job_type import JobType
-from actors.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
+from actors.host.shim import ExitRecord
+from actors.run.outcome import outcome_of
+from actors.run.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.runner import InlinePool, StopFlag
-from actors.shim import ExitRecord
-from actors.verdict import outcome_of
-from actors.weight import LIGHT_VALUES_MAX
-from storage.job import JobStatus, Progress, RunStatus
+from config.job_type import JobType
+from config.weight import LIGHT_VALUES_MAX
+from headway.model.job import JobStatus, Progress
+from headway.model.run import RunStatus
 from tests.actors.conftest import House
 
 S = 1_000_000

@@ -11,13 +11,15 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.explain import Rules, explain
+from actors.rules.explanations import Rules, explain
 from actors.scheduler import HOST_RETRY_S
-from storage.job import HostCondition, JobStatus, from_us
+from headway.model.field import from_us
+from headway.model.job import JobStatus
+from headway.model.scheduler import HostCondition
 from tests.actors.conftest import Desk, House
-from tests.actors.test_free_space import Disk
-from web.services import Services
-from web.shutdown import shut_down
+from tests.actors.host.test_free_space import Disk
+from web.context import Services
+from web.process.shutdown import shut_down
 
 FULL = Disk(f_bavail=0)
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 FAIL = """
-import structlog, web.journal, web.log_stream
-stream = web.log_stream.LogStream(2)
-web.journal.configure_logging(stream, {style!r}, "info")
+import structlog, web.process.log_config, web.process.log_stream
+stream = web.process.log_stream.LogStream(2)
+web.process.log_config.configure_logging(stream, {style!r}, "info")
 def fail(secret):
     raise RuntimeError("it broke")
 try:

@@ -12,10 +12,11 @@ import pytest
 
 from actors import messages as m
 from actors.stats import last_runs
+from headway.model.job import JobPatch, JobStatus, NewJob
+from headway.model.run import RunStatus
 from storage.events import facts_after, last_seq
 from storage.idempotency import Key
 from storage.intents import running_intents
-from storage.job import JobPatch, JobStatus, NewJob, RunStatus
 from storage.jobs import JobFilter, count_by_status, list_jobs
 from storage.runs import Outcome, run_of_job
 from storage.scheduler import read_status

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from actors.run_reader import PROGRESS_PAUSE_S
-from storage.job import JobStatus, Progress
+from actors.run.run_reader import PROGRESS_PAUSE_S
+from headway.model.job import JobStatus, Progress
 from tests.actors.conftest import House
 
 

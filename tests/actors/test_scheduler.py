@@ -10,13 +10,16 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
 from actors.scheduler import HOST_RETRY_S
+from headway.model.field import from_us
+from headway.model.job import JobStatus, NewJob, Progress
+from headway.model.problem import Refusal
+from headway.model.run import RunStatus
 from storage.database import open_reader
-from storage.errors import Refusal, StorageFailed
-from storage.job import JobStatus, NewJob, Progress, RunStatus, from_us
-from storage.reserve import Reserve
+from storage.disk_reserve import Reserve
+from storage.errors import StorageFailed
 from storage.runs import Outcome
 from tests.actors.conftest import House
-from web.shutdown import shut_down
+from web.process.shutdown import shut_down
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

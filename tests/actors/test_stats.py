@@ -12,7 +12,7 @@ from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, sum
 from storage.database import open_writer, transaction
 from storage.events import facts_after
 from tests.actors.conftest import House
-from web.services import Services
+from web.context import Services
 
 S = 1_000_000
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)

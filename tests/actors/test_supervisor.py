@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.actor import Actor, Ask, Envelope, Mailbox, Message
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp, contains
-from storage.errors import Refusal
+from headway.model.problem import Refusal
 
 
 @dataclass(frozen=True, slots=True)

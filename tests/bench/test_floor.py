@@ -8,16 +8,17 @@ import apsw
 import pytest
 
 from actors import messages as m
-from actors.core import Core
 from actors.identity import Identity
-from actors.job_type import JobType
-from actors.setup import Setup
+from actors.rules.core import Core
 from bench import floor_peer
 from bench.floor_rows import BOOT, SERVER, Rows, Run
+from config.job_type import JobType
+from config.setup import Setup
+from headway.model.job import NewJob
+from headway.model.run import LogSummary, RunStatus
 from storage.database import DATABASE_NAME, open_reader, open_writer
-from storage.invariants import verify
-from storage.job import LogSummary, NewJob, RunStatus
 from storage.runs import Outcome
+from storage.verify.invariants import verify
 
 NOW, LATER = 1_800_000_000_000_000, 1_800_000_002_500_000
 TYPE = {"params": {"n": {"type": "integer", "default": 0, "arg": "--n"}}}

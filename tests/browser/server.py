@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from web.ready_line import ready_url
+from web.process.ready_line import ready_url
 
 HEADWAY = Path(sys.executable).with_name("headway")
 # Chromium without its windows, where it is there: the same engine for half the CPU time.

@@ -25,8 +25,8 @@ import httpx
 import pytest
 
 from storage.database import DATABASE_NAME, open_reader
-from storage.invariants import verify
-from web.ready_line import ready_url
+from storage.verify.invariants import verify
+from web.process.ready_line import ready_url
 
 HEADWAY = Path(sys.executable).with_name("headway")
 DEADLINE_S = 30.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.database import open_reader
-from storage.invariants import verify
+from storage.verify.invariants import verify
 from tests.contract.conftest import Server
 
 FIGURES = """

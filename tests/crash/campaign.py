@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from actors import tree
+from actors.host import process_tree
 from tests.crash.episode import Episode, Totals
 from tests.crash.server import Breach, Launcher, can_trace
 
@@ -38,7 +38,7 @@ def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals, str]:
 
 def end_all(spared: int) -> None:
     """KILL what a breach has left of servers and programs; normally there is nothing."""
-    for seen in tree.with_descendants([os.getpid()]):
+    for seen in process_tree.with_descendants([os.getpid()]):
         if seen.pid not in (os.getpid(), spared):
             with suppress(ProcessLookupError):
                 os.kill(seen.pid, signal.SIGKILL)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from actors import tree
-from actors.run_files import RunFiles
+from actors.host import process_tree
+from actors.run.run_files import RunFiles
 from storage.database import DATABASE_NAME, open_reader, user_version
-from storage.invariants import verify
+from storage.verify.invariants import verify
 from tests.crash.client import Journal, Submission
 from tests.crash.migration import half_done
 from tests.crash.program import SKIP_CODE, Tally
@@ -252,8 +252,8 @@ class Checker:
 
     def _orphans(self, runs: list[RunRow]) -> Iterator[str]:
         ended = frozenset(run.run_id for run in runs if run.status != "RUNNING")
-        for seen in tree.carriers(ended):
-            yield f"process {seen.pid} of {tree.run_id_of(seen.pid)} outlives its run"
+        for seen in process_tree.carriers(ended):
+            yield f"process {seen.pid} of {process_tree.run_id_of(seen.pid)} outlives its run"
 
 
 JOBS = "SELECT job_id, name, status, priority, version, retry_of FROM jobs"

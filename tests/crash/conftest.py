@@ -12,7 +12,7 @@ import pytest
 import trio
 
 import storage.database
-from actors import tree
+from actors.host import process_tree
 from tests.crash.check import TERMINAL, Checker, Victims
 from tests.crash.client import Journal, Lost, Submission, Wire
 from tests.crash.migration import MIGRATION, know_it
@@ -140,9 +140,9 @@ class Place:
         return pid
 
     @staticmethod
-    def carriers(run_id: str) -> list[tree.Seen]:
+    def carriers(run_id: str) -> list[process_tree.Seen]:
         """Every living process of the run."""
-        return list(tree.carriers(frozenset({run_id})))
+        return list(process_tree.carriers(frozenset({run_id})))
 
     def starts(self) -> list[int]:
         """How often each program that ran at all was started."""

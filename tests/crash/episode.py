@@ -17,8 +17,8 @@ from pathlib import Path
 
 import trio
 
-from actors import tree
-from actors.children import PR_SET_CHILD_SUBREAPER
+from actors.host import process_tree
+from actors.host.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.check import TERMINAL, Checker, Victims, counts
 from tests.crash.client import Client, Journal, Wire
 from tests.crash.migration import MIGRATION, know_it
@@ -234,7 +234,7 @@ class Episode:
 
     def _kill(self, run_id: str, shim: int, *, whole: bool) -> None:
         """KILL the shim (`whole`), or the program below it."""
-        programs = tree.children(shim)
+        programs = process_tree.children(shim)
         if whole:
             self.victims.shims.add(run_id)
             self.totals.kills["shim"] += 1
@@ -252,8 +252,8 @@ class Episode:
     def _shims(self) -> list[tuple[str, int]]:
         """(run id, process id) of every run's leader that lives now."""
         found = []
-        for seen in tree.with_descendants([os.getpid()]):
-            run_id = tree.run_id_of(seen.pid) if seen.session == seen.pid else None
+        for seen in process_tree.with_descendants([os.getpid()]):
+            run_id = process_tree.run_id_of(seen.pid) if seen.session == seen.pid else None
             if run_id is not None and b"headway-shim" in command_line(seen.pid):
                 found.append((run_id, seen.pid))
         return found
@@ -318,7 +318,7 @@ class Episode:
     def _no_orphans(self) -> None:
         left = [
             (seen.pid, command_line(seen.pid))
-            for seen in tree.with_descendants([os.getpid()])
+            for seen in process_tree.with_descendants([os.getpid()])
             if seen.pid not in (os.getpid(), self.launcher.pid)
         ]
         if left:

@@ -19,9 +19,9 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-import headway
-import web.rest  # noqa: F401 - this and the next are imported once, before the forks
-import wiring  # noqa: F401
+import serve  # noqa: F401
+import web.api.quart_app  # noqa: F401 - this and the next are imported once, before the forks
+from headway.__main__ import main as headway
 from tests.crash.migration import know_it
 from tests.crash.server import is_traced
 
@@ -81,7 +81,7 @@ def become_headway(start: dict[str, Any]) -> None:
     while start.get("traced") and not is_traced("self"):
         time.sleep(LOOK_S)
     sys.argv = ["headway", *start["arguments"]]
-    headway.main()
+    headway()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import trio
 
-from actors import tree
-from web.ready_line import ready_url
+from actors.host import process_tree
+from web.process.ready_line import ready_url
 
 ROOT = Path(__file__).parents[2]
 HEADWAY = Path(sys.executable).with_name("headway")
@@ -253,7 +253,7 @@ class Server:
             # What the server has started may live on, and strace with it. Asked to end it waits for
             # each of them to stop, and for a parent in vfork(2) without end; dead it lets go.
             # A child of its own, by which it tries at its start what the kernel can, ends with it.
-            probes = tree.children(life.tracer.pid)
+            probes = process_tree.children(life.tracer.pid)
             life.tracer.kill()
             life.tracer.wait()
             for pid in probes:
@@ -292,8 +292,8 @@ class Server:
 async def reap_strays(own: set[int]) -> None:
     """Reap what becomes ours when a server is killed, as init would, but for `own`."""
     while True:
-        for pid in tree.children(os.getpid()):
-            seen = tree.look(pid)
+        for pid in process_tree.children(os.getpid()):
+            seen = process_tree.look(pid)
             if seen is not None and not seen.lives and pid not in own:
                 with suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait

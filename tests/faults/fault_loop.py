@@ -6,7 +6,7 @@ next one opens what is there. Then:
 
 - what was acknowledged is there, row for row, and what was refused is not;
 - of what was neither all is there or nothing;
-- every invariant of `storage/invariants.py` holds, and SQLite finds its file sound;
+- every invariant of `storage/verify/invariants.py` holds, and SQLite finds its file sound;
 - while the disk is full reads are answered, and the refused transaction succeeds when it is not;
 - what a life has shown is still there after a power cut: it was on disk before it was shown.
 """
@@ -26,7 +26,7 @@ import apsw
 
 import storage.database
 from storage.database import open_reader, open_writer
-from storage.invariants import verify
+from storage.verify.invariants import verify
 from tests.crash.migration import know_it
 from tests.faults.transaction import PATH, Case, populate
 from tests.simulation.disk import Disk

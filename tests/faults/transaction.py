@@ -16,13 +16,15 @@ import apsw
 
 from actors import messages as m
 from actors.actor import Message
-from actors.core import Core, Decision
 from actors.identity import Identity
-from actors.job_type import JobType
-from actors.setup import Setup
+from actors.rules.core import Core, Decision
+from config.job_type import JobType
+from config.setup import Setup
+from headway.model.field import from_us
+from headway.model.job import JobPatch, NewJob, Progress
+from headway.model.run import RunStatus
 from storage.database import open_writer
 from storage.idempotency import Key
-from storage.job import JobPatch, NewJob, Progress, RunStatus, from_us
 from storage.runs import Outcome
 from tests.crash.migration import MIGRATION
 

@@ -29,8 +29,8 @@ from pathlib import Path
 import httpx
 
 from storage.database import DATABASE_NAME, open_reader
-from storage.invariants import verify
-from web.ready_line import ready_url
+from storage.verify.invariants import verify
+from web.process.ready_line import ready_url
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import trio
 
-from actors import tree
-from actors.children import PR_SET_CHILD_SUBREAPER
+from actors.host import process_tree
+from actors.host.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.episode import command_line, leaves
 from tests.crash.server import ROOT, Breach, Launcher, Server, reap_strays
 from tests.hostile.calm import Calm, Seen
@@ -220,10 +220,10 @@ class Episode:
         if self.lives.memory_bytes > MEMORY_BYTES_MAX:
             raise Breach(f"the server used {self.lives.memory_bytes >> 20} MiB of memory")
         left = [
-            (seen.pid, tree.run_id_of(seen.pid), command_line(seen.pid))
-            for seen in tree.with_descendants([os.getpid()])
+            (seen.pid, process_tree.run_id_of(seen.pid), command_line(seen.pid))
+            for seen in process_tree.with_descendants([os.getpid()])
             if seen.pid not in (os.getpid(), *self.lives.server.own)
-            and tree.run_id_of(seen.pid) is not None
+            and process_tree.run_id_of(seen.pid) is not None
         ]
         if left:
             raise Breach(f"processes are left: {left}")

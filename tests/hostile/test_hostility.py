@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from actors import tree
-from actors.children import PR_SET_CHILD_SUBREAPER
+from actors.host import process_tree
+from actors.host.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.server import ROOT
 from tests.hostile.hostility import explains, wrong_end, wrong_output
 from tests.hostile.lives import End
@@ -57,7 +57,7 @@ def play(directory: Path, seed: str) -> Note:
         "HOSTILE_NOTES": str(directory / "notes"),
         "PYTHONPATH": str(ROOT),
     }
-    before = set(tree.children(os.getpid()))
+    before = set(process_tree.children(os.getpid()))
     try:
         subprocess.run(
             [sys.executable, "-S", "-m", "tests.hostile.program", seed, seed],
@@ -69,7 +69,7 @@ def play(directory: Path, seed: str) -> Note:
             check=False,
         )
     finally:
-        while left := set(tree.children(os.getpid())) - before:
+        while left := set(process_tree.children(os.getpid())) - before:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)

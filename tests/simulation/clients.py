@@ -14,14 +14,15 @@ import trio
 
 from actors import messages as m
 from actors.actor import Ask
-from storage.errors import Refusal
+from headway.model.field import from_us
+from headway.model.job import JobPatch, JobStatus, NewJob
+from headway.model.problem import Refusal
 from storage.idempotency import KEPT_US, Key
-from storage.job import JobPatch, JobStatus, NewJob, from_us
 from storage.reservations import find_reservation
 from tests.simulation.model import Breach, Model
 from tests.simulation.shutdown import Door
 from tests.simulation.timing import Ticks
-from web.services import Services
+from web.context import Services
 
 S = 1_000_000
 PAUSE_S = 0.25

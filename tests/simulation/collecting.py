@@ -12,8 +12,8 @@ import apsw
 import trio
 from pydantic_core import from_json
 
-from actors.job_type import JobType
 from actors.runner import StopFlag, Stopped
+from config.job_type import JobType
 from tests.imagined import ImaginedProcess
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import trio
 
-from actors.launch import HostUnfit, Launch, SpawnFailed
+from actors.host.launch import HostUnfit, Launch, SpawnFailed
 from tests.imagined import FakeHost, ImaginedProcess, Program
 
 KINDS: tuple[tuple[float, Program], ...] = (

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from actors.job_type import JobType
+from config.job_type import JobType
 from tests.simulation.shutdown import KILL_GRACE_S
 
 TYPES: dict[str, dict[str, Any]] = {

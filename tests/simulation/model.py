@@ -9,12 +9,12 @@ from itertools import chain
 import apsw
 from pydantic_core import from_json
 
-from storage.audit import open_jobs, open_runs
+from headway.model.job import JobStatus
 from storage.events import facts_after
-from storage.invariants import check_tables, verify
-from storage.job import JobStatus
-from storage.replay import Replay
 from storage.transaction import Fact
+from storage.verify.audit import open_jobs, open_runs
+from storage.verify.invariants import check_tables, verify
+from storage.verify.replay import Replay
 from tests.imagined import ImaginedProcess
 
 

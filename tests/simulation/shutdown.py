@@ -10,9 +10,9 @@ from typing import cast
 import trio
 
 from tests.simulation.model import Model
-from web.server import Server
-from web.services import Services
-from web.shutdown import shut_down
+from web.context import Services
+from web.process.shutdown import shut_down
+from web.server.listener import Server
 
 GRACE_S = 1.0
 KILL_GRACE_S = 2.0

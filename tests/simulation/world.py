@@ -21,16 +21,19 @@ import apsw
 import structlog
 import trio
 
-from actors import inotify
 from actors import messages as m
 from actors.actor import Mailbox
-from actors.collection import ARTIFACT_LIMIT_FILES
-from actors.core import Decision
+from actors.host import inotify
+from actors.rules.core import Decision
 from actors.runner import InlinePool, InlineRunner
 from actors.supervisor import SupervisorGaveUp
-from storage.collection import unfinished
+from config.run_limits import ARTIFACT_LIMIT_FILES
+from config.settings import SchedulerSettings, ServerSettings, Settings
+from headway.model.problem import Refusal
+from serve import Headway, Seams
+from storage.collections import unfinished
 from storage.database import DATABASE_NAME, open_writer
-from storage.errors import Refusal, StorageFailed
+from storage.errors import StorageFailed
 from tests.imagined import SettableClock
 from tests.simulation.clients import Clients
 from tests.simulation.closer import Closer
@@ -42,9 +45,7 @@ from tests.simulation.job_types import ADOPTABLE, TYPES, job_types
 from tests.simulation.model import Breach, Model
 from tests.simulation.shutdown import END_S_MAX, GRACE_S, Door, Signals, end_in_order
 from tests.simulation.timing import TICKS_S, Ticks, standing_clock
-from web.services import Services
-from web.settings import SchedulerSettings, ServerSettings, Settings
-from wiring import Headway, Seams
+from web.context import Services
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from typing import Any
 import apsw
 import pytest
 
+from headway.model.job import Job, NewJob
 from storage.database import configure, open_writer
 from storage.intents import RunIntent, insert_run
-from storage.job import Job, NewJob
 from storage.jobs import insert_job
 from storage.transaction import Transaction, write_transaction
 

@@ -11,8 +11,8 @@ import pytest
 from storage import backup, damage
 from storage.backup import BackupFailed, back_up
 from storage.database import open_reader, open_writer
-from storage.invariants import verify
 from storage.transaction import Transaction
+from storage.verify.invariants import verify
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ from typing import Any
 import apsw
 import pytest
 
+from headway.model.field import from_us
+from headway.model.job import JobStatus
+from headway.model.run import RunStatus
 from storage import figures
 from storage.figures import (
     NOT_YET_SOUGHT,
@@ -16,7 +19,6 @@ from storage.figures import (
     submitted,
     waits_since,
 )
-from storage.job import JobStatus, RunStatus, from_us
 from storage.jobs import move
 from storage.runs import Outcome, finish_run
 

@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 import pytest
 
-from storage.errors import Refusal
+from headway.model.problem import Refusal
 from storage.idempotency import KEPT_US, PRUNED_PER_WRITE_MAX, Key, keep, replay
 
 KEY = Key(key="k", request=b"\x01" * 32)

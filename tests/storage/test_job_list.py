@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 import pytest
 
-from storage.job import ListedJob
+from headway.model.job import ListedJob
 from storage.job_list import (
     PAGE_BYTES_MAX,
     PARAMS_BYTES_MAX,

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.model.field import from_us
+from headway.model.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress
+from headway.model.problem import Refusal
 from storage import jobs
-from storage.errors import Refusal
-from storage.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress, from_us
 from storage.jobs import JobFilter, find_job, list_jobs, next_due, next_eligible, patch_job
 from storage.transaction import write_transaction
 

@@ -5,9 +5,9 @@ from typing import Any
 import apsw
 import pytest
 
+from headway.model.field import from_us
+from headway.model.problem import Refusal
 from storage import reservations
-from storage.errors import Refusal
-from storage.job import from_us
 from storage.reservations import Claim, DirectRun, find_reservation
 from storage.transaction import Transaction
 

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.model.field import from_us, to_us
+from headway.model.job import JobStatus
+from headway.model.run import RunStatus
 from storage import rollup
 from storage.database import migrations
-from storage.invariants import verify
-from storage.job import JobStatus, RunStatus, from_us, to_us
 from storage.jobs import cancel_queued, move, skip_queued
 from storage.rollup import bucket, middle_s, percentiles, read_history
 from storage.runs import Outcome, finish_run
 from storage.transaction import write_transaction
+from storage.verify.invariants import verify
 
 NOW = 1_800_000_000_000_000
 MINUTE = rollup.MINUTE_US

@@ -7,10 +7,12 @@ import apsw
 import pytest
 from pydantic_core import from_json
 
+from headway.model.artifact import Artifact
+from headway.model.field import from_us
+from headway.model.problem import Refusal
+from headway.model.run import LogSummary, RunError, RunStatus
 from storage import runs
-from storage.errors import Refusal
 from storage.intents import running_intents
-from storage.job import Artifact, LogSummary, RunError, RunStatus, from_us
 from storage.runs import Outcome, find_run, finish_run, request_stop, run_of_job
 
 S = 1_000_000

@@ -9,9 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from headway.model.field import from_us
+from headway.model.job import JobPatch, JobStatus, NewJob
+from headway.model.run import RunStatus
 from storage import intents, jobs, runs, scheduler
 from storage.intents import RunIntent
-from storage.job import JobPatch, JobStatus, NewJob, RunStatus, from_us
 from storage.runs import Outcome
 from storage.transaction import Transaction, write_transaction
 

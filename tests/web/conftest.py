@@ -12,15 +12,16 @@ from trio.testing import MockClock
 
 from actors import messages as m
 from actors.clock import VirtualClock
-from actors.job_type import JobType
-from actors.launch import Launch
+from actors.host.launch import Launch
+from actors.host.shim import ExitRecord
 from actors.runner import InlinePool, InlineRunner
-from actors.shim import ExitRecord
-from storage.job import Job, Left, NewJob
+from config.job_type import JobType
+from config.settings import ServerSettings, Settings
+from headway.model.job import Job, NewJob
+from headway.model.run import Left
+from serve import Headway, Seams
 from storage.runs import NOTHING_LEFT
-from web.services import Services
-from web.settings import ServerSettings, Settings
-from wiring import Headway, Seams
+from web.context import Services
 
 
 @pytest.fixture(scope="session")

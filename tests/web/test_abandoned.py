@@ -10,14 +10,14 @@ import pytest
 import trio
 
 from actors.clock import VirtualClock
-from actors.job_type import JobType
 from actors.runner import InlinePool, InlineRunner, ThreadRunner
+from config.job_type import JobType
+from config.settings import ServerSettings, Settings
+from serve import Headway, Seams
 from storage import jobs
 from web.app import make_app
-from web.server import Server, listen
-from web.services import Services
-from web.settings import ServerSettings, Settings
-from wiring import Headway, Seams
+from web.context import Services
+from web.server.listener import Server, listen
 
 DEADLINE_S = 20
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"

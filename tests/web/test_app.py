@@ -7,11 +7,10 @@ import pytest
 import trio
 from quart import Quart
 
-from storage.errors import CODES
+from headway.model.problem import CODES, STATUS
+from web.api.quart_app import mount
 from web.app import make_api, make_app
-from web.errors import STATUS
-from web.rest import mount
-from web.services import Services
+from web.context import Services
 
 
 class Wire:
@@ -179,7 +178,7 @@ async def test_a_bug_says_nothing_about_itself(
     def bug(*_: Any, **__: Any) -> Any:
         raise RuntimeError("the password is 1234")
 
-    monkeypatch.setattr("web.jobs.jobs.find_job", bug)
+    monkeypatch.setattr("web.resources.jobs.jobs.find_job", bug)
     status, headers, body = await wire.ask("GET", "/jobs/job-1", LOCAL)
     assert (status, json.loads(body)["code"]) == (500, "internal")
     assert headers["content-type"] == "application/problem+json"

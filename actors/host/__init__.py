@@ -1,0 +1,1 @@
+"""Processes and files of the host, behind the seam that tests replace."""

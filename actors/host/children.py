@@ -1,0 +1,81 @@
+"""The processes that this server is the parent of: leaders of runs, and what programs left behind.
+
+The server is a subreaper (prctl(2)): what a program leaves behind, also in a session of its own,
+becomes the server's child. So after a run one look at one's own children shows whether all of it is
+gone.
+"""
+
+import ctypes
+import os
+import signal
+import threading
+from collections import Counter
+from contextlib import suppress
+
+import trio
+
+from actors.host import process_tree
+
+REAP_PAUSE_S = 1.0
+LOOKS_MAX = 100
+"""How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
+LOOKED_AT_MAX = 1_000
+PR_SET_CHILD_SUBREAPER = 36
+CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+SIG_DFL = None  # a null pointer, as in signal(2)
+_signal = ctypes.CDLL(None).signal
+_signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+
+
+class Children:
+    """Knows which children lead a run (`leaders`: run id by process id), and reaps the others.
+
+    `own`: helpers of the server itself, which no run has left behind.
+    """
+
+    def __init__(self) -> None:
+        self.leaders: dict[int, str] = {}
+        self.own = set[int]()
+        # Held while a process is there that is not yet in `leaders`: another thread may look.
+        self.lock = threading.Lock()
+        self._looks = Counter[tuple[int, int]]()
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    async def reap(self) -> None:
+        """Bury what programs left behind and what has died since. Runs until cancelled.
+
+        Deaf in between: each signal wakes the loop, and short runs would bring thousands. Python's
+        handler is put away behind its back, since a signal that comes while Python itself does so
+        is printed as an error ("Signal 17 ignored due to race condition").
+        """
+        with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
+            pythons = _signal(signal.SIGCHLD, SIG_DFL)
+            while True:
+                _signal(signal.SIGCHLD, pythons)
+                try:
+                    self.strays()
+                    await anext(deaths)
+                finally:
+                    _signal(signal.SIGCHLD, SIG_DFL)
+                await trio.sleep(REAP_PAUSE_S)
+
+    def strays(self) -> list[int]:
+        """Living children of ours that lead no run: orphans of a program. The dead are buried."""
+        living = []
+        with self.lock:
+            for pid in process_tree.own_children():
+                if pid not in self.leaders and pid not in self.own:
+                    with suppress(ChildProcessError):
+                        if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                            living.append(pid)
+        return living
+
+    def may_show_itself(self, stray: process_tree.Seen) -> bool:
+        """Whether a stray that shows no run id is worth another look.
+
+        In the middle of execve(2) no process shows an environment; some have thrown theirs away.
+        """
+        if len(self._looks) > LOOKED_AT_MAX:
+            self._looks.clear()
+        self._looks[stray.pid, stray.start_ticks] += 1
+        return self._looks[stray.pid, stray.start_ticks] <= LOOKS_MAX

@@ -1,0 +1,1 @@
+"""The life of one run, the files that it leaves, and what becomes of them."""

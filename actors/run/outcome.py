@@ -1,0 +1,35 @@
+"""What is on record of a program's end, as the contract's table reads it."""
+
+import signal
+from dataclasses import replace
+
+from actors.host.shim import ExitRecord
+from headway.model.run import ErrorCode, RunError, RunStatus
+from storage.runs import Outcome
+
+UNTOLD_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
+"""Exit statuses that may stand for these two: of all others the shim's shell says a word."""
+
+
+def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool) -> Outcome:
+    """The table of the contract: what a program's end means for its run."""
+    if record.exit_code == 0:
+        return Outcome(status=RunStatus.COMPLETED, exit_code=0)
+    if record.exit_code is not None:
+        if record.exit_code in skip_codes:
+            return Outcome(status=RunStatus.SKIPPED, exit_code=record.exit_code)
+        message = f"the program ended with exit status {record.exit_code}"
+        if record.exit_code in UNTOLD_SIGNALS:
+            message += f", or by {UNTOLD_SIGNALS[record.exit_code]}: a shell tells both alike"
+        return replace(failed("exit_status", message), exit_code=record.exit_code)
+    if record.signal is not None:
+        message = f"the program was ended by signal {record.signal}"
+        return replace(failed("signal", message), signal=record.signal)
+    if killed:
+        return replace(failed("signal", "the program was ended by signal 9"), signal=9)
+    return failed("interrupted", "no exit status was recorded: the host or the shim went down")
+
+
+def failed(code: ErrorCode, message: str) -> Outcome:
+    """A run that failed."""
+    return Outcome(status=RunStatus.FAILED, error=RunError(code=code, message=message))

@@ -1,0 +1,367 @@
+"""The life of one run: begin, wait, end it, collect what it leaves.
+
+What must be true is decided by fact, from the run's directory and the processes that live: so being
+told twice, after any crash, does no harm. How a run begins, or is found again, is in
+`run_start.py`; which runs are in care is in `executor.py`.
+
+Invariant: when `live` returns, no process of the run is left.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from actors.actor import Mailbox
+from actors.clock import Clock
+from actors.host.launch import HostUnfit, SpawnFailed
+from actors.host.process import Host, Process
+from actors.host.shim import SHIM_NAME
+from actors.messages import RunOverstepped, RunProcess
+from actors.run.collector import Collector
+from actors.run.outcome import failed, outcome_of
+from actors.run.patience import Patience
+from actors.run.run_files import RunFiles
+from actors.run.run_reader import RunReader
+from actors.run.run_start import RunStart
+from actors.runner import Pool
+from config.job_type import JobType
+from config.run_limits import KeepLimits
+from headway.model.run import Left
+from storage.intents import RunIntent
+from storage.runs import NOTHING_LEFT, Outcome
+
+SHOW_AFTER_S = 0.05
+"""A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
+
+FENCE_AFTER_S = 1.0
+IMMEDIATE_GRACE_S = 0.5
+DRAIN_S = 1.0
+"""How long a run that was asked to end waits for a log that takes nothing."""
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every run is led with. `watching`: its files are looked at when they change.
+
+    `may_start`: whether programs are still started in this life. `note_blocked`: the host does not
+    let a run begin, for a reason; None: it has begun, or need not any more.
+    """
+
+    scheduler: Mailbox
+    stats: Mailbox
+    host: Host
+    server_environment: Mapping[str, str]
+    files: Pool
+    collector: Collector
+    clock: Clock
+    watching: Callable[["RunLife"], AbstractContextManager[None]]
+    may_start: Callable[[], bool]
+    note_blocked: Callable[[str, str | None], Awaitable[None]]
+
+
+class Moment(NamedTuple):
+    """One moment by both clocks: µs since 1970, which may be set, and µs after boot."""
+
+    at: int
+    boot_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class RunLife:
+    """A run in the executor's care. `life`: which of the scheduler's asked for it last.
+
+    `job_type`: what its program is started with and judged by to the end, whatever is configured
+    since; None where its type is not configured. `unbegun`: it is known that its program was never
+    started.
+    """
+
+    means: Means
+    intent: RunIntent
+    job_type: JobType | None
+    files: RunFiles
+    reader: RunReader
+    life: int
+    unbegun: bool = False
+    refused: bool = False
+    _start: RunStart = field(init=False)
+    _patience: Patience = field(init=False)
+    _short: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _stop: trio.Event = field(default_factory=trio.Event)
+    _at_once: trio.Event = field(default_factory=trio.Event)
+    _signalled: bool = False
+    _killed: bool = False
+    _term_at: float = inf
+    _left: Left = NOTHING_LEFT
+    _is_removed: bool = False
+    _process: Process | None = None
+    _began_us: int | None = None  # after boot
+    _end: Moment | None = None
+
+    def __post_init__(self) -> None:
+        self.unbegun = self.intent.unbegun
+        self._patience = Patience(self.intent.run_id, self.means.note_blocked)
+        self._start = RunStart(
+            intent=self.intent,
+            job_type=self.job_type,
+            files=self.files,
+            host=self.means.host,
+            clock=self.means.clock,
+            server_environment=self.means.server_environment,
+            pool=self.means.files,
+        )
+
+    def end(self, *, immediately: bool = False) -> None:
+        """It shall end, or shall not begin."""
+        self._stop.set()
+        self._short.cancel()
+        if immediately:
+            self._at_once.set()
+
+    async def live(self) -> Outcome:
+        """Begin or find, wait, clean up, collect; how it ended."""
+        try:
+            return await self._collect(await self._run())
+        finally:
+            if self._process is not None:
+                self._process.close()
+
+    async def _run(self) -> Outcome:
+        while True:
+            try:
+                if not await self._begin():
+                    return self._timed(failed("interrupted", "it was ended before it could begin"))
+                if self._process is not None:
+                    await self._wait(self._process)
+                    await self._refuse_unstarted(self._process)
+                return self._timed(await self._patience.look(self._judge))
+            except SpawnFailed as error:
+                await self._patience.over()
+                self.refused = True
+                self._began_us = None
+                return self._timed(failed("spawn", str(error)))
+            except HostUnfit as error:
+                self.unbegun = True
+                await self._patience.pause(str(error), self._stop)
+
+    # ---- begin -------------------------------------------------------------------------------
+
+    async def _begin(self) -> bool:
+        """Find what has begun already, or start it. False: it shall not begin any more."""
+        begun = None
+        if not self.unbegun:
+            begun = await self._start.find(self._grace_s(), self._at_once)
+            self.unbegun = begun is None
+        if begun is None:
+            await self._start.prepare()
+            if not self.means.may_start():
+                await self._stop.wait()  # the next server starts it
+            if self._stop.is_set():
+                await self._patience.over()
+                return False
+            begun = self._start.start()
+            self.unbegun = False
+        self._process, self._began_us, self._left = begun
+        await self._patience.over()
+        return True
+
+    async def _refuse_unstarted(self, process: Process) -> None:
+        """Raise `HostUnfit` if the shim could not start the program, which leaves nothing."""
+        record = await self._patience.look(lambda: process.exit_record() or self._start.record())
+        if not record.unstarted:
+            return
+        process.close()
+        self._process = self._began_us = self._end = None
+        self.files.discard()
+        raise HostUnfit("no process is left for a program, or the directory of its run has gone")
+
+    # ---- wait --------------------------------------------------------------------------------
+
+    async def _wait(self, process: Process) -> None:
+        """Until the program has ended by itself or been ended, and nothing of it is left."""
+        self._short = trio.CancelScope(deadline=trio.current_time() + SHOW_AFTER_S)
+        if self._stop.is_set():
+            self._short.cancel()
+        with self._short:
+            await process.wait()
+            self._end = self._now()
+        if self._short.cancelled_caught:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show, process)
+                nursery.start_soon(self._end_when_late, process)
+                nursery.start_soon(self._end_when_told, process)
+                nursery.start_soon(self.reader.keep_progress)
+                await process.wait()
+                self._end = self._now()
+                nursery.cancel_scope.cancel()
+        # What the program left behind ends with its run; a shim that was killed leaves it all.
+        end_rest = partial(process.end_rest, self._grace_s(), self._at_once)
+        self._left = await self._patience.until_possible(end_rest)
+        await self._drain(process)
+        if not await self._patience.look(lambda: process.has_log(self.files.log)):
+            self._is_removed = not self.files.root.exists()
+            await self._save_log(process)
+
+    async def _show(self, process: Process) -> None:
+        """Of a run that lasts: its process id, its progress, and an eye on its log."""
+        log.info("run started", run_id=self.intent.run_id, pid=process.pid)
+        with self.means.watching(self):
+            # What was written before the directory was watched.
+            await self.reader.look()
+            await self._tell_process(process)
+            await trio.sleep(FENCE_AFTER_S)
+            await self._patience.until_possible(lambda: self._on_thread(process.fence))
+            await trio.sleep_forever()
+
+    async def _on_thread(self, work: Callable[[], None]) -> None:
+        with trio.CancelScope(shield=True):  # what it has begun it ends
+            await self.means.files.run(lambda _: work())
+
+    async def _tell_process(self, process: Process) -> None:
+        assert self._began_us is not None
+        await self.means.scheduler.tell(
+            RunProcess(run_id=self.intent.run_id, pid=process.pid, began_us=self._began_us)
+        )
+
+    async def _end_when_late(self, process: Process) -> None:
+        await trio.sleep(max(0.0, self.intent.timeout_s - await self._patience.look(process.age_s)))
+        await self.means.scheduler.tell(RunOverstepped(run_id=self.intent.run_id, reason="timeout"))
+
+    async def _end_when_told(self, process: Process) -> None:
+        await self._stop.wait()
+        grace_s = self._grace_s()
+        self._term_at = trio.current_time()
+        if not self._has_ended(process):
+            self._signalled = True
+            self.files.note_signal()
+        await self._patience.look(process.terminate)
+        with trio.move_on_after(grace_s):
+            await self._at_once.wait()
+            await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
+        self._killed = True
+        await self._patience.until_possible(process.kill)
+
+    async def _drain(self, process: Process) -> None:
+        """Wait for its output, which a full disk delays; an end that is asked for does not wait.
+
+        The log writer writes what is left when there is space, also after the server's end.
+        """
+        with trio.move_on_after(SHOW_AFTER_S):
+            await process.drain_output()
+            return
+        async with trio.open_nursery() as nursery:
+
+            async def hurry() -> None:
+                await self._stop.wait()
+                await trio.sleep(DRAIN_S)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(hurry)
+            await process.drain_output()
+            nursery.cancel_scope.cancel()
+
+    async def _save_log(self, process: Process) -> None:
+        """Keep the output of a run whose directory a program has removed."""
+        try:
+            await self._on_thread(lambda: process.save_log(self.files.log))
+        except OSError as error:
+            log.warning("log not saved", run_id=self.intent.run_id, why=str(error))
+
+    def _has_ended(self, process: Process) -> bool:
+        """Whether the program has come to its end by itself, as far as is on record."""
+        with suppress(OSError):
+            return (process.exit_record() or self._start.record()).ended
+        return False
+
+    def _was_signalled(self) -> bool:
+        """By this server, or by an earlier one that had a reason to."""
+        return self._signalled or (
+            self.intent.stop_reason is not None and self.files.was_signalled()
+        )
+
+    def _grace_s(self) -> float:
+        """How long what has been sent a TERM may still take."""
+        job_type = self.job_type
+        grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
+        return max(0.0, min(grace_s, self._term_at + grace_s - trio.current_time()))
+
+    # ---- collect -----------------------------------------------------------------------------
+
+    def _judge(self) -> Outcome:
+        """What the exit file or the program's parent says, in the words of the contract."""
+        own = None if self._process is None else self._process.exit_record()
+        if own is None and not self.intent.adopt:
+            return failed("interrupted", "its server went down, and its type says adopt = false")
+        record = own or self._start.record()
+        job_type = self.job_type
+        skip_codes = () if job_type is None else job_type.skip_exit_codes
+        if self.intent.adopt and record.exit_code in (126, 127):
+            line = self.files.last_log_line()
+            if line.startswith(f"{SHIM_NAME}: "):
+                return failed("spawn", f"cannot start the program: {line}")
+        return outcome_of(record, skip_codes, killed=self._killed)
+
+    def _timed(self, outcome: Outcome) -> Outcome:
+        """Add when the program ended, and how long it ran."""
+        began_us = self._began_us
+        if began_us is None and self.intent.boot_id == self.means.host.boot_id:
+            began_us = self.intent.began_us
+        end = self._end or self._end_on_record(began_us or 0)
+        duration_us = 0
+        if began_us is not None:
+            duration_us = max(0, end.boot_us - began_us)
+        elif self._start.record().started:
+            return replace(outcome, finished_at=end.at)  # how long, only the wall clock says
+        return replace(outcome, finished_at=end.at, duration_us=duration_us)
+
+    def _end_on_record(self, began_us: int) -> Moment:
+        """When the exit file was written, if it ended unwatched; else now: nothing else is known.
+
+        Of the time of a file only the wall clock knows, and it may have been set since.
+        """
+        now = self._now()
+        with suppress(OSError):
+            if self._start.record().ended:
+                at = self.files.exit_written_at()
+                boot_us = now.boot_us - (now.at - at)
+                if began_us <= boot_us <= now.boot_us:
+                    return Moment(at, boot_us)
+        return now
+
+    def _now(self) -> Moment:
+        return Moment(self.means.clock.now(), self.means.clock.boot_us())
+
+    async def _collect(self, outcome: Outcome) -> Outcome:
+        """Add the last report, the size of the log, and the artifacts that are quick to have."""
+        pid = None if self._process is None else self._process.pid
+        if pid is None:
+            pid = (await self._patience.look(self._start.record)).pid
+        outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
+        try:
+            remains = await self._patience.look(self.files.part)
+        except FileNotFoundError:
+            why = "its directory is not there any more"
+            return outcome if pid is None else replace(outcome, collection_reason=why)
+        except OSError as error:
+            why = f"its directory cannot be opened: {error.strerror}"
+            return replace(outcome, collection_reason=why)
+        if self._is_removed:  # and made again, for the log
+            why = "its directory was removed, and what it had left is lost"
+            remains = replace(remains, faults=(why, *remains.faults))
+        outcome, faults = await self.reader.finish(outcome, remains)
+        limits = KeepLimits() if self.job_type is None else self.job_type.keep_limits
+        return await self.means.collector.collect_into(
+            outcome,
+            self.intent.run_id,
+            replace(remains, faults=tuple(faults)),
+            limits,
+            self._stop if self.reader.fails_beyond_limits else None,
+        )

@@ -1,0 +1,165 @@
+"""How a run begins: find what an earlier life may have begun, else make its files and start it.
+
+Invariant: a program is started only where it is known that none has been: its claim is new, or an
+earlier server has left it on purpose, or there is no word of its shim, no process that carries its
+id, and none on record. A directory alone says nothing: any program may have removed it.
+
+A fault of the command itself is `SpawnFailed`; whatever the host lacks is `HostUnfit`, and then
+nothing has begun and nothing is left: the same may be tried again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from actors.clock import Clock
+from actors.host.launch import HostUnfit, Launch, SpawnFailed
+from actors.host.process import Host, Process
+from actors.host.shim import ExitRecord
+from actors.run.run_files import RunFiles
+from actors.runner import Pool
+from config.job_type import JobType
+from config.weight import is_light
+from headway.model.run import Left
+from storage.intents import RunIntent
+from storage.runs import NOTHING_LEFT
+
+LOOK_AGAIN_S = 0.5
+
+log = structlog.get_logger()
+
+
+class Begun(NamedTuple):
+    """A run that has begun. `process` None: it is over. `began_us` after boot, if that is known."""
+
+    process: Process | None
+    began_us: int | None = None
+    left: Left = NOTHING_LEFT
+
+
+class Given(NamedTuple):
+    """What a program is given: its command line and its standard input."""
+
+    argv: list[str]
+    stdin: bytes | None
+
+
+@dataclass(slots=True, kw_only=True)
+class RunStart:
+    """Of one run. `job_type` None: it is no longer configured."""
+
+    intent: RunIntent
+    job_type: JobType | None
+    files: RunFiles
+    host: Host
+    clock: Clock
+    server_environment: Mapping[str, str]
+    pool: Pool
+    _given: Given | None = field(default=None, init=False)
+
+    # ---- find --------------------------------------------------------------------------------
+
+    async def find(self, grace_s: float, hurry: trio.Event) -> Begun | None:
+        """What an earlier life has begun; None: it has begun nothing.
+
+        What its program has left is ended, as `Host.sweep` does.
+        """
+        if self.intent.boot_id != self.host.boot_id:
+            # Power may have gone: what the disk does not show may have happened all the same.
+            return Begun(None)
+        while True:
+            try:
+                return await self._look(grace_s, hurry)
+            except OSError as error:
+                # To see nothing is not to know that nothing is there.
+                log.warning("run not looked for", run_id=self.intent.run_id, why=str(error))
+                await trio.sleep(LOOK_AGAIN_S)
+
+    async def _look(self, grace_s: float, hurry: trio.Event) -> Begun | None:
+        intent, run_ids = self.intent, frozenset({self.intent.run_id})
+        if not intent.adopt:
+            # How it ended is known to no one: its parent has gone.
+            left = await self.host.sweep(run_ids, grace_s, hurry)
+            has_begun = left.processes > 0 or self.files.root.exists()
+            return Begun(None, left=left) if has_begun or intent.began_us is not None else None
+        record = self.record()
+        if not record.ended and (process := self.host.adopt(intent.run_id, record, intent.digests)):
+            log.info("run adopted", run_id=intent.run_id, pid=process.pid)
+            began_us = intent.began_us
+            if began_us is None:
+                began_us = self.clock.boot_us() - round(process.age_s() * 1e6)
+            return Begun(process, began_us)
+        # The shim has gone. It may have written its last line since we looked.
+        record = self.record()
+        if record.unstarted or not (record.started or record.ended or intent.began_us is not None):
+            return None
+        # What the program left behind ends with its run, also if no server saw it end.
+        left = await self.host.sweep(run_ids, grace_s, hurry)
+        await self.host.output_settled(self.files.log)
+        return Begun(None, left=left)
+
+    def record(self) -> ExitRecord:
+        """What the run's exit file says."""
+        return self.files.exit_record(self.intent.digests)
+
+    # ---- start -------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Put its params into the form in which the program gets them: large ones on a thread."""
+        job_type, params = self.job_type, self.intent.params
+        if job_type is None or self._given is not None:
+            return
+
+        def given() -> Given:
+            return Given(job_type.argv(params), job_type.stdin(params))
+
+        self._given = given() if is_light(params) else await self.pool.run(lambda _: given())
+
+    def start(self) -> Begun:
+        """Start its program, which never was, and for which all is prepared.
+
+        Raises:
+            SpawnFailed: the command cannot be started.
+            HostUnfit: the host starts nothing now.
+        """
+        if self.job_type is None:
+            raise SpawnFailed(f"the type {self.intent.type} is no longer configured")
+        try:
+            self.files.begin()
+            began_us = self.clock.boot_us()
+            process = self.host.launch(self._launch(self.job_type))
+            self._given = None
+            return Begun(process, began_us)
+        except OSError as error:
+            self.files.discard()
+            raise HostUnfit(f"the files of a run cannot be made: {error.strerror}") from error
+        except HostUnfit:
+            self.files.discard()
+            raise
+
+    def _launch(self, job_type: JobType) -> Launch:
+        assert self._given is not None
+        intent, files = self.intent, self.files
+        environment = {
+            **job_type.environment(self.server_environment),
+            "HEADWAY_RUN_ID": intent.run_id,
+            "HEADWAY_ARTIFACTS": str(files.artifacts),
+            "HEADWAY_REPORT": str(files.report),
+        }
+        if intent.job_id is not None:
+            environment["HEADWAY_JOB_ID"] = intent.job_id
+        return Launch(
+            run_id=intent.run_id,
+            argv=self._given.argv,
+            environment=environment,
+            work_dir=files.work,
+            log=files.log,
+            exit_file=files.exit,
+            stdin=self._given.stdin,
+            shim=intent.adopt,
+            seal=intent.seal,
+            output=job_type.output,
+        )

@@ -1,0 +1,1 @@
+"""The configuration: headway.toml, its settings, and the job types that it defines."""

@@ -1,0 +1,372 @@
+"""What may be run: a command line, and the parameters that complete it.
+
+Invariant: params that `accept` has let through make a command line (or a standard input) with
+which a process can be spawned, and their values cannot change what is run. How one value reaches
+the command line is in `parameter.py`, where job types come from in `config/settings.py`, and how a
+command line becomes a process in `linux_host.py`.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Annotated, Any, Literal
+
+import jsonschema_rs
+import pydantic_core
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from config.parameter import (
+    DIALECT,
+    FAULTS_MAX,
+    Parameter,
+    Trouble,
+    compile_schema,
+    inspect,
+    nearest,
+    pointer,
+    raise_all,
+)
+from config.run_limits import (
+    ARTIFACT_LIMIT_BYTES,
+    ARTIFACT_LIMIT_FILES,
+    REPORT_LIMIT_BYTES,
+    KeepLimits,
+)
+from config.schema_faults import faults_in
+from headway.model.field import MAX_INT, Seconds
+from headway.model.problem import Fault, Refusal
+
+ARGUMENT_BYTES_MAX = 128 * 1024
+"""Linux refuses an argument that is longer, its final NUL included (MAX_ARG_STRLEN)."""
+ARGV_BYTES_MAX = 1024 * 1024
+"""Half of what Linux grants by default, so that the environment has room."""
+STDIN_BYTES_MAX = 1024 * 1024
+"""As much as on a command line: each step that holds the interpreter's lock takes 5 ms a MiB."""
+OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
+"""What a type's runs may write if it does not say otherwise."""
+
+_POINTER_BYTES = 8  # each slot also costs a pointer, which the kernel counts
+_SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below both limits
+_SHORT, _SHORT_CHARS = (int, float, bool, type(None)), 30
+"""One value of these is one slot of at most 30 characters; more than 256 of them are counted."""
+_REDACTED = "***"
+_INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": "UTC"}
+_SCALARS = ("string", "integer", "number", "boolean", "object")
+
+TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+ExitCode = Annotated[int, Field(ge=1, le=255)]
+
+
+class JobType(BaseModel):
+    """A job type. Only the operator defines one; nothing that a client sends can change it.
+
+    `env` is given as a list of names, passed through from the server's environment, or as a table
+    of values in which `true` passes the name through; it is kept as the table. The word "{python}"
+    of `command` is headway's own interpreter. With `adopt = false` its programs start without the
+    shim: sooner, but a server that crashes takes them along. Times are in seconds, sizes in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: TypeName
+    description: Annotated[str, StringConstraints(max_length=2000)] = ""
+    command: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
+    timeout_s: Seconds = 3600.0
+    kill_grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
+    adopt: bool = True
+    input: Literal["arguments", "json"] = "arguments"
+    env: dict[str, str | Literal[True]] = {}
+    skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
+    output: Literal["pipe", "file"] = "pipe"
+    output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
+    on_output_limit: Literal["drop", "fail"] = "drop"
+    artifact_limit_bytes: Annotated[int, Field(ge=0, le=MAX_INT)] = ARTIFACT_LIMIT_BYTES
+    artifact_limit_files: Annotated[int, Field(ge=0, le=1_000_000)] = ARTIFACT_LIMIT_FILES
+    report_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = REPORT_LIMIT_BYTES
+    on_artifact_limit: Literal["drop", "fail"] = "drop"
+    params: dict[ParameterName, Parameter] = {}
+    required: list[str] = []
+
+    @field_validator("command")
+    @classmethod
+    def _command(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if not command[0]:
+            raise PydanticCustomError("headway", "begin with the program to run")
+        return command
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _env(cls, given: Any) -> Any:
+        if isinstance(given, list) and all(isinstance(name, str) for name in given):
+            given = dict.fromkeys(given, True)
+        if not isinstance(given, dict):
+            raise PydanticCustomError("headway", "give a list of names, or a table of values")
+        raise_all("env", _env_troubles(given))
+        return given
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, given: Any, handler: ModelWrapValidatorHandler["JobType"]) -> "JobType":
+        """Joins what is wrong between the fields to what is wrong within them: all at once."""
+        between = list(_troubles_between(given)) if isinstance(given, dict) else []
+        try:
+            made = handler(given)
+        except ValidationError as error:
+            raise_all("JobType", between, error)
+            raise
+        raise_all("JobType", between)
+        return made
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:  # type: ignore[override]  # pydantic's own is deprecated
+        """The JSON Schema (draft 2020-12) of the params object. Shared: not to be changed."""
+        schema: dict[str, Any] = {
+            "$schema": DIALECT + "schema",
+            "type": "object",
+            "properties": {name: param.value_schema for name, param in self.params.items()},
+            "additionalProperties": False,
+        }
+        return schema | ({"required": self.required} if self.required else {})
+
+    def accept(self, params: Mapping[str, Any], at: str = "/params") -> dict[str, Any]:
+        """The params with defaults filled in, ready for `argv` or `stdin`.
+
+        Raises Refusal("invalid") with every fault; `at` is the JSON Pointer of the params object.
+        A number without a fraction becomes an integer where the schema asks for integers.
+        """
+        if (given := self.fit(params)) is not None:
+            return given
+        raise Refusal(
+            "invalid",
+            f'The params do not fit the job type "{self.name}": correct what errors names.',
+            tuple(Fault(at + pointer(path), text) for path, text in self._explain(params)),
+        )
+
+    def fit(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The same, or None: to say what is wrong takes much longer than to see that it is."""
+        given, unfit = self._completed(params), list[Trouble]()
+        inspect(given, (), unfit)
+        if not unfit and self._validator.is_valid(given) and self._is_spawnable(given):
+            return given
+        return None
+
+    def is_exceeded_by(self, timeout_s: float | None) -> bool:
+        """Whether a Job may not have so long a time."""
+        return timeout_s is not None and timeout_s > self.timeout_s
+
+    def argv(self, params: Mapping[str, Any]) -> list[str]:
+        """The whole command line of accepted params, in the order in which they are defined."""
+        slots = list(self._head)
+        for name, options in self._options:
+            if name in params:
+                slots += options(params[name])
+        after: list[str] = []
+        for name, texts in self._positionals:
+            if name in params:
+                after += texts(params[name])
+        return [*slots, "--", *after] if after else slots
+
+    def stdin(self, params: Mapping[str, Any]) -> bytes | None:
+        """The accepted params as one JSON object; None where they are arguments."""
+        # The standard library takes 70 times as long for numbers, and lets no other thread run.
+        return pydantic_core.to_json(params) if self.input == "json" else None
+
+    def redact(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The params for other eyes: in place of each secret value stands ***.
+
+        The same object, if it holds no secret.
+        """
+        if self._secrets.isdisjoint(params):
+            return params
+        return {name: _REDACTED if name in self._secrets else params[name] for name in params}
+
+    def display_argv(self, params: Mapping[str, Any]) -> list[str]:
+        """The command line for other eyes."""
+        return self.argv(self.redact(params))
+
+    def environment(self, server_env: Mapping[str, str]) -> dict[str, str]:
+        """What the program inherits, without the HEADWAY_* names that the executor adds."""
+        made = {name: server_env.get(name, fallback) for name, fallback in _INHERITED.items()}
+        for name, value in self.env.items():
+            if value is not True:
+                made[name] = value
+            elif name in server_env:
+                made[name] = server_env[name]
+        return made
+
+    @property
+    def keep_limits(self) -> KeepLimits:
+        """How much of what a run leaves is kept."""
+        return KeepLimits(bytes=self.artifact_limit_bytes, files=self.artifact_limit_files)
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Validator:
+        return compile_schema(self.schema)
+
+    @cached_property
+    def _validators(self) -> dict[str, jsonschema_rs.Validator]:
+        return {name: compile_schema(param.value_schema) for name, param in self.params.items()}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        schemas = {name: param.value_schema for name, param in self.params.items()}
+        return {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
+
+    @cached_property
+    def _integers(self) -> tuple[str, ...]:
+        return tuple(name for name, param in self.params.items() if param.wants_integers)
+
+    @cached_property
+    def _head(self) -> tuple[str, ...]:
+        return tuple(sys.executable if word == "{python}" else word for word in self.command)
+
+    @cached_property
+    def _options(self) -> list[tuple[str, Callable[[Any], list[str]]]]:
+        arguments = self.params.items() if self.input == "arguments" else ()
+        return [(name, param.options) for name, param in arguments if param.arg]
+
+    @cached_property
+    def _positionals(self) -> list[tuple[str, Callable[[Any], list[str]]]]:
+        arguments = self.params.items() if self.input == "arguments" else ()
+        return [(name, param.texts) for name, param in arguments if param.positional]
+
+    @cached_property
+    def _is_terse(self) -> bool:
+        """Whether small values, one for each parameter, stay far below both limits."""
+        words = [*self.command, *(param.arg or "" for param in self.params.values())]
+        return len(words) < _SMALL_SLOTS and sum(map(len, words)) < _SMALL_CHARS // 2
+
+    @cached_property
+    def _secrets(self) -> frozenset[str]:
+        return frozenset(name for name, param in self.params.items() if param.secret)
+
+    def _is_spawnable(self, given: dict[str, Any]) -> bool:
+        if self._is_terse and all(map(_is_small, given.values())):
+            return True
+        if self.input == "arguments":
+            slots = self.argv(given)
+            if len(slots) < _SMALL_SLOTS and sum(map(len, slots)) < _SMALL_CHARS:
+                return True
+        return not list(self._size_troubles(given))
+
+    def _completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**self._defaults, **params}
+        for name in self._integers:
+            if name in given:
+                given[name] = _whole(given[name])
+        return given
+
+    def _explain(self, params: Mapping[str, Any]) -> list[Trouble]:
+        """Every trouble, at most FAULTS_MAX. The validators never see what is not JSON."""
+        given, found = self._completed(params), list[Trouble]()
+        inspect(given, (), found)
+        spoilt = {path[0] for path, _ in found}
+        found += [
+            ((name,), "give it: it is required") for name in self.required if name not in given
+        ]
+        unknown = (name for name in given if name not in self.params and name not in spoilt)
+        for name in islice(unknown, FAULTS_MAX):
+            nearby = nearest(str(name), self.params)
+            found.append(((name,), f"remove it: there is no such name{nearby}"))
+        sound = {name: given[name] for name in self.params if name in given and name not in spoilt}
+        for name, value in sound.items():
+            schema, validator = self.params[name].value_schema, self._validators[name]
+            inner = islice(faults_in(value, schema, validator), FAULTS_MAX)
+            found += [((name, *path), message) for path, message in inner]
+        found += self._size_troubles(sound)
+        return list(dict.fromkeys(found))[:FAULTS_MAX]
+
+    def _size_troubles(self, given: dict[str, Any]) -> Iterator[Trouble]:
+        if self.input == "json":
+            if len(pydantic_core.to_json(given)) >= STDIN_BYTES_MAX:
+                yield (), f"shorten them: as JSON they must stay below {STDIN_BYTES_MAX} bytes"
+            return
+        for name in self.params:
+            own = self.argv({name: given[name]}) if name in given else []
+            if any(_slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own[len(self._head) :]):
+                yield (name,), f"shorten it: an argument must stay below {ARGUMENT_BYTES_MAX} bytes"
+        slots = self.argv(given)
+        if sum(map(_slot_bytes, slots)) + len(slots) * _POINTER_BYTES >= ARGV_BYTES_MAX:
+            yield (), f"shorten them: a command line must stay below {ARGV_BYTES_MAX} bytes"
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind in _SHORT or (kind is str and len(value) <= _SHORT_CHARS)
+
+
+def _slot_bytes(slot: str) -> int:
+    return len(slot.encode()) + 1  # the NUL at its end
+
+
+def _whole(value: Any) -> Any:
+    """JSON Schema calls 3.0 an integer; the parsers of most programs do not."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return [_whole(item) for item in value] if type(value) is list else value
+
+
+def _env_troubles(env: dict[Any, Any]) -> Iterator[Trouble]:
+    for name, value in env.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            yield (str(name),), "name a variable with letters, digits and _ only"
+        elif name.startswith("HEADWAY_"):
+            yield (name,), "remove it: headway itself sets the names that begin with HEADWAY_"
+        elif value is not True and (not isinstance(value, str) or "\0" in value):
+            yield (name,), "give text without NUL, or true to pass it through from the server"
+
+
+def _troubles_between(given: dict[str, Any]) -> Iterator[Trouble]:
+    """What is wrong between fields that may be wrong themselves, and are then passed over."""
+    params, required = given.get("params", {}), given.get("required", [])
+    if not isinstance(params, dict) or not isinstance(required, list | tuple):
+        return
+    tables = {name: table for name in params if (table := _table(params[name])) is not None}
+    yield from _ways_troubles(tables, is_json=given.get("input") == "json")
+    positionals = [name for name, table in tables.items() if table.get("positional") is True]
+    for name in positionals[:-1]:
+        is_always_there = name in required or "default" in tables[name]
+        if not is_always_there or tables[name].get("type") not in _SCALARS:
+            yield (
+                ("params", name, "positional"),
+                "use arg: only the last positional one may be left out, null or an array, "
+                "or a value could slip into another's place",
+            )
+    for index, name in enumerate(required):
+        if isinstance(name, str) and name not in params:
+            yield ("required", index), f"remove it: there is no such name{nearest(name, params)}"
+
+
+def _ways_troubles(tables: dict[str, dict[str, Any]], is_json: bool) -> Iterator[Trouble]:
+    """Each parameter has exactly one way to the program, and no two share a flag."""
+    owners: dict[str, str] = {}
+    for name, table in tables.items():
+        arg, is_positional = table.get("arg"), table.get("positional") is True
+        if arg is not None and is_positional:
+            yield ("params", name, "positional"), "keep either arg or positional, not both"
+        elif arg is None and not is_positional and not is_json:
+            flag = "--" + str(name).replace("_", "-")
+            yield ("params", name), f'add arg = "{flag}" or positional = true'
+        if isinstance(arg, str) and owners.setdefault(arg, name) != name:
+            yield ("params", name, "arg"), f'choose another: it belongs to "{owners[arg]}"'
+
+
+def _table(param: Any) -> dict[str, Any] | None:
+    if isinstance(param, Parameter):
+        return param.model_dump(exclude_unset=True)
+    return param if isinstance(param, dict) else None

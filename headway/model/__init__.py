@@ -1,0 +1,1 @@
+"""The contract: every resource, defined once for server, client and documentation."""

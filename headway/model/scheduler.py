@@ -1,0 +1,58 @@
+"""The scheduler: its state, its limits, its cumulative figures."""
+
+from datetime import datetime
+from typing import Literal
+
+from headway.model.field import Model
+
+
+class CumulativeStats(Model):
+    """Totals over the life of the database; always equal to a recount of it."""
+
+    total_executed: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+
+class HostCondition(Model):
+    """What of the host keeps Jobs from starting: a full disk, no process or descriptor left, ….
+
+    No Job fails for it: they start by themselves when it is over.
+    """
+
+    reason: str
+    since: datetime
+
+
+class SchedulerStatus(Model):
+    """The scheduler at one moment. `queue_length` = `eligible` + `deferred` + `unconfigured`.
+
+    `unconfigured`: how many Jobs wait for a type that is not configured, by type; none of them is
+    among the eligible or deferred.
+
+    `host_condition` null: nothing of the host keeps Jobs from starting.
+    """
+
+    scheduler_running: bool
+    current_job_id: str | None
+    running_job_ids: list[str]
+    queue_length: int
+    eligible: int
+    deferred: int
+    unconfigured: dict[str, int] = {}  # noqa: RUF012 - pydantic copies it
+    cumulative_stats: CumulativeStats
+    has_active_reservation: bool
+    concurrency: int
+    started_at: datetime
+    durability: Literal["full"]
+    host_condition: HostCondition | None = None
+
+
+class SchedulerConfig(Model):
+    """Limits in force. `overridden` names those set by PATCH, which win over the configuration."""
+
+    concurrency: int
+    types: dict[str, int | None]
+    overridden: list[str]

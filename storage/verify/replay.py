@@ -1,0 +1,363 @@
+"""What the facts alone say: the queue, the runs and the reservations, followed from fact to fact.
+
+It shares no code with what decides, so that the two can disagree: `headway verify` and the
+simulation find a wrong decision here by the facts that it left.
+
+Invariant: of a Job or run that has ended only `ended` and `finished` know, so that a replay of many
+needs no more memory than they take.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from sys import intern
+from typing import Any, Protocol
+
+from pydantic_core import from_json
+
+from headway.model.job import TERMINAL, TRANSITIONS, JobStatus
+from storage.transaction import Fact
+
+QUEUED = JobStatus.QUEUED
+
+Breach = tuple[str, str]
+"""(invariant, sentence)."""
+
+Place = tuple[int, int]
+"""(-priority, position): the smaller goes first."""
+
+NAMES = (
+    "OneRun",
+    "LegalPath",
+    "TerminalFinal",
+    "DispatchOrder",
+    "Limit",
+    "CancelBeforeStart",
+    "ReservationOrder",
+    "IntentFirst",
+    "RecoveryIdempotent",
+    "SingleWriter",
+    "FactsAtomic",
+    "StablePaging",
+)
+"""The invariants that a replay decides; what each says is in the docstring of `Replay`."""
+
+
+class Ended(Protocol):
+    """Statuses of the Jobs that have ended, by id."""
+
+    def get(self, job_id: str, /) -> JobStatus | None: ...
+    def __setitem__(self, job_id: str, status: JobStatus, /) -> None: ...
+
+
+class Finished(Protocol):
+    """Ids of the runs that have ended."""
+
+    def __contains__(self, run_id: object, /) -> bool: ...
+    def add(self, run_id: str, /) -> None: ...
+
+
+@dataclass(slots=True)
+class Told:
+    """A Job that has not ended, as its facts tell it. `eligible`: no `run_at` holds it back."""
+
+    type: str
+    place: Place
+    eligible: bool
+    status: JobStatus = QUEUED
+
+
+class Replay:
+    """Follows the facts of one database from the first on.
+
+    - OneRun: no Job, and no run, starts a second time.
+    - LegalPath: each Job's facts follow the table of transitions, from its submission on; what a
+      run has left is collected only when it has ended.
+    - TerminalFinal: no fact changes a Job or a run that has ended.
+    - DispatchOrder: no eligible Job of higher priority, or of the same and earlier position, is
+      passed over when one starts from the queue, unless its type is at its limit; none starts
+      before its `run_at`, nor while its type is not configured.
+    - Limit: no start exceeds the slots, of which holds keep theirs, or the limit of its type.
+    - CancelBeforeStart: a Job that was cancelled while QUEUED never starts.
+    - ReservationOrder: reservations are served in their order, each ends once, a direct run starts
+      only when its claim is served, and no Job starts from the queue while one waits, or while the
+      scheduler is stopped.
+    - IntentFirst: of a run nothing is told before its start, which is committed before any process.
+    - RecoveryIdempotent: a direct claim of an earlier life of the server is never served: it ended.
+    - SingleWriter: lives of servers follow each other; none goes on when another has begun.
+    - FactsAtomic: the facts number from 1 without a gap.
+    - StablePaging: each Job's position is greater than those of all that were there before it.
+    """
+
+    def __init__(self, ended: Ended | None = None, finished: Finished | None = None) -> None:
+        self.jobs: dict[str, Told] = {}
+        self.ended: Ended = {} if ended is None else ended
+        self.finished: Finished = set() if finished is None else finished
+        self.running: dict[str, tuple[str, str]] = {}  # run: (type, lane)
+        self.waiting: dict[str, str] = {}  # reservation: the life that asked for it, if direct
+        self.held: set[str] = set()
+        self.concurrency: int | None = None  # not known before the first start of a server
+        self.limits: dict[str, int | None] = {}
+        self.moves = True
+        self.life = ""
+        self.last_seq = 0
+        self._lives: set[str] = set()
+        self._last_position = 0
+        self._served: set[str] = set()  # direct runs whose claim was served
+        self._queues: dict[str, list[tuple[Place, str]]] = {}
+        self._found: list[Breach] = []
+        self._kinds: dict[str, Callable[[Fact], None]] = {
+            "job.submitted": self._submitted,
+            "job.updated": self._updated,
+            "job.due": self._due,
+            "job.progress": self._progressed,
+            "job.cancelled": lambda fact: self._move(fact.job_id, JobStatus.CANCELLED),
+            "job.skipped": lambda fact: self._move(fact.job_id, JobStatus.SKIPPED),
+            "run.started": self._start,
+            "run.process": self._must_run,
+            "run.stopping": self._must_run,
+            "run.finished": self._finish,
+            "run.collected": self._collected,
+            "reservation.requested": self._requested,
+            "reservation.held": self._hold,
+            "reservation.ended": self._end_reservation,
+            "scheduler.started": lambda _: self._set_moving(True),
+            "scheduler.stopped": lambda _: self._set_moving(False),
+            "scheduler.configured": self._configure,
+            "server.reloaded": self._configure,
+            "server.started": self._begin_life,
+        }
+
+    def apply(self, fact: Fact) -> list[Breach]:
+        """Take in the next fact; what it breaks."""
+        if fact.seq != self.last_seq + 1:
+            self._broken("FactsAtomic", f"fact {fact.seq} comes after {self.last_seq}")
+        self.last_seq = fact.seq
+        if follow := self._kinds.get(fact.kind):
+            follow(fact)
+        if not self._found:
+            return []
+        found, self._found = self._found, []
+        return found
+
+    def overlooked(self) -> str | None:
+        """What could start and does not; after a commit, unless the server drains, nothing."""
+        if self.concurrency is None or self._taken() >= self.concurrency:
+            return None
+        for name, life in self.waiting.items():
+            # The type of a direct claim is not in its facts; it may be at its limit.
+            return None if life else f"{name} waits although a slot is free"
+        for other, limit in self.limits.items() if self.moves else ():
+            first = self._first(other)
+            if first is not None and (limit is None or self._busy(other) < limit):
+                return f"the Job at position {first[1]} waits although a slot is free"
+        return None
+
+    def _broken(self, name: str, what: str) -> None:
+        self._found.append((name, what))
+
+    # ---- Jobs --------------------------------------------------------------------------------
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """What the Job is by its facts so far; None: not submitted."""
+        job = self.jobs.get(job_id)
+        return self.ended.get(job_id) if job is None else job.status
+
+    def _submitted(self, fact: Fact) -> None:
+        data, job_id = from_json(fact.data), str(fact.job_id)
+        if job_id in self.jobs:
+            self._broken("LegalPath", f"{job_id} is submitted twice")
+        position = data["position"]
+        if position <= self._last_position:
+            what = f"{job_id} has position {position}, which comes after {self._last_position}"
+            self._broken("StablePaging", what)
+        self._last_position = max(position, self._last_position)
+        place = (-data["priority"], position)
+        self.jobs[job_id] = Told(intern(data["type"]), place, not data["deferred"])
+        self._line_up(job_id)
+
+    def _queued(self, fact: Fact) -> Told | None:
+        """The Job of a fact that only a QUEUED one can have."""
+        job_id = str(fact.job_id)
+        job = self.jobs.get(job_id)
+        if job is not None and job.status is QUEUED:
+            return job
+        status = self.status(job_id)
+        where = "before it was submitted" if status is None else f"while it is {status}"
+        name = "TerminalFinal" if status in TERMINAL else "LegalPath"
+        self._broken(name, f"{job_id}: {fact.kind} comes {where}")
+        return None
+
+    def _updated(self, fact: Fact) -> None:
+        if job := self._queued(fact):
+            data = from_json(fact.data)
+            job.place = (-data["priority"], job.place[1])
+            job.eligible = not data["deferred"]
+            self._line_up(str(fact.job_id))
+
+    def _due(self, fact: Fact) -> None:
+        if job := self._queued(fact):
+            job.eligible = True
+            self._line_up(str(fact.job_id))
+
+    def _progressed(self, fact: Fact) -> None:
+        if (status := self.status(str(fact.job_id))) is not JobStatus.RUNNING:
+            name = "TerminalFinal" if status in TERMINAL else "IntentFirst"
+            self._broken(name, f"{fact.job_id} makes progress while it is {status}")
+
+    def _move(self, job_id: str | None, after: JobStatus) -> None:
+        before = self.status(str(job_id))
+        if before is None:
+            self._broken("LegalPath", f"{job_id} becomes {after} before it was submitted")
+            return
+        if after not in TRANSITIONS[before]:
+            self._broken(wrong_turn(before, after), f"{job_id} goes from {before} to {after}")
+            return
+        if after in TERMINAL:
+            del self.jobs[str(job_id)]
+            self.ended[str(job_id)] = after
+        else:
+            self.jobs[str(job_id)].status = after
+
+    def _line_up(self, job_id: str) -> None:
+        job = self.jobs[job_id]
+        if job.eligible:
+            heappush(self._queues.setdefault(job.type, []), (job.place, job_id))
+
+    def _first(self, type_name: str) -> Place | None:
+        queue = self._queues.get(type_name, [])
+        while queue:
+            place, job_id = queue[0]
+            job = self.jobs.get(job_id)
+            if job is not None and (job.status, job.eligible, job.place) == (QUEUED, True, place):
+                return place
+            heappop(queue)
+        return None
+
+    # ---- runs --------------------------------------------------------------------------------
+
+    def _start(self, fact: Fact) -> None:
+        data, run_id = from_json(fact.data), str(fact.run_id)
+        type_name, lane = data["type"], data["lane"]
+        if run_id in self.running:
+            self._broken("OneRun", f"{run_id} starts a second time")
+        if self.concurrency is not None and type_name not in self.limits:
+            self._broken("DispatchOrder", f"{run_id} starts, and {type_name} is not configured")
+        if lane == "queue":
+            self._check_turn(str(fact.job_id), type_name)
+        if lane == "direct":
+            if run_id not in self._served:
+                self._broken("ReservationOrder", f"{run_id} starts, and no claim of it was served")
+            self._served.discard(run_id)
+        if fact.job_id is not None:
+            self._move(fact.job_id, JobStatus.RUNNING)
+        self.running[run_id] = (type_name, lane)
+        if lane != "legacy":
+            self._check_slots(f"{run_id} starts")
+            limit = self.limits.get(type_name)
+            if limit is not None and self._busy(type_name) > limit:
+                what = f"{run_id} is one more {type_name} than the {limit} of its type"
+                self._broken("Limit", what)
+
+    def _check_turn(self, job_id: str, type_name: str) -> None:
+        if not self.moves:
+            self._broken("ReservationOrder", f"{job_id} starts while the scheduler is stopped")
+        if self.waiting:
+            what = f"{job_id} starts while {next(iter(self.waiting))} waits"
+            self._broken("ReservationOrder", what)
+        job = self.jobs.get(job_id)
+        if job is None or job.status is not QUEUED:
+            return  # which `_move` has a name for
+        if not job.eligible:
+            self._broken("DispatchOrder", f"{job_id} starts before it is due")
+        for other, limit in self.limits.items():
+            below = limit is None or self._busy(other) < limit
+            if below and (first := self._first(other)) is not None and first < job.place:
+                what = f"{job_id} starts before the Job at position {first[1]}"
+                self._broken("DispatchOrder", what)
+
+    def _check_slots(self, what: str) -> None:
+        if self.concurrency is not None and (taken := self._taken()) > self.concurrency:
+            self._broken("Limit", f"{what}: {taken} of {self.concurrency} slots are taken")
+
+    def _taken(self) -> int:
+        return self._busy() + len(self.held)
+
+    def _busy(self, type_name: str | None = None) -> int:
+        return sum(
+            lane != "legacy" and type_name in (None, name) for name, lane in self.running.values()
+        )
+
+    def _must_run(self, fact: Fact) -> None:
+        if fact.run_id not in self.running:
+            over = fact.run_id in self.finished
+            what = f"{fact.kind} comes {'when it is over' if over else 'before its start'}"
+            self._broken("TerminalFinal" if over else "IntentFirst", f"{fact.run_id}: {what}")
+
+    def _finish(self, fact: Fact) -> None:
+        self._must_run(fact)
+        self.running.pop(str(fact.run_id), None)
+        self.finished.add(str(fact.run_id))
+        if fact.job_id is not None:
+            self._move(fact.job_id, JobStatus(from_json(fact.data)["status"]))
+
+    def _collected(self, fact: Fact) -> None:
+        if fact.run_id in self.running:
+            self._broken("LegalPath", f"{fact.run_id}: {fact.kind} comes before its end")
+
+    # ---- reservations ------------------------------------------------------------------------
+
+    def _requested(self, fact: Fact) -> None:
+        data = from_json(fact.data)
+        self.waiting[data["reservation_id"]] = self.life if data["claim"] == "direct" else ""
+
+    def _hold(self, fact: Fact) -> None:
+        name = from_json(fact.data)["reservation_id"]
+        if next(iter(self.waiting), None) != name:
+            self._broken("ReservationOrder", f"{name} is held out of turn")
+        self.waiting.pop(name, None)
+        self.held.add(name)
+        self._check_slots(f"{name} is held")
+
+    def _end_reservation(self, fact: Fact) -> None:
+        data = from_json(fact.data)
+        name = data["reservation_id"]
+        if name not in self.waiting and name not in self.held:
+            self._broken("ReservationOrder", f"{name} ends twice, or was never requested")
+        elif data["reason"] == "started":
+            self._serve(name, str(fact.run_id))
+        self.waiting.pop(name, None)
+        self.held.discard(name)
+
+    def _serve(self, name: str, run_id: str) -> None:
+        if next(iter(self.waiting), None) != name:
+            self._broken("ReservationOrder", f"{name} is served out of turn")
+        if self.waiting.get(name) != self.life:
+            self._broken("RecoveryIdempotent", f"{name} is served in a life that did not ask")
+        self._served.add(run_id)
+
+    # ---- the server --------------------------------------------------------------------------
+
+    def _set_moving(self, moves: bool) -> None:
+        self.moves = moves
+
+    def _configure(self, fact: Fact) -> Any:
+        data = from_json(fact.data)
+        self.concurrency, self.limits = data["concurrency"], data["types"]
+        return data
+
+    def _begin_life(self, fact: Fact) -> None:
+        life = self._configure(fact)["server_id"]
+        if life != self.life and life in self._lives:
+            self._broken("SingleWriter", f"{life} goes on at fact {fact.seq}, after {self.life}")
+        self.life = life
+        self._lives.add(life)
+
+
+def wrong_turn(before: JobStatus, after: JobStatus) -> str:
+    """The invariant that a change breaks which the table of transitions does not have."""
+    if after is JobStatus.RUNNING and before is JobStatus.CANCELLED:
+        return "CancelBeforeStart"
+    if after is JobStatus.RUNNING and before is not JobStatus.SKIPPED:
+        return "OneRun"
+    return "TerminalFinal" if before in TERMINAL else "LegalPath"

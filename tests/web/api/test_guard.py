@@ -1,0 +1,104 @@
+"""The guard by itself: every type of ASGI scope, and names that the configuration adds."""
+
+import json
+from typing import Any
+
+import pytest
+
+from config.authority import host_name
+from web.api.guard import Guard
+
+REACHED = object()
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": scope["headers"]})
+    await send({"type": "http.response.body", "body": scope["path"].encode(), "app": REACHED})
+
+
+def scope_of(kind: str, host: str = "127.0.0.1", **more: Any) -> dict[str, Any]:
+    scope = {"type": kind, "raw_path": b"/x", "path": "/x", "headers": [(b"host", host.encode())]}
+    return {**scope, "method": "GET", **more}
+
+
+async def sent(scope: dict[str, Any], *names: str, draining: bool = False) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        found.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("the head is enough")
+
+    await Guard(app, names, lambda: draining)(scope, receive, send)
+    return found
+
+
+async def test_a_request_that_passes_reaches_the_app_and_is_not_stored() -> None:
+    start, body = await sent(scope_of("http"))
+    assert body["app"] is REACHED
+    assert start["headers"][1:] == [(b"cache-control", b"no-store")]
+
+
+async def test_what_says_how_it_may_be_kept_is_kept_so() -> None:
+    kept = (b"Cache-Control", b"no-cache")
+    scope = scope_of("http")
+    scope["headers"].append(kept)
+    start, _ = await sent(scope)
+    assert [name.lower() for name, _ in start["headers"]].count(b"cache-control") == 1
+
+
+async def test_a_draining_server_says_that_it_closes() -> None:
+    start, _ = await sent(scope_of("http"), draining=True)
+    assert (b"connection", b"close") in start["headers"]
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 404), ("evil.example", 421)])
+async def test_a_websocket_is_answered_in_http(host: str, status: int) -> None:
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    start, body = await sent(scope_of("websocket", host, extensions=extensions))
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+    assert body["type"] == "websocket.http.response.body"
+    assert json.loads(body["body"])["status"] == status
+
+
+async def test_a_websocket_is_closed_where_it_cannot_be_answered() -> None:
+    assert await sent(scope_of("websocket")) == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "webtransport", ""])
+async def test_other_types_of_scope_never_reach_the_app(kind: str) -> None:
+    with pytest.raises(NotImplementedError):
+        await sent(scope_of(kind))
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [(b"http://127.0.0.1/a%20b", "/a b"), (b"http://127.0.0.1", "/"), (b"http://[::1]:80/", "/")],
+)
+async def test_an_absolute_target_becomes_its_path(target: bytes, path: str) -> None:
+    whole = target.decode().replace("%20", " ")
+    _, body = await sent(scope_of("http", "evil.example", raw_path=target, path=whole))
+    assert body["body"] == path.encode()
+
+
+@pytest.mark.parametrize("name", ["box.lan.", "a@b", "", "::1"])
+async def test_a_name_that_is_none_allows_nothing(name: str) -> None:
+    for host in (name, "", "evil.example"):
+        start, _ = await sent(scope_of("http", host), name)
+        assert start["status"] == 421
+
+
+@pytest.mark.parametrize(
+    ("authority", "name"),
+    [
+        ("Box.LAN:80", "box.lan"),
+        ("[FD00::1]:80", "[fd00::1]"),
+        ("a_b-c", "a_b-c"),
+        ("127.0.0.1:65535", "127.0.0.1"),
+        *((wrong, None) for wrong in ("a.", ".a", "a..b", "a:", "a:0", "a:65536", "a:1:2", "a b")),
+        *((wrong, None) for wrong in ("u@a", "[a]x", "[]", "a%2e", "\u0661", "a\n", "http://a")),
+    ],
+)
+def test_a_host_is_a_name_and_a_port(authority: str, name: str | None) -> None:
+    assert host_name(authority) == name

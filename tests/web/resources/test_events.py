@@ -1,0 +1,457 @@
+"""Event streams: every fact once, in rounds that all streams share, and a word where facts lack."""
+
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from pydantic_core import from_json
+from trio.testing import wait_all_tasks_blocked
+
+from actors import messages as m
+from headway.client.client import ServerEvent
+from headway.client.transport import parse_events
+from headway.model.job import NewJob
+from headway.model.problem import Refusal
+from headway.model.scheduler import HostCondition
+from storage.events import last_seq
+from storage.transaction import Fact
+from web.context import Services
+from web.resources import events
+from web.resources.events import EVERYTHING, Stream, Wanted, begin, known_kinds
+from web.streams import broadcaster
+from web.streams.broadcaster import FACTS_PER_PIECE_MAX, PAUSE_PER_STREAM_S
+from web.streams.sse import HEARTBEAT_S
+
+LATER = datetime(2126, 1, 1, tzinfo=UTC)
+
+
+class Listener:
+    """A client that reads everything at once, or waits `pause_s` after each piece."""
+
+    def __init__(self, stream: Stream, pause_s: float = 0) -> None:
+        self._stream = stream
+        self._pause_s = pause_s
+        self.pieces: list[bytes] = []
+
+    async def run(self) -> None:
+        async for piece in self._stream:
+            self.pieces.append(piece)
+            if self._pause_s:
+                await trio.sleep(self._pause_s)
+
+    @property
+    def told(self) -> list[ServerEvent]:
+        return list(parse_events(b"".join(self.pieces).decode().split("\n")))
+
+    @property
+    def facts(self) -> list[Any]:
+        own = ("comment", "reset", "goodbye")
+        return [from_json(event.data) for event in self.told if event.name not in own]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [fact["seq"] for fact in self.facts]
+
+    @property
+    def last_id(self) -> int:
+        return int([event.id for event in self.told if event.id][-1] or 0)
+
+    @property
+    def names(self) -> list[str]:
+        return [event.name for event in self.told]
+
+
+@pytest.fixture
+def listen(services: Services, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
+    async def listen(
+        wanted: Wanted = EVERYTHING,
+        *,
+        last_id: int | None = None,
+        after: int | None = None,
+        pause_s: float = 0,
+    ) -> Listener:
+        listener = Listener(begin(services, wanted, last_id, after), pause_s)
+        nursery.start_soon(listener.run)
+        await wait_all_tasks_blocked()
+        return listener
+
+    return listen
+
+
+@pytest.fixture
+def queue(services: Services) -> Callable[..., Awaitable[list[str]]]:
+    """Queue Jobs that are not due: one fact each."""
+
+    async def queue(n: int = 1) -> list[str]:
+        new = tuple(NewJob(type="a", run_at=LATER) for _ in range(n))
+        jobs = [job.job_id for job in (await services.ask(m.SubmitJobs(jobs=new))).jobs]
+        await wait_all_tasks_blocked()
+        return jobs
+
+    return queue
+
+
+async def soon() -> None:
+    await trio.sleep(1)
+    await wait_all_tasks_blocked()
+
+
+# ---- every fact, once --------------------------------------------------------------------------
+
+
+async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: Services) -> None:
+    await queue(3)
+    first = services.feed.last_seq
+    listener = await listen()
+    for _ in range(5):
+        await queue(2)
+        await soon()
+    assert listener.seqs == list(range(first + 1, first + 11))
+    assert {fact["kind"] for fact in listener.facts} == {"job.submitted"}
+    assert listener.names[0] == "comment", "it greets when it listens"
+
+
+async def test_a_stream_that_is_cut_goes_on_where_it_was(
+    listen: Any, queue: Any, services: Services
+) -> None:
+    whole = await listen(after=0)
+    chance = random.Random(5)
+    last_id, pieces = 0, []
+    for _ in range(12):
+        await queue(chance.randrange(1, 5))
+        with trio.CancelScope() as scope:
+            part = Listener(begin(services, EVERYTHING, last_id, None))
+
+            async def cut(scope: trio.CancelScope = scope) -> None:
+                await trio.sleep(chance.random())
+                scope.cancel()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(part.run)
+                nursery.start_soon(cut)
+        pieces += part.seqs
+        last_id = part.last_id
+    await soon()
+    assert pieces == [seq for seq in whole.seqs if seq <= last_id]
+    assert pieces[-1] == services.feed.last_seq
+
+
+async def test_the_table_and_the_ring_join_without_a_seam(
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster, "FACTS_PER_PIECE_MAX", 7)
+    monkeypatch.setattr(events, "FACTS_PER_READ_MAX", 7)
+    await queue(50)
+    services.feed._ring.clear()
+    await queue(5)
+    slow = await listen(after=0, pause_s=0.5)
+    await queue(30)
+    await trio.sleep(60)
+    assert slow.seqs == list(range(1, services.feed.last_seq + 1))
+
+
+async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
+    slow, quick = await listen(pause_s=1_000), await listen()
+    await queue(3)
+    await soon()
+    assert len(quick.facts) == 3
+    assert slow.facts == []
+    await trio.sleep(5_000)
+    assert slow.facts == quick.facts
+
+
+# ---- filters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["live", "ring", "table"])
+async def test_a_stream_tells_only_what_is_wanted(
+    listen: Any, queue: Any, services: Services, submit: Any, programs: Any, how: str
+) -> None:
+    filters = [
+        Wanted(kinds=("run.",)),
+        Wanted(kinds=("job.cancelled", "run.finished")),
+        Wanted(types=frozenset({"a"})),
+        Wanted(types=frozenset({"b"})),
+    ]
+    live = [await listen(wanted) for wanted in filters] if how == "live" else []
+    begin_at = services.feed.last_seq
+    every = await listen(after=begin_at)
+    job = await submit()
+    (other,) = await queue()
+    await services.ask(m.CancelJob(job_id=other))
+    await trio.sleep(5)
+    programs.processes[0].end()
+    await soon()
+    if how == "table":
+        services.feed._ring.clear()
+    filters.append(Wanted(job_id=job.job_id))
+    later = [await listen(wanted, after=begin_at) for wanted in filters[len(live) :]]
+    await soon()
+    runs, ends, of_a, of_b, of_job = (listener.facts for listener in [*live, *later])
+    assert [fact["kind"] for fact in ends] == ["job.cancelled", "run.finished"]
+    assert runs == [fact for fact in every.facts if fact["kind"].startswith("run.")]
+    assert of_a == every.facts, "every fact about a Job or run tells its type"
+    assert of_b == []
+    assert of_job == [fact for fact in every.facts if fact["job_id"] == job.job_id]
+    assert "run.process" in [fact["kind"] for fact in of_job]
+
+
+async def test_what_is_passed_over_moves_the_place_too(
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "TELL_PLACE_AFTER_FACTS", 10)
+    listener = await listen(Wanted(kinds=("run.",)))
+    begun_at = listener.last_id
+    for _ in range(9):
+        await queue()
+        await soon()
+    assert listener.last_id == begun_at
+    await queue()
+    await soon()
+    assert listener.last_id == services.feed.last_seq
+    await queue()
+    await trio.sleep(HEARTBEAT_S * 2)
+    assert listener.last_id == services.feed.last_seq, "a heartbeat tells the place as well"
+    assert listener.facts == []
+
+
+def test_a_kind_that_does_not_exist_is_refused() -> None:
+    assert known_kinds(["run.", "job.due"]) == ("run.", "job.due")
+    for wrong in ("run", "runs.", "job.dues", "", ".", "r"):
+        with pytest.raises(Refusal, match="no kind of fact") as caught:
+            known_kinds(["run.", wrong])
+        assert "job.submitted" in caught.value.faults[0].message
+
+
+# ---- reset -------------------------------------------------------------------------------------
+
+
+async def test_too_old_a_place_is_reset(
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "RESET_BEYOND_FACTS", 10)
+    await queue(20)
+    now = services.feed.last_seq
+    old, young = await listen(last_id=now - 11), await listen(last_id=now - 10)
+    history = await listen(last_id=2, after=0)
+    await queue()
+    await soon()
+    assert old.names[1:] == ["comment", "reset", "job.submitted"]
+    assert from_json(old.told[2].data) == {"seq": now}
+    assert old.told[2].id == str(now)
+    assert old.seqs == [now + 1]
+    assert young.seqs == list(range(now - 9, now + 2))
+    assert history.seqs == list(range(3, now + 2)), "who wants all from a place on gets it"
+
+
+@pytest.mark.parametrize("given", [{"last_id": 10**9}, {"after": 10**9}])
+async def test_a_place_that_was_never_reached_is_reset(
+    listen: Any, queue: Any, services: Services, given: Any
+) -> None:
+    await queue()
+    now = last_seq(services.reader)
+    listener = await listen(**given)
+    await queue()
+    await soon()
+    assert "reset" in listener.names
+    assert listener.seqs == [now + 1]
+
+
+# ---- rounds, heartbeats, the end ---------------------------------------------------------------
+
+
+async def test_all_streams_share_one_heartbeat(listen: Any, services: Services) -> None:
+    listeners = []
+    for _ in range(20):
+        listeners.append(await listen())
+        await trio.sleep(HEARTBEAT_S / 50)
+    before = services.hub.beats
+    await trio.sleep(HEARTBEAT_S * 4)
+    assert services.hub.beats - before == 4
+    assert {len(listener.pieces) for listener in listeners} == {5}
+
+
+async def test_nobody_listens_and_nothing_beats(services: Services) -> None:
+    await trio.sleep(HEARTBEAT_S * 20)
+    assert services.hub.beats == 0
+
+
+async def test_many_streams_get_many_facts_in_few_pieces(
+    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = broadcaster.show
+
+    def show(fact: Fact) -> broadcaster.Shown:
+        made.append(fact.seq)
+        return real(fact)
+
+    monkeypatch.setattr(broadcaster, "show", show)
+    listeners = [await listen() for _ in range(400)]
+    for _ in range(50):
+        await queue()
+        await trio.sleep(0.004)
+    await soon()
+    rounds = 50 * 0.004 / (400 * PAUSE_PER_STREAM_S)
+    assert {len(listener.facts) for listener in listeners} == {50}
+    assert max(len(listener.pieces) for listener in listeners) <= 1 + rounds + 2
+    assert sorted(made) == sorted(set(made)), "a fact is put into bytes once, for all of them"
+
+
+async def test_a_single_stream_hardly_waits(listen: Any, queue: Any) -> None:
+    listener = await listen()
+    await queue()
+    await trio.sleep(0.002)
+    assert len(listener.facts) == 1
+
+
+async def test_a_draining_server_tells_all_and_says_goodbye(
+    listen: Any, queue: Any, services: Services
+) -> None:
+    listeners = [await listen() for _ in range(30)]
+    await queue(3)
+    services.draining.set()
+    late = await listen(after=0)
+    await soon()
+    for listener in [*listeners, late]:
+        assert listener.names[-1] == "goodbye"
+        assert listener.last_id == services.feed.last_seq
+    assert all(len(listener.facts) == 3 for listener in listeners)
+
+
+async def test_a_piece_is_bounded(listen: Any, queue: Any, services: Services) -> None:
+    listener = await listen()
+    await queue(2 * FACTS_PER_PIECE_MAX + 1)
+    await trio.sleep(5)
+    assert len(listener.facts) == 2 * FACTS_PER_PIECE_MAX + 1
+    assert max(piece.count(b"\nid: ") for piece in listener.pieces) <= FACTS_PER_PIECE_MAX
+
+
+# ---- live --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def report(programs: Any) -> Callable[[float], Awaitable[None]]:
+    """The program of the last Job reports how far it is."""
+
+    async def report(fraction: float) -> None:
+        path = Path(programs.processes[-1].launch.environment["HEADWAY_REPORT"])
+        with path.open("a") as file:  # noqa: ASYNC230
+            file.write(f'{{"progress": {fraction}}}\n')
+        await trio.sleep(0.2)
+        await wait_all_tasks_blocked()
+
+    return report
+
+
+def progress_of(listener: Listener) -> list[tuple[float, bool]]:
+    """(fraction, whether it has a number)."""
+    found = [fact for fact in listener.facts if fact["kind"] == "job.progress"]
+    return [(fact["data"]["fraction"], fact["seq"] is not None) for fact in found]
+
+
+async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
+    listen: Any, submit: Any, report: Any, services: Services
+) -> None:
+    listener = await listen(Wanted(types=frozenset({"a"})))
+    job = await submit()
+    await trio.sleep(1)
+    for n in range(1, 61):
+        await report(n / 100)
+    told = progress_of(listener)
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert {fraction for fraction, _ in told} == {n / 100 for n in range(1, 61)}
+    assert sum(numbered for _, numbered in told) == 3  # in 12 seconds
+    live = [fact for fact in listener.facts if fact["seq"] is None]
+    assert live[-1]["job_id"] == job.job_id
+    assert live[-1]["data"] == {"type": "a", "fraction": 0.6, "message": None}
+    numbered = [fact["seq"] for fact in listener.facts if fact["seq"] is not None]
+    assert numbered == list(range(numbered[0], services.feed.last_seq + 1))
+
+
+async def test_what_is_live_moves_no_place(listen: Any, submit: Any, report: Any) -> None:
+    listener = await listen()
+    await submit()
+    await trio.sleep(1)
+    await report(0.1)
+    await report(0.2)
+    assert progress_of(listener)[-1] == (0.2, False)
+    before = listener.last_id
+    assert b"\nid:" not in listener.pieces[-1]
+    resumed = await listen(last_id=before)
+    assert progress_of(resumed) == [(0.2, False)], "a stream begins with what is live"
+    assert resumed.last_id == before
+
+
+async def test_no_progress_comes_after_the_end(
+    listen: Any, submit: Any, report: Any, programs: Any
+) -> None:
+    listener = await listen()
+    await submit()
+    await trio.sleep(1)
+    await report(0.1)
+    await report(0.2)
+    programs.processes[0].end()
+    await soon()
+    kinds = [fact["kind"] for fact in listener.facts]
+    assert kinds[-2:] == ["job.progress", "run.finished"]
+    assert progress_of(listener) == [(0.1, False), (0.1, True), (0.2, False), (0.2, True)]
+    later = await listen()
+    await soon()
+    assert later.facts == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "n"),
+    [
+        (Wanted(kinds=("job.progress",)), 1),
+        (Wanted(kinds=("job.",)), 1),
+        (Wanted(kinds=("run.",)), 0),
+        (Wanted(types=frozenset({"b"})), 0),
+        (Wanted(job_id="job-other"), 0),
+    ],
+)
+async def test_filters_go_for_what_is_live_too(
+    listen: Any, submit: Any, report: Any, wanted: Wanted, n: int
+) -> None:
+    await submit()
+    await trio.sleep(1)
+    await report(0.1)
+    listener = await listen(wanted)
+    await report(0.2)
+    assert progress_of(listener) == [(0.2, False)] * n
+
+
+async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: Any) -> None:
+    slow = await listen(pause_s=3)
+    await submit()
+    await trio.sleep(1)
+    for n in range(1, 21):
+        await report(n / 100)
+    await trio.sleep(20)
+    told = [fraction for fraction, _ in progress_of(slow)]
+    assert told == sorted(told)
+    assert told[-1] == 0.2
+    assert len(told) < 10
+
+
+async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
+    listen: Any, services: Services, queue: Any
+) -> None:
+    everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
+    before = everything.last_id
+    condition = HostCondition(reason="no more processes", since=LATER)
+    for told in (condition, None):
+        await services.stats.tell(m.HostChanged(condition=told, at=0))
+        await soon()
+    for listener in (everything, scheduler):
+        assert [fact["kind"] for fact in listener.facts] == ["scheduler.host"] * 2
+        assert [fact["seq"] for fact in listener.facts] == [None, None]
+        shown = [fact["data"]["host_condition"] for fact in listener.facts]
+        assert shown == [{"reason": "no more processes", "since": "2126-01-01T00:00:00Z"}, None]
+    assert everything.last_id == before
+    assert known_kinds(["scheduler.host"]) == ("scheduler.host",)

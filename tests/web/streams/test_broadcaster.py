@@ -1,0 +1,55 @@
+"""A round of facts to many streams gives way to requests, for a while."""
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.event_buffer import Feed
+from storage.transaction import Fact
+from web.api.request_priority import Precedence
+from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Hub
+
+STREAMS = 3 * WOKEN_AT_ONCE
+
+
+@pytest.fixture
+async def waiting(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Any]:
+    """Streams that wait for a round; `woken` of them have had it."""
+    feed, precedence = Feed(), Precedence()
+    hub = Hub(feed, trio.Event(), precedence)
+    world = SimpleNamespace(feed=feed, precedence=precedence, woken=0)
+
+    async def stream() -> None:
+        await hub.wait()
+        world.woken += 1
+
+    for _ in range(STREAMS):
+        nursery.start_soon(stream)
+    await nursery.start(hub.run)
+    await wait_all_tasks_blocked()
+    yield world
+    nursery.cancel_scope.cancel()
+
+
+def fact() -> Fact:
+    return Fact(seq=1, at=0, kind="job.submitted", job_id="job-1", run_id=None, data="{}")
+
+
+async def test_a_round_stops_for_a_request_and_goes_on_after_it(waiting: Any) -> None:
+    with waiting.precedence:
+        waiting.feed.publish([fact()])
+        await wait_all_tasks_blocked()
+        assert waiting.woken == WOKEN_AT_ONCE
+    await wait_all_tasks_blocked()
+    assert waiting.woken == STREAMS
+
+
+async def test_requests_without_end_delay_a_round_only_so_long(waiting: Any) -> None:
+    with waiting.precedence:
+        waiting.feed.publish([fact()])
+        await trio.sleep(PATIENCE_S * 1.01)
+        assert waiting.woken == STREAMS

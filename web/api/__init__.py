@@ -1,0 +1,1 @@
+"""The typed layer between HTTP and resources; it knows no Job."""

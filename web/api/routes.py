@@ -1,0 +1,265 @@
+"""The typed layer: a handler's annotations say what it takes, and the same annotations document it.
+
+    @api.route("POST", "/jobs", status=201, summary="Queue a Job", refusals=("unknown_type",))
+    async def submit(body: Annotated[NewJob, Body()]) -> Answer[Job]: ...
+
+A handler raises `Refusal` or returns what it is annotated with; `Answer` adds status and headers.
+`web/api/openapi.py` reads the same routes and writes the document.
+"""
+
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import Field, TypeAdapter
+
+from actors.runner import InlineRunner
+from headway.model.problem import Code
+from storage.database import Runner
+from web.api.problem import checked
+from web.api.request import Call
+from web.json.size import BODY_BYTES_MAX, check_size
+from web.json.strict import parse
+
+T = TypeVar("T")
+Handler = Callable[..., Awaitable[Any]]
+
+JSON = "application/json"
+KEY = "Idempotency-Key"
+LIST_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The parameter is the JSON body. `optional`: no body at all means an empty object."""
+
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread(Generic[T]):
+    """A body that may be large: the handler itself reads it, where that holds up nobody else.
+
+    `Annotated[Unread[Batch], Body()]` is documented as a `Batch`.
+    """
+
+    raw: bytes | bytearray
+    adapter: TypeAdapter[T]
+
+    def read(self) -> T:
+        """The value.
+
+        Raises:
+            Refusal: `too_large`, `malformed_json` or `invalid`.
+        """
+        check_size(self.raw)
+        return checked(self.adapter, parse(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameter comes from the query string; a list may be given several times.
+
+    At most `LIST_MAX` times. What is given twice counts once.
+    """
+
+    description: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The parameter is a request header."""
+
+    name: str
+    description: str
+
+
+@dataclass(slots=True)
+class Answer(Generic[T]):
+    """A value, or a body that is ready, or pieces of one to come; with its status and headers."""
+
+    value: T | None = None
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    pieces: AsyncIterable[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a handler, and where it comes from."""
+
+    name: str
+    source: Body | Query | Header | None  # None: from the path
+    adapter: TypeAdapter[Any]
+    required: bool
+    default: Any
+    many: bool
+    unread: bool
+
+    @cached_property
+    def header(self) -> bytes:
+        """Its name as ASGI gives it."""
+        return self.wire_name.lower().encode()
+
+    @cached_property
+    def wire_name(self) -> str:
+        """Its name in the request."""
+        if isinstance(self.source, Header):
+            return self.source.name
+        if isinstance(self.source, Query) and self.source.name is not None:
+            return self.source.name
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One operation of the API.
+
+    `call`: the argument that wants the `Call` itself, if one does. `runner`: where large bodies are
+    read.
+    """
+
+    method: str
+    path: str
+    status: int
+    summary: str
+    tag: str
+    refusals: tuple[Code, ...]
+    parameters: tuple[Parameter, ...]
+    result: TypeAdapter[Any] | None
+    media: tuple[str, ...]
+    deprecated: bool
+    headers: dict[str, str]
+    also: dict[int, str]
+    waits: bool
+    repeatable: bool
+    no_key: str
+    call: str | None
+    handler: Handler
+    runner: Runner
+
+    @cached_property
+    def body(self) -> Parameter | None:
+        """The parameter that is the body, if there is one."""
+        return next((p for p in self.parameters if isinstance(p.source, Body)), None)
+
+    @cached_property
+    def body_bytes_max(self) -> float:
+        """How large its body may be: that of a batch, whatever the server takes."""
+        return inf if self.body is not None and self.body.unread else BODY_BYTES_MAX
+
+    @cached_property
+    def in_head(self) -> tuple[Parameter, ...]:
+        """Those from the query and the headers."""
+        return tuple(p for p in self.parameters if isinstance(p.source, Query | Header))
+
+    @cached_property
+    def queries(self) -> frozenset[str]:
+        """What the query string may name."""
+        return frozenset(p.wire_name for p in self.in_head if isinstance(p.source, Query))
+
+    @cached_property
+    def rejects_key(self) -> bool:
+        """Whether it creates something, and cannot tell a repeated request by Idempotency-Key."""
+        takes_key = any(p.wire_name == KEY for p in self.in_head)
+        return self.method == "POST" and not self.repeatable and not takes_key
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it answers JSON without waiting for anything but the disk."""
+        return self.result is not None and not self.waits
+
+
+class Api:
+    """Collects routes. `runner`: where large bodies are read."""
+
+    def __init__(self, runner: Runner | None = None) -> None:
+        self.routes: list[Route] = []
+        self._runner = runner or InlineRunner()
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        summary: str,
+        tag: str,
+        status: int = 200,
+        refusals: tuple[Code, ...] = (),
+        media: tuple[str, ...] = (JSON,),
+        deprecated: bool = False,
+        headers: dict[str, str] | None = None,
+        also: dict[int, str] | None = None,
+        waits: bool = False,
+        repeatable: bool = False,
+        no_key: str = "this operation keeps no answers",
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler. `path` in OpenAPI's form; `headers`: of the answer, with meaning.
+
+        `waits`: it may take long, and is cancelled when the client goes away. `repeatable`: a POST
+        that changes nothing more when it is repeated. Any other POST takes an `Idempotency-Key`, or
+        rejects it; `no_key` says why.
+        """
+
+        def register(handler: Handler) -> Handler:
+            hints = get_type_hints(handler, include_extras=True)
+            result = hints.pop("return")
+            if get_origin(result) is Answer:
+                (result,) = get_args(result)
+            is_json = media == (JSON,) and result is not type(None)
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=path,
+                    status=status,
+                    summary=summary,
+                    tag=tag,
+                    refusals=refusals,
+                    parameters=tuple(
+                        _parameter(name, hints[name], parameter.default)
+                        for name, parameter in inspect.signature(handler).parameters.items()
+                        if hints[name] is not Call
+                    ),
+                    result=TypeAdapter(result) if is_json else None,
+                    media=media,
+                    deprecated=deprecated,
+                    headers=headers or {},
+                    also=also or {},
+                    waits=waits,
+                    repeatable=repeatable,
+                    no_key=no_key,
+                    call=next((name for name in hints if hints[name] is Call), None),
+                    handler=handler,
+                    runner=self._runner,
+                )
+            )
+            return handler
+
+        return register
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    source = None
+    if get_origin(hint) is Annotated:
+        sources = [part for part in get_args(hint) if isinstance(part, Body | Query | Header)]
+        source = sources[0] if sources else None
+    required = default is inspect.Parameter.empty
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if unread := get_origin(bare) is Unread:
+        (hint,) = get_args(bare)
+    if many := get_origin(bare) in (list, tuple):
+        hint = Annotated[hint, Field(max_length=LIST_MAX)]
+    return Parameter(
+        name=name,
+        source=source,
+        adapter=TypeAdapter(hint),
+        required=required,
+        default=None if required else default,
+        many=many,
+        unread=unread,
+    )

@@ -1,0 +1,1 @@
+"""JSON as strictly as the contract reads it, within limits."""

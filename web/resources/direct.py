@@ -1,0 +1,112 @@
+"""/direct/{type}: a blocking request that takes the next free slot ahead of the queue."""
+
+from functools import partial
+from typing import Annotated, Any
+
+import apsw
+import trio
+from pydantic import BaseModel, ConfigDict
+
+from actors import messages as m
+from actors.rules.public import JobTypes, run_body
+from headway.model.problem import Refusal
+from headway.model.reservation import Reservation
+from headway.model.run import JobRun
+from storage.reservations import find_reservation
+from storage.run_parts import run_and_result
+from storage.runs import is_running
+from web.api.request import Call
+from web.api.routes import Answer, Api, Body
+from web.context import Services
+from web.resources.acceptance import accept_params
+from web.streams.log_view import LogView
+
+TAIL_BYTES = 64 * 1024
+
+
+class DirectRequest(BaseModel):
+    """The parameters of the type."""
+
+    model_config = ConfigDict(extra="forbid")
+    params: dict[str, Any] = {}
+
+
+class DirectRun(JobRun):
+    """A run without a Job. `log_tail`: the last 64 KiB of its output, read as UTF-8."""
+
+    log_tail: str
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the direct run."""
+
+    @api.route(
+        "POST",
+        "/direct/{type}",
+        tag="direct",
+        summary="Run now, ahead of the queue, and answer when it has ended",
+        waits=True,
+        refusals=(
+            "unknown_type",
+            "invalid",
+            "queue_full",
+            "rate_limited",
+            "shutting_down",
+            "unavailable",
+            "storage_full",
+        ),
+        no_key="a direct run ends with its client, so no answer is kept: for a run that is started"
+        " once, POST /jobs with Prefer: wait",
+    )
+    async def direct(
+        call: Call, type: str, body: Annotated[DirectRequest, Body(optional=True)]
+    ) -> Answer[DirectRun]:
+        call.take_stream()
+        params = await accept_params(services, type, body.params)
+        # Who goes away before the claim is known by name could not give it back.
+        with trio.CancelScope(shield=True):
+            ticket = await services.ask(m.StartDirect(type=type, params=params))
+        over = False
+        try:
+            with services.feed.subscribe(ticket.run_id) as news:
+                while not (over := is_over(services, ticket)):
+                    await news.wait()
+        finally:
+            if not over:
+                # The client went away: Quart cancels this handler.
+                with trio.CancelScope(shield=True):
+                    await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        log_tail = await services.file_pool.run(lambda _: tail(services, ticket.run_id))
+        read = partial(direct_body, ticket.run_id, log_tail, services.job_types)
+        return Answer(body=await services.walk(read))
+
+
+def direct_body(run_id: str, log_tail: str, types: JobTypes, connection: apsw.Connection) -> bytes:
+    """The run that has ended, as JSON."""
+    found = run_and_result(connection, "run_id", run_id)
+    assert found is not None, f"{run_id} was there"
+    return run_body(*found, types, log_tail=log_tail)
+
+
+def is_over(services: Services, ticket: m.DirectTicket) -> bool:
+    """Whether the run has ended.
+
+    Raises:
+        Refusal: `shutting_down` or `unavailable`, when the claim ended and no run came of it.
+    """
+    claim: Reservation = find_reservation(services.reader, ticket.reservation_id)
+    if claim.state != "ENDED":
+        return False
+    if claim.end_reason != "started":
+        why = f"the direct run did not start: {claim.end_reason}"
+        raise Refusal("shutting_down" if services.draining.is_set() else "unavailable", why)
+    return not is_running(services.reader, ticket.run_id)
+
+
+def tail(services: Services, run_id: str) -> str:
+    """The last 64 KiB of the run's output."""
+    try:
+        view = LogView.open(services.runs_dir / run_id / "log")
+        return view.read(max(0, view.size - TAIL_BYTES), TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""  # its program has put something else there

@@ -1,0 +1,225 @@
+"""/events: every committed fact, in order, as server-sent events.
+
+Invariant: a stream tells each fact that it wants once, in order, none left out, from where it
+begins to its end; where that cannot be, it says `reset` first. What it has passed over moves its
+`id` as well, so that a resume never reads the same twice.
+
+What is live, the newest progress of each Job that runs, comes between, without an `id`: only when
+all facts have been told, so after its `run.started` and before its `run.finished`.
+"""
+
+from typing import Annotated, NamedTuple, get_args
+
+import apsw
+import trio
+from pydantic import Field, StringConstraints
+
+from headway.model.field import MAX_INT, Name
+from headway.model.problem import Fault, Refusal
+from storage.events import facts_after, last_seq
+from storage.transaction import FactKind
+from web.api.routes import Answer, Api, Header, Query
+from web.context import Services
+from web.streams.broadcaster import Shown, show
+from web.streams.sse import SSE, SSE_HEADERS, event, event_number
+
+RESET_BEYOND_FACTS = 100_000
+"""A `Last-Event-ID` that is further back is too old: whoever shows a state asks for it anew."""
+TELL_PLACE_AFTER_FACTS = 1_000
+"""So many facts may pass a stream by before it tells how far it is."""
+FACTS_PER_READ_MAX = 200
+"""From the table each stream has a piece of its own: so much memory a stream that nobody reads."""
+RECONNECT_MS = 1_000
+
+SUMMARY = (
+    "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes. What no fact holds"
+    " comes without an `id` and with `seq` null: `job.progress` that is not stored yet, and"
+    " `scheduler.host`, when the `host_condition` of `/scheduler/status` changes"
+)
+Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
+Kind = Annotated[
+    str, StringConstraints(max_length=40), Field(examples=["run.", *get_args(FactKind)])
+]
+
+
+class Wanted(NamedTuple):
+    """Which facts a stream tells; an empty set means all. Kinds, or beginnings like `run.`."""
+
+    job_id: str | None = None
+    types: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = ()
+
+    def covers(self, fact: Shown) -> bool:
+        """Whether the stream tells this fact."""
+        return (
+            self.job_id in (None, fact.job_id)
+            and (not self.types or fact.type in self.types)
+            and (not self.kinds or any(is_of_kind(fact.kind, kind) for kind in self.kinds))
+        )
+
+
+EVERYTHING = Wanted()
+
+
+def is_of_kind(kind: str, wanted: str) -> bool:
+    """Whether a fact's kind is the one that is wanted, or begins like it where that ends in `.`."""
+    return kind == wanted or (wanted.endswith(".") and kind.startswith(wanted))
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the stream."""
+
+    @api.route(
+        "GET",
+        "/events",
+        tag="events",
+        summary=SUMMARY,
+        media=(SSE,),
+        refusals=("invalid", "rate_limited"),
+    )
+    async def events(
+        job_id: Annotated[Name | None, Query("Only facts about this Job.")] = None,
+        type: Annotated[list[Name], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006
+        kind: Annotated[
+            list[Kind], Query("Only these kinds; `run.` means all that begin so.")
+        ] = [],  # noqa: B006
+        after: Annotated[
+            Seq | None,
+            Query(
+                "Begin behind this number, however far back; else: from now. A number that this"
+                " database has never reached is answered by `event: reset`, whose data is"
+                ' `{"seq": now}`, and the stream goes on from there.'
+            ),
+        ] = None,
+        last_event_id: Annotated[
+            str | None,
+            Header(
+                "Last-Event-ID",
+                "Go on behind this number. Without `after`, one that is more than 100,000 facts"
+                " back is answered by `event: reset`, too.",
+            ),
+        ] = None,
+    ) -> Answer[None]:
+        wanted = Wanted(job_id, frozenset(type), known_kinds(kind))
+        stream = begin(services, wanted, event_number(last_event_id), after)
+        return Answer(pieces=stream, headers=dict(SSE_HEADERS))
+
+
+def known_kinds(given: list[str]) -> tuple[str, ...]:
+    """The same, each of which some fact may have.
+
+    Raises:
+        Refusal: `invalid`, naming all kinds.
+    """
+    known = (*get_args(FactKind), "scheduler.host")
+    wrong = [one for one in given if not any(is_of_kind(kind, one) for kind in known)]
+    if wrong:
+        faults = (Fault("/kind", f"there are: {', '.join(known)}; `run.` means all of run"),)
+        raise Refusal("invalid", f"there is no kind of fact called {wrong[0]!r}", faults)
+    return tuple(given)
+
+
+def begin(services: Services, wanted: Wanted, last_id: int | None, after: int | None) -> "Stream":
+    """The stream of a request, from where it wants to begin, or from a reset."""
+    newest = last_seq(services.reader)
+    place = after if last_id is None else last_id
+    if place is None:
+        # What is committed and not yet told to the feed comes next.
+        return Stream(services, wanted, services.feed.last_seq)
+    is_too_old = after is None and newest - place > RESET_BEYOND_FACTS
+    if place > newest or is_too_old:
+        return Stream(services, wanted, newest, event("reset", {"seq": newest}, newest))
+    return Stream(services, wanted, place)
+
+
+class Stream:
+    """The wanted facts after `seq`, from the hub while it reaches back so far, else from the table.
+
+    An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
+    """
+
+    def __init__(self, services: Services, wanted: Wanted, seq: int, first: bytes = b"") -> None:
+        self._services = services
+        self._hub = services.hub
+        self._wanted = wanted
+        self._seq = seq
+        self._told = seq
+        self._live = 0
+        self._beats = self._hub.beats
+        # An id at once, so that a stream which is cut before its first fact resumes here.
+        self._greeting = b": welcome\nretry: %d\nid: %d\n\n" % (RECONNECT_MS, seq) + first
+        self._is_over = False
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        if self._greeting:
+            piece, self._greeting = self._greeting, b""
+            return piece
+        await trio.lowlevel.checkpoint()
+        while not (piece := await self._next_or_end()):
+            if self._hub.is_over and self._seq >= self._hub.released:
+                self._is_over = True
+                return self._place() + event("goodbye", {})
+            if self._beats != self._hub.beats:
+                self._beats = self._hub.beats
+                return b": still here\n" + self._place()
+            if self._seq >= self._hub.released:
+                await self._hub.wait()
+        self._beats = self._hub.beats
+        return piece
+
+    async def _next_or_end(self) -> bytes:
+        """The same; where the table cannot be read in time the client shall come again."""
+        try:
+            return await self._next()
+        except Refusal:
+            self._is_over = True
+            return self._place() + event("goodbye", {})
+
+    async def _next(self) -> bytes:
+        """What the next facts give; nothing if there are none, or none that are wanted."""
+        if self._seq >= self._hub.released:
+            return self._next_live()
+        facts = self._hub.after(self._seq)
+        if facts is None:
+            facts = await self._read()
+        else:
+            self._seq = facts[-1].seq
+        if self._wanted != EVERYTHING:
+            facts = [fact for fact in facts if self._wanted.covers(fact)]
+        if facts:
+            self._told = facts[-1].seq
+            return self._hub.join(facts)
+        return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_FACTS else b""
+
+    def _next_live(self) -> bytes:
+        """What is live and was not told yet, in one piece."""
+        found = self._hub.live_after(self._live, self._seq)
+        if not found:
+            return b""
+        self._live = found[-1].seq
+        if self._wanted != EVERYTHING:
+            found = [live for live in found if self._wanted.covers(live)]
+        return self._hub.join(found)
+
+    async def _read(self) -> list[Shown]:
+        """The same from the table; of one Job only, by its index."""
+        seq, until, job_id = self._seq, self._hub.released, self._wanted.job_id
+
+        def read(connection: apsw.Connection) -> list[Shown]:
+            found = facts_after(connection, seq, limit=FACTS_PER_READ_MAX, job_id=job_id)
+            return [show(fact) for fact in found]
+
+        found = await self._services.walk(read)
+        is_all = len(found) < FACTS_PER_READ_MAX
+        self._seq = until if is_all else min(until, found[-1].seq)
+        return [fact for fact in found if fact.seq <= self._seq]
+
+    def _place(self) -> bytes:
+        """How far it is, without a fact."""
+        self._told = self._seq
+        return b"id: %d\n\n" % self._seq

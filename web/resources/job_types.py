@@ -1,0 +1,141 @@
+"""/job-types: what may be run, what its parameters may be, and what they would make of it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
+
+from config.job_type import JobType
+from config.weight import is_light
+from headway.model.problem import Refusal
+from web.api.routes import Answer, Api, Body
+from web.context import Services
+from web.resources.acceptance import accept_params
+
+
+class Argument(BaseModel):
+    """How one parameter reaches the command line; with neither, it does on standard input."""
+
+    name: str
+    arg: str | None
+    positional: bool
+    secret: bool
+
+
+class JobTypeView(BaseModel):
+    """What may be run, and the JSON Schema of its params as the operator wrote it.
+
+    `arguments` has the order of the command line. A secret parameter is `writeOnly`. Where `adopt`
+    is false a run does not outlive a crash of the server: it fails as `interrupted`. With `output`
+    "file" the log itself is the program's standard output, and `> /dev/stderr` truncates it.
+    """
+
+    name: str
+    description: str
+    params_schema: dict[str, Any]
+    input: Literal["arguments", "json"]
+    arguments: list[Argument]
+    timeout_s: float
+    kill_grace_s: float
+    concurrency: int | None
+    adopt: bool
+    output: Literal["pipe", "file"]
+    skip_exit_codes: list[int]
+
+
+class JobTypeList(BaseModel):
+    """Every configured type."""
+
+    job_types: list[JobTypeView]
+
+
+class PreviewRequest(BaseModel):
+    """The parameters of the type."""
+
+    model_config = ConfigDict(extra="forbid")
+    params: dict[str, Any] = {}
+
+
+class Preview(BaseModel):
+    """What would be started: in place of each secret value stands `***`.
+
+    `stdin` is what the program would read; null: nothing. `params` hold the defaults.
+    """
+
+    argv: list[str]
+    stdin: str | None
+    params: dict[str, Any]
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the operations on job types."""
+
+    @api.route("GET", "/job-types", tag="job types", summary="What may be run")
+    async def list_types() -> JobTypeList:
+        return JobTypeList(job_types=[type_view(t) for t in services.job_types.values()])
+
+    @api.route(
+        "GET",
+        "/job-types/{type}",
+        tag="job types",
+        summary="One job type, with the JSON Schema of its params",
+        refusals=("not_found",),
+    )
+    async def get_type(type: str) -> JobTypeView:
+        if (job_type := services.job_types.get(type)) is None:
+            raise Refusal("not_found", f"there is no job type {type!r}: GET /job-types lists them")
+        return type_view(job_type)
+
+    @api.route(
+        "POST",
+        "/job-types/{type}/preview",
+        tag="job types",
+        summary="The exact command line that these params would make; nothing is queued",
+        refusals=("unknown_type", "invalid"),
+        repeatable=True,
+    )
+    async def preview(
+        type: str, body: Annotated[PreviewRequest, Body(optional=True)]
+    ) -> Answer[Preview]:
+        params = await accept_params(services, type, body.params)
+        show = partial(preview_body, services.job_type(type), params)
+        return Answer(body=show() if is_light(params) else await services.body_runner.run(show))
+
+
+def preview_body(job_type: JobType, params: Mapping[str, Any]) -> bytes:
+    """What accepted params would start, as JSON."""
+    shown = job_type.redact(params)
+    stdin = job_type.stdin(shown)
+    preview = Preview.model_construct(
+        argv=job_type.argv(shown),
+        stdin=None if stdin is None else stdin.decode(),
+        params=dict(shown),
+    )
+    return to_json(preview)
+
+
+def type_view(job_type: JobType) -> JobTypeView:
+    """A type as clients see it: not its command, not its environment."""
+    schema = job_type.schema
+    properties = {
+        name: entry | {"writeOnly": True} if job_type.params[name].secret else entry
+        for name, entry in schema["properties"].items()
+    }
+    return JobTypeView(
+        name=job_type.name,
+        description=job_type.description,
+        params_schema=schema | {"properties": properties},
+        input=job_type.input,
+        arguments=[
+            Argument(name=name, arg=param.arg, positional=param.positional, secret=param.secret)
+            for name, param in job_type.params.items()
+        ],
+        timeout_s=job_type.timeout_s,
+        kill_grace_s=job_type.kill_grace_s,
+        concurrency=job_type.concurrency,
+        adopt=job_type.adopt,
+        output=job_type.output,
+        skip_exit_codes=list(job_type.skip_exit_codes),
+    )

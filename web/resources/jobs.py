@@ -1,0 +1,370 @@
+"""/jobs: queue, list, inspect, change, cancel, retry."""
+
+import re
+from functools import partial
+from typing import Annotated, Literal
+
+import apsw
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from actors import messages as m
+from actors.rules.public import JobTypes, job_body, list_json, public_job, run_body
+from headway.model.artifact import Artifact, Collection
+from headway.model.field import Name
+from headway.model.job import Job, JobPatch, JobStatus, ListedJob, NewJob
+from headway.model.problem import Fault, Refusal
+from headway.model.run import JobRun
+from storage import jobs
+from storage.job_id import id_beginning
+from storage.jobs import JobFilter
+from storage.run_parts import run_and_result
+from web.api.request import Call
+from web.api.routes import Answer, Api, Body, Header, Query, Unread
+from web.context import Services
+from web.resources.acceptance import BATCH_MAX, accept_job, accepted_batch
+from web.resources.idempotency import (
+    REPLAYED,
+    IdempotencyKey,
+    create_once,
+    replay_headers,
+    request_key,
+)
+
+WAIT_S_MAX = 60
+LARGE_BYTES = 64 * 1024
+"""Params that are not read and shown on the event loop."""
+
+IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
+
+
+class Batch(BaseModel):
+    """Jobs that are queued all, or none."""
+
+    model_config = ConfigDict(extra="forbid")
+    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+class BatchItem(BaseModel):
+    """Where one Job of a batch stands in the order of arrival."""
+
+    job_id: str
+    position: int
+
+
+class BatchAnswer(BaseModel):
+    """The Jobs of a batch, in its order."""
+
+    jobs: list[BatchItem]
+
+
+class JobPage(BaseModel):
+    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status.
+
+    Params over 4 KiB are left out and marked (`params_elided`). A page ends early after 1 MiB.
+    """
+
+    jobs: list[ListedJob]
+    next_cursor: str | None
+    counts: dict[str, int]
+
+
+class RunList(BaseModel):
+    """The single attempt, or none yet."""
+
+    runs: list[JobRun]
+    total: int
+
+
+class ArtifactList(BaseModel):
+    """Files that the program left in HEADWAY_ARTIFACTS, and whether these are all of them."""
+
+    artifacts: list[Artifact]
+    collection: Collection
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the operations on Jobs."""
+    register_submit(api, services)
+    register_read(api, services)
+    register_change(api, services)
+
+
+def register_submit(api: Api, services: Services) -> None:
+    """POST /jobs and /jobs/batch."""
+
+    @api.route(
+        "POST",
+        "/jobs",
+        status=201,
+        tag="jobs",
+        summary="Queue a Job; answered when it is on disk",
+        refusals=(
+            "unknown_type",
+            "invalid",
+            "idempotency_mismatch",
+            "queue_full",
+            "rate_limited",
+            "storage_full",
+        ),
+        headers={"Location": "the Job", "ETag": "its version", **REPLAYED},
+    )
+    async def submit(
+        call: Call,
+        body: Annotated[NewJob, Body()],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Annotated[
+            str | None,
+            Header("Prefer", "`wait=N`: answer when the Job has ended, at most N ≤ 60 seconds."),
+        ] = None,
+    ) -> Answer[Job]:
+        if (wait_s := wait_preference(prefer)) is not None:
+            call.take_stream()
+        new = await accept_job(services, body)
+        key = await request_key(services, call, idempotency_key)
+        done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
+        headers = replay_headers(done)
+        if wait_s is None and done.response is not None:
+            return Answer(body=done.response, headers=headers)
+        job_id = headers["Location"].rpartition("/")[2]
+        if wait_s is None:
+            (job,) = done.jobs
+        else:
+            # Also of a replay: who asks again after a lost connection still wants to know.
+            job = await services.until_ended(job_id, wait_s)
+            headers["Preference-Applied"] = f"wait={wait_s}"
+        headers["ETag"] = f'"{job.version}"'
+        shown = job_body(services.with_progress(job), services.job_types)
+        return Answer(body=shown, headers=headers)
+
+    @api.route(
+        "POST",
+        "/jobs/batch",
+        status=201,
+        tag="jobs",
+        summary="Queue up to 10,000 Jobs in one transaction: all or none",
+        refusals=("unknown_type", "invalid", "idempotency_mismatch", "queue_full", "storage_full"),
+        headers=REPLAYED,
+    )
+    async def submit_batch(
+        call: Call, body: Annotated[Unread[Batch], Body()], idempotency_key: IdempotencyKey = None
+    ) -> Answer[BatchAnswer]:
+        new = await services.batch_runner.run(partial(accepted_batch, services, body.raw))
+        key = await request_key(services, call, idempotency_key)
+        done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
+        return Answer(body=done.response, headers=replay_headers(done))
+
+
+def register_read(api: Api, services: Services) -> None:
+    """GET on Jobs, their runs and artifacts."""
+
+    @api.route(
+        "GET",
+        "/jobs",
+        tag="jobs",
+        summary="List Jobs in order of arrival, a page at a time",
+        refusals=("invalid",),
+    )
+    async def list_jobs(
+        status: Annotated[list[JobStatus], Query("Only these statuses.")] = [],  # noqa: B006
+        type: Annotated[list[Name], Query("Only these types.")] = [],  # noqa: B006
+        label: Annotated[
+            list[Annotated[str, Field(pattern=r"^[^=]+=", max_length=200)]],
+            Query("Only Jobs with this label, as `key=value`; repeated: with all of them."),
+        ] = [],  # noqa: B006
+        q: Annotated[
+            Annotated[str, Field(max_length=200)] | None,
+            Query(
+                "Only Jobs whose name, id or type contains this text; or, of the beginning of an id"
+                " (`job-` and six characters or more), only those whose id begins so."
+            ),
+        ] = None,
+        retry_of: Annotated[
+            Annotated[str, Field(min_length=1, max_length=200)] | None,
+            Query("Only the retries of the Job with this id."),
+        ] = None,
+        limit: Annotated[
+            Annotated[int, Field(ge=1, le=jobs.PAGE_MAX)], Query("Jobs per page.")
+        ] = 50,
+        cursor: Annotated[
+            Name | None, Query("`next_cursor` of the page before, with the same filters.")
+        ] = None,
+        order: Annotated[
+            Literal["asc", "desc"], Query("By arrival: newest first (desc) or oldest first (asc).")
+        ] = "desc",
+    ) -> JobPage:
+        wanted = JobFilter(
+            statuses=tuple(status),
+            types=tuple(type),
+            labels=tuple(label),
+            text=q,
+            retry_of=retry_of,
+            order=order,
+        )
+        page, next_cursor = await services.walk(
+            lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor),
+            is_long=bool(q) and id_beginning(q) is None,
+        )
+        return JobPage.model_construct(
+            jobs=[public_job(services.with_progress(job), services.job_types) for job in page],
+            next_cursor=next_cursor,
+            counts=jobs.count_by_status(services.reader),
+        )
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="One Job",
+        refusals=("not_found",),
+        headers={"ETag": "its version"},
+    )
+    async def get_job(job_id: str) -> Answer[Job]:
+        if jobs.params_bytes(services.reader, job_id) <= LARGE_BYTES:
+            return job_answer(services, jobs.find_job(services.reader, job_id))
+        return await services.walk(lambda c: job_answer(services, jobs.find_job(c, job_id)))
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/runs",
+        tag="jobs",
+        summary="The single attempt at a Job",
+        refusals=("not_found",),
+    )
+    async def list_runs(job_id: str) -> Answer[RunList]:
+        jobs.status_of(services.reader, job_id)  # it is there
+        read = partial(run_list_body, job_id, services.job_types)
+        return Answer(body=await services.walk(read))
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/artifacts",
+        tag="jobs",
+        summary="What the program left, with size and SHA-256",
+        refusals=("not_found", "rate_limited"),
+    )
+    async def list_artifacts(
+        call: Call,
+        job_id: str,
+        prefer: Annotated[
+            str | None,
+            Header("Prefer", "`wait=N`: answer when all are collected, at most N ≤ 60 seconds."),
+        ] = None,
+    ) -> Answer[ArtifactList]:
+        jobs.status_of(services.reader, job_id)  # it is there
+        headers = {}
+        if (wait_s := wait_preference(prefer)) is not None:
+            call.take_stream()
+            await services.until_collected(job_id, wait_s)
+            headers["Preference-Applied"] = f"wait={wait_s}"
+        body = await services.walk(partial(artifact_list_body, job_id))
+        return Answer(body=body, headers=headers)
+
+
+def register_change(api: Api, services: Services) -> None:
+    """PATCH, DELETE, cancel and retry."""
+
+    @api.route(
+        "PATCH",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="Change a QUEUED Job",
+        refusals=("not_found", "wrong_state", "precondition_failed", "invalid", "storage_full"),
+        headers={"ETag": "its new version"},
+    )
+    async def patch_job(
+        job_id: str, body: Annotated[JobPatch, Body()], if_match: IfMatch = None
+    ) -> Answer[Job]:
+        for name in ("priority", "labels"):
+            if name in body.model_fields_set and getattr(body, name) is None:
+                fault = Fault(f"/{name}", "may not be null: leave it out to keep it as it is")
+                raise Refusal("invalid", f"correct /{name}", (fault,))
+        patch = m.PatchJob(job_id=job_id, patch=body, if_match=etags(if_match))
+        return job_answer(services, await services.ask(patch))
+
+    @api.route(
+        "DELETE",
+        "/jobs/{job_id}",
+        tag="jobs",
+        summary="Cancel a QUEUED Job; it stays on record",
+        refusals=("not_found", "wrong_state", "precondition_failed", "storage_full"),
+    )
+    async def delete_job(job_id: str, if_match: IfMatch = None) -> Answer[Job]:
+        delete = m.DeleteJob(job_id=job_id, if_match=etags(if_match))
+        return job_answer(services, await services.ask(delete))
+
+    @api.route(
+        "POST",
+        "/jobs/{job_id}/cancel",
+        status=202,
+        tag="jobs",
+        summary="Cancel a Job, queued or running: TERM to its process tree, then KILL",
+        refusals=("not_found", "wrong_state", "storage_full"),
+        repeatable=True,
+    )
+    async def cancel_job(job_id: str) -> Answer[Job]:
+        return job_answer(services, await services.ask(m.CancelJob(job_id=job_id)))
+
+    @api.route(
+        "POST",
+        "/jobs/{job_id}/retry",
+        status=201,
+        tag="jobs",
+        summary="Queue a new Job like one that has ended",
+        refusals=(
+            "not_found",
+            "wrong_state",
+            "unknown_type",
+            "invalid",
+            "idempotency_mismatch",
+            "queue_full",
+            "storage_full",
+        ),
+        headers={"Location": "the new Job", "ETag": "its version", **REPLAYED},
+    )
+    async def retry_job(
+        call: Call, job_id: str, idempotency_key: IdempotencyKey = None
+    ) -> Answer[Job]:
+        retry = m.RetryJob(job_id=job_id)
+        if (key := await request_key(services, call, idempotency_key)) is not None:
+            return await create_once(services, retry, key)
+        job = await services.ask(retry)
+        answer = job_answer(services, job)
+        answer.headers["Location"] = f"/jobs/{job.job_id}"
+        return answer
+
+
+def run_list_body(job_id: str, types: JobTypes, connection: apsw.Connection) -> bytes:
+    """The run of a Job as a list, as JSON. Params, command line and result may have 1 MiB each."""
+    if (found := run_and_result(connection, "job_id", job_id)) is None:
+        return b'{"runs":[],"total":0}'
+    return b'{"runs":[%s],"total":1}' % run_body(*found, types)
+
+
+def artifact_list_body(job_id: str, connection: apsw.Connection) -> bytes:
+    """Up to 10,000 artifacts of a Job's run, as JSON."""
+    if (found := run_and_result(connection, "job_id", job_id)) is None:
+        artifacts, collection = list[Artifact](), Collection(complete=False, reason=None)
+    else:
+        artifacts, collection = found[0].artifacts, found[0].collection
+    return b'{"artifacts":%s,"collection":%s}' % (list_json(artifacts), to_json(collection))
+
+
+def job_answer(services: Services, job: Job) -> Answer[Job]:
+    """A Job with its ETag."""
+    body = job_body(services.with_progress(job), services.job_types)
+    return Answer(body=body, headers={"ETag": f'"{job.version}"'})
+
+
+def wait_preference(prefer: str | None) -> int | None:
+    """N of `Prefer: wait=N` (RFC 7240); other preferences are ignored, as the RFC wants."""
+    if prefer is None or not (match := re.search(r"(?:^|[,;\s])wait=(\d{1,9})", prefer)):
+        return None
+    return min(int(match[1]), WAIT_S_MAX)
+
+
+def etags(if_match: str | None) -> frozenset[str] | None:
+    """The entity tags of an If-Match header (RFC 9110, 13.1.1)."""
+    if if_match is None:
+        return None
+    return frozenset(tag.strip() for tag in if_match.split(","))

@@ -1,0 +1,174 @@
+"""/jobs/{id}/log and the artifacts' bytes: what a program wrote and left.
+
+What is shown of a log is in `log_view.py`, how it is followed in `log_follower.py`.
+"""
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from actors.run.collection import open_artifact
+from actors.run.log_times import read_times
+from actors.run.run_files import RunFiles
+from headway.model.field import MAX_INT, from_us
+from headway.model.problem import Fault, Refusal
+from storage.jobs import status_of
+from storage.run_parts import RunHead, artifact_of_job, head_of_run
+from web.api.routes import Answer, Api, Header, Query
+from web.context import Services
+from web.streams.log_follower import Follow
+from web.streams.log_view import LogView, ranged, refusal_of
+from web.streams.sse import SSE, SSE_HEADERS, event_number
+
+TEXT = "text/plain; charset=utf-8"
+
+RangeHeader = Annotated[
+    str | None, Header("Range", "`bytes=FIRST-LAST`, one range (RFC 9110, 14).")
+]
+
+
+class LogTime(BaseModel):
+    """From byte `offset` on, up to the next entry's, the output was written by `at`, and after the
+    entry before. Offsets count in the log's own file, as the ids of its event stream do."""
+
+    offset: int
+    at: datetime
+
+
+class LogTimeList(BaseModel):
+    """At most 4,097 entries: 0.1 s apart, of a long run a 2,000th of its length.
+
+    A run of less than 50 ms has one. What was written while no server watched has the time at which
+    the next one saw it.
+    """
+
+    times: list[LogTime]
+
+
+def register(api: Api, services: Services) -> None:
+    """Add the log and the artifacts' files."""
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/log",
+        tag="jobs",
+        summary="What the program wrote; with `Accept: text/event-stream`, live until its end",
+        media=("text/plain", SSE),
+        refusals=(
+            *("not_found", "gone", "wrong_state", "range_not_satisfiable"),
+            *("invalid", "rate_limited", "unavailable"),
+        ),
+        headers={"Accept-Ranges": "bytes", "Log-Offset": "with `tail`: where the answer begins"},
+        also={206: "the range that was asked for"},
+    )
+    async def get_log(
+        job_id: str,
+        offset: Annotated[
+            Annotated[int, Field(ge=0, le=MAX_INT)] | None,
+            Query("Begin at this byte; past the end is empty."),
+        ] = None,
+        tail: Annotated[
+            Annotated[int, Field(ge=0, le=MAX_INT)] | None,
+            Query("Begin at the first line of the last so many bytes. `Range` is then ignored."),
+        ] = None,
+        accept: Annotated[str | None, Header("Accept", "`text/event-stream` follows.")] = None,
+        last_event_id: Annotated[
+            str | None, Header("Last-Event-ID", "Go on behind this event of the stream.")
+        ] = None,
+        range: RangeHeader = None,
+    ) -> Answer[None]:
+        status_of(services.reader, job_id)  # it is there
+        if offset is not None and tail is not None:
+            faults = (Fault("/tail", "leave it out, or leave offset out"),)
+            raise Refusal("invalid", "give offset or tail, not both", faults)
+        if accept is not None and SSE in accept:
+            begin = event_number(last_event_id)
+            follow = Follow(services, job_id, offset or 0, tail=tail)
+            if begin is not None:
+                follow = Follow(services, job_id, begin, resumes=True)
+            return Answer(pieces=follow, headers=dict(SSE_HEADERS))
+        run = head_of_run(services.reader, job_id)
+        path = services.runs_dir / (run.run_id if run else "none") / "log"
+        try:
+            view = await services.file_pool.run(lambda _: LogView.open(path))
+            if view.size == 0 and run is not None and run.log_bytes > 0:
+                raise Refusal("gone", f"the log of {job_id} is not there any more")
+            if tail is None:
+                return await ranged(view, range, offset, TEXT, services.file_pool)
+            offset = await services.file_pool.run(lambda _: view.line_start(tail))
+            response = await ranged(view, None, offset, TEXT, services.file_pool)
+        except OSError as error:
+            raise refusal_of(error, f"the log of {job_id}") from None
+        response.headers["Log-Offset"] = str(offset)
+        return response
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/log/times",
+        tag="jobs",
+        summary="When the output was written",
+        refusals=("not_found",),
+    )
+    async def get_log_times(job_id: str) -> LogTimeList:
+        status_of(services.reader, job_id)  # it is there
+        if (run := head_of_run(services.reader, job_id)) is None:
+            return LogTimeList(times=[])
+        return await services.file_pool.run(lambda _: LogTimeList(times=times_of(services, run)))
+
+    @api.route(
+        "GET",
+        "/jobs/{job_id}/artifacts/{name}",
+        tag="jobs",
+        summary="One artifact's bytes",
+        media=("application/octet-stream",),
+        refusals=(
+            *("not_found", "gone", "wrong_state", "range_not_satisfiable"),
+            *("rate_limited", "unavailable"),
+        ),
+        headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256, when it is known"},
+        also={206: "the range that was asked for"},
+    )
+    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
+        status_of(services.reader, job_id)  # it is there
+        found = await services.walk(lambda c: artifact_of_job(c, job_id, name))
+        if found is None:
+            raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
+        run_id, artifact, reason = found
+        if not artifact.kept:
+            raise Refusal("gone", f"{name!r} was not kept: {reason}")
+        open_file = partial(open_artifact, services.runs_dir / run_id, name)
+        pool = services.file_pool
+        try:
+            view = await pool.run(lambda _: LogView.open_whole(open_file))
+            response = await ranged(view, range, None, guess_type(name), pool)
+        except OSError as error:
+            raise refusal_of(error, f"the artifact {name!r}") from None
+        if artifact.sha256 is not None:
+            response.headers["ETag"] = f'"{artifact.sha256}"'
+        # Whatever a program left must not run as a page of this origin.
+        response.headers["Content-Security-Policy"] = "sandbox"
+        return response
+
+
+def times_of(services: Services, run: RunHead) -> list[LogTime]:
+    """What was sampled while the run was watched, and its end for what came after."""
+    files = RunFiles(services.runs_dir / run.run_id)
+    seen = read_times(files.times)
+    begins = [0, *(record.size for record in seen)]
+    times = [
+        LogTime(offset=offset, at=from_us(record.at))
+        for offset, record in zip(begins, seen, strict=False)
+    ]
+    if run.finished_at is not None and files.log_bytes() > begins[-1]:
+        times.append(LogTime(offset=begins[-1], at=from_us(run.finished_at)))
+    return times
+
+
+def guess_type(name: str) -> str:
+    """A media type that a browser may show without running anything."""
+    known = {".md": TEXT, ".txt": TEXT, ".log": TEXT, ".json": "application/json"}
+    known |= {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+    return known.get(Path(name).suffix.lower(), "application/octet-stream")

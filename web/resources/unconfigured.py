@@ -1,0 +1,27 @@
+"""Jobs that wait for a type which is not configured: what the operator is told of them.
+
+They are not eligible, and start when their type is configured again.
+"""
+
+import structlog
+
+from storage.scheduler import queue_counts
+from web.context import Services
+
+log = structlog.get_logger()
+
+
+def warnings(services: Services) -> list[str]:
+    """A sentence for each type."""
+    waiting = queue_counts(services.reader, services.job_types).unconfigured
+    return [
+        f"{n} queued {'Job waits' if n == 1 else 'Jobs wait'} for the type {name}, which is not"
+        " configured: add it to the configuration and reload, or cancel the Jobs"
+        for name, n in waiting.items()
+    ]
+
+
+def log_warnings(services: Services) -> None:
+    """For the log: at the start, and after a reload."""
+    for why in warnings(services):
+        log.warning("type not configured", why=why)

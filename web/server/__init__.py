@@ -1,0 +1,1 @@
+"""Sockets and Hypercorn: how bytes become requests, and responses bytes."""

@@ -1,0 +1,176 @@
+"""HTTP: accepts connections, and ends when it should, whatever clients do.
+
+What one connection does is in `connection.py`; Hypercorn's parsing, streams and flow control are
+used as they are.
+"""
+
+import socket
+from functools import partial
+from math import inf
+from typing import Any
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+
+from web.api.capacity import connections_max
+from web.server.connection import Connection, StockConnection, connection_class
+from web.server.exchange import AtOnce
+from web.server.received import Received
+from web.server.unsent import Unsent
+
+BACKLOG = 1024
+ABORT_AFTER_S = 2.0
+"""At shutdown: how long connections may take to end by themselves."""
+
+
+PROTECTION = (
+    # A log is never taken for a script, and no other site's page gets at the bytes of an answer.
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+SPARED_S = 0.5
+"""A connection that has just come, or just been answered, does not make room for another."""
+
+
+class _Config(Config):
+    """Hypercorn adds `response_headers` to whatever it sends: answers, and refusals of its own."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_until = -inf
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """The date, made once a second, and what keeps other sites from using an answer."""
+        if (now := trio.current_time()) >= self._headers_until:
+            self._headers = [*super().response_headers(protocol), *PROTECTION]
+            self._headers_until = now + 1.0
+        return self._headers
+
+
+class Server:
+    """Accepts connections until it is drained, and ends when the last of them has ended."""
+
+    def __init__(self, app: Any, at_once: AtOnce | None = None) -> None:
+        """`at_once`: answers without ASGI what it can, see `exchange.py`."""
+        self.config: Config = _Config()
+        self.config.include_server_header = False
+        self.config.h11_max_incomplete_size = 64 * 1024
+        self.config.read_timeout = None
+        self.config.keep_alive_max_requests = 2**63
+        self.app = ASGIWrapper(app)
+        self.context = WorkerContext(None)
+        self.at_once = at_once
+        self.connections: set[StockConnection] = set()
+        self._connection_class = connection_class()
+        self._connections_max = connections_max()
+        self.unsent = Unsent()
+        self.received = Received()
+        self.draining = False
+        self._drain = trio.Event()
+        self._finish = trio.Event()
+        self._closed = trio.lowlevel.ParkingLot()
+
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve; returns after `drain` and `finish`."""
+        limited = [_Limited(listener, self) for listener in listeners]
+        async with trio.open_nursery() as handlers:
+            async with trio.open_nursery() as accepting:
+                accept = partial(trio.serve_listeners, self._handle, handler_nursery=handlers)
+                await accepting.start(accept, limited)
+                task_status.started()
+                await self._drain.wait()
+                if not issubclass(self._connection_class, Connection):
+                    await self.context.terminated.set()  # for Hypercorn's own idle timers
+                accepting.cancel_scope.cancel()
+            for listener in listeners:
+                await listener.aclose()
+            await self._finish.wait()
+            with trio.move_on_after(ABORT_AFTER_S):
+                await self._all_closed()
+            for connection in list(self.connections):
+                connection.abort()
+            handlers.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Accept nothing more; connections without a request end soon."""
+        self.draining = True
+        for connection in self.connections:
+            if connection.idle:
+                connection.set_idle(True)
+        self._drain.set()
+
+    def finish(self) -> None:
+        """What is still asked must end now."""
+        self._finish.set()
+
+    async def _all_closed(self) -> None:
+        while self.connections:
+            await self._closed.park()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        connection = self._connection_class(self, stream)
+        self.connections.add(connection)
+        try:
+            await connection
+        finally:
+            self.connections.discard(connection)
+            self.received.let_go(connection)
+            self._closed.unpark_all()
+
+    async def room(self) -> None:
+        """Return when one more connection leaves enough descriptors for everything else.
+
+        The client that has let the server wait for longest makes room for the next one.
+        """
+        while len(self.connections) >= self._connections_max:
+            slowest = max(self.connections, key=lambda connection: connection.awaited_s())
+            if slowest.awaited_s() >= SPARED_S:
+                slowest.abort()
+            with trio.move_on_after(SPARED_S):
+                await self._closed.park()
+
+
+class _Limited(trio.abc.Listener[trio.SocketStream]):
+    """Accepts while there is room; whoever comes then waits in the kernel's queue."""
+
+    def __init__(self, listener: trio.SocketListener, server: Server) -> None:
+        self._listener = listener
+        self._server = server
+
+    async def accept(self) -> trio.SocketStream:
+        await self._server.room()
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+
+
+def listen(host: str, port: int) -> list[trio.SocketListener]:
+    """Bind and listen. Port 0 takes a free one.
+
+    Raises:
+        OSError: the address is in use, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = f"cannot listen on {host}:{port}: {error.strerror}; choose another --bind"
+        raise OSError(error.errno, reason) from error
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(listening))]
+
+
+def url_of(listener: trio.SocketListener) -> str:
+    """Where it listens."""
+    host, port = listener.socket.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

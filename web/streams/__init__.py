@@ -1,0 +1,1 @@
+"""Server-sent events: of what is committed, and of a run's output."""
