@@ -42,11 +42,11 @@ class Site:
     async def begin(self) -> None:
         self.host = LinuxHost(None, self.root)
         self._scope = trio.CancelScope()
-        self._nursery.start_soon(self._live)
+        self._nursery.start_soon(self._live, self.host, self._scope)
 
-    async def _live(self) -> None:
-        with self._scope:
-            await self.host.run()
+    async def _live(self, host: LinuxHost, scope: trio.CancelScope) -> None:
+        with scope:
+            await host.run()
 
     def go(self) -> None:
         """Let a program go on that reads a line of the FIFO `go`, now or later."""
