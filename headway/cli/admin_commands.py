@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import cyclopts
 
-from config.settings_source import CONFIG_NAME, SettingsSource
 from headway.cli.output import show_text
 from headway.terminal_text import complain, seen
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from config.settings_source import SettingsSource
 
 ConfigOption = Annotated[
     Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
@@ -32,7 +32,7 @@ def register(app: cyclopts.App) -> None:
         app.command(verb)
 
 
-def init(path: Path = Path(CONFIG_NAME)) -> None:
+def init(path: Path = Path("headway.toml")) -> None:
     """Write a commented headway.toml."""
     from config.template import TEMPLATE
     from storage.new_file import new_file
@@ -59,6 +59,7 @@ def check(
 ) -> None:
     """Say everything that is wrong at once, with its line, of what `serve` would start with."""
     from config.settings import warnings
+    from config.settings_source import SettingsSource
 
     if path is not None and config is not None:
         fail("name the configuration file once: with --config, or without", status=2)
@@ -77,7 +78,7 @@ def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> in
     from storage.errors import NewerDatabase, OlderDatabase
     from storage.verify import invariants
 
-    path = existing_database(load_settings(SettingsSource(config, data_dir=data_dir)))
+    path = existing_database(config, data_dir)
     try:
         with closing(open_reader(path)) as connection:
             refuse_older(connection)
@@ -101,7 +102,7 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
 
     from storage.backup import BackupFailed, back_up
 
-    path = existing_database(load_settings(SettingsSource(config, data_dir=data_dir)))
+    path = existing_database(config, data_dir)
     # Each of them leaves nothing behind, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -116,10 +117,12 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
     show_text(f"wrote {file} ({size_bytes} bytes); logs and artifacts stay in {path.parent}")
 
 
-def existing_database(settings: "Settings") -> Path:
+def existing_database(config: Path | None, data_dir: Path | None) -> Path:
     """Where the database is; exits 2 if there is none."""
+    from config.settings_source import SettingsSource
     from storage.database import DATABASE_NAME
 
+    settings = load_settings(SettingsSource(config, data_dir=data_dir))
     path = settings.server.data_dir / DATABASE_NAME
     try:
         is_there = path.exists()
@@ -130,7 +133,7 @@ def existing_database(settings: "Settings") -> Path:
     return path
 
 
-def load_settings(source: SettingsSource) -> "Settings":
+def load_settings(source: "SettingsSource") -> "Settings":
     """The configuration; exits 2 when it is wrong."""
     from config.settings import ConfigurationError
 

@@ -37,28 +37,32 @@ class Site:
         self._gate = os.open(self.run / "work" / "go", os.O_RDWR)
         self._nursery = nursery
         self._scope = trio.CancelScope()
+        self._ended = trio.Event()
         self.host: LinuxHost
 
     async def begin(self) -> None:
         self.host = LinuxHost(None, self.root)
-        self._scope = trio.CancelScope()
-        self._nursery.start_soon(self._live, self.host, self._scope)
+        self._scope, self._ended = trio.CancelScope(), trio.Event()
+        self._nursery.start_soon(self._live, self.host, self._scope, self._ended)
 
-    async def _live(self, host: LinuxHost, scope: trio.CancelScope) -> None:
+    async def _live(self, host: LinuxHost, scope: trio.CancelScope, ended: trio.Event) -> None:
         with scope:
             await host.run()
+        ended.set()
 
     def go(self) -> None:
         """Let a program go on that reads a line of the FIFO `go`, now or later."""
         os.write(self._gate, b"go\n")
 
-    def close(self) -> None:
-        self.crash()
+    async def close(self) -> None:
+        await self.crash()
         os.close(self._gate)
 
-    def crash(self) -> None:
+    async def crash(self) -> None:
         """As by kill -9: nothing is said to the log writer, its socket ends."""
         self._scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()  # nothing may wait for a descriptor that is closed
         self.host.close()
 
     def launch(self, script: str, **fields: Any) -> Any:
@@ -103,7 +107,7 @@ async def site(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
     site = Site(tmp_path, nursery)
     await site.begin()
     yield site
-    site.close()
+    await site.close()
     for seen in list(process_tree.carriers(frozenset({RUN}))):
         process_tree.send(seen, signal.SIGKILL)
 
@@ -185,7 +189,7 @@ async def test_the_writer_outlives_its_server(site: Site) -> None:
     process = site.launch(f"{COUNTS}; read -r x < go")
     await site.until_written()
     first = site.writer()
-    site.crash()
+    await site.crash()
     process.close()
     await site.begin()
     adopted = site.adopt()
@@ -200,7 +204,7 @@ async def test_the_next_server_takes_over_from_a_writer_that_is_killed(site: Sit
     process = site.launch(f"{COUNTS}; read -r x < go; echo end")
     await site.until_written()
     first = site.writer()
-    site.crash()
+    await site.crash()
     process.close()
     await site.begin()
     adopted = site.adopt()
@@ -212,7 +216,7 @@ async def test_the_next_server_takes_over_from_a_writer_that_is_killed(site: Sit
 async def test_with_no_server_and_no_writer_the_shim_writes_the_rest(site: Site) -> None:
     process = site.launch("read -r x < go; echo the last words; exit 3")
     writer = site.writer()
-    site.crash()
+    await site.crash()
     os.kill(writer, signal.SIGKILL)
     os.waitid(os.P_PID, writer, os.WEXITED)  # noqa: ASYNC222 - it is dead
     site.go()
