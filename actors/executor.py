@@ -16,7 +16,7 @@ import trio
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
-from actors.host.inotify import Inotify
+from actors.host.inotify import IN_MODIFY, ITSELF, Inotify
 from actors.host.process import Host
 from actors.messages import (
     CollectRun,
@@ -80,7 +80,7 @@ class Executor(Actor):
             note_blocked=self._note_blocked,
         )
         self._runs: dict[str, RunLife] = {}
-        self._watched: dict[int, RunLife] = {}
+        self._watched: dict[int, dict[str, RunLife]] = {}
         self._holds = False
         self._blocked: dict[str, str] = {}  # run: why it cannot begin
         self._told = StartsBlocked(reason=None)
@@ -198,24 +198,27 @@ class Executor(Actor):
     @contextmanager
     def _watching(self, run: RunLife) -> Iterator[None]:
         try:
-            watch = self._inotify.watch(run.files.root)
+            watch = self._inotify.watch(run.files.root, IN_MODIFY | ITSELF)
         except OSError as error:
             # The host's limit of watches: the report is read at the end, the log cut at the end.
             log.warning("run not watched", run_id=run.intent.run_id, why=str(error))
             yield
             return
-        self._watched[watch] = run
+        # Programs may give the place of one run to the directory of another: one watch for both.
+        self._watched.setdefault(watch, {})[run.intent.run_id] = run
         try:
             yield
         finally:
-            del self._watched[watch]
-            self._inotify.unwatch(watch)
+            del self._watched[watch][run.intent.run_id]
+            if not self._watched[watch]:
+                del self._watched[watch]
+                self._inotify.unwatch(watch)
 
     async def _follow_files(self, task_status: trio.TaskStatus[None]) -> None:
         with Inotify() as self._inotify:
             task_status.started()
             while True:
                 for watch in await self._inotify.changes():
-                    if run := self._watched.get(watch):
+                    for run in tuple(self._watched.get(watch, {}).values()):
                         await run.reader.look()
                 await trio.sleep(FILE_CHANGE_PAUSE_S)

@@ -17,6 +17,8 @@ IN_MODIFY = 0x2
 IN_ATTRIB = 0x4
 IN_CLOSE_WRITE = 0x8
 IN_CREATE = 0x100
+ITSELF = 0x1000000 | 0x2000000
+"""IN_ONLYDIR and IN_DONT_FOLLOW: a directory, and none that a link leads to."""
 _HEADER = struct.Struct("iIII")
 
 _libc = ctypes.CDLL(None, use_errno=True)

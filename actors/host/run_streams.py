@@ -5,9 +5,11 @@ names in its run's directory changes nothing of what the server reads and writes
 same three (see `shim.py`), where the next server finds them.
 """
 
+import errno
 import fcntl
 import os
 import stat
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,7 +97,9 @@ def save(descriptor: int, path: Path) -> None:
             _make_room(path.name, directory)
             copy = os.open(path.name, _LOG, 0o600, dir_fd=directory)
     try:
-        _copy(descriptor, copy)
+        size = os.fstat(descriptor).st_size
+        copy_data(descriptor, copy, 0, size)
+        os.ftruncate(copy, size)
     finally:
         os.close(copy)
 
@@ -116,15 +120,29 @@ def _make_room(name: str, dir_fd: int) -> None:
             os.unlink(name, dir_fd=dir_fd)
 
 
-def _copy(descriptor: int, copy: int) -> None:
-    """All data of one file to another, with its holes and its length."""
-    size, offset = os.fstat(descriptor).st_size, 0
-    with suppress(OSError):  # ENXIO: no data after it
-        while (offset := os.lseek(descriptor, offset, os.SEEK_DATA)) < size:
-            end = os.lseek(descriptor, offset, os.SEEK_HOLE)
-            piece = os.pread(descriptor, min(COPY_BYTES, end - offset), offset)
-            offset += os.pwrite(copy, piece, offset)
-    os.ftruncate(copy, size)
+def copy_data(source: int, target: int, begin: int, end: int) -> None:
+    """What one file holds from `begin` to `end`, to the same place of another; holes stay holes.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    while (begin := _next_data(source, begin)) < end:
+        hole = min(end, os.lseek(source, begin, os.SEEK_HOLE))
+        while begin < hole:
+            piece = os.pread(source, min(COPY_BYTES, hole - begin), begin)
+            if not piece:
+                return  # it became shorter
+            begin += os.pwrite(target, piece, begin)
+
+
+def _next_data(descriptor: int, offset: int) -> int:
+    """Where data begins from `offset` on (lseek(2), SEEK_DATA); behind all of it, beyond reach."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return sys.maxsize
 
 
 def open_streams(launch: Launch) -> ChildStreams:

@@ -29,6 +29,7 @@ from actors.host.file_tree import (
     open_in,
     opened_directory,
 )
+from actors.host.run_streams import copy_data
 from actors.host.shim import ExitRecord, read_exit_file
 from actors.run.directory_pool import Spares
 from actors.run.report import Report
@@ -219,22 +220,42 @@ class RunFiles:
         """See `Report.read`."""
         return self.report_state.read(ended=ended)
 
-    def drop_middle(self, limit_bytes: int) -> None:
+    def drop_middle(self, limit_bytes: int, *, has_ended: bool = False) -> None:
         """Keep the first and the last half of `limit_bytes`; what lies between leaves the disk.
 
         The file keeps its length (fallocate(2), FALLOC_FL_PUNCH_HOLE), so the program goes on
-        writing at its end and offsets stay true.
+        writing at its end and offsets stay true. A log to which some program has given another
+        name stays whole under that name: it is replaced by a copy without its middle, and only
+        when the run has ended, since until then it is written to.
+
+        Raises:
+            OSError: the file system has no holes, or the log is not there.
         """
+        if os.lstat(self.log).st_nlink > 1:
+            if has_ended:
+                with suppress(OSError):  # no space for a copy: it stays whole
+                    self._replace_log(limit_bytes)
+            return
         with open_regular(self.log, os.O_RDWR) as file:
-            size = os.fstat(file.fileno()).st_size
-            begin = -(-(limit_bytes // 2) // BLOCK_BYTES) * BLOCK_BYTES
-            end = (size - limit_bytes // 2) // BLOCK_BYTES * BLOCK_BYTES
+            begin, end = _middle(os.fstat(file.fileno()).st_size, limit_bytes)
             if end <= begin:
                 return
             mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
             if _libc.fallocate(file.fileno(), mode, begin, end - begin) < 0:
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number), str(self.log))
+
+    def _replace_log(self, limit_bytes: int) -> None:
+        with opened_directory(self.root) as root, open_regular(self.log) as file:
+            size = os.fstat(file.fileno()).st_size
+            begin, end = _middle(size, limit_bytes)
+            with suppress(FileNotFoundError):
+                os.unlink("log.new", dir_fd=root)
+            with open(os.open("log.new", _NEW, 0o600, dir_fd=root), "wb") as copy:
+                copy_data(file.fileno(), copy.fileno(), 0, min(begin, size))
+                copy_data(file.fileno(), copy.fileno(), max(begin, end), size)
+                os.ftruncate(copy.fileno(), size)
+            os.rename("log.new", self.log.name, src_dir_fd=root, dst_dir_fd=root)
 
     def open_root(self) -> int:
         """A descriptor of the directory, in which the owner may do everything, to be closed.
@@ -292,6 +313,12 @@ def _is_there(name: str, dir_fd: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _middle(size: int, limit_bytes: int) -> tuple[int, int]:
+    """(begin, end) of what a log of `size` bytes is to lose, in whole blocks."""
+    begin = -(-(limit_bytes // 2) // BLOCK_BYTES) * BLOCK_BYTES
+    return begin, (size - limit_bytes // 2) // BLOCK_BYTES * BLOCK_BYTES
 
 
 def open_regular(path: Path, access: int = os.O_RDONLY) -> BufferedReader:

@@ -98,7 +98,7 @@ class RunReader:
         self.files.read_report(ended=True)
         if self._times is not None:
             self._times.finish(self.files.log_bytes(), self.clock.now())
-        is_over_limit = self._cap_log()
+        is_over_limit = self._cap_log(has_ended=True)
         summary = LogSummary(bytes=self.files.log_bytes(), truncated=self.files.log_is_cut())
         return is_over_limit, summary
 
@@ -143,14 +143,14 @@ class RunReader:
             )
             await trio.sleep(PROGRESS_PAUSE_S)
 
-    def _cap_log(self) -> bool:
+    def _cap_log(self, *, has_ended: bool = False) -> bool:
         """Drop the middle of a log that is too long. True if the type wants the run ended."""
         job_type = self.job_type
         limit_bytes = OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
         if self.files.log_bytes() <= limit_bytes:
             return False
         try:
-            self.files.drop_middle(limit_bytes)
+            self.files.drop_middle(limit_bytes, has_ended=has_ended)
         except OSError as error:
             # A file system without holes: the limit is kept by ending the run.
             log.warning("log cannot be cut", run_id=self.intent.run_id, why=str(error))

@@ -278,6 +278,26 @@ async def test_a_run_that_lasts_is_shown_and_fenced(long: House) -> None:
         assert long.host.processes[0].fenced
 
 
+async def test_a_run_whose_directory_is_given_to_another_ends_like_any(long: House) -> None:
+    """The kernel has one watch for a directory, whatever leads to it (inotify_add_watch(2))."""
+    long.concurrency = 2
+    async with long.running() as services:
+        (first,) = await long.submit("a")
+        await trio.sleep(0.1)
+        (second,) = await long.submit("a")
+        await long.settled()
+        of_first, of_second = (launch.work_dir.parent for launch in long.host.launches)
+        of_second.rename(of_second.with_name("moved"))
+        of_first.rename(of_second)
+        await trio.sleep(0.1)
+        of_second.rename(of_first)
+        of_second.with_name("moved").rename(of_second)
+        for job in (second, first):
+            await services.ask(m.CancelJob(job_id=job.job_id))
+            assert (await long.ended(job)).status is JobStatus.CANCELLED
+    assert not long.headway._supervisor._restarts
+
+
 async def test_a_run_that_is_over_at_once_saves_a_commit(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=0.01)
     async with house.running():

@@ -166,6 +166,20 @@ def test_a_log_that_grows_on_is_cut_again(files: RunFiles) -> None:
     assert files.log.read_bytes().endswith(b"z" * BLOCK_BYTES)
 
 
+def test_a_log_with_another_name_is_cut_when_its_run_has_ended(files: RunFiles) -> None:
+    data = write_log(files, 20 * BLOCK_BYTES + 100)
+    other = files.root / "another-name"
+    other.hardlink_to(files.log)
+    files.drop_middle(4 * BLOCK_BYTES)
+    assert log_hole(files.log) is None  # it may be another run's, and is written to
+    files.drop_middle(4 * BLOCK_BYTES, has_ended=True)
+    assert log_hole(files.log) == (2 * BLOCK_BYTES, 18 * BLOCK_BYTES)
+    shown = files.log.read_bytes()
+    assert (len(shown), shown[: 2 * BLOCK_BYTES]) == (len(data), data[: 2 * BLOCK_BYTES])
+    assert shown[18 * BLOCK_BYTES :] == data[18 * BLOCK_BYTES :]
+    assert other.read_bytes() == data
+
+
 def test_what_is_hardly_too_long_stays_whole(files: RunFiles) -> None:
     data = write_log(files, 2 * BLOCK_BYTES + 1)
     files.drop_middle(2 * BLOCK_BYTES)
