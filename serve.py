@@ -54,9 +54,9 @@ from storage.errors import (
     StorageFailed,
 )
 from web.api.reads import Reader, Reads
-from web.api.request_priority import Precedence
+from web.api.request_priority import RequestPriority
 from web.app import App, make_app
-from web.context import Services
+from web.context import Context
 from web.process.log_config import LogLevel, configure_logging
 from web.process.log_stream import LogStream, leaves
 from web.process.ready_line import ready_line
@@ -65,7 +65,7 @@ from web.process.shutdown import end_signals, shut_down
 from web.process.terminal import Terminal
 from web.resources import unconfigured
 from web.server.listener import Server, listen, url_of
-from web.streams.broadcaster import Hub
+from web.streams.broadcaster import Broadcaster
 
 MAILBOX_MESSAGES_MAX = 1024
 POOL_THREADS = 6
@@ -173,15 +173,15 @@ class Headway:
             new_id=ids,
             shortage=FreeSpace(data_dir, seams.statvfs).shortage,
         )
-        feed, draining, precedence = Feed(), trio.Event(), Precedence()
-        self.services = Services(
+        feed, draining, request_priority = Feed(), trio.Event(), RequestPriority()
+        self.context = Context(
             settings=settings,
             core=core,
             scheduler=scheduler,
             stats=stats,
             feed=feed,
-            hub=Hub(feed, draining, precedence),
-            precedence=precedence,
+            broadcaster=Broadcaster(feed, draining, request_priority),
+            request_priority=request_priority,
             draining=draining,
             clock=seams.clock,
             files=FileWatcher(),
@@ -212,11 +212,11 @@ class Headway:
                     stats,
                     lambda: Stats(
                         stats,
-                        feed=self.services.feed,
+                        feed=self.context.feed,
                         clock=seams.clock,
                         reader=reader,
-                        storage=self.services.storage,
-                        tally=self.services.tally,
+                        storage=self.context.storage,
+                        tally=self.context.tally,
                         types=list(core.setup.job_types),
                     ),
                 ),
@@ -254,14 +254,14 @@ class Headway:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Services]:
+    async def running(self) -> AsyncIterator[Context]:
         """The actors live in this block. Leaving it stops them, writes the last, and closes."""
         with self._connections:
             async with trio.open_nursery() as nursery:
-                await nursery.start(self.services.files.run)
-                await nursery.start(self.services.hub.run)
+                await nursery.start(self.context.files.run)
+                await nursery.start(self.context.broadcaster.run)
                 await nursery.start(self._supervisor.run)
-                yield self.services
+                yield self.context
                 self._supervisor.stop()
                 await self._supervisor.stopped.wait()
                 nursery.cancel_scope.cancel()
@@ -285,25 +285,25 @@ async def live(
 ) -> None:
     """Open the port, answer until a signal, shut down."""
     settings = start.settings
-    async with headway.running() as services:
+    async with headway.running() as context:
         listeners = listen(settings.server.host, settings.server.port)
-        app = make_app(services)
+        app = make_app(context)
         server = Server(app, app.at_once)
         with end_signals() as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run, listeners)
-                services.ready.set()
-                unconfigured.log_warnings(services)
+                context.ready.set()
+                unconfigured.log_warnings(context)
                 # Beside batches it took a POST's p99 from 2.3 to 0.3 s, a GET's median to 0.7 ms.
                 sys.setswitchinterval(0.000_1)
                 sys.stderr.write(ready_line(url_of(listeners[0])))
                 sys.stderr.flush()
                 nursery.start_soon(complete, app)
-                reloader = Reloader(services, start.source, level)
-                nursery.start_soon(obey_hangups, hangups, services, reloader, start.terminal)
-                nursery.start_soon(services.inspector.run, services.draining)
+                reloader = Reloader(context, start.source, level)
+                nursery.start_soon(obey_hangups, hangups, context, reloader, start.terminal)
+                nursery.start_soon(context.inspector.run, context.draining)
                 await anext(signals)
-                await shut_down(services, server, signals, detach=start.detach)
+                await shut_down(context, server, signals, detach=start.detach)
 
 
 async def complete(app: App) -> None:

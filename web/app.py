@@ -11,8 +11,8 @@ from web.api.capacity import PERMIT, Streams
 from web.api.endpoint import refused
 from web.api.guard import Guard
 from web.api.router import ASGI, AnswerBody, Express, Later, bug
-from web.api.routes import Answer, Api
-from web.context import Services
+from web.api.routes import Response, Routes
+from web.context import Context
 from web.resources import (
     direct,
     events,
@@ -29,39 +29,39 @@ from web.resources import (
 MODULES = (jobs, explanations, logs, legacy, scheduler, direct, job_types, events, system, metrics)
 
 
-def make_api(services: Services) -> Api:
+def make_routes(context: Context) -> Routes:
     """Every operation of the contract."""
-    api = Api(services.body_runner)
+    routes = Routes(context.body_runner)
     for module in MODULES:
-        module.register(api, services)
-    return api
+        module.register(routes, context)
+    return routes
 
 
-def make_app(services: Services) -> "App":
+def make_app(context: Context) -> "App":
     """The ASGI app that Hypercorn serves."""
-    api, max_body_bytes = make_api(services), services.settings.server.max_body_bytes
-    accident = partial(_accident, services)
+    routes, max_body_bytes = make_routes(context), context.settings.server.max_body_bytes
+    accident = partial(_accident, context)
 
     def make_rest() -> ASGI:
         from web.api.quart_app import make_quart_app
 
-        return make_quart_app(api, max_body_bytes=max_body_bytes, accident=accident)
+        return make_quart_app(routes, max_body_bytes=max_body_bytes, accident=accident)
 
-    rest = Later(make_rest, services.batch_runner)
+    rest = Later(make_rest, context.batch_runner)
     express = Express(
-        api,
+        routes,
         rest,
         max_body_bytes=max_body_bytes,
-        precedence=services.precedence,
+        request_priority=context.request_priority,
         accident=accident,
     )
-    return App(express, rest, services)
+    return App(express, rest, context)
 
 
-def _accident(services: Services, error: Exception) -> Answer[Any]:
+def _accident(context: Context, error: Exception) -> Response[Any]:
     """What is no refusal: a disk that fails under us, which ends the process, or a bug of ours."""
     if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
-        services.scheduler.tell_nowait(m.StorageBroke(why=f"the database failed: {error}"))
+        context.scheduler.tell_nowait(m.StorageBroke(why=f"the database failed: {error}"))
         return refused(Refusal("unavailable", "the database cannot be read: the server ends now"))
     return bug(error)
 
@@ -69,13 +69,13 @@ def _accident(services: Services, error: Exception) -> Answer[Any]:
 class App:
     """What the server serves: ASGI, and `at_once` for requests that need less."""
 
-    def __init__(self, express: Express, rest: Later, services: Services) -> None:
+    def __init__(self, express: Express, rest: Later, context: Context) -> None:
         self._express = express
         self._rest = rest
-        self._is_draining = services.draining.is_set
-        hosts = services.settings.server.allowed_hosts
+        self._is_draining = context.draining.is_set
+        hosts = context.settings.server.allowed_hosts
         self._guard = Guard(express, hosts, self._is_draining)
-        server = services.settings.server
+        server = context.settings.server
         self._streams = Streams(server.max_streams, server.max_streams_per_address)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

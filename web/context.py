@@ -29,15 +29,14 @@ from storage.database import Runner
 from storage.jobs import find_job, status_of
 from storage.runs import is_running
 from web.api.reads import Reads
-from web.api.request_priority import Precedence
-from web.streams.broadcaster import Hub
+from web.api.request_priority import RequestPriority
+from web.streams.broadcaster import Broadcaster
 
 T = TypeVar("T")
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Context:
     """Handed down from `serve.py` to everything in this layer."""
 
     settings: Settings
@@ -45,8 +44,8 @@ class Services:
     scheduler: Mailbox
     stats: Mailbox
     feed: Feed
-    hub: Hub
-    precedence: Precedence
+    broadcaster: Broadcaster
+    request_priority: RequestPriority
     clock: Clock
     files: FileWatcher
     reader: apsw.Connection
@@ -68,7 +67,7 @@ class Services:
         """What may be run, as it is configured now."""
         return self.core.setup.job_types
 
-    async def ask(self, message: Ask[Answer]) -> Answer:
+    async def ask(self, message: Ask[T]) -> T:
         """Ask the scheduler."""
         return await self.scheduler.ask(message)
 

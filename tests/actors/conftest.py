@@ -39,7 +39,7 @@ from storage.reservations import find_reservation
 from storage.runs import Outcome, find_run, run_of_job
 from storage.verify.invariants import Finding, verify
 from tests.imagined import FakeHost, Program, SettableClock
-from web.context import Services
+from web.context import Context
 
 US = 1_000_000
 
@@ -86,7 +86,7 @@ class House:
         self.vfs: str | None = None
         self.statvfs: Callable[[Path], Any] = os.statvfs
         self.concurrency = 1
-        self.services: Services
+        self.context: Context
         self.headway: Headway
         self._random = random.Random(7)
         self._reader: apsw.Connection | None = None
@@ -113,19 +113,19 @@ class House:
         return [finding for finding in verify(self.reader) if finding.breaches]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Services]:
+    async def running(self) -> AsyncIterator[Context]:
         """One life of the server, ended in order."""
         headway = self._make()
-        async with headway.running() as services:
-            yield services
+        async with headway.running() as context:
+            yield context
 
     @asynccontextmanager
-    async def crashing(self) -> AsyncIterator[Services]:
+    async def crashing(self) -> AsyncIterator[Context]:
         """One life of the server, ended without a word: nothing is written, nothing signalled."""
         headway = self._make()
         with trio.CancelScope() as scope:
-            async with headway.running() as services:
-                yield services
+            async with headway.running() as context:
+                yield context
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
 
@@ -150,13 +150,13 @@ class House:
             statvfs=self.statvfs,
         )
         self.headway = Headway(settings, seams, {"PATH": "/bin"})
-        self.services = self.headway.services
+        self.context = self.headway.context
         return self.headway
 
     async def submit(self, *jobs: dict[str, Any] | str) -> list[Job]:
         """Queue Jobs; a word is a type."""
         new = tuple(NewJob(**(job if isinstance(job, dict) else {"type": job})) for job in jobs)
-        return list((await self.services.ask(m.SubmitJobs(jobs=new))).jobs)
+        return list((await self.context.ask(m.SubmitJobs(jobs=new))).jobs)
 
     def job(self, job: Job | str) -> Job:
         return find_job(self.reader, job if isinstance(job, str) else job.job_id)
@@ -172,7 +172,7 @@ class House:
 
     async def ended(self, job: Job, timeout_s: float = 100_000) -> Job:
         """Wait for the Job's end."""
-        return await self.services.until_ended(job.job_id, timeout_s)
+        return await self.context.until_ended(job.job_id, timeout_s)
 
     async def settled(self) -> None:
         """Until nothing more happens at this moment."""

@@ -253,7 +253,7 @@ async def test_what_a_program_leaves_is_collected(house: House, program: Any) ->
 
 
 async def test_progress_is_seen_while_it_runs(long: House) -> None:
-    async with long.running() as services:
+    async with long.running() as context:
         (job,) = await long.submit("a")
         await trio.sleep(1)
         report = Path(long.host.launches[0].environment["HEADWAY_REPORT"])
@@ -261,7 +261,7 @@ async def test_progress_is_seen_while_it_runs(long: House) -> None:
             with report.open("a") as file:  # noqa: ASYNC230
                 file.write(json.dumps({"progress": n / 10}) + "\n")
             await trio.sleep(1)
-            shown = services.with_progress(long.job(job))
+            shown = context.with_progress(long.job(job))
             assert shown.progress == Progress(fraction=n / 10, message=None)
         assert long.job(job).status is JobStatus.RUNNING
 
@@ -369,10 +369,10 @@ async def test_a_program_that_ends_in_time_is_not_touched(house: House, program:
 
 
 async def test_cancel_is_term(long: House) -> None:
-    async with long.running() as services:
+    async with long.running() as context:
         (job,) = await long.submit("a")
         await trio.sleep(7)
-        asked = await services.ask(m.CancelJob(job_id=job.job_id))
+        asked = await context.ask(m.CancelJob(job_id=job.job_id))
         assert asked.status is JobStatus.RUNNING
         job = await long.ended(job)
         run = long.run(job)
@@ -382,12 +382,12 @@ async def test_cancel_is_term(long: House) -> None:
 
 async def test_who_ignores_term_is_killed_after_the_grace(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(7)
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
         await trio.sleep(1)
-        await services.ask(m.CancelJob(job_id=job.job_id))  # again changes nothing
+        await context.ask(m.CancelJob(job_id=job.job_id))  # again changes nothing
         job = await house.ended(job)
     assert job.status is JobStatus.CANCELLED
     assert signals(house) == [
@@ -400,9 +400,9 @@ async def test_who_ignores_term_is_killed_after_the_grace(house: House, program:
 async def test_no_grace_is_kill_at_once(house: House, program: Any) -> None:
     house.types["a"] = house.types["a"].model_copy(update={"kill_grace_s": 0.0})
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
         begin = trio.current_time()
         await house.ended(job)
         assert trio.current_time() == begin
@@ -410,11 +410,11 @@ async def test_no_grace_is_kill_at_once(house: House, program: Any) -> None:
 
 async def test_haste_shortens_a_grace_that_runs_already(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
-        await services.ask(m.StopRuns(immediately=False))
+        await context.ask(m.StopRuns(immediately=False))
         await trio.sleep(1)
-        await services.ask(m.StopRuns(immediately=True))
+        await context.ask(m.StopRuns(immediately=True))
         await house.ended(job)
         run = house.run(job)
     assert [at for _, at in house.host.processes[0].signals] == [
@@ -426,21 +426,21 @@ async def test_haste_shortens_a_grace_that_runs_already(house: House, program: A
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit({"type": "a", "timeout_s": 10})
         await trio.sleep(11)  # the timeout is on record, the program in its grace
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
         assert (await house.ended(job)).status is JobStatus.FAILED
         assert code_of(house.run(job)) == "timeout"
 
 
 async def test_a_direct_run_that_is_given_up(long: House) -> None:
-    async with long.running() as services:
-        ticket = await services.ask(m.StartDirect(type="a", params={}))
+    async with long.running() as context:
+        ticket = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(1)
         assert "HEADWAY_JOB_ID" not in long.host.launches[0].environment
-        await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        await services.until_run_ended(ticket.run_id)
+        await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        await context.until_run_ended(ticket.run_id)
         assert long.run(ticket.run_id).status is RunStatus.CANCELLED
 
 
@@ -562,11 +562,11 @@ async def die_before_the_start(
     house: House, leave: str = "nothing", *, cancel: bool = False
 ) -> Any:
     """Commit an intent, start nothing; leave of the run's directory what a crash would."""
-    async with house.crashing() as services:
+    async with house.crashing() as context:
         await house.lose("executor")
         (job,) = await house.submit("a")
         if cancel:
-            await services.ask(m.CancelJob(job_id=job.job_id))
+            await context.ask(m.CancelJob(job_id=job.job_id))
     assert house.host.launches == []
     root = house.path / "runs" / house.run(job).run_id
     if leave != "nothing":
@@ -599,10 +599,10 @@ async def test_what_was_never_started_and_is_cancelled_is_not_started(
 
 async def test_a_cancel_is_remembered_across_a_crash(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.crashing() as services:
+    async with house.crashing() as context:
         (job,) = await house.submit("a")
         await trio.sleep(5)
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
     async with house.running():
         assert (await house.ended(job)).status is JobStatus.CANCELLED
     assert house.host.living == []
@@ -620,11 +620,11 @@ async def test_a_timeout_counts_from_the_start_of_the_program(long: House) -> No
 
 
 async def test_a_direct_run_of_a_former_life_is_ended(long: House) -> None:
-    async with long.crashing() as services:
-        ticket = await services.ask(m.StartDirect(type="a", params={}))
+    async with long.crashing() as context:
+        ticket = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(5)
-    async with long.running() as services:
-        await services.until_run_ended(ticket.run_id)
+    async with long.running() as context:
+        await context.until_run_ended(ticket.run_id)
         assert long.run(ticket.run_id).status is RunStatus.CANCELLED
 
 
@@ -675,10 +675,10 @@ async def test_a_run_that_was_claimed_before_a_reboot_is_not_started(
 
 
 async def test_being_told_again_brings_the_reason_to_stop(long: House) -> None:
-    async with long.running() as services:
+    async with long.running() as context:
         (job,) = await long.submit("a")
         await trio.sleep(5)
         long.headway._writing.execute("UPDATE job_runs SET stop_reason = 'cancel'")
-        await services.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
+        await context.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
         await trio.sleep(60)
         assert long.job(job).status is JobStatus.CANCELLED

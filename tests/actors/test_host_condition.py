@@ -18,15 +18,15 @@ from headway.model.job import JobStatus
 from headway.model.scheduler import HostCondition
 from tests.actors.conftest import Desk, House
 from tests.actors.host.test_free_space import Disk
-from web.context import Services
+from web.context import Context
 from web.process.shutdown import shut_down
 
 FULL = Disk(f_bavail=0)
 
 
-def condition_of(services: Services) -> HostCondition:
+def condition_of(context: Context) -> HostCondition:
     """What the host lacks, as it is shown; something must be."""
-    condition = services.feed.host_condition
+    condition = context.feed.host_condition
     assert condition is not None
     return condition
 
@@ -52,20 +52,20 @@ def space(house: House) -> Space:
 
 def events(house: House) -> list[Any]:
     """What streams are told that has no number."""
-    found = house.services.feed.live_after(0, house.services.feed.last_seq)
+    found = house.context.feed.live_after(0, house.context.feed.last_seq)
     return [live.data["host_condition"] for live in found if live.kind == "scheduler.host"]
 
 
 def told(house: House, job: Any) -> Any:
-    services = house.services
+    context = house.context
     rules = Rules(
-        types=services.job_types,
+        types=context.job_types,
         concurrency=1,
         draining=False,
-        host_reason=services.core.host_reason,
-        waiting=services.core.waiting,
+        host_reason=context.core.host_reason,
+        waiting=context.core.waiting,
     )
-    clock = services.clock
+    clock = context.clock
     return explain(house.reader, job.job_id, rules, clock.now(), clock.boot_us())
 
 
@@ -76,14 +76,14 @@ async def test_too_little_space_starts_nothing_and_fails_nothing(
     house: House, space: Space
 ) -> None:
     space.disk = FULL
-    async with house.running() as services:
+    async with house.running() as context:
         jobs = await house.submit("a", "b", "a")
         await trio.sleep(100)
         assert house.host.launches == []
         assert {house.job(job).status for job in jobs} == {JobStatus.QUEUED}
-        condition = condition_of(services)
+        condition = condition_of(context)
         assert "less than 64 MiB are free" in condition.reason
-        assert condition.since == from_us(services.started_at)
+        assert condition.since == from_us(context.started_at)
         assert events(house) == [condition.model_dump()]
         assert [reason.code for reason in told(house, jobs[0]).waiting] == ["host"]
         assert condition.reason in told(house, jobs[0]).message
@@ -91,7 +91,7 @@ async def test_too_little_space_starts_nothing_and_fails_nothing(
         await trio.sleep(HOST_RETRY_S)  # nobody asks for anything
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
         assert events(house) == [None]
         assert house.broken() == []
 
@@ -101,7 +101,7 @@ async def test_what_runs_goes_on_where_nothing_starts(
 ) -> None:
     house.host.programs["a"] = program(lasts_s=50)
     house.concurrency = 2
-    async with house.running() as services:
+    async with house.running() as context:
         (first,) = await house.submit("a")
         await trio.sleep(1)
         space.disk = FULL
@@ -109,11 +109,11 @@ async def test_what_runs_goes_on_where_nothing_starts(
         await trio.sleep(100)
         assert house.job(first).status is JobStatus.COMPLETED
         assert house.job(second).status is JobStatus.QUEUED
-        cancelled = await services.ask(m.CancelJob(job_id=second.job_id))
+        cancelled = await context.ask(m.CancelJob(job_id=second.job_id))
         assert cancelled.status is JobStatus.CANCELLED
         space.disk = Disk()
         await trio.sleep(2 * HOST_RETRY_S)
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
 
 
 async def test_a_clock_that_is_set_delays_no_look(house: House, space: Space) -> None:
@@ -140,16 +140,16 @@ async def test_who_waits_for_nothing_looks_at_nothing(house: House, space: Space
 
 async def test_a_life_that_begins_finds_out_by_itself(house: House, space: Space) -> None:
     space.disk = FULL
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(3)
-        before = condition_of(services)
-        await services.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
+        before = condition_of(context)
+        await context.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
         await trio.sleep(3)
-        assert condition_of(services).reason == before.reason
+        assert condition_of(context).reason == before.reason
         space.disk = Disk()
         assert (await house.ended(job, timeout_s=10)).status is JobStatus.COMPLETED
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
 
 
 # ---- a full disk under the database ------------------------------------------------------------
@@ -158,16 +158,16 @@ async def test_a_life_that_begins_finds_out_by_itself(house: House, space: Space
 async def test_a_full_disk_is_shown_the_same_way(house: House, program: Any, disk: Any) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=5)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(1)
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
         disk.error = apsw.FullError
         await trio.sleep(10)
-        assert "is full" in condition_of(services).reason
+        assert "is full" in condition_of(context).reason
         disk.error = None
         await trio.sleep(2 * HOST_RETRY_S)
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
         assert house.job(job).status is JobStatus.COMPLETED
 
 
@@ -198,13 +198,13 @@ def test_a_life_of_the_scheduler_begins_without_a_condition(desk: Desk) -> None:
 
 async def test_a_host_that_starts_nothing_fails_nothing(house: House) -> None:
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         jobs = await house.submit("a", "b", "a")
         await trio.sleep(1000)
         first, *others = (house.job(job) for job in jobs)
         assert first.status is JobStatus.RUNNING
         assert {job.status for job in others} == {JobStatus.QUEUED}
-        assert condition_of(services).reason == "no process can be started"
+        assert condition_of(context).reason == "no process can be started"
         assert "it begins as soon as the host lets it" in told(house, first).message
         assert [reason.code for reason in told(house, first).waiting] == ["host"]
         codes = [reason.code for reason in told(house, others[0]).waiting]
@@ -217,17 +217,17 @@ async def test_a_host_that_starts_nothing_fails_nothing(house: House) -> None:
         assert house.host.order[0] == run_id
         assert len(house.host.order) == 3
         assert house.run(first).duration_s == 1
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
         assert house.broken() == []
 
 
 async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: House) -> None:
     house.concurrency = 4
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         jobs = await house.submit(*"abababab")
         await trio.sleep(10)
-        assert len(services.core.waiting) == 4
+        assert len(context.core.waiting) == 4
         house.host.unfit = None
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
@@ -236,11 +236,11 @@ async def test_all_slots_may_wait_for_the_host_and_none_is_passed_over(house: Ho
 
 async def test_a_run_that_waits_for_the_host_is_cancelled_at_once(house: House) -> None:
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         job, after = await house.submit("a", "b")
         await trio.sleep(10.3)
         began = trio.current_time()
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
         job = await house.ended(job)
         assert (job.status, job.duration_s) == (JobStatus.CANCELLED, 0)
         assert trio.current_time() == began
@@ -265,14 +265,14 @@ async def test_files_that_cannot_be_made_are_waited_for(
             raise OSError(errno.ENOENT, "No such file or directory")
         mkdir(path, *more, **options)
 
-    async with house.running() as services:
+    async with house.running() as context:
         house.mailbox("executor")  # its spares are there
         with monkeypatch.context() as disk:
             disk.setattr(os, "mkdir", full)
             (job,) = await house.submit("a")
             await trio.sleep(10)
             assert house.job(job).status is JobStatus.RUNNING
-            assert "the files of a run cannot be made" in condition_of(services).reason
+            assert "the files of a run cannot be made" in condition_of(context).reason
             assert list((house.path / "runs").glob("run-*")) == []
         assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert len(house.host.launches) == 1
@@ -280,21 +280,21 @@ async def test_files_that_cannot_be_made_are_waited_for(
 
 async def test_runs_that_were_removed_are_made_again(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=0.01)
-    async with house.running() as services:
+    async with house.running() as context:
         shutil.rmtree(house.path / "runs")
         jobs = await house.submit("a", "a")
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
 
 
 async def test_a_shim_that_starts_no_program_has_begun_nothing(house: House, program: Any) -> None:
     house.host.programs["a"] = program(unstarted=True)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(5)
         assert house.job(job).status is JobStatus.RUNNING
-        assert "no process is left" in condition_of(services).reason
+        assert "no process is left" in condition_of(context).reason
         house.host.programs["a"] = program()
         job = await house.ended(job)
         assert (job.status, job.duration_s) == (JobStatus.COMPLETED, 1)
@@ -308,18 +308,18 @@ async def test_a_shim_that_starts_no_program_has_begun_nothing(house: House, pro
 @pytest.mark.parametrize("actor", ["scheduler", "executor"])
 async def test_an_actor_that_crashes_starts_nothing_twice(house: House, actor: str) -> None:
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         jobs = await house.submit("a", "b")
         await trio.sleep(5)
         await house.mailbox(actor).tell(m.GetMetrics())  # a bug
         await trio.sleep(5)
-        assert services.feed.host_condition is not None
-        assert len(services.core.waiting) == 1
+        assert context.feed.host_condition is not None
+        assert len(context.core.waiting) == 1
         house.host.unfit = None
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert len(house.host.launches) == 2
-        assert services.feed.host_condition is None
+        assert context.feed.host_condition is None
 
 
 async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: House) -> None:
@@ -352,8 +352,8 @@ class NoSignal:
         raise AssertionError
 
 
-async def end_in_order(services: Services, *, detach: bool = False) -> None:
-    await shut_down(services, Door(), NoSignal(), detach=detach)  # type: ignore[arg-type]
+async def end_in_order(context: Context, *, detach: bool = False) -> None:
+    await shut_down(context, Door(), NoSignal(), detach=detach)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("detach", [False, True])
@@ -365,7 +365,7 @@ async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
     house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
     house.host.programs["b"] = program(lasts_s=None)
     house.concurrency = 2
-    async with house.running() as services:
+    async with house.running() as context:
         (running,) = await house.submit("b")
         await trio.sleep(1)
         house.host.unfit = "no process can be started"
@@ -373,8 +373,8 @@ async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
         await trio.sleep(5)
         run_id = house.run(job).run_id
         began = trio.current_time()
-        await end_in_order(services, detach=detach)
-        assert trio.current_time() - began <= services.settings.server.shutdown_grace_s + 6
+        await end_in_order(context, detach=detach)
+        assert trio.current_time() - began <= context.settings.server.shutdown_grace_s + 6
     assert house.job(job).status is JobStatus.RUNNING
     assert house.job(running).status is (JobStatus.RUNNING if detach else JobStatus.FAILED)
     house.host.unfit = None
@@ -389,29 +389,29 @@ async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
 
 async def test_nothing_starts_when_a_drain_has_been_answered(house: House) -> None:
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(5)
-        await services.ask(m.Drain())
+        await context.ask(m.Drain())
         house.host.unfit = None
         await house.mailbox("scheduler").tell(m.GetMetrics())  # a bug: it starts anew
         await trio.sleep(60)
         assert house.host.launches == []
-        await services.ask(m.StopRuns(immediately=True))
+        await context.ask(m.StopRuns(immediately=True))
         await trio.sleep(60)
         assert house.job(job).status is JobStatus.RUNNING
-        await services.ask(m.CancelJob(job_id=job.job_id))
+        await context.ask(m.CancelJob(job_id=job.job_id))
         assert (await house.ended(job)).status is JobStatus.CANCELLED
 
 
 async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: House, disk: Any) -> None:
     house.vfs = disk.name
     house.host.unfit = "no process can be started"
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(5)
         disk.error = apsw.FullError
-        await end_in_order(services)
+        await end_in_order(context)
         disk.error = None
     house.host.unfit = None
     async with house.running():

@@ -49,18 +49,18 @@ def inspector_of(path: Path, runner: Runner) -> Inspector:
 
 
 async def test_a_small_database_was_checked_by_the_start(house: House) -> None:
-    async with house.running() as services:
-        assert services.inspector.checked_at == services.started_at
-        await services.inspector.run(services.draining)
+    async with house.running() as context:
+        assert context.inspector.checked_at == context.started_at
+        await context.inspector.run(context.draining)
 
 
 async def test_a_large_one_is_checked_afterwards(
     house: House, path: Path, all_is_large: None
 ) -> None:
-    async with house.running() as services:
-        assert services.inspector.checked_at is None
-        await services.inspector.run(services.draining)
-        assert services.inspector.checked_at == house.clock.now()
+    async with house.running() as context:
+        assert context.inspector.checked_at is None
+        await context.inspector.run(context.draining)
+        assert context.inspector.checked_at == house.clock.now()
 
 
 async def test_damage_ends_the_server_with_page_and_table(
@@ -69,8 +69,8 @@ async def test_damage_ends_the_server_with_page_and_table(
     index = spoil_an_index(path)
 
     async def live() -> None:
-        async with house.running() as services:
-            await services.inspector.run(services.draining)
+        async with house.running() as context:
+            await context.inspector.run(context.draining)
             await trio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as caught:

@@ -26,7 +26,7 @@ def report(house: House, fraction: float) -> None:
 
 
 def shown(house: House, job: Any) -> float | None:
-    progress = house.services.with_progress(house.job(job)).progress
+    progress = house.context.with_progress(house.job(job)).progress
     return None if progress is None else progress.fraction
 
 
@@ -56,7 +56,7 @@ async def test_a_program_that_reports_all_the_time_is_stored_every_5_s(long: Hou
         assert job.progress == Progress(fraction=0.75, message=None)
         assert job.version == before + 2
         assert long.kinds(job)[-2:] == ["job.progress", "run.finished"]
-        assert long.services.feed.progress(job.job_id) is None
+        assert long.context.feed.progress(job.job_id) is None
         assert long.broken() == []
 
 

@@ -84,14 +84,14 @@ async def test_an_answer_is_on_disk_before_it_is_given(house: House) -> None:
 
 async def test_who_stops_waiting_has_asked_all_the_same(house: House) -> None:
     house.writer = GatedWriter()
-    async with house.running() as services:
+    async with house.running() as context:
         house.writer.gate = trio.Event()
         with trio.move_on_after(1) as scope:
             await house.submit("b")
         assert scope.cancelled_caught
         house.writer.gate.set()
         await house.settled()
-        assert services.reader.execute("SELECT count(*) FROM jobs").get == 1
+        assert context.reader.execute("SELECT count(*) FROM jobs").get == 1
 
 
 async def test_intent_before_act(house: House) -> None:
@@ -116,7 +116,7 @@ async def test_one_after_another_in_order_of_priority(house: House, program: Any
         await house.ended(low)
         runs = [house.run(job).run_id for job in (high, mid, low)]
         assert house.host.order[1:] == runs
-        assert house.services.clock.now() - house.services.started_at >= 40 * S
+        assert house.context.clock.now() - house.context.started_at >= 40 * S
         assert house.seqs() == list(range(1, len(house.seqs()) + 1))
         assert house.broken() == []
 
@@ -125,8 +125,8 @@ async def test_one_after_another_in_order_of_priority(house: House, program: Any
 
 
 async def test_a_job_starts_exactly_when_it_is_due(house: House) -> None:
-    async with house.running() as services:
-        due = from_us(services.clock.now()) + timedelta(days=3, microseconds=7)
+    async with house.running() as context:
+        due = from_us(context.clock.now()) + timedelta(days=3, microseconds=7)
         (job,) = await house.submit({"type": "a", "run_at": due})
         job = await house.ended(job, timeout_s=1e9)
         assert job.started_at == due
@@ -137,8 +137,8 @@ async def test_a_job_starts_exactly_when_it_is_due(house: House) -> None:
 async def test_a_job_starts_when_the_clock_says_so_however_it_got_there(
     house: House, moved_s: float
 ) -> None:
-    async with house.running() as services:
-        due = services.clock.now() + 3600 * S
+    async with house.running() as context:
+        due = context.clock.now() + 3600 * S
         (job,) = await house.submit({"type": "a", "run_at": from_us(due)})
         await trio.sleep(100)
         house.clock.set_by_s(moved_s)
@@ -150,8 +150,8 @@ async def test_a_job_starts_when_the_clock_says_so_however_it_got_there(
 
 
 async def test_a_later_job_does_not_hide_an_earlier_moment(house: House) -> None:
-    async with house.running() as services:
-        now = services.clock.now()
+    async with house.running() as context:
+        now = context.clock.now()
         first, second = await house.submit(
             {"type": "a", "run_at": from_us(now + 50 * S)},
             {"type": "a", "run_at": from_us(now + 20 * S)},
@@ -164,21 +164,21 @@ async def test_a_later_job_does_not_hide_an_earlier_moment(house: House) -> None
 
 async def test_a_job_expires_while_nothing_else_happens(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=1000)
-    async with house.running() as services:
+    async with house.running() as context:
         _, job = await house.submit(
-            "a", {"type": "a", "expires_at": from_us(services.clock.now() + 5 * S)}
+            "a", {"type": "a", "expires_at": from_us(context.clock.now() + 5 * S)}
         )
         job = await house.ended(job)
         assert job.status is JobStatus.SKIPPED
-        assert job.finished_at == from_us(services.started_at + 5 * S)
+        assert job.finished_at == from_us(context.started_at + 5 * S)
 
 
 async def test_a_held_slot_is_given_back_by_time(house: House) -> None:
-    async with house.running() as services:
-        await services.ask(m.Reserve(ttl_s=30))
+    async with house.running() as context:
+        await context.ask(m.Reserve(ttl_s=30))
         (job,) = await house.submit("a")
         job = await house.ended(job)
-        assert job.started_at == from_us(services.started_at + 30 * S)
+        assert job.started_at == from_us(context.started_at + 30 * S)
 
 
 # ---- disks that fail ---------------------------------------------------------------------------
@@ -189,7 +189,7 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
 ) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=10)
-    async with house.running() as services:
+    async with house.running() as context:
         first, second = await house.submit("a", "b")
         await trio.sleep(5)
         disk.error = apsw.FullError
@@ -200,13 +200,13 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
         assert house.job(first).status is JobStatus.RUNNING
         assert house.host.living == []
         with pytest.raises(Refusal):
-            await services.ask(m.Probe())
+            await context.ask(m.Probe())
         disk.error = None
         await trio.sleep(2 * HOST_RETRY_S)
-        await services.ask(m.Probe())
+        await context.ask(m.Probe())
         assert house.job(first).status is JobStatus.COMPLETED
         assert (await house.ended(second)).status is JobStatus.COMPLETED
-        assert services.reader.execute("SELECT count(*) FROM jobs").get == 2
+        assert context.reader.execute("SELECT count(*) FROM jobs").get == 2
         assert house.seqs() == list(range(1, len(house.seqs()) + 1))
         assert house.broken() == []
 
@@ -223,7 +223,7 @@ async def test_a_full_disk_is_no_crash(house: House, disk: Any) -> None:
         await trio.sleep(2 * HOST_RETRY_S)
         (job,) = await house.submit("b")
         assert (await house.ended(job)).status is JobStatus.COMPLETED
-        kinds = house.services.reader.execute(
+        kinds = house.context.reader.execute(
             "SELECT count(*) FROM events WHERE kind = ?", ("server.started",)
         )
         assert kinds.get == 1
@@ -238,7 +238,7 @@ async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
         (job,) = await house.submit("a")
         await trio.sleep(1)
     disk.error = apsw.FullError
-    async with house.running() as services:
+    async with house.running() as context:
         await trio.sleep(60)  # the run ends meanwhile; a restart would be given up after three
         assert house.job(job).status is JobStatus.RUNNING
         with pytest.raises(Refusal) as caught:
@@ -248,7 +248,7 @@ async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
         (other,) = await house.submit("b")  # the next message tries, whatever the timer says
         assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert (await house.ended(other)).status is JobStatus.COMPLETED
-        assert services.reader.execute("SELECT count(*) FROM jobs").get == 2
+        assert context.reader.execute("SELECT count(*) FROM jobs").get == 2
     assert len(house.host.launches) == 2
     kinds = [row[0] for row in house.reader.execute("SELECT kind FROM events ORDER BY seq")]
     assert kinds.count("server.started") == 2
@@ -262,12 +262,12 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
     house.concurrency = 3
     house.host.programs["a"] = program(lasts_s=10)
     house.host.programs["b"] = program(lasts_s=None)
-    async with house.running() as services:
+    async with house.running() as context:
         ends, _ = await house.submit("a", {"type": "b", "timeout_s": 20})
-        ticket = await services.ask(m.StartDirect(type="b", params={}))
+        ticket = await context.ask(m.StartDirect(type="b", params={}))
         await trio.sleep(1)
         disk.error = apsw.FullError
-        await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
         for name in ("executor", "scheduler"):
             await trio.sleep(30)
             await house.mailbox(name).tell(m.GetMetrics())  # a bug: the scheduler crashes too
@@ -283,11 +283,11 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
 
 async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None)
-    async with house.running() as services:
-        ticket = await services.ask(m.StartDirect(type="a", params={}))
+    async with house.running() as context:
+        ticket = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(1)
-        services.scheduler.tell_nowait(m.AbandonDirect(ticket=ticket))
-        services.scheduler.tell_nowait(m.GetMetrics())  # in the same batch, and not for him
+        context.scheduler.tell_nowait(m.AbandonDirect(ticket=ticket))
+        context.scheduler.tell_nowait(m.GetMetrics())  # in the same batch, and not for him
         await trio.sleep(60)
         assert house.run(ticket.run_id).status is RunStatus.CANCELLED
         assert house.broken() == []
@@ -299,25 +299,25 @@ async def test_what_waits_for_space_is_bounded(
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=None)
     waiting: list[int] = []
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(1)
         run_id = house.run(job).run_id
-        decide = services.core.decide
+        decide = context.core.decide
 
         def counted(connection: Any, now: int, batch: list[Any]) -> Any:
             waiting.append(len(batch))
             return decide(connection, now, batch)
 
-        monkeypatch.setattr(services.core, "decide", counted)
+        monkeypatch.setattr(context.core, "decide", counted)
         disk.error = apsw.FullError
         for n in range(500):
             progress = Progress(fraction=n / 500, message=None)
-            await services.scheduler.tell(
+            await context.scheduler.tell(
                 m.RunProgressed(run_id=run_id, job_id=job.job_id, progress=progress)
             )
-            await services.scheduler.tell(m.RunProcess(run_id=run_id, pid=n, began_us=n))
-            await services.scheduler.tell(m.MomentCame())
+            await context.scheduler.tell(m.RunProcess(run_id=run_id, pid=n, began_us=n))
+            await context.scheduler.tell(m.MomentCame())
             await trio.sleep(0.1)
         assert max(waiting) <= 6
         disk.error = None
@@ -348,11 +348,11 @@ async def test_a_server_can_be_shut_down_on_a_full_disk(
         yield  # never
 
     door = Door()
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(1)
         disk.error = apsw.FullError
-        await shut_down(services, door, no_signal(), detach=False)  # type: ignore[arg-type]
+        await shut_down(context, door, no_signal(), detach=False)  # type: ignore[arg-type]
         disk.left = 1  # for the checkpoint; a close that fails is nobody's concern
     assert door.closed
     assert door.finished
@@ -385,10 +385,10 @@ async def test_an_io_error_ends_the_server_at_once(house: House, disk: Any) -> N
 
 async def test_a_bug_in_one_message_costs_one_restart(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=10)
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         with pytest.raises(Refusal) as caught:
-            await services.scheduler.ask(m.GetMetrics())  # not for him
+            await context.scheduler.ask(m.GetMetrics())  # not for him
         assert caught.value.code == "unavailable"
         job = await house.ended(job)
         assert job.status is JobStatus.COMPLETED
@@ -397,9 +397,9 @@ async def test_a_bug_in_one_message_costs_one_restart(house: House, program: Any
 
 
 async def test_told_in_vain_is_no_crash(house: House) -> None:
-    async with house.running() as services:
-        await services.scheduler.tell(m.CancelJob(job_id="job-none"))
-        await services.scheduler.tell(m.RunExited(run_id="run-none", outcome=OK))
+    async with house.running() as context:
+        await context.scheduler.tell(m.CancelJob(job_id="job-none"))
+        await context.scheduler.tell(m.RunExited(run_id="run-none", outcome=OK))
         assert len(await house.submit("a")) == 1
 
 
@@ -407,9 +407,9 @@ async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
     house: House, program: Any
 ) -> None:
     house.host.programs["a"] = program(lasts_s=10)
-    async with house.running() as services:
+    async with house.running() as context:
         first, second = await house.submit("a", "a")
-        await services.ask(m.Drain())
+        await context.ask(m.Drain())
         assert (await house.ended(first)).status is JobStatus.COMPLETED
         await trio.sleep(100)
         assert house.job(second).status is JobStatus.QUEUED
@@ -419,47 +419,47 @@ async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
 
 async def test_what_was_committed_reaches_the_feed_also_when_others_crash(house: House) -> None:
     """Each published fact comes once, in order, whatever the supervisor did in between."""
-    async with house.running() as services:
+    async with house.running() as context:
         await house.ended((await house.submit("a"))[0])
-        seen = services.feed.last_seq
-        await services.stats.tell(m.MomentCame())  # a bug: stats crashes, and all with it
+        seen = context.feed.last_seq
+        await context.stats.tell(m.MomentCame())  # a bug: stats crashes, and all with it
         await house.settled()
         await house.submit("b")
         await house.settled()
-        facts = await services.feed.beyond(seen)
+        facts = await context.feed.beyond(seen)
         assert facts is not None
-        assert [fact.seq for fact in facts] == list(range(seen + 1, services.feed.last_seq + 1))
+        assert [fact.seq for fact in facts] == list(range(seen + 1, context.feed.last_seq + 1))
 
 
 async def test_no_fact_is_lost_when_the_executor_crashes_during_a_commit(house: House) -> None:
     house.writer = GatedWriter()
-    async with house.running() as services:
-        (job,) = await house.submit({"type": "a", "run_at": from_us(services.clock.now() + 9 * S)})
+    async with house.running() as context:
+        (job,) = await house.submit({"type": "a", "run_at": from_us(context.clock.now() + 9 * S)})
         await house.settled()
-        seen = services.feed.last_seq
+        seen = context.feed.last_seq
         house.writer.gate = trio.Event()
         async with trio.open_nursery() as nursery:
             cancel = m.CancelJob(job_id=job.job_id)
-            nursery.start_soon(services.scheduler.ask, cancel)
+            nursery.start_soon(context.scheduler.ask, cancel)
             await wait_all_tasks_blocked()
             await house.mailbox("executor").tell(m.MomentCame())  # a bug: it crashes
             await wait_all_tasks_blocked()
             house.writer.gate.set()
         await house.settled()
         assert house.job(job).status is JobStatus.CANCELLED
-        facts = await services.feed.beyond(seen)
+        facts = await context.feed.beyond(seen)
         assert facts is None or [fact.seq for fact in facts] == list(
-            range(seen + 1, services.feed.last_seq + 1)
+            range(seen + 1, context.feed.last_seq + 1)
         )
 
 
 async def test_a_batch_of_jobs_is_all_or_none(house: House) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         new = tuple(NewJob(type="a") for _ in range(60))  # the queue holds 50
         with pytest.raises(Refusal) as caught:
-            await services.ask(m.SubmitJobs(jobs=new, batch=True))
+            await context.ask(m.SubmitJobs(jobs=new, batch=True))
         assert caught.value.code == "queue_full"
-        assert services.reader.execute("SELECT count(*) FROM jobs").get == 0
+        assert context.reader.execute("SELECT count(*) FROM jobs").get == 0
 
 
 async def test_the_last_moment_of_all_can_be_waited_for(house: House) -> None:
@@ -484,7 +484,7 @@ async def test_on_a_full_disk_what_ends_something_is_written_into_the_reserve(
 
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=1000)
-    async with house.running() as services:
+    async with house.running() as context:
         running, waiting, other = await house.submit("a", "b", "b")
         await trio.sleep(1)
         disk.error = apsw.FullError
@@ -493,9 +493,9 @@ async def test_on_a_full_disk_what_ends_something_is_written_into_the_reserve(
         with pytest.raises(Refusal):
             await house.submit("b")
         assert given_up == []
-        await services.ask(m.CancelJob(job_id=waiting.job_id))
+        await context.ask(m.CancelJob(job_id=waiting.job_id))
         assert house.job(waiting).status is JobStatus.CANCELLED
-        await services.ask(m.CancelJob(job_id=running.job_id))
+        await context.ask(m.CancelJob(job_id=running.job_id))
         await trio.sleep(5)
         assert house.job(running).status is JobStatus.CANCELLED
         assert house.job(other).status is JobStatus.QUEUED, "nothing starts on a full disk"

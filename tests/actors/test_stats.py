@@ -12,7 +12,7 @@ from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, sum
 from storage.database import open_writer, transaction
 from storage.events import facts_after
 from tests.actors.conftest import House
-from web.context import Services
+from web.context import Context
 
 S = 1_000_000
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
@@ -62,8 +62,8 @@ def test_no_time_no_rate(now: int) -> None:
 # ---- in the server -----------------------------------------------------------------------------
 
 
-async def measured(services: Services) -> dict[str, Any]:
-    return {entry.type: entry for entry in await services.stats.ask(m.GetMetrics())}
+async def measured(context: Context) -> dict[str, Any]:
+    return {entry.type: entry for entry in await context.stats.ask(m.GetMetrics())}
 
 
 async def some_history(house: House, program: Any) -> None:
@@ -74,10 +74,10 @@ async def some_history(house: House, program: Any) -> None:
 
 
 async def test_waiting_and_running_are_measured(house: House, program: Any) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         await some_history(house, program)
         await house.settled()
-        found = await measured(services)
+        found = await measured(context)
         assert (found["a"].runs, found["b"].runs, found["one"].runs) == (2, 1, 0)
         assert found["a"].wait_s == {"p50": 0.0, "p95": 4.0, "p99": 4.0}
         assert found["a"].run_s == {"p50": 4.0, "p95": 4.0, "p99": 4.0}
@@ -86,40 +86,40 @@ async def test_waiting_and_running_are_measured(house: House, program: Any) -> N
 
 
 async def test_a_restart_rebuilds_what_was_measured(house: House, program: Any) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         await some_history(house, program)
         await house.settled()
-        before = await measured(services)
-    async with house.running() as services:
-        after = await measured(services)
+        before = await measured(context)
+    async with house.running() as context:
+        after = await measured(context)
     assert after == before
 
 
 async def test_a_crash_of_its_own_counts_nothing_twice(house: House, program: Any) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         await some_history(house, program)
         await house.settled()
-        before = await measured(services)
-        await services.stats.tell(m.MomentCame())  # a bug: not for him
+        before = await measured(context)
+        await context.stats.tell(m.MomentCame())  # a bug: not for him
         await house.settled()
-        assert await measured(services) == before
+        assert await measured(context) == before
         (job,) = await house.submit("b")
         await house.ended(job)
         await house.settled()
-        assert (await measured(services))["b"].runs == before["b"].runs + 1
+        assert (await measured(context))["b"].runs == before["b"].runs + 1
 
 
 async def test_what_it_is_told_twice_counts_once(house: House, program: Any) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         await some_history(house, program)
         await house.settled()
-        before = await measured(services)
+        before = await measured(context)
         # As when it crashes: the windows are rebuilt, and the facts lie in the mailbox still.
-        facts = tuple(facts_after(services.reader, 0, limit=1000))
-        await services.stats.tell(m.MomentCame())
-        await services.stats.tell(m.FactsCommitted(facts=facts))
+        facts = tuple(facts_after(context.reader, 0, limit=1000))
+        await context.stats.tell(m.MomentCame())
+        await context.stats.tell(m.FactsCommitted(facts=facts))
         await house.settled()
-        assert await measured(services) == before
+        assert await measured(context) == before
 
 
 async def test_the_window_is_bounded(house: House) -> None:
@@ -135,8 +135,8 @@ async def test_the_window_is_bounded(house: House) -> None:
             [(f"run-{n}", n * S, 2 * n * S) for n in range(rows)],
         )
     connection.close()
-    async with house.running() as services:
-        found = (await measured(services))["a"]
+    async with house.running() as context:
+        found = (await measured(context))["a"]
     assert found.runs == RUNS_PER_TYPE_MAX
     assert found.wait_s["p99"] == found.run_s["p99"]
     assert min(found.wait_s.values()) >= 50  # the oldest have left
@@ -152,8 +152,8 @@ async def test_the_last_runs_are_read_from_an_index(house: House) -> None:
         )
         return True
 
-    async with house.running() as services:
-        services.reads.quick.connection.exec_trace = trace
-        last_runs(services.reads.quick.connection, "a")
-        services.reads.quick.connection.exec_trace = None
+    async with house.running() as context:
+        context.reads.quick.connection.exec_trace = trace
+        last_runs(context.reads.quick.connection, "a")
+        context.reads.quick.connection.exec_trace = None
     assert any("USING INDEX job_runs_finished (type=?" in step for step in seen), seen

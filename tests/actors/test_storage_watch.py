@@ -41,12 +41,12 @@ def patient() -> Iterator[Patient]:
 
 async def test_the_end_does_not_wait_for_readers(house: House, patient: Patient) -> None:
     house.vfs = patient.name
-    async with house.running() as services:
+    async with house.running() as context:
         house.reader.execute("BEGIN")
         before = house.reader.execute("SELECT count(*) FROM jobs").get
         (job,) = await house.submit("a")
         await house.ended(job)
-        assert services.storage.sizes().wal_bytes > 0
+        assert context.storage.sizes().wal_bytes > 0
     assert patient.slept_us == 0
     assert house.reader.execute("SELECT count(*) FROM jobs").get == before
     house.reader.execute("COMMIT")
@@ -112,11 +112,11 @@ async def test_it_is_looked_at_when_something_is_committed(
 ) -> None:
     monkeypatch.setattr(storage_watch, "LARGE_WAL_BYTES", 100_000)
 
-    async with house.running() as services:
+    async with house.running() as context:
         with capture_logs() as logged:
             house.reader.execute("BEGIN")
             house.reader.execute("SELECT count(*) FROM jobs").fetchall()
-            while not services.storage.warnings():
+            while not context.storage.warnings():
                 await house.submit("a")
                 await trio.sleep(LOOK_PAUSE_S)
             await house.submit("a")

@@ -36,11 +36,11 @@ def counts(tally: Tally) -> dict[Any, tuple[int, float]]:
 async def test_runs_are_counted_by_type_and_outcome(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=4)
     house.host.programs["b"] = program(lasts_s=2, exit_code=1)
-    async with house.running() as services:
+    async with house.running() as context:
         for job in await house.submit("a", "a", "b"):
             await house.ended(job)
         await house.settled()
-        assert counts(services.tally) == {
+        assert counts(context.tally) == {
             ("a", "COMPLETED"): (2, 8.0),
             ("b", "FAILED"): (1, 2.0),
             "a": (2, 4.0),
@@ -51,72 +51,72 @@ async def test_runs_are_counted_by_type_and_outcome(house: House, program: Any) 
         await house.settled()
         ended = house.run(last).finished_at
         assert ended is not None
-        assert services.tally.last_success["a"] == round(ended.timestamp() * 1e6)
-        assert "b" not in services.tally.last_success
+        assert context.tally.last_success["a"] == round(ended.timestamp() * 1e6)
+        assert "b" not in context.tally.last_success
 
 
 async def test_a_new_process_begins_at_zero(house: House) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await house.ended(job)
         await house.settled()
-        assert counts(services.tally)
-    async with house.running() as services:
-        assert counts(services.tally) == {}
+        assert counts(context.tally)
+    async with house.running() as context:
+        assert counts(context.tally) == {}
 
 
 async def test_neither_count_nor_sum_ever_decreases(house: House) -> None:
     """The old figures were of a window: its count stood still, and its sum went down."""
-    async with house.running() as services:
+    async with house.running() as context:
         (job,) = await house.submit("a")
         await house.ended(job)
         await house.settled()
-        seq = services.tally.last_seq
+        seq = context.tally.last_seq
         (ended,) = (f for f in facts_after(house.reader, 0, limit=99) if f.kind == "run.finished")
         rounds = RUNS_PER_TYPE_MAX + 100
         assert seq is not None
-        before = counts(services.tally)
+        before = counts(context.tally)
         for number in range(rounds):
             data = ended.data.replace('"duration_s":1.0', f'"duration_s":{rounds - number}.0')
             fact = ended._replace(seq=seq + 1 + number, data=data)
-            await services.stats.tell(m.FactsCommitted(facts=(fact,)))
+            await context.stats.tell(m.FactsCommitted(facts=(fact,)))
             await house.settled()
-            after = counts(services.tally)
+            after = counts(context.tally)
             assert all(after[key] >= found for key, found in before.items())
             assert after["a", "COMPLETED"][0] == number + 2
             before = after
 
 
 async def test_a_crash_of_the_actor_sets_nothing_back(house: House) -> None:
-    async with house.running() as services:
+    async with house.running() as context:
         for _ in range(3):
             await trio.sleep(20)  # more crashes at once are not mended
             (job,) = await house.submit("a")
             await house.ended(job)
-            before = counts(services.tally)
+            before = counts(context.tally)
             # A bug, and behind it in the mailbox what was counted already.
-            facts = tuple(facts_after(services.reader, 0, limit=1000))
-            await services.stats.tell(m.MomentCame())
-            await services.stats.tell(m.FactsCommitted(facts=facts))
+            facts = tuple(facts_after(context.reader, 0, limit=1000))
+            await context.stats.tell(m.MomentCame())
+            await context.stats.tell(m.FactsCommitted(facts=facts))
             await house.settled()
-            after = counts(services.tally)
+            after = counts(context.tally)
             assert all(after[key] >= found for key, found in before.items())
-        assert counts(services.tally)["a", "COMPLETED"][0] == 3
+        assert counts(context.tally)["a", "COMPLETED"][0] == 3
 
 
 async def test_what_it_was_not_told_is_read_from_the_facts(house: House) -> None:
     """As when the scheduler crashes after its commit and before its message."""
-    async with house.running() as services:
+    async with house.running() as context:
         for _ in range(2):
             (job,) = await house.submit("a")
             await house.ended(job)
         await house.settled()
-        tally = services.tally
+        tally = context.tally
         seq = tally.last_seq
         assert seq is not None
         tally.runs, tally.waits, tally.last_seq = {}, {}, 0
         (last,) = facts_after(house.reader, seq - 1, limit=1)
-        await services.stats.tell(m.FactsCommitted(facts=(last,)))
+        await context.stats.tell(m.FactsCommitted(facts=(last,)))
         await house.settled()
         assert counts(tally)["a", "COMPLETED"][0] == 2
         assert tally.last_seq == seq

@@ -22,7 +22,7 @@ from storage.reservations import find_reservation
 from tests.simulation.model import Breach, Model
 from tests.simulation.shutdown import Door
 from tests.simulation.timing import Ticks
-from web.context import Services
+from web.context import Context
 
 S = 1_000_000
 PAUSE_S = 0.25
@@ -94,7 +94,7 @@ class Clients:
         for sent in (self._in_doubt, self._answered):
             sent[:] = [entry for entry in sent if now - entry[3] <= KEPT_S * S]
 
-    async def run(self, services: Services, door: Door) -> None:
+    async def run(self, context: Context, door: Door) -> None:
         """Ask until there has been enough of it, or the server closes its door, or dies."""
         while not self.done:
             await self._ticks.sleep(self._rng.expovariate(1 / PAUSE_S))
@@ -102,34 +102,34 @@ class Clients:
                 return
             (name,) = self._rng.choices(_NAMES, cum_weights=_CUMULATED)
             try:
-                await getattr(self, f"_{name}")(services)
+                await getattr(self, f"_{name}")(context)
             except Refusal:
                 continue
             self.answered[name] += 1
 
     # ---- asking ------------------------------------------------------------------------------
 
-    async def _submit(self, services: Services) -> None:
+    async def _submit(self, context: Context) -> None:
         if self._in_doubt and self._rng.random() < 0.5:
-            await self._send(services, self._in_doubt.pop(0), in_doubt=True)
+            await self._send(context, self._in_doubt.pop(0), in_doubt=True)
             return
-        jobs = (self._new_job(services),)
-        await self._send(services, (jobs, self._key(jobs), False, services.clock.now()))
+        jobs = (self._new_job(context),)
+        await self._send(context, (jobs, self._key(jobs), False, context.clock.now()))
 
-    async def _again(self, services: Services) -> None:
+    async def _again(self, context: Context) -> None:
         """As after an answer that was lost on its way."""
         if self._answered:
-            await self._send(services, self._rng.choice(self._answered))
+            await self._send(context, self._rng.choice(self._answered))
 
-    async def _batch(self, services: Services) -> None:
-        jobs = tuple(self._new_job(services) for _ in range(self._rng.randint(2, 12)))
-        await self._send(services, (jobs, self._key(jobs), True, services.clock.now()))
+    async def _batch(self, context: Context) -> None:
+        jobs = tuple(self._new_job(context) for _ in range(self._rng.randint(2, 12)))
+        await self._send(context, (jobs, self._key(jobs), True, context.clock.now()))
 
     async def _send(
-        self, services: Services, submission: Submission, *, in_doubt: bool = False
+        self, context: Context, submission: Submission, *, in_doubt: bool = False
     ) -> None:
         jobs, key, batch, sent_at = submission
-        now = services.clock.now()
+        now = context.clock.now()
         if now - sent_at > KEPT_S * S:
             return  # the key may have been forgotten by now
         submission = (jobs, key, batch, min(sent_at, now))
@@ -138,7 +138,7 @@ class Clients:
             self._model.asked(name)
         self._under_way.append(submission)
         try:
-            done = await services.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
+            done = await context.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
         except Refusal as refusal:
             # On a full disk nobody looks whether it is there from the first time.
             if refusal.code in UNKNOWN or (in_doubt and refusal.code == "storage_full"):
@@ -167,9 +167,9 @@ class Clients:
         if submission[1] is not None and self._model.forgotten.isdisjoint(names):
             self._in_doubt.append(submission)
 
-    def _new_job(self, services: Services) -> NewJob:
+    def _new_job(self, context: Context) -> NewJob:
         self.asked += 1
-        now, chance = services.clock.now(), self._rng.random
+        now, chance = context.clock.now(), self._rng.random
         type_, priority = self._rng.choice(self._types), self._rng.choice((0, 0, 0, 10, 50, 100))
         run_at = now + round(self._rng.uniform(-2, 20) * S) if chance() < 0.25 else None
         earliest = max(now, run_at or now)
@@ -196,46 +196,46 @@ class Clients:
         fitting = [job_id for job_id, status in known if status in statuses]
         return self._rng.choice(fitting) if fitting else None
 
-    async def _cancel(self, services: Services) -> None:
+    async def _cancel(self, context: Context) -> None:
         if job_id := self._some(JobStatus.QUEUED, JobStatus.RUNNING):
-            job = await services.ask(m.CancelJob(job_id=job_id))
+            job = await context.ask(m.CancelJob(job_id=job_id))
             if job.status is JobStatus.CANCELLED:
                 self._model.cancelled.add(job_id)
 
-    async def _patch(self, services: Services) -> None:
+    async def _patch(self, context: Context) -> None:
         if job_id := self._some(JobStatus.QUEUED):
-            run_at = from_us(services.clock.now() + self._rng.randint(0, 10) * S)
+            run_at = from_us(context.clock.now() + self._rng.randint(0, 10) * S)
             patch = (
                 JobPatch(priority=self._rng.randint(0, 100))
                 if self._rng.random() < 0.7
                 else JobPatch(run_at=run_at)
             )
-            await services.ask(m.PatchJob(job_id=job_id, patch=patch))
+            await context.ask(m.PatchJob(job_id=job_id, patch=patch))
 
-    async def _delete(self, services: Services) -> None:
+    async def _delete(self, context: Context) -> None:
         if job_id := self._some(JobStatus.QUEUED):
-            await services.ask(m.DeleteJob(job_id=job_id))
+            await context.ask(m.DeleteJob(job_id=job_id))
             self._model.cancelled.add(job_id)
 
-    async def _retry(self, services: Services) -> None:
+    async def _retry(self, context: Context) -> None:
         if job_id := self._some(JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.COMPLETED):
             self.asked += 1
-            await self._create_once(services, m.RetryJob(job_id=job_id), f"retry {self.asked}")
+            await self._create_once(context, m.RetryJob(job_id=job_id), f"retry {self.asked}")
 
-    async def _trigger(self, services: Services) -> None:
+    async def _trigger(self, context: Context) -> None:
         self.asked += 1
         trigger = m.TriggerJob(type=self._rng.choice(self._types), params={})
-        await self._create_once(services, trigger, f"trigger {self.asked}")
+        await self._create_once(context, trigger, f"trigger {self.asked}")
 
-    async def _create_once(self, services: Services, message: m.Creation, name: str) -> None:
+    async def _create_once(self, context: Context, message: m.Creation, name: str) -> None:
         """With a key or without, in turns; with one it is asked twice."""
         if self.asked % 2:
-            await services.ask(message)
+            await context.ask(message)
             return
         once = m.Once(key=Key(key=name, request=name.encode()), message=message)
-        asked_at = services.clock.now()
-        first, again = await services.ask(once), await services.ask(once)
-        if services.clock.now() - asked_at > KEPT_US:
+        asked_at = context.clock.now()
+        first, again = await context.ask(once), await context.ask(once)
+        if context.clock.now() - asked_at > KEPT_US:
             return  # the clock was set ahead, and the key's time is over
         if not again.replayed or (again.response, again.location) != (
             first.response,
@@ -243,48 +243,48 @@ class Clients:
         ):
             raise Breach(f"{name} was asked twice, and answered {first!r} and {again!r}")
 
-    async def _direct(self, services: Services) -> None:
+    async def _direct(self, context: Context) -> None:
         message: Ask[m.DirectTicket] = m.StartDirect(type=self._rng.choice(self._types), params={})
-        ticket = await services.ask(message)
+        ticket = await context.ask(message)
         await self._ticks.sleep(self._rng.expovariate(0.5))
         if self._rng.random() < 0.4:
-            await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
+            await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
 
-    async def _reserve(self, services: Services) -> None:
-        held = await services.ask(m.Reserve(ttl_s=self._rng.uniform(1, 20)))
+    async def _reserve(self, context: Context) -> None:
+        held = await context.ask(m.Reserve(ttl_s=self._rng.uniform(1, 20)))
         self._reservations.append(held.reservation_id)
 
-    async def _release(self, services: Services) -> None:
+    async def _release(self, context: Context) -> None:
         if self._reservations:
             name = self._rng.choice(self._reservations)
             # Without a draw of its own, which would make other worlds of all seeds.
             every = len(self._reservations) % 4 == 0
             release = m.ReleaseReservations(), m.ReleaseReservation(reservation_id=name)
-            await services.ask(release[0] if every else release[1])
-            if find_reservation(services.reader, name).state != "ENDED":
+            await context.ask(release[0] if every else release[1])
+            if find_reservation(context.reader, name).state != "ENDED":
                 raise Breach(f"{name} was released, and has not ended")
 
-    async def _configure(self, services: Services) -> None:
+    async def _configure(self, context: Context) -> None:
         self.configured += 1
         if self.configured % 3 == 0:
-            await self.reload(services, without=self._types[self.configured % len(self._types)])
+            await self.reload(context, without=self._types[self.configured % len(self._types)])
         elif self.configured % 3 == 1:
-            await self.reload(services)
+            await self.reload(context)
         concurrency = self._rng.choice((None, 1, 2, 3, 5))
         limits = {self._rng.choice(self._types): self._rng.choice((None, 1, 2))}
-        await services.ask(
+        await context.ask(
             m.ConfigureScheduler(set_concurrency=True, concurrency=concurrency, types=limits)
         )
 
-    async def reload(self, services: Services, without: str = "") -> None:
+    async def reload(self, context: Context, without: str = "") -> None:
         """Another configuration: the whole one, or one in which a type is missing."""
-        setup = services.settings.setup
+        setup = context.settings.setup
         self.missed.add(without)
         types = {name: type_ for name, type_ in setup.job_types.items() if name != without}
         wanted = replace(setup, job_types=types)
-        await services.ask(m.ReplaceSetup(setup=wanted, changed=(without,)))
+        await context.ask(m.ReplaceSetup(setup=wanted, changed=(without,)))
 
-    async def _stop(self, services: Services) -> None:
-        await services.ask(m.StopScheduler())
+    async def _stop(self, context: Context) -> None:
+        await context.ask(m.StopScheduler())
         await self._ticks.sleep(self._rng.expovariate(1.0))
-        await services.ask(m.StartScheduler())
+        await context.ask(m.StartScheduler())

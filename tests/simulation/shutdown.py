@@ -10,7 +10,7 @@ from typing import cast
 import trio
 
 from tests.simulation.model import Model
-from web.context import Services
+from web.context import Context
 from web.process.shutdown import shut_down
 from web.server.listener import Server
 
@@ -59,6 +59,6 @@ class Signals:
         return 15
 
 
-async def end_in_order(services: Services, door: Door, signals: Signals, *, detach: bool) -> None:
+async def end_in_order(context: Context, door: Door, signals: Signals, *, detach: bool) -> None:
     """Until nothing is left to do but to close the database."""
-    await shut_down(services, cast(Server, door), signals, detach=detach)
+    await shut_down(context, cast(Server, door), signals, detach=detach)

@@ -45,7 +45,7 @@ from tests.simulation.job_types import ADOPTABLE, TYPES, job_types
 from tests.simulation.model import Breach, Model
 from tests.simulation.shutdown import END_S_MAX, GRACE_S, Door, Signals, end_in_order
 from tests.simulation.timing import TICKS_S, Ticks, standing_clock
-from web.context import Services
+from web.context import Context
 
 T = TypeVar("T")
 
@@ -134,7 +134,7 @@ class World:
             scheduler=SchedulerSettings(concurrency=2, max_queued=150),
             job_types=job_types(),
         )
-        self._services: Services | None = None
+        self._context: Context | None = None
         self._life = trio.CancelScope()
         self._signalled = trio.Event()
         self._detach = False
@@ -170,9 +170,9 @@ class World:
         self.note("nothing fails any more")
         while True:
             with suppress(Refusal, AttributeError):
-                assert self._services is not None or self._over is False
-                await self._services.ask(m.StartScheduler())  # type: ignore[union-attr]
-                await self.clients.reload(self._services)  # type: ignore[arg-type]
+                assert self._context is not None or self._over is False
+                await self._context.ask(m.StartScheduler())  # type: ignore[union-attr]
+                await self.clients.reload(self._context)  # type: ignore[arg-type]
                 break
             await trio.sleep(1)
         self.collectors.is_calm = True
@@ -180,13 +180,13 @@ class World:
         await self._until(self._is_collected, "NoLostWakeup: some collections never end")
         self._over = True
         self.shut_down(detach=False)
-        await self._until(lambda: self._services is None, "the server does not stop")
+        await self._until(lambda: self._context is None, "the server does not stop")
 
     def _is_collected(self) -> bool:
         """Nothing that runs have left is still to be looked at, or removed."""
         return (
-            self._services is not None
-            and not unfinished(self._services.reader)
+            self._context is not None
+            and not unfinished(self._context.reader)
             and not os.listdir(self.path / "runs" / ".trash")
         )
 
@@ -210,7 +210,7 @@ class World:
             except* DEADLY as group:
                 self.note(f"the server died: {leaf(group)!r}")
             finally:
-                self._services, self.mailboxes = None, []
+                self._context, self.mailboxes = None, []
                 if self.disk.life == disk_life:
                     self.disk.crash()  # whatever it has left open is closed with its process
             await trio.sleep(self._rng.choice((0, 0.1, 1.0, 5.0)))
@@ -218,30 +218,30 @@ class World:
 
     async def _live(self) -> None:
         headway = self._make()
-        self.model.begin_life(headway.services.reader)
+        self.model.begin_life(headway.context.reader)
         self.note(f"life {self.lives}")
         self._signalled = trio.Event()
         self.slowness_s = self._rng.choice(SLOWNESS_S)
         with trio.CancelScope() as self._life:
-            async with headway.running() as services:
-                self._services = services
+            async with headway.running() as context:
+                self._context = context
                 children = headway._supervisor._children
                 self.mailboxes = [child.mailbox for child in children]
                 async with trio.open_nursery() as crowd:
                     door = Door(crowd)
                     for _ in range(CROWD):
-                        crowd.start_soon(self.clients.run, services, door)
+                        crowd.start_soon(self.clients.run, context, door)
                     await self._signalled.wait()
-                    await self._shut_down(services, door)
+                    await self._shut_down(context, door)
 
-    async def _shut_down(self, services: Services, door: Door) -> None:
+    async def _shut_down(self, context: Context, door: Door) -> None:
         self.note(f"SIGTERM{', --detach' if self._detach else ''}")
         ends, full = self.faults.ends, self.faults.count["disk full"]
         signals = Signals(self._rng, self.model)
         self.model.draining = True
         ends["interrupted"] += 1
         late = trio.current_time() + END_S_MAX
-        await end_in_order(services, door, signals, detach=self._detach)
+        await end_in_order(context, door, signals, detach=self._detach)
         ends["interrupted"] -= 1
         ends["hurried"] += signals.second
         ends["detached" if self._detach else "shut down"] += 1

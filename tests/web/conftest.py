@@ -21,7 +21,7 @@ from headway.model.job import Job, NewJob
 from headway.model.run import Left
 from serve import Headway, Seams
 from storage.runs import NOTHING_LEFT
-from web.context import Services
+from web.context import Context
 
 
 @pytest.fixture(scope="session")
@@ -125,14 +125,14 @@ def job_types() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-async def services(
+async def context(
     tmp_path: Path,
     programs: WaitingHost,
     server_settings: dict[str, Any],
     job_types: dict[str, dict[str, Any]],
     silent_log: None,
     autojump_clock: MockClock,
-) -> AsyncIterator[Services]:
+) -> AsyncIterator[Context]:
     """What handlers ask, with the real actors behind it, on virtual time."""
     settings = Settings(
         server=ServerSettings(data_dir=tmp_path, **server_settings),
@@ -153,17 +153,17 @@ async def services(
         host=programs,
         reserve_bytes=0,
     )
-    async with Headway(settings, seams, {}).running() as services:
-        yield services
+    async with Headway(settings, seams, {}).running() as context:
+        yield context
 
 
 @pytest.fixture
-def submit(services: Services) -> Callable[..., Awaitable[Job]]:
+def submit(context: Context) -> Callable[..., Awaitable[Job]]:
     """Queue a Job of type a."""
 
     async def submit(**fields: Any) -> Job:
         new = NewJob(**{"type": "a", **fields})
-        (job,) = (await services.ask(m.SubmitJobs(jobs=(new,)))).jobs
+        (job,) = (await context.ask(m.SubmitJobs(jobs=(new,)))).jobs
         await trio.testing.wait_all_tasks_blocked()
         made: Job = job
         return made

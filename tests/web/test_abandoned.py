@@ -16,7 +16,7 @@ from config.settings import ServerSettings, Settings
 from serve import Headway, Seams
 from storage import jobs
 from web.app import make_app
-from web.context import Services
+from web.context import Context
 from web.server.listener import Server, listen
 
 DEADLINE_S = 20
@@ -32,8 +32,8 @@ async def until(is_so: Callable[[], bool]) -> None:
 class Served:
     """A server that finds `endless` only after all time."""
 
-    def __init__(self, services: Services, server: Server, port: int) -> None:
-        self.services = services
+    def __init__(self, context: Context, server: Server, port: int) -> None:
+        self.context = context
         self.server = server
         self._port = port
 
@@ -49,7 +49,7 @@ class Served:
             return await read_answer(stream)
 
     async def until_all_readers_are_busy(self) -> None:
-        await until(lambda: not self.services.reads._long)
+        await until(lambda: not self.context.reads._long)
 
 
 async def read_answer(stream: trio.SocketStream) -> bytes:
@@ -93,13 +93,13 @@ async def serve(
                 host=programs,
                 reserve_bytes=0,
             )
-            async with Headway(settings, seams, {}).running() as services:
-                app = make_app(services)
+            async with Headway(settings, seams, {}).running() as context:
+                app = make_app(context)
                 server, (listener,) = Server(app, app.at_once), listen("127.0.0.1", 0)
                 async with trio.open_nursery() as nursery:
                     await nursery.start(server.run, [listener])
-                    yield Served(services, server, listener.socket.getsockname()[1])
-                    services.draining.set()
+                    yield Served(context, server, listener.socket.getsockname()[1])
+                    context.draining.set()
                     server.drain()
                     server.finish()
 
@@ -114,7 +114,7 @@ async def test_searches_that_were_abandoned_hold_nobody_up(serve: Any, way: str)
         for stream in gone:
             await stream.aclose()
         assert (await served.answer("fine", WAYS[way])).startswith(b"HTTP/1.1 200")
-        await until(lambda: len(served.services.reads._long) == 2)
+        await until(lambda: len(served.context.reads._long) == 2)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -154,7 +154,7 @@ async def test_a_search_does_not_delay_a_shutdown(serve: Any, way: str) -> None:
     async with serve(read_timeout_s=600) as served:
         asked = [await served.search("endless", WAYS[way]) for _ in range(3)]
         await served.until_all_readers_are_busy()
-        served.services.draining.set()
+        served.context.draining.set()
         served.server.drain()
         for stream in asked:
             assert (await read_answer(stream)).startswith(b"HTTP/1.1 503")

@@ -9,8 +9,8 @@ from quart import Quart
 
 from headway.model.problem import CODES, STATUS
 from web.api.quart_app import mount
-from web.app import make_api, make_app
-from web.context import Services
+from web.app import make_app, make_routes
+from web.context import Context
 
 
 class Wire:
@@ -62,8 +62,8 @@ class Wire:
 
 
 @pytest.fixture
-def wire(services: Services) -> Any:
-    return Wire(make_app(services))
+def wire(context: Context) -> Any:
+    return Wire(make_app(context))
 
 
 LOCAL = {"Host": "127.0.0.1:8787"}
@@ -165,15 +165,15 @@ async def test_every_no_is_a_problem_document(
         assert "POST" in headers["allow"]
 
 
-async def test_too_large_a_body_is_refused(wire: Any, services: Services) -> None:
-    large = str(services.settings.server.max_body_bytes + 1)
+async def test_too_large_a_body_is_refused(wire: Any, context: Context) -> None:
+    large = str(context.settings.server.max_body_bytes + 1)
     headers = {**LOCAL, "Content-Type": "application/json", "Content-Length": large}
     status, _, body = await wire.ask("POST", "/jobs", headers, b"{}")
     assert (status, json.loads(body)["code"]) == (413, "too_large")
 
 
 async def test_a_bug_says_nothing_about_itself(
-    wire: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+    wire: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: Any, **__: Any) -> Any:
         raise RuntimeError("the password is 1234")
@@ -185,14 +185,14 @@ async def test_a_bug_says_nothing_about_itself(
     assert b"1234" not in body
 
 
-async def test_a_draining_server_closes_its_connections(wire: Any, services: Services) -> None:
+async def test_a_draining_server_closes_its_connections(wire: Any, context: Context) -> None:
     assert "connection" not in (await wire.ask("GET", "/health", LOCAL))[1]
-    services.draining.set()
+    context.draining.set()
     status, headers, _ = await wire.ask("GET", "/health", LOCAL)
     assert (status, headers["connection"]) == (200, "close")
 
 
-async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, services: Services) -> None:
+async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, context: Context) -> None:
     def scope(host: str) -> dict[str, Any]:
         return {
             "type": "http",
@@ -205,7 +205,7 @@ async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, services: 
 
     assert wire.guard.at_once(scope("127.0.0.1")) is not None
     assert wire.guard.at_once(scope("evil.example")) is None
-    services.draining.set()
+    context.draining.set()
     assert wire.guard.at_once(scope("127.0.0.1")) is None
 
 
@@ -214,7 +214,7 @@ def test_every_code_has_a_status() -> None:
     assert all(400 <= status < 600 and title for status, title in STATUS.values())
 
 
-async def test_every_route_can_be_mounted(services: Services) -> None:
-    api = make_api(services)
-    mount(api, Quart("test", static_folder=None))
-    assert len({(route.method, route.path) for route in api.routes}) == len(api.routes)
+async def test_every_route_can_be_mounted(context: Context) -> None:
+    routes = make_routes(context)
+    mount(routes, Quart("test", static_folder=None))
+    assert len({(route.method, route.path) for route in routes}) == len(routes)

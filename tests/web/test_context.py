@@ -10,17 +10,17 @@ from actors import messages as m
 from headway.model.job import JobStatus
 from headway.model.problem import Refusal
 from storage.jobs import find_job
-from web.context import Services, UnlessDraining
+from web.context import Context, UnlessDraining
 
 
-async def test_an_unknown_type_is_told_which_there_are(services: Services) -> None:
-    assert services.job_type("a").name == "a"
+async def test_an_unknown_type_is_told_which_there_are(context: Context) -> None:
+    assert context.job_type("a").name == "a"
     with pytest.raises(Refusal, match="there are: a") as caught:
-        services.job_type("b")
+        context.job_type("b")
     assert caught.value.code == "unknown_type"
 
 
-async def test_waiting_ends_with_the_job(services: Services, submit: Any, programs: Any) -> None:
+async def test_waiting_ends_with_the_job(context: Context, submit: Any, programs: Any) -> None:
     job = await submit()
     async with trio.open_nursery() as nursery:
 
@@ -30,13 +30,13 @@ async def test_waiting_ends_with_the_job(services: Services, submit: Any, progra
 
         nursery.start_soon(end_later)
         begin = trio.current_time()
-        ended = await services.until_ended(job.job_id, 60)
+        ended = await context.until_ended(job.job_id, 60)
     assert ended.status is JobStatus.COMPLETED
     assert trio.current_time() - begin == pytest.approx(7)
 
 
 async def test_a_wait_reads_the_job_once_however_often_it_looks(
-    services: Services, submit: Any, programs: Any, monkeypatch: pytest.MonkeyPatch
+    context: Context, submit: Any, programs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
     job = await submit()
@@ -47,64 +47,64 @@ async def test_a_wait_reads_the_job_once_however_often_it_looks(
 
     monkeypatch.setattr("web.context.find_job", noted)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(services.until_ended, job.job_id, 60)
+        nursery.start_soon(context.until_ended, job.job_id, 60)
         await wait_all_tasks_blocked()
         programs.processes[0].end()
     assert reads == [job.job_id]
 
 
-async def test_waiting_ends_with_the_time(services: Services, submit: Any) -> None:
+async def test_waiting_ends_with_the_time(context: Context, submit: Any) -> None:
     job = await submit()
     begin = trio.current_time()
-    assert (await services.until_ended(job.job_id, 5)).status is JobStatus.RUNNING
+    assert (await context.until_ended(job.job_id, 5)).status is JobStatus.RUNNING
     assert trio.current_time() - begin == pytest.approx(5)
 
 
-async def test_waiting_ends_with_the_server(services: Services, submit: Any) -> None:
+async def test_waiting_ends_with_the_server(context: Context, submit: Any) -> None:
     job = await submit()
     begin = trio.current_time()
     async with trio.open_nursery() as nursery:
 
         async def drain() -> None:
             await trio.sleep(2)
-            services.draining.set()
+            context.draining.set()
 
         nursery.start_soon(drain)
-        assert (await services.until_ended(job.job_id, 60)).status is JobStatus.RUNNING
+        assert (await context.until_ended(job.job_id, 60)).status is JobStatus.RUNNING
     assert trio.current_time() - begin == pytest.approx(2)
 
 
 async def test_what_has_ended_is_not_waited_for(
-    services: Services, submit: Any, programs: Any
+    context: Context, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     programs.processes[0].end()
     await wait_all_tasks_blocked()
     begin = trio.current_time()
-    assert (await services.until_ended(job.job_id, 60)).status is JobStatus.COMPLETED
+    assert (await context.until_ended(job.job_id, 60)).status is JobStatus.COMPLETED
     assert trio.current_time() == begin
 
 
-async def test_a_direct_run_is_waited_for(services: Services, programs: Any) -> None:
-    ticket = await services.ask(m.StartDirect(type="a", params={}))
+async def test_a_direct_run_is_waited_for(context: Context, programs: Any) -> None:
+    ticket = await context.ask(m.StartDirect(type="a", params={}))
     await wait_all_tasks_blocked()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(services.until_run_ended, ticket.run_id)
+            nursery.start_soon(context.until_run_ended, ticket.run_id)
             await wait_all_tasks_blocked()
             programs.processes[0].end()
 
 
-async def test_a_walk_runs_on_a_connection_of_its_own(services: Services) -> None:
-    quick = await services.walk(lambda connection: connection)
-    long = await services.walk(lambda connection: connection, is_long=True)
-    assert len({quick, long, services.reader}) == 3
+async def test_a_walk_runs_on_a_connection_of_its_own(context: Context) -> None:
+    quick = await context.walk(lambda connection: connection)
+    long = await context.walk(lambda connection: connection, is_long=True)
+    assert len({quick, long, context.reader}) == 3
     for connection in (quick, long):
         assert connection.readonly("main")
 
 
-async def test_the_readers_cannot_write(services: Services) -> None:
-    assert services.reader.readonly("main")
+async def test_the_readers_cannot_write(context: Context) -> None:
+    assert context.reader.readonly("main")
 
 
 async def test_a_block_is_left_when_the_server_drains(autojump_clock: Any) -> None:

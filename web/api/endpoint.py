@@ -4,27 +4,27 @@ from typing import Any
 
 from headway.model.problem import Fault, Refusal
 from web.api.problem import checked, problem_of
-from web.api.request import Call
-from web.api.routes import JSON, KEY, Answer, Body, Parameter, Query, Route, Unread
+from web.api.request import Request
+from web.api.routes import JSON, KEY, Body, Parameter, Query, Response, Route, Unread
 from web.json.size import BODY_TOO_LARGE, is_light_text
 
 EMPTY_BYTES_MAX = 100
 """Of an empty object, with its white space."""
 
 
-async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
+async def answer(route: Route, request: Request, path: dict[str, str]) -> Response[Any]:
     """What the route's handler says, with its body (or the pieces of one) and its status."""
     try:
-        result = await route.handler(**await _arguments(route, call, path))
-        if isinstance(result, Answer) and result.pieces is not None:
-            if call.method == "HEAD":
+        result = await route.handler(**await _arguments(route, request, path))
+        if isinstance(result, Response) and result.pieces is not None:
+            if request.method == "HEAD":
                 result.pieces, result.body = None, b""  # they may never end
             else:
-                call.take_stream()
+                request.take_stream()
     except Refusal as refusal:
         return refused(refusal)
-    if not isinstance(result, Answer):
-        result = Answer(result)
+    if not isinstance(result, Response):
+        result = Response(result)
     if result.body is None and result.pieces is None:
         assert route.result is not None, f"{route.path} must answer with a body"
         result.body = route.result.dump_json(result.value)
@@ -34,38 +34,38 @@ async def answer(route: Route, call: Call, path: dict[str, str]) -> Answer[Any]:
     return result
 
 
-def refused(refusal: Refusal) -> Answer[Any]:
+def refused(refusal: Refusal) -> Response[Any]:
     """The answer of a refusal."""
     status, body, headers = problem_of(refusal)
-    return Answer(status=status, body=body, headers=headers)
+    return Response(status=status, body=body, headers=headers)
 
 
-async def _arguments(route: Route, call: Call, path: dict[str, str]) -> dict[str, Any]:
+async def _arguments(route: Route, request: Request, path: dict[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(path)
-    query = call.query()
+    query = request.query()
     # A GET of a fixed page may carry anything: some clients add a time, so that nothing is cached.
     if not route.queries.issuperset(query) and (route.queries or route.method != "GET"):
         unknown = sorted(set(query) - route.queries)
         faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
         known = ", ".join(sorted(route.queries)) or "no parameters in a query"
         raise Refusal("invalid", f"it takes {known}", faults)
-    if route.rejects_key and call.header(b"idempotency-key") is not None:
+    if route.rejects_key and request.header(b"idempotency-key") is not None:
         faults = (Fault(f"/{KEY}", "leave this header out"),)
         raise Refusal("invalid", f"{KEY} cannot be honoured: {route.no_key}", faults)
-    if route.body is None and call.has_body:
-        await _reject_body(route, call)
+    if route.body is None and request.has_body:
+        await _reject_body(route, request)
     for parameter in route.in_head:
-        arguments[parameter.name] = _read(parameter, call, query)
+        arguments[parameter.name] = _read(parameter, request, query)
     if route.body is not None:
-        arguments[route.body.name] = await _read_body(route, route.body, call)
-    if route.call is not None:
-        arguments[route.call] = call
+        arguments[route.body.name] = await _read_body(route, route.body, request)
+    if route.request is not None:
+        arguments[route.request] = request
     return arguments
 
 
-async def _reject_body(route: Route, call: Call) -> None:
+async def _reject_body(route: Route, request: Request) -> None:
     """Read it, or what stays on the line would end the connection. A GET's body has no meaning."""
-    raw = await _raw_body(route, call)
+    raw = await _raw_body(route, request)
     if route.method == "GET":
         return
     if len(raw) > EMPTY_BYTES_MAX or raw.translate(None, b" \t\r\n") not in (b"", b"{}"):
@@ -73,7 +73,7 @@ async def _reject_body(route: Route, call: Call) -> None:
         raise Refusal("invalid", f"{route.method} {route.path} takes no body", faults)
 
 
-def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
+def _read(parameter: Parameter, request: Request, query: dict[str, list[str]]) -> Any:
     name = parameter.wire_name
     if isinstance(parameter.source, Query):
         values = query.get(name, [])
@@ -81,7 +81,7 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
             raise Refusal("invalid", f"{name} may be given only once")
         raw: Any = values if parameter.many else values[0] if values else None
     else:
-        raw = call.header(parameter.header)
+        raw = request.header(parameter.header)
     if not raw and raw != "":
         if parameter.required:
             raise Refusal("invalid", f"{name} is required", (Fault(f"/{name}", "is required"),))
@@ -91,21 +91,21 @@ def _read(parameter: Parameter, call: Call, query: dict[str, list[str]]) -> Any:
     return list(dict.fromkeys(value)) if parameter.many else value
 
 
-async def _raw_body(route: Route, call: Call) -> bytes | bytearray:
-    if int(call.header(b"content-length") or 0) > route.body_bytes_max:
+async def _raw_body(route: Route, request: Request) -> bytes | bytearray:
+    if int(request.header(b"content-length") or 0) > route.body_bytes_max:
         raise BODY_TOO_LARGE.anew()
-    raw = await call.body()
+    raw = await request.body()
     if len(raw) > route.body_bytes_max:
         raise BODY_TOO_LARGE.anew()
     return raw
 
 
-async def _read_body(route: Route, parameter: Parameter, call: Call) -> Any:
-    raw = await _raw_body(route, call)
+async def _read_body(route: Route, parameter: Parameter, request: Request) -> Any:
+    raw = await _raw_body(route, request)
     assert isinstance(parameter.source, Body)
     if parameter.source.optional and not raw:
         return parameter.adapter.validate_python({})
-    media = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
+    media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != JSON:
         raise Refusal("unsupported_media_type", "send the body with Content-Type: application/json")
     unread = Unread(raw, parameter.adapter)

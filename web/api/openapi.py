@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from headway.model.problem import STATUS, Code, Problem
 from web.api.problem import PROBLEM_TYPE
-from web.api.routes import Api, Body, Header, Parameter, Route
+from web.api.routes import Body, Header, Parameter, Route, Routes
 
 PROBLEM = TypeAdapter(Problem)
 ANYWHERE: tuple[Code, ...] = (
@@ -35,11 +35,11 @@ params take 1 MiB. A list in a query takes 50 values, and what is given twice co
 or an `Idempotency-Key`, that an operation does not take is rejected."""
 
 
-def document(api: Api, version: str) -> dict[str, Any]:
+def document(routes: Routes, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    schemas, definitions = _schemas(api)
+    schemas, definitions = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
-    for route in api.routes:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
@@ -50,12 +50,12 @@ def document(api: Api, version: str) -> dict[str, Any]:
     }
 
 
-def _schemas(api: Api) -> tuple[dict[tuple[int, JsonSchemaMode], Any], dict[str, Any]]:
+def _schemas(routes: Routes) -> tuple[dict[tuple[int, JsonSchemaMode], Any], dict[str, Any]]:
     """Schemas by the adapter they belong to, and the definitions that they refer to."""
     inputs: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
         (id(PROBLEM), "serialization", PROBLEM)
     ]
-    for route in api.routes:
+    for route in routes:
         if route.result is not None:
             inputs.append((id(route.result), "serialization", route.result))
         inputs += [(id(p.adapter), "validation", p.adapter) for p in route.parameters]

@@ -6,15 +6,17 @@ Imported when the port is open: Quart and what it brings along are a quarter of 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from quart import Quart, Response, current_app, request
+from quart import Quart, current_app
+from quart import Response as QuartResponse
+from quart import request as quart_request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from headway.model.problem import Code, Refusal
 from web.api.endpoint import answer, refused
-from web.api.request import Call
+from web.api.request import Request
 from web.api.router import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW
-from web.api.routes import Answer, Api, Route
+from web.api.routes import Response, Route, Routes
 from web.api.static_files import mount_page
 from web.json.size import BODY_BYTES_MAX
 
@@ -38,7 +40,7 @@ REFUSALS: dict[Code, Refusal] = {
 
 
 def make_quart_app(
-    api: Api, *, max_body_bytes: int, accident: Callable[[Exception], Answer[Any]]
+    routes: Routes, *, max_body_bytes: int, accident: Callable[[Exception], Response[Any]]
 ) -> QuartTrio:
     """Every operation, and the page."""
     app = QuartTrio("web", static_folder=None)
@@ -47,20 +49,20 @@ def make_quart_app(
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    mount(api, app)
+    mount(routes, app)
     mount_page(app)
     app.register_error_handler(HTTPException, _http_error)
 
-    async def failed(error: Exception) -> Response:
+    async def failed(error: Exception) -> QuartResponse:
         return _response(accident(error))
 
     app.register_error_handler(Exception, failed)
     return app
 
 
-def mount(api: Api, app: Quart) -> None:
+def mount(routes: Routes, app: Quart) -> None:
     """Put every route on the app."""
-    for route in api.routes:
+    for route in routes:
         app.add_url_rule(
             route.path.replace("{", "<").replace("}", ">").replace("<name>", "<path:name>"),
             endpoint=f"{route.method} {route.path}",
@@ -70,35 +72,35 @@ def mount(api: Api, app: Quart) -> None:
         )
 
 
-def _view(route: Route) -> Callable[..., Awaitable[Response]]:
-    async def view(**path: str) -> Response:
-        return _response(await answer(route, Call(request.scope, _read_body), path))
+def _view(route: Route) -> Callable[..., Awaitable[QuartResponse]]:
+    async def view(**path: str) -> QuartResponse:
+        return _response(await answer(route, Request(quart_request.scope, _read_body), path))
 
     return view
 
 
 async def _read_body() -> bytes:
-    body = await request.get_data()
+    body = await quart_request.get_data()
     assert isinstance(body, bytes)
     return body
 
 
-def _response(done: Answer[Any]) -> Response:
+def _response(done: Response[Any]) -> QuartResponse:
     if done.pieces is None:
-        response = Response(done.body, status=done.status, headers=done.headers)
-        if request.method == "HEAD" and not done.body:
+        response = QuartResponse(done.body, status=done.status, headers=done.headers)
+        if quart_request.method == "HEAD" and not done.body:
             # That of what a GET would send, if it is known (RFC 9110, 8.6).
             del response.headers["Content-Length"]
             response.headers.extend(
                 {name: text for name, text in done.headers.items() if name == "Content-Length"}
             )
         return response
-    response = Response(done.pieces, status=done.status, headers=done.headers)
+    response = QuartResponse(done.pieces, status=done.status, headers=done.headers)
     response.timeout = None  # pieces come for as long as they do
     return response
 
 
-async def _http_error(error: HTTPException) -> Response:
+async def _http_error(error: HTTPException) -> QuartResponse:
     code = HTTP_CODES.get(error.code or 500, "invalid")
     refusal = REFUSALS.get(code) or Refusal(code, error.description or "")
     response = _response(refused(refusal))
@@ -110,5 +112,5 @@ async def _http_error(error: HTTPException) -> Response:
 def _allowed(error: HTTPException) -> set[str]:
     """The methods of the path: of the fixed one, where a pattern like /jobs/{job_id} fits too."""
     rules = current_app.url_map.iter_rules()
-    fixed = set().union(*(rule.methods or () for rule in rules if rule.rule == request.path))
+    fixed = set().union(*(rule.methods or () for rule in rules if rule.rule == quart_request.path))
     return fixed or set(getattr(error, "valid_methods", None) or ())

@@ -11,7 +11,7 @@ from web.json.size import Text as Body
 QUERY_FIELDS_MAX = 200
 
 
-class Call:
+class Request:
     """One request, with its body, or else with `read_body`, which is asked at most once."""
 
     __slots__ = ("_body", "_headers", "_query", "_read_body", "_scope", "method", "path")

@@ -10,7 +10,7 @@ Invariant: nobody who gives way waits for ever, however many requests there are:
 import trio
 
 
-class Precedence:
+class RequestPriority:
     """One for a server. Entered by each request while it is being answered."""
 
     def __init__(self) -> None:

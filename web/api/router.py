@@ -17,11 +17,11 @@ from headway.model.problem import Refusal
 from storage.database import Runner
 from web.api.endpoint import answer
 from web.api.problem import internal_problem
-from web.api.request import Call
-from web.api.routes import Answer, Api, Route
+from web.api.request import Request
+from web.api.routes import Response, Route, Routes
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
-AnswerBody = Callable[[bytes | bytearray], Awaitable[Answer[Any]]]
+AnswerBody = Callable[[bytes | bytearray], Awaitable[Response[Any]]]
 """Answers a request whose head is known, given its body."""
 BODY_TIMEOUT_S = 30
 MAKE_AGAIN_S = 0.5
@@ -67,19 +67,19 @@ class Express:
 
     def __init__(
         self,
-        api: Api,
+        routes: Routes,
         otherwise: ASGI,
         *,
         max_body_bytes: int,
-        precedence: AbstractContextManager[None] | None = None,
-        accident: Callable[[Exception], Answer[Any]] | None = None,
+        request_priority: AbstractContextManager[None] | None = None,
+        accident: Callable[[Exception], Response[Any]] | None = None,
     ) -> None:
         self._otherwise = otherwise
         self._accident = accident or bug
         self._max_body_bytes = max_body_bytes
-        self._precedence = precedence or nullcontext()
+        self._request_priority = request_priority or nullcontext()
         self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
-        for route in api.routes:
+        for route in routes:
             if route.at_once:
                 parts = route.path.split("/")
                 self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
@@ -92,9 +92,9 @@ class Express:
             await self._otherwise(scope, receive, send)
             return
         most = min(self._max_body_bytes, found[0].body_bytes_max)
-        call = Call(scope, lambda: self._read_body(call, receive, most))
+        request = Request(scope, lambda: self._read_body(request, receive, most))
         with suppress(Gone):
-            await respond(send, await self._answer(*found, call))
+            await respond(send, await self._answer(*found, request))
 
     def at_once(self, scope: Any) -> AnswerBody | None:
         """For `exchange.py`: what answers this request, if its body has a size that we take."""
@@ -110,17 +110,21 @@ class Express:
         if int(length) > route.body_bytes_max:
             return None
         # A batch is long itself, and is what others go before.
-        first = nullcontext() if route.body is not None and route.body.unread else self._precedence
+        first = (
+            nullcontext()
+            if route.body is not None and route.body.unread
+            else self._request_priority
+        )
 
-        async def answer_first(body: bytes | bytearray) -> Answer[Any]:
+        async def answer_first(body: bytes | bytearray) -> Response[Any]:
             with first:
-                return await self._answer(route, path, Call(scope, body=body))
+                return await self._answer(route, path, Request(scope, body=body))
 
         return answer_first
 
-    async def _answer(self, route: Route, path: dict[str, str], call: Call) -> Answer[Any]:
+    async def _answer(self, route: Route, path: dict[str, str], request: Request) -> Response[Any]:
         try:
-            done = await answer(route, call, path)
+            done = await answer(route, request, path)
         except Gone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged there
@@ -140,8 +144,8 @@ class Express:
                 return route, path
         return None
 
-    async def _read_body(self, call: Call, receive: Any, most: float) -> bytearray:
-        if int(call.header(b"content-length") or 0) > most:
+    async def _read_body(self, request: Request, receive: Any, most: float) -> bytearray:
+        if int(request.header(b"content-length") or 0) > most:
             raise TOO_LARGE.anew()
         body = bytearray()
         with trio.move_on_after(BODY_TIMEOUT_S):
@@ -157,14 +161,14 @@ class Express:
         raise TOO_SLOW.anew()
 
 
-def bug(error: Exception) -> Answer[Any]:
+def bug(error: Exception) -> Response[Any]:
     """The answer where something is wrong with headway itself."""
     logger.error("request failed", exc_info=error)
     status, body, headers = internal_problem()
-    return Answer(status=status, body=body, headers=headers)
+    return Response(status=status, body=body, headers=headers)
 
 
-async def respond(send: Any, done: Answer[Any]) -> None:
+async def respond(send: Any, done: Response[Any]) -> None:
     """Send a finished answer."""
     assert done.body is not None
     headers = [(b"content-length", b"%d" % len(done.body))]

@@ -1,14 +1,14 @@
 """The typed layer: a handler's annotations say what it takes, and the same annotations document it.
 
-    @api.route("POST", "/jobs", status=201, summary="Queue a Job", refusals=("unknown_type",))
-    async def submit(body: Annotated[NewJob, Body()]) -> Answer[Job]: ...
+    @routes.add("POST", "/jobs", status=201, summary="Queue a Job", refusals=("unknown_type",))
+    async def submit(body: Annotated[NewJob, Body()]) -> Response[Job]: ...
 
-A handler raises `Refusal` or returns what it is annotated with; `Answer` adds status and headers.
+A handler raises `Refusal` or returns what it is annotated with; `Response` adds status and headers.
 `web/api/openapi.py` reads the same routes and writes the document.
 """
 
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -20,7 +20,7 @@ from actors.runner import InlineRunner
 from headway.model.problem import Code
 from storage.database import Runner
 from web.api.problem import checked
-from web.api.request import Call
+from web.api.request import Request
 from web.json.size import BODY_BYTES_MAX, check_size
 from web.json.strict import parse
 
@@ -79,7 +79,7 @@ class Header:
 
 
 @dataclass(slots=True)
-class Answer(Generic[T]):
+class Response(Generic[T]):
     """A value, or a body that is ready, or pieces of one to come; with its status and headers."""
 
     value: T | None = None
@@ -120,8 +120,8 @@ class Parameter:
 class Route:
     """One operation of the API.
 
-    `call`: the argument that wants the `Call` itself, if one does. `runner`: where large bodies are
-    read.
+    `request`: the name of the argument that takes the `Request` itself, if there is one. `runner`:
+    where large bodies are read.
     """
 
     method: str
@@ -139,7 +139,7 @@ class Route:
     waits: bool
     repeatable: bool
     no_key: str
-    call: str | None
+    request: str | None
     handler: Handler
     runner: Runner
 
@@ -175,14 +175,20 @@ class Route:
         return self.result is not None and not self.waits
 
 
-class Api:
+class Routes:
     """Collects routes. `runner`: where large bodies are read."""
 
     def __init__(self, runner: Runner | None = None) -> None:
-        self.routes: list[Route] = []
+        self._routes: list[Route] = []
         self._runner = runner or InlineRunner()
 
-    def route(
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def add(
         self,
         method: str,
         path: str,
@@ -209,10 +215,10 @@ class Api:
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler, include_extras=True)
             result = hints.pop("return")
-            if get_origin(result) is Answer:
+            if get_origin(result) is Response:
                 (result,) = get_args(result)
             is_json = media == (JSON,) and result is not type(None)
-            self.routes.append(
+            self._routes.append(
                 Route(
                     method=method,
                     path=path,
@@ -223,7 +229,7 @@ class Api:
                     parameters=tuple(
                         _parameter(name, hints[name], parameter.default)
                         for name, parameter in inspect.signature(handler).parameters.items()
-                        if hints[name] is not Call
+                        if hints[name] is not Request
                     ),
                     result=TypeAdapter(result) if is_json else None,
                     media=media,
@@ -233,7 +239,7 @@ class Api:
                     waits=waits,
                     repeatable=repeatable,
                     no_key=no_key,
-                    call=next((name for name in hints if hints[name] is Call), None),
+                    request=next((name for name in hints if hints[name] is Request), None),
                     handler=handler,
                     runner=self._runner,
                 )

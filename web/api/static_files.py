@@ -9,7 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from quart import Quart, Response, request
+from quart import Quart
+from quart import Response as QuartResponse
+from quart import request as quart_request
 
 from headway.model.problem import Refusal
 from web.api.endpoint import refused
@@ -60,15 +62,15 @@ class StaticFile:
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         return cls(body, {"Content-Type": MEDIA_TYPES[path.suffix], "ETag": etag, **HEADERS})
 
-    def answer(self, if_none_match: str | None) -> Response:
+    def answer(self, if_none_match: str | None) -> QuartResponse:
         """The file, or 304 if the client has it (RFC 9110, 13.1.2)."""
         tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
         if "*" in tags or self.headers["ETag"] in tags:
             kept = {name: text for name, text in self.headers.items() if name != "Content-Type"}
-            response = Response(b"", status=304, headers=kept)
+            response = QuartResponse(b"", status=304, headers=kept)
             del response.headers["Content-Length"]  # it would be that of the whole file
             return response
-        return Response(self.body, headers=self.headers)
+        return QuartResponse(self.body, headers=self.headers)
 
 
 def static_files() -> dict[str, StaticFile]:
@@ -80,11 +82,11 @@ def mount_page(app: Quart) -> None:
     """Serve the page at `/`, what it is made of at `/static/`."""
     files = static_files()
 
-    async def page(name: str = INDEX) -> Response:
+    async def page(name: str = INDEX) -> QuartResponse:
         if (found := files.get(name)) is None:
             done = refused(Refusal("not_found", f"the page has no file {name!r}"))
-            return Response(done.body, status=done.status, headers=done.headers)
-        return found.answer(request.headers.get("If-None-Match"))
+            return QuartResponse(done.body, status=done.status, headers=done.headers)
+        return found.answer(quart_request.headers.get("If-None-Match"))
 
     app.add_url_rule("/", "page", page, methods=["GET"])
     app.add_url_rule("/static/<path:name>", "static", page, methods=["GET"])

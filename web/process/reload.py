@@ -15,7 +15,7 @@ from actors import messages as m
 from config.settings import ConfigurationError, Settings
 from config.settings_source import SettingsSource
 from headway.model.problem import Refusal
-from web.context import Services
+from web.context import Context
 from web.process.log_config import LogLevel
 from web.process.terminal import Terminal
 from web.resources import unconfigured
@@ -29,17 +29,17 @@ log = structlog.get_logger()
 class Reloader:
     """Compares what is configured with what is in force, and replaces it."""
 
-    def __init__(self, services: Services, source: SettingsSource, level: LogLevel) -> None:
-        self._services = services
+    def __init__(self, context: Context, source: SettingsSource, level: LogLevel) -> None:
+        self._context = context
         self._source = source
         self._level = level
-        self._in_force = services.settings
+        self._in_force = context.settings
 
     async def reload(self) -> None:
         """Read everything again, and replace what may be replaced, or say why not."""
         try:
             # Reading and compiling schemas takes a while; this runner has nothing more urgent.
-            wanted = await self._services.batch_runner.run(self._read)
+            wanted = await self._context.batch_runner.run(self._read)
         except ConfigurationError as error:
             for fault in error.faults:
                 log.error("configuration fault", fault=str(fault))
@@ -56,7 +56,7 @@ class Reloader:
             log.error("configuration not reloaded", why=str(refusal))
             return
         log.info("configuration reloaded", changed=changed, needs_restart=kept)
-        unconfigured.log_warnings(self._services)
+        unconfigured.log_warnings(self._context)
 
     def _read(self) -> Settings:
         """What is configured, with the data directory in force where it gets into a type."""
@@ -70,7 +70,7 @@ class Reloader:
     async def _replace(self, wanted: Settings, changed: list[str]) -> None:
         if not changed:
             return
-        await self._services.ask(m.ReplaceSetup(setup=wanted.setup, changed=tuple(changed)))
+        await self._context.ask(m.ReplaceSetup(setup=wanted.setup, changed=tuple(changed)))
         level = wanted.server.log_level
         self._level.set(level)
         server = self._in_force.server.model_copy(update={"log_level": level})
@@ -100,10 +100,10 @@ def value(settings: Settings, key: str) -> str:
 
 
 async def obey_hangups(
-    hangups: AsyncIterator[int], services: Services, reloader: Reloader, terminal: Terminal
+    hangups: AsyncIterator[int], context: Context, reloader: Reloader, terminal: Terminal
 ) -> None:
     """On SIGHUP reload, or end as on SIGTERM if the terminal is lost. Until the server drains."""
-    async with services.unless_draining():
+    async with context.unless_draining():
         is_lost = terminal.is_lost  # while it was starting
         while not is_lost or goes_on_without(terminal):
             await anext(hangups)

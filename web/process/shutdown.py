@@ -16,7 +16,7 @@ from actors import messages as m
 from actors.actor import Ask
 from headway.model.problem import Refusal
 from storage.runs import running
-from web.context import Services
+from web.context import Context
 from web.server.listener import Server
 
 log = structlog.get_logger()
@@ -38,21 +38,21 @@ def end_signals() -> Iterator[AsyncIterator[int]]:
 
 
 async def shut_down(
-    services: Services, server: Server, signals: AsyncIterator[int], *, detach: bool
+    context: Context, server: Server, signals: AsyncIterator[int], *, detach: bool
 ) -> None:
     """Close the door, let what is inside finish, end what does not."""
-    grace_s = services.settings.server.shutdown_grace_s
-    left = len(running(services.reader))
+    grace_s = context.settings.server.shutdown_grace_s
+    left = len(running(context.reader))
     log.info("shutting down", grace_s=grace_s, running=left, detach=detach)
-    services.draining.set()
+    context.draining.set()
     server.drain()
-    if await tell_surely(services, m.Drain()):
-        await end_runs(services, signals, grace_s, detach=detach)
+    if await tell_surely(context, m.Drain()):
+        await end_runs(context, signals, grace_s, detach=detach)
     server.finish()
 
 
 async def end_runs(
-    services: Services, signals: AsyncIterator[int], grace_s: float, *, detach: bool
+    context: Context, signals: AsyncIterator[int], grace_s: float, *, detach: bool
 ) -> None:
     """Wait for the programs, end those that take longer; leave them if the disk is full.
 
@@ -62,28 +62,28 @@ async def end_runs(
 
     def any_left() -> bool:
         return any(
-            not (detach and adopt) and run_id not in services.core.left
-            for run_id, adopt in running(services.reader)
+            not (detach and adopt) and run_id not in context.core.left
+            for run_id, adopt in running(context.reader)
         )
 
-    hurried = await wait_while(any_left, services, signals, grace_s)
+    hurried = await wait_while(any_left, context, signals, grace_s)
     stop = m.StopRuns(immediately=hurried, adoptable=not detach)
-    if not any_left() or not await tell_surely(services, stop):
+    if not any_left() or not await tell_surely(context, stop):
         return
     # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
-    if not hurried and await wait_while(any_left, services, signals, inf):
-        await tell_surely(services, m.StopRuns(immediately=True, adoptable=not detach))
-    await wait_while(any_left, services, None, inf)
+    if not hurried and await wait_while(any_left, context, signals, inf):
+        await tell_surely(context, m.StopRuns(immediately=True, adoptable=not detach))
+    await wait_while(any_left, context, None, inf)
 
 
-async def tell_surely(services: Services, message: Ask[None]) -> bool:
+async def tell_surely(context: Context, message: Ask[None]) -> bool:
     """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
 
     What runs then is left to the next server, as with `--detach`: nothing of it is lost.
     """
     while True:
         try:
-            await services.ask(message)
+            await context.ask(message)
         except Refusal as refusal:
             if refusal.code == "storage_full":
                 log.error("programs are left to the next server", why=str(refusal))
@@ -96,7 +96,7 @@ async def tell_surely(services: Services, message: Ask[None]) -> bool:
 
 async def wait_while(
     any_left: Callable[[], bool],
-    services: Services,
+    context: Context,
     signals: AsyncIterator[int] | None,
     timeout_s: float,
 ) -> bool:
@@ -113,9 +113,9 @@ async def wait_while(
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(listen_for_haste)
-            seq = services.feed.last_seq
+            seq = context.feed.last_seq
             while any_left():
-                await services.feed.beyond(seq)
-                seq = services.feed.last_seq
+                await context.feed.beyond(seq)
+                seq = context.feed.last_seq
             nursery.cancel_scope.cancel()
     return hurried

@@ -14,7 +14,7 @@ from config.weight import is_light
 from headway.model.job import NewJob
 from headway.model.problem import FAULTS_MAX, Fault, Refusal
 from web.api.problem import checked
-from web.context import Services
+from web.context import Context
 from web.json.batch import read_jobs
 
 BATCH_MAX = 10_000
@@ -22,37 +22,37 @@ NEW_JOB = TypeAdapter(NewJob)
 
 
 async def accept_params(
-    services: Services, type_name: str, params: Mapping[str, Any], at: str = "/params"
+    context: Context, type_name: str, params: Mapping[str, Any], at: str = "/params"
 ) -> dict[str, Any]:
     """The params with defaults filled in; `at` is the JSON Pointer of the params object.
 
     Raises:
         Refusal: `unknown_type` or `invalid`.
     """
-    job_type = services.job_type(type_name)
+    job_type = context.job_type(type_name)
     if is_light(params) and (given := job_type.fit(params)) is not None:
         return given
-    return await services.body_runner.run(partial(job_type.accept, params, at))
+    return await context.body_runner.run(partial(job_type.accept, params, at))
 
 
-async def accept_job(services: Services, new: NewJob) -> NewJob:
+async def accept_job(context: Context, new: NewJob) -> NewJob:
     """The same Job, with its params checked by its type and its defaults filled in.
 
     Raises:
         Refusal: `unknown_type` or `invalid`.
     """
-    job_type = services.job_types.get(new.type) if is_light(new.params) else None
+    job_type = context.job_types.get(new.type) if is_light(new.params) else None
     if job_type is not None and not job_type.is_exceeded_by(new.timeout_s):
         params = job_type.fit(new.params)
         if params is not None:
             return _with_params(new, params)
-    return await services.body_runner.run(partial(accepted, services, new))
+    return await context.body_runner.run(partial(accepted, context, new))
 
 
-def accepted(services: Services, new: NewJob) -> NewJob:
+def accepted(context: Context, new: NewJob) -> NewJob:
     """The same, on the thread that calls it."""
     try:
-        job_type = services.job_type(new.type)
+        job_type = context.job_type(new.type)
         params = job_type.accept(new.params)
         if job_type.is_exceeded_by(new.timeout_s):
             message = f"at most the type's {job_type.timeout_s:g} seconds"
@@ -65,7 +65,7 @@ def accepted(services: Services, new: NewJob) -> NewJob:
     return _with_params(new, params)
 
 
-def accepted_batch(services: Services, body: bytes | bytearray) -> tuple[NewJob, ...]:
+def accepted_batch(context: Context, body: bytes | bytearray) -> tuple[NewJob, ...]:
     """Every Job of a batch, checked. It takes 0.2 s for 10,000: not for the event loop's thread.
 
     Raises:
@@ -75,7 +75,7 @@ def accepted_batch(services: Services, body: bytes | bytearray) -> tuple[NewJob,
     new, faults, first = list[NewJob](), list[Fault](), None
     for index, given in enumerate(read_jobs(body, BATCH_MAX)):
         try:
-            new.append(accepted(services, checked(NEW_JOB, given)))
+            new.append(accepted(context, checked(NEW_JOB, given)))
         except Refusal as refusal:
             first = first or Refusal(refusal.code, f"job {index}: {refusal.detail}")
             faults += (Fault(f"/jobs/{index}{f.pointer}", f.message) for f in refusal.faults)

@@ -15,9 +15,9 @@ from headway.model.run import JobRun
 from storage.reservations import find_reservation
 from storage.run_parts import run_and_result
 from storage.runs import is_running
-from web.api.request import Call
-from web.api.routes import Answer, Api, Body
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Body, Response, Routes
+from web.context import Context
 from web.resources.acceptance import accept_params
 from web.streams.log_view import LogView
 
@@ -37,10 +37,10 @@ class DirectRun(JobRun):
     log_tail: str
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the direct run."""
 
-    @api.route(
+    @routes.add(
         "POST",
         "/direct/{type}",
         tag="direct",
@@ -59,26 +59,26 @@ def register(api: Api, services: Services) -> None:
         " once, POST /jobs with Prefer: wait",
     )
     async def direct(
-        call: Call, type: str, body: Annotated[DirectRequest, Body(optional=True)]
-    ) -> Answer[DirectRun]:
-        call.take_stream()
-        params = await accept_params(services, type, body.params)
+        request: Request, type: str, body: Annotated[DirectRequest, Body(optional=True)]
+    ) -> Response[DirectRun]:
+        request.take_stream()
+        params = await accept_params(context, type, body.params)
         # Who goes away before the claim is known by name could not give it back.
         with trio.CancelScope(shield=True):
-            ticket = await services.ask(m.StartDirect(type=type, params=params))
+            ticket = await context.ask(m.StartDirect(type=type, params=params))
         over = False
         try:
-            with services.feed.subscribe(ticket.run_id) as news:
-                while not (over := is_over(services, ticket)):
+            with context.feed.subscribe(ticket.run_id) as news:
+                while not (over := is_over(context, ticket)):
                     await news.wait()
         finally:
             if not over:
                 # The client went away: Quart cancels this handler.
                 with trio.CancelScope(shield=True):
-                    await services.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        log_tail = await services.file_pool.run(lambda _: tail(services, ticket.run_id))
-        read = partial(direct_body, ticket.run_id, log_tail, services.job_types)
-        return Answer(body=await services.walk(read))
+                    await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        log_tail = await context.file_pool.run(lambda _: tail(context, ticket.run_id))
+        read = partial(direct_body, ticket.run_id, log_tail, context.job_types)
+        return Response(body=await context.walk(read))
 
 
 def direct_body(run_id: str, log_tail: str, types: JobTypes, connection: apsw.Connection) -> bytes:
@@ -88,25 +88,25 @@ def direct_body(run_id: str, log_tail: str, types: JobTypes, connection: apsw.Co
     return run_body(*found, types, log_tail=log_tail)
 
 
-def is_over(services: Services, ticket: m.DirectTicket) -> bool:
+def is_over(context: Context, ticket: m.DirectTicket) -> bool:
     """Whether the run has ended.
 
     Raises:
         Refusal: `shutting_down` or `unavailable`, when the claim ended and no run came of it.
     """
-    claim: Reservation = find_reservation(services.reader, ticket.reservation_id)
+    claim: Reservation = find_reservation(context.reader, ticket.reservation_id)
     if claim.state != "ENDED":
         return False
     if claim.end_reason != "started":
         why = f"the direct run did not start: {claim.end_reason}"
-        raise Refusal("shutting_down" if services.draining.is_set() else "unavailable", why)
-    return not is_running(services.reader, ticket.run_id)
+        raise Refusal("shutting_down" if context.draining.is_set() else "unavailable", why)
+    return not is_running(context.reader, ticket.run_id)
 
 
-def tail(services: Services, run_id: str) -> str:
+def tail(context: Context, run_id: str) -> str:
     """The last 64 KiB of the run's output."""
     try:
-        view = LogView.open(services.runs_dir / run_id / "log")
+        view = LogView.open(context.runs_dir / run_id / "log")
         return view.read(max(0, view.size - TAIL_BYTES), TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""  # its program has put something else there

@@ -18,8 +18,8 @@ from headway.model.field import MAX_INT, Name
 from headway.model.problem import Fault, Refusal
 from storage.events import facts_after, last_seq
 from storage.transaction import FactKind
-from web.api.routes import Answer, Api, Header, Query
-from web.context import Services
+from web.api.routes import Header, Query, Response, Routes
+from web.context import Context
 from web.streams.broadcaster import Shown, show
 from web.streams.sse import SSE, SSE_HEADERS, event, event_number
 
@@ -66,10 +66,10 @@ def is_of_kind(kind: str, wanted: str) -> bool:
     return kind == wanted or (wanted.endswith(".") and kind.startswith(wanted))
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the stream."""
 
-    @api.route(
+    @routes.add(
         "GET",
         "/events",
         tag="events",
@@ -99,10 +99,10 @@ def register(api: Api, services: Services) -> None:
                 " back is answered by `event: reset`, too.",
             ),
         ] = None,
-    ) -> Answer[None]:
+    ) -> Response[None]:
         wanted = Wanted(job_id, frozenset(type), known_kinds(kind))
-        stream = begin(services, wanted, event_number(last_event_id), after)
-        return Answer(pieces=stream, headers=dict(SSE_HEADERS))
+        stream = begin(context, wanted, event_number(last_event_id), after)
+        return Response(pieces=stream, headers=dict(SSE_HEADERS))
 
 
 def known_kinds(given: list[str]) -> tuple[str, ...]:
@@ -119,17 +119,17 @@ def known_kinds(given: list[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-def begin(services: Services, wanted: Wanted, last_id: int | None, after: int | None) -> "Stream":
+def begin(context: Context, wanted: Wanted, last_id: int | None, after: int | None) -> "Stream":
     """The stream of a request, from where it wants to begin, or from a reset."""
-    newest = last_seq(services.reader)
+    newest = last_seq(context.reader)
     place = after if last_id is None else last_id
     if place is None:
         # What is committed and not yet told to the feed comes next.
-        return Stream(services, wanted, services.feed.last_seq)
+        return Stream(context, wanted, context.feed.last_seq)
     is_too_old = after is None and newest - place > RESET_BEYOND_FACTS
     if place > newest or is_too_old:
-        return Stream(services, wanted, newest, event("reset", {"seq": newest}, newest))
-    return Stream(services, wanted, place)
+        return Stream(context, wanted, newest, event("reset", {"seq": newest}, newest))
+    return Stream(context, wanted, place)
 
 
 class Stream:
@@ -138,14 +138,14 @@ class Stream:
     An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
     """
 
-    def __init__(self, services: Services, wanted: Wanted, seq: int, first: bytes = b"") -> None:
-        self._services = services
-        self._hub = services.hub
+    def __init__(self, context: Context, wanted: Wanted, seq: int, first: bytes = b"") -> None:
+        self._context = context
+        self._broadcaster = context.broadcaster
         self._wanted = wanted
         self._seq = seq
         self._told = seq
         self._live = 0
-        self._beats = self._hub.beats
+        self._beats = self._broadcaster.beats
         # An id at once, so that a stream which is cut before its first fact resumes here.
         self._greeting = b": welcome\nretry: %d\nid: %d\n\n" % (RECONNECT_MS, seq) + first
         self._is_over = False
@@ -161,15 +161,15 @@ class Stream:
             return piece
         await trio.lowlevel.checkpoint()
         while not (piece := await self._next_or_end()):
-            if self._hub.is_over and self._seq >= self._hub.released:
+            if self._broadcaster.is_over and self._seq >= self._broadcaster.released:
                 self._is_over = True
                 return self._place() + event("goodbye", {})
-            if self._beats != self._hub.beats:
-                self._beats = self._hub.beats
+            if self._beats != self._broadcaster.beats:
+                self._beats = self._broadcaster.beats
                 return b": still here\n" + self._place()
-            if self._seq >= self._hub.released:
-                await self._hub.wait()
-        self._beats = self._hub.beats
+            if self._seq >= self._broadcaster.released:
+                await self._broadcaster.wait()
+        self._beats = self._broadcaster.beats
         return piece
 
     async def _next_or_end(self) -> bytes:
@@ -182,9 +182,9 @@ class Stream:
 
     async def _next(self) -> bytes:
         """What the next facts give; nothing if there are none, or none that are wanted."""
-        if self._seq >= self._hub.released:
+        if self._seq >= self._broadcaster.released:
             return self._next_live()
-        facts = self._hub.after(self._seq)
+        facts = self._broadcaster.after(self._seq)
         if facts is None:
             facts = await self._read()
         else:
@@ -193,28 +193,28 @@ class Stream:
             facts = [fact for fact in facts if self._wanted.covers(fact)]
         if facts:
             self._told = facts[-1].seq
-            return self._hub.join(facts)
+            return self._broadcaster.join(facts)
         return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_FACTS else b""
 
     def _next_live(self) -> bytes:
         """What is live and was not told yet, in one piece."""
-        found = self._hub.live_after(self._live, self._seq)
+        found = self._broadcaster.live_after(self._live, self._seq)
         if not found:
             return b""
         self._live = found[-1].seq
         if self._wanted != EVERYTHING:
             found = [live for live in found if self._wanted.covers(live)]
-        return self._hub.join(found)
+        return self._broadcaster.join(found)
 
     async def _read(self) -> list[Shown]:
         """The same from the table; of one Job only, by its index."""
-        seq, until, job_id = self._seq, self._hub.released, self._wanted.job_id
+        seq, until, job_id = self._seq, self._broadcaster.released, self._wanted.job_id
 
         def read(connection: apsw.Connection) -> list[Shown]:
             found = facts_after(connection, seq, limit=FACTS_PER_READ_MAX, job_id=job_id)
             return [show(fact) for fact in found]
 
-        found = await self._services.walk(read)
+        found = await self._context.walk(read)
         is_all = len(found) < FACTS_PER_READ_MAX
         self._seq = until if is_all else min(until, found[-1].seq)
         return [fact for fact in found if fact.seq <= self._seq]

@@ -2,14 +2,14 @@
 
 from actors.rules.explanations import Rules, explain
 from headway.model.explanation import Explanation
-from web.api.routes import Api
-from web.context import Services
+from web.api.routes import Routes
+from web.context import Context
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the explanation."""
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/explain",
         tag="jobs",
@@ -18,13 +18,13 @@ def register(api: Api, services: Services) -> None:
     )
     async def explain_job(job_id: str) -> Explanation:
         rules = Rules(
-            types=services.job_types,
-            concurrency=services.core.setup.concurrency,
-            draining=services.draining.is_set(),
-            host_reason=services.core.host_reason,
-            waiting=services.core.waiting,
+            types=context.job_types,
+            concurrency=context.core.setup.concurrency,
+            draining=context.draining.is_set(),
+            host_reason=context.core.host_reason,
+            waiting=context.core.waiting,
         )
-        now, boot_us = services.clock.now(), services.clock.boot_us()
-        return await services.walk(
+        now, boot_us = context.clock.now(), context.clock.boot_us()
+        return await context.walk(
             lambda connection: explain(connection, job_id, rules, now, boot_us)
         )

@@ -13,9 +13,9 @@ from pydantic import Field
 from actors import messages as m
 from config.weight import LIGHT_BYTES_MAX
 from storage.idempotency import Key
-from web.api.request import Call
-from web.api.routes import Answer, Header
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Header, Response
+from web.context import Context
 
 IdempotencyKey = Annotated[
     Annotated[str, Field(min_length=1, max_length=255)] | None,
@@ -28,14 +28,14 @@ REPLAYED = {"Idempotent-Replayed": "`true`: this is the first answer to the same
 """For `headers` of a route that takes a key."""
 
 
-async def request_key(services: Services, call: Call, key: str | None) -> Key | None:
+async def request_key(context: Context, request: Request, key: str | None) -> Key | None:
     """The client's key, with what it stands for."""
     if key is None:
         return None
-    body = await call.body()
-    digest = partial(request_digest, call.method, call.path, body)
+    body = await request.body()
+    digest = partial(request_digest, request.method, request.path, body)
     if len(body) > LIGHT_BYTES_MAX:
-        return Key(key=key, request=await services.body_runner.run(digest))
+        return Key(key=key, request=await context.body_runner.run(digest))
     return Key(key=key, request=digest())
 
 
@@ -46,10 +46,10 @@ def request_digest(method: str, path: str, body: bytes | bytearray) -> bytes:
     return digest.digest()
 
 
-async def create_once(services: Services, message: m.Creation, key: Key) -> Answer[Any]:
+async def create_once(context: Context, message: m.Creation, key: Key) -> Response[Any]:
     """Carry out the message, or give the first answer to its key again."""
-    done = await services.ask(m.Once(key=key, message=message))
-    return Answer(body=done.response, headers=replay_headers(done))
+    done = await context.ask(m.Once(key=key, message=message))
+    return Response(body=done.response, headers=replay_headers(done))
 
 
 def replay_headers(done: m.Submission) -> dict[str, str]:

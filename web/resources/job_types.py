@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from config.job_type import JobType
 from config.weight import is_light
 from headway.model.problem import Refusal
-from web.api.routes import Answer, Api, Body
-from web.context import Services
+from web.api.routes import Body, Response, Routes
+from web.context import Context
 from web.resources.acceptance import accept_params
 
 
@@ -69,14 +69,14 @@ class Preview(BaseModel):
     params: dict[str, Any]
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the operations on job types."""
 
-    @api.route("GET", "/job-types", tag="job types", summary="What may be run")
+    @routes.add("GET", "/job-types", tag="job types", summary="What may be run")
     async def list_types() -> JobTypeList:
-        return JobTypeList(job_types=[type_view(t) for t in services.job_types.values()])
+        return JobTypeList(job_types=[type_view(t) for t in context.job_types.values()])
 
-    @api.route(
+    @routes.add(
         "GET",
         "/job-types/{type}",
         tag="job types",
@@ -84,11 +84,11 @@ def register(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def get_type(type: str) -> JobTypeView:
-        if (job_type := services.job_types.get(type)) is None:
+        if (job_type := context.job_types.get(type)) is None:
             raise Refusal("not_found", f"there is no job type {type!r}: GET /job-types lists them")
         return type_view(job_type)
 
-    @api.route(
+    @routes.add(
         "POST",
         "/job-types/{type}/preview",
         tag="job types",
@@ -98,10 +98,10 @@ def register(api: Api, services: Services) -> None:
     )
     async def preview(
         type: str, body: Annotated[PreviewRequest, Body(optional=True)]
-    ) -> Answer[Preview]:
-        params = await accept_params(services, type, body.params)
-        show = partial(preview_body, services.job_type(type), params)
-        return Answer(body=show() if is_light(params) else await services.body_runner.run(show))
+    ) -> Response[Preview]:
+        params = await accept_params(context, type, body.params)
+        show = partial(preview_body, context.job_type(type), params)
+        return Response(body=show() if is_light(params) else await context.body_runner.run(show))
 
 
 def preview_body(job_type: JobType, params: Mapping[str, Any]) -> bytes:

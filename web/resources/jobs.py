@@ -19,9 +19,9 @@ from storage import jobs
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.run_parts import run_and_result
-from web.api.request import Call
-from web.api.routes import Answer, Api, Body, Header, Query, Unread
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Body, Header, Query, Response, Routes, Unread
+from web.context import Context
 from web.resources.acceptance import BATCH_MAX, accept_job, accepted_batch
 from web.resources.idempotency import (
     REPLAYED,
@@ -83,17 +83,17 @@ class ArtifactList(BaseModel):
     collection: Collection
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the operations on Jobs."""
-    register_submit(api, services)
-    register_read(api, services)
-    register_change(api, services)
+    register_submit(routes, context)
+    register_read(routes, context)
+    register_change(routes, context)
 
 
-def register_submit(api: Api, services: Services) -> None:
+def register_submit(routes: Routes, context: Context) -> None:
     """POST /jobs and /jobs/batch."""
 
-    @api.route(
+    @routes.add(
         "POST",
         "/jobs",
         status=201,
@@ -110,34 +110,34 @@ def register_submit(api: Api, services: Services) -> None:
         headers={"Location": "the Job", "ETag": "its version", **REPLAYED},
     )
     async def submit(
-        call: Call,
+        request: Request,
         body: Annotated[NewJob, Body()],
         idempotency_key: IdempotencyKey = None,
         prefer: Annotated[
             str | None,
             Header("Prefer", "`wait=N`: answer when the Job has ended, at most N ≤ 60 seconds."),
         ] = None,
-    ) -> Answer[Job]:
+    ) -> Response[Job]:
         if (wait_s := wait_preference(prefer)) is not None:
-            call.take_stream()
-        new = await accept_job(services, body)
-        key = await request_key(services, call, idempotency_key)
-        done = await services.ask(m.SubmitJobs(jobs=(new,), key=key))
+            request.take_stream()
+        new = await accept_job(context, body)
+        key = await request_key(context, request, idempotency_key)
+        done = await context.ask(m.SubmitJobs(jobs=(new,), key=key))
         headers = replay_headers(done)
         if wait_s is None and done.response is not None:
-            return Answer(body=done.response, headers=headers)
+            return Response(body=done.response, headers=headers)
         job_id = headers["Location"].rpartition("/")[2]
         if wait_s is None:
             (job,) = done.jobs
         else:
             # Also of a replay: who asks again after a lost connection still wants to know.
-            job = await services.until_ended(job_id, wait_s)
+            job = await context.until_ended(job_id, wait_s)
             headers["Preference-Applied"] = f"wait={wait_s}"
         headers["ETag"] = f'"{job.version}"'
-        shown = job_body(services.with_progress(job), services.job_types)
-        return Answer(body=shown, headers=headers)
+        shown = job_body(context.with_progress(job), context.job_types)
+        return Response(body=shown, headers=headers)
 
-    @api.route(
+    @routes.add(
         "POST",
         "/jobs/batch",
         status=201,
@@ -147,18 +147,20 @@ def register_submit(api: Api, services: Services) -> None:
         headers=REPLAYED,
     )
     async def submit_batch(
-        call: Call, body: Annotated[Unread[Batch], Body()], idempotency_key: IdempotencyKey = None
-    ) -> Answer[BatchAnswer]:
-        new = await services.batch_runner.run(partial(accepted_batch, services, body.raw))
-        key = await request_key(services, call, idempotency_key)
-        done = await services.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
-        return Answer(body=done.response, headers=replay_headers(done))
+        request: Request,
+        body: Annotated[Unread[Batch], Body()],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[BatchAnswer]:
+        new = await context.batch_runner.run(partial(accepted_batch, context, body.raw))
+        key = await request_key(context, request, idempotency_key)
+        done = await context.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
+        return Response(body=done.response, headers=replay_headers(done))
 
 
-def register_read(api: Api, services: Services) -> None:
+def register_read(routes: Routes, context: Context) -> None:
     """GET on Jobs, their runs and artifacts."""
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs",
         tag="jobs",
@@ -201,17 +203,17 @@ def register_read(api: Api, services: Services) -> None:
             retry_of=retry_of,
             order=order,
         )
-        page, next_cursor = await services.walk(
+        page, next_cursor = await context.walk(
             lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor),
             is_long=bool(q) and id_beginning(q) is None,
         )
         return JobPage.model_construct(
-            jobs=[public_job(services.with_progress(job), services.job_types) for job in page],
+            jobs=[public_job(context.with_progress(job), context.job_types) for job in page],
             next_cursor=next_cursor,
-            counts=jobs.count_by_status(services.reader),
+            counts=jobs.count_by_status(context.reader),
         )
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}",
         tag="jobs",
@@ -219,24 +221,24 @@ def register_read(api: Api, services: Services) -> None:
         refusals=("not_found",),
         headers={"ETag": "its version"},
     )
-    async def get_job(job_id: str) -> Answer[Job]:
-        if jobs.params_bytes(services.reader, job_id) <= LARGE_BYTES:
-            return job_answer(services, jobs.find_job(services.reader, job_id))
-        return await services.walk(lambda c: job_answer(services, jobs.find_job(c, job_id)))
+    async def get_job(job_id: str) -> Response[Job]:
+        if jobs.params_bytes(context.reader, job_id) <= LARGE_BYTES:
+            return job_response(context, jobs.find_job(context.reader, job_id))
+        return await context.walk(lambda c: job_response(context, jobs.find_job(c, job_id)))
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/runs",
         tag="jobs",
         summary="The single attempt at a Job",
         refusals=("not_found",),
     )
-    async def list_runs(job_id: str) -> Answer[RunList]:
-        jobs.status_of(services.reader, job_id)  # it is there
-        read = partial(run_list_body, job_id, services.job_types)
-        return Answer(body=await services.walk(read))
+    async def list_runs(job_id: str) -> Response[RunList]:
+        jobs.status_of(context.reader, job_id)  # it is there
+        read = partial(run_list_body, job_id, context.job_types)
+        return Response(body=await context.walk(read))
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/artifacts",
         tag="jobs",
@@ -244,27 +246,27 @@ def register_read(api: Api, services: Services) -> None:
         refusals=("not_found", "rate_limited"),
     )
     async def list_artifacts(
-        call: Call,
+        request: Request,
         job_id: str,
         prefer: Annotated[
             str | None,
             Header("Prefer", "`wait=N`: answer when all are collected, at most N ≤ 60 seconds."),
         ] = None,
-    ) -> Answer[ArtifactList]:
-        jobs.status_of(services.reader, job_id)  # it is there
+    ) -> Response[ArtifactList]:
+        jobs.status_of(context.reader, job_id)  # it is there
         headers = {}
         if (wait_s := wait_preference(prefer)) is not None:
-            call.take_stream()
-            await services.until_collected(job_id, wait_s)
+            request.take_stream()
+            await context.until_collected(job_id, wait_s)
             headers["Preference-Applied"] = f"wait={wait_s}"
-        body = await services.walk(partial(artifact_list_body, job_id))
-        return Answer(body=body, headers=headers)
+        body = await context.walk(partial(artifact_list_body, job_id))
+        return Response(body=body, headers=headers)
 
 
-def register_change(api: Api, services: Services) -> None:
+def register_change(routes: Routes, context: Context) -> None:
     """PATCH, DELETE, cancel and retry."""
 
-    @api.route(
+    @routes.add(
         "PATCH",
         "/jobs/{job_id}",
         tag="jobs",
@@ -274,26 +276,26 @@ def register_change(api: Api, services: Services) -> None:
     )
     async def patch_job(
         job_id: str, body: Annotated[JobPatch, Body()], if_match: IfMatch = None
-    ) -> Answer[Job]:
+    ) -> Response[Job]:
         for name in ("priority", "labels"):
             if name in body.model_fields_set and getattr(body, name) is None:
                 fault = Fault(f"/{name}", "may not be null: leave it out to keep it as it is")
                 raise Refusal("invalid", f"correct /{name}", (fault,))
         patch = m.PatchJob(job_id=job_id, patch=body, if_match=etags(if_match))
-        return job_answer(services, await services.ask(patch))
+        return job_response(context, await context.ask(patch))
 
-    @api.route(
+    @routes.add(
         "DELETE",
         "/jobs/{job_id}",
         tag="jobs",
         summary="Cancel a QUEUED Job; it stays on record",
         refusals=("not_found", "wrong_state", "precondition_failed", "storage_full"),
     )
-    async def delete_job(job_id: str, if_match: IfMatch = None) -> Answer[Job]:
+    async def delete_job(job_id: str, if_match: IfMatch = None) -> Response[Job]:
         delete = m.DeleteJob(job_id=job_id, if_match=etags(if_match))
-        return job_answer(services, await services.ask(delete))
+        return job_response(context, await context.ask(delete))
 
-    @api.route(
+    @routes.add(
         "POST",
         "/jobs/{job_id}/cancel",
         status=202,
@@ -302,10 +304,10 @@ def register_change(api: Api, services: Services) -> None:
         refusals=("not_found", "wrong_state", "storage_full"),
         repeatable=True,
     )
-    async def cancel_job(job_id: str) -> Answer[Job]:
-        return job_answer(services, await services.ask(m.CancelJob(job_id=job_id)))
+    async def cancel_job(job_id: str) -> Response[Job]:
+        return job_response(context, await context.ask(m.CancelJob(job_id=job_id)))
 
-    @api.route(
+    @routes.add(
         "POST",
         "/jobs/{job_id}/retry",
         status=201,
@@ -323,13 +325,13 @@ def register_change(api: Api, services: Services) -> None:
         headers={"Location": "the new Job", "ETag": "its version", **REPLAYED},
     )
     async def retry_job(
-        call: Call, job_id: str, idempotency_key: IdempotencyKey = None
-    ) -> Answer[Job]:
+        request: Request, job_id: str, idempotency_key: IdempotencyKey = None
+    ) -> Response[Job]:
         retry = m.RetryJob(job_id=job_id)
-        if (key := await request_key(services, call, idempotency_key)) is not None:
-            return await create_once(services, retry, key)
-        job = await services.ask(retry)
-        answer = job_answer(services, job)
+        if (key := await request_key(context, request, idempotency_key)) is not None:
+            return await create_once(context, retry, key)
+        job = await context.ask(retry)
+        answer = job_response(context, job)
         answer.headers["Location"] = f"/jobs/{job.job_id}"
         return answer
 
@@ -350,10 +352,10 @@ def artifact_list_body(job_id: str, connection: apsw.Connection) -> bytes:
     return b'{"artifacts":%s,"collection":%s}' % (list_json(artifacts), to_json(collection))
 
 
-def job_answer(services: Services, job: Job) -> Answer[Job]:
+def job_response(context: Context, job: Job) -> Response[Job]:
     """A Job with its ETag."""
-    body = job_body(services.with_progress(job), services.job_types)
-    return Answer(body=body, headers={"ETag": f'"{job.version}"'})
+    body = job_body(context.with_progress(job), context.job_types)
+    return Response(body=body, headers={"ETag": f'"{job.version}"'})
 
 
 def wait_preference(prefer: str | None) -> int | None:

@@ -17,9 +17,9 @@ from headway.model.job import Job, NewJob
 from headway.model.problem import Refusal
 from storage.idempotency import Key
 from web.api.endpoint import refused
-from web.api.request import Call
-from web.api.routes import Answer, Api, Body
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Body, Response, Routes
+from web.context import Context
 from web.resources.acceptance import accept_params
 from web.resources.idempotency import REPLAYED, IdempotencyKey, replay_headers, request_key
 
@@ -35,10 +35,10 @@ class Triggered(BaseModel):
     message: str
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the trigger of every type; the old API had two, story and research."""
 
-    @api.route(
+    @routes.add(
         "POST",
         "/jobs/{type}/trigger",
         status=202,
@@ -63,17 +63,17 @@ def register(api: Api, services: Services) -> None:
         },
     )
     async def trigger(
-        call: Call,
+        request: Request,
         type: str,
         body: Annotated[dict[str, Any], Body(optional=True)],
         idempotency_key: IdempotencyKey = None,
-    ) -> Answer[Triggered]:
-        notices = deprecation_headers(services)
+    ) -> Response[Triggered]:
+        notices = deprecation_headers(context)
         try:
-            key = await request_key(services, call, idempotency_key)
-            done = await run_trigger(services, type, body, key)
+            key = await request_key(context, request, idempotency_key)
+            done = await run_trigger(context, type, body, key)
         except Refusal as refusal:
-            no: Answer[Triggered] = refused(refusal)
+            no: Response[Triggered] = refused(refusal)
             return replace(no, headers={**no.headers, **notices})
         job = done.jobs[0] if done.jobs else Job.model_validate_json(done.response or b"")
         triggered = Triggered(
@@ -83,33 +83,33 @@ def register(api: Api, services: Services) -> None:
             message=f"{type} accepted; this endpoint is deprecated, use POST /jobs",
         )
         location = {"Location": f"/jobs/{job.job_id}"}
-        return Answer(triggered, headers={**notices, **location, **replay_headers(done)})
+        return Response(triggered, headers={**notices, **location, **replay_headers(done)})
 
 
 async def run_trigger(
-    services: Services, type: str, params: dict[str, Any], key: Key | None
+    context: Context, type: str, params: dict[str, Any], key: Key | None
 ) -> m.Submission:
     """Do what the configured phase wants."""
-    phase = services.settings.server.legacy_triggers
+    phase = context.settings.server.legacy_triggers
     if phase == "off":
         raise Refusal("gone", f'POST /jobs with {{"type": "{type}", "params": …}} instead')
-    accepted = await accept_params(services, type, params, at="")
+    accepted = await accept_params(context, type, params, at="")
     if phase == "scheduler":
         new = NewJob(type=type, params=accepted)
-        return await services.ask(m.SubmitJobs(jobs=(new,), origin="legacy", key=key))
+        return await context.ask(m.SubmitJobs(jobs=(new,), origin="legacy", key=key))
     trigger = m.TriggerJob(type=type, params=accepted)
     if key is not None:
-        return await services.ask(m.Once(key=key, message=trigger))
-    return m.Submission(jobs=(await services.ask(trigger),))
+        return await context.ask(m.Once(key=key, message=trigger))
+    return m.Submission(jobs=(await context.ask(trigger),))
 
 
-def deprecation_headers(services: Services) -> dict[str, str]:
+def deprecation_headers(context: Context) -> dict[str, str]:
     """The three headers; Sunset only when the operator has set a date."""
     headers = {
         "Deprecation": f"@{int(DEPRECATED_SINCE.timestamp())}",
         "Link": '</jobs>; rel="successor-version"',
     }
-    if (sunset := services.settings.server.sunset) is not None:
+    if (sunset := context.settings.server.sunset) is not None:
         at = datetime.combine(sunset, time(), UTC)
         headers["Sunset"] = format_datetime(at, usegmt=True)
     return headers

@@ -17,8 +17,8 @@ from headway.model.field import MAX_INT, from_us
 from headway.model.problem import Fault, Refusal
 from storage.jobs import status_of
 from storage.run_parts import RunHead, artifact_of_job, head_of_run
-from web.api.routes import Answer, Api, Header, Query
-from web.context import Services
+from web.api.routes import Header, Query, Response, Routes
+from web.context import Context
 from web.streams.log_follower import Follow
 from web.streams.log_view import LogView, ranged, refusal_of
 from web.streams.sse import SSE, SSE_HEADERS, event_number
@@ -48,10 +48,10 @@ class LogTimeList(BaseModel):
     times: list[LogTime]
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the log and the artifacts' files."""
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/log",
         tag="jobs",
@@ -79,33 +79,33 @@ def register(api: Api, services: Services) -> None:
             str | None, Header("Last-Event-ID", "Go on behind this event of the stream.")
         ] = None,
         range: RangeHeader = None,
-    ) -> Answer[None]:
-        status_of(services.reader, job_id)  # it is there
+    ) -> Response[None]:
+        status_of(context.reader, job_id)  # it is there
         if offset is not None and tail is not None:
             faults = (Fault("/tail", "leave it out, or leave offset out"),)
             raise Refusal("invalid", "give offset or tail, not both", faults)
         if accept is not None and SSE in accept:
             begin = event_number(last_event_id)
-            follow = Follow(services, job_id, offset or 0, tail=tail)
+            follow = Follow(context, job_id, offset or 0, tail=tail)
             if begin is not None:
-                follow = Follow(services, job_id, begin, resumes=True)
-            return Answer(pieces=follow, headers=dict(SSE_HEADERS))
-        run = head_of_run(services.reader, job_id)
-        path = services.runs_dir / (run.run_id if run else "none") / "log"
+                follow = Follow(context, job_id, begin, resumes=True)
+            return Response(pieces=follow, headers=dict(SSE_HEADERS))
+        run = head_of_run(context.reader, job_id)
+        path = context.runs_dir / (run.run_id if run else "none") / "log"
         try:
-            view = await services.file_pool.run(lambda _: LogView.open(path))
+            view = await context.file_pool.run(lambda _: LogView.open(path))
             if view.size == 0 and run is not None and run.log_bytes > 0:
                 raise Refusal("gone", f"the log of {job_id} is not there any more")
             if tail is None:
-                return await ranged(view, range, offset, TEXT, services.file_pool)
-            offset = await services.file_pool.run(lambda _: view.line_start(tail))
-            response = await ranged(view, None, offset, TEXT, services.file_pool)
+                return await ranged(view, range, offset, TEXT, context.file_pool)
+            offset = await context.file_pool.run(lambda _: view.line_start(tail))
+            response = await ranged(view, None, offset, TEXT, context.file_pool)
         except OSError as error:
             raise refusal_of(error, f"the log of {job_id}") from None
         response.headers["Log-Offset"] = str(offset)
         return response
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/log/times",
         tag="jobs",
@@ -113,12 +113,12 @@ def register(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def get_log_times(job_id: str) -> LogTimeList:
-        status_of(services.reader, job_id)  # it is there
-        if (run := head_of_run(services.reader, job_id)) is None:
+        status_of(context.reader, job_id)  # it is there
+        if (run := head_of_run(context.reader, job_id)) is None:
             return LogTimeList(times=[])
-        return await services.file_pool.run(lambda _: LogTimeList(times=times_of(services, run)))
+        return await context.file_pool.run(lambda _: LogTimeList(times=times_of(context, run)))
 
-    @api.route(
+    @routes.add(
         "GET",
         "/jobs/{job_id}/artifacts/{name}",
         tag="jobs",
@@ -131,16 +131,16 @@ def register(api: Api, services: Services) -> None:
         headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256, when it is known"},
         also={206: "the range that was asked for"},
     )
-    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Answer[None]:
-        status_of(services.reader, job_id)  # it is there
-        found = await services.walk(lambda c: artifact_of_job(c, job_id, name))
+    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Response[None]:
+        status_of(context.reader, job_id)  # it is there
+        found = await context.walk(lambda c: artifact_of_job(c, job_id, name))
         if found is None:
             raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
         run_id, artifact, reason = found
         if not artifact.kept:
             raise Refusal("gone", f"{name!r} was not kept: {reason}")
-        open_file = partial(open_artifact, services.runs_dir / run_id, name)
-        pool = services.file_pool
+        open_file = partial(open_artifact, context.runs_dir / run_id, name)
+        pool = context.file_pool
         try:
             view = await pool.run(lambda _: LogView.open_whole(open_file))
             response = await ranged(view, range, None, guess_type(name), pool)
@@ -153,9 +153,9 @@ def register(api: Api, services: Services) -> None:
         return response
 
 
-def times_of(services: Services, run: RunHead) -> list[LogTime]:
+def times_of(context: Context, run: RunHead) -> list[LogTime]:
     """What was sampled while the run was watched, and its end for what came after."""
-    files = RunFiles(services.runs_dir / run.run_id)
+    files = RunFiles(context.runs_dir / run.run_id)
     seen = read_times(files.times)
     begins = [0, *(record.size for record in seen)]
     times = [

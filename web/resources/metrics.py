@@ -29,9 +29,9 @@ from storage.collections import count_unfinished
 from storage.database import snapshot
 from storage.figures import NOT_YET_SOUGHT, QueueLength, Success
 from storage.jobs import count_by_status
-from web.api.routes import Answer, Api
+from web.api.routes import Response, Routes
 from web.api.version import installed_version
-from web.context import Services
+from web.context import Context
 from web.resources.scheduler import status_from
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,11 +65,11 @@ class Counted:
     log_lines_dropped: int
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the operation."""
     sought: dict[str, Success] = {}
 
-    @api.route(
+    @routes.add(
         "GET",
         "/metrics",
         tag="system",
@@ -77,24 +77,24 @@ def register(api: Api, services: Services) -> None:
         media=("text/plain",),
         refusals=("shutting_down", "unavailable"),
     )
-    async def prometheus() -> Answer[None]:
-        types = tuple(services.job_types)
-        stored = await services.walk(lambda connection: read(services, connection, types, sought))
+    async def prometheus() -> Response[None]:
+        types = tuple(context.job_types)
+        stored = await context.walk(lambda connection: read(context, connection, types, sought))
         sought.update(stored.successes)
         scrape = Scrape(
             types=types,
-            now=services.clock.now(),
+            now=context.clock.now(),
             stored=stored,
-            counted=counted(services),
-            sizes=services.storage.sizes(),
-            checked_at=services.inspector.checked_at,
+            counted=counted(context),
+            sizes=context.storage.sizes(),
+            checked_at=context.inspector.checked_at,
         )
-        body = await services.batch_runner.run(scrape.text)
-        return Answer(body=body, headers={"Content-Type": MEDIA_TYPE})
+        body = await context.batch_runner.run(scrape.text)
+        return Response(body=body, headers={"Content-Type": MEDIA_TYPE})
 
 
 def read(
-    services: Services,
+    context: Context,
     connection: apsw.Connection,
     types: Collection[str],
     sought: Mapping[str, Success],
@@ -108,7 +108,7 @@ def read(
             if name in types and (since := figures.waits_since(connection, name)) is not None
         }
         return Stored(
-            status=status_from(services, connection),
+            status=status_from(context, connection),
             jobs=count_by_status(connection),
             queue=queue,
             submitted=figures.submitted(connection),
@@ -121,14 +121,14 @@ def read(
         )
 
 
-def counted(services: Services) -> Counted:
+def counted(context: Context) -> Counted:
     """A copy of what the stats actor goes on counting."""
-    tally = services.tally
+    tally = context.tally
     return Counted(
         runs={key: _frozen(histogram) for key, histogram in sorted(tally.runs.items())},
         waits={name: _frozen(histogram) for name, histogram in sorted(tally.waits.items())},
         last_success=dict(tally.last_success),
-        log_lines_dropped=services.log_lines_dropped(),
+        log_lines_dropped=context.log_lines_dropped(),
     )
 
 

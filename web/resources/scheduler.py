@@ -16,9 +16,9 @@ from storage import reservations, scheduler
 from storage.database import snapshot
 from storage.rollup import read_history
 from storage.runs import running
-from web.api.request import Call
-from web.api.routes import Answer, Api, Body, Query
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Body, Query, Response, Routes
+from web.context import Context
 from web.resources.idempotency import REPLAYED, IdempotencyKey, create_once, request_key
 
 
@@ -71,44 +71,44 @@ SPANS = {"hour": (60, 60), "day": (900, 96), "week": (3600, 168)}
 """Seconds a step, and whole steps, of each chart."""
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the operations on the scheduler."""
-    register_history(api, services)
-    register_control(api, services)
-    register_config(api, services)
-    register_reservations(api, services)
+    register_history(routes, context)
+    register_control(routes, context)
+    register_config(routes, context)
+    register_reservations(routes, context)
 
 
-def status_now(services: Services) -> SchedulerStatus:
+def status_now(context: Context) -> SchedulerStatus:
     """Read what the last commit says."""
-    return status_from(services, services.reader)
+    return status_from(context, context.reader)
 
 
-def status_from(services: Services, connection: apsw.Connection) -> SchedulerStatus:
+def status_from(context: Context, connection: apsw.Connection) -> SchedulerStatus:
     """The same on a reader's own connection, and thread."""
     return scheduler.read_status(
         connection,
-        types=services.job_types,
-        concurrency=services.core.setup.concurrency,
-        started_at=services.started_at,
-        host_condition=services.feed.host_condition,
+        types=context.job_types,
+        concurrency=context.core.setup.concurrency,
+        started_at=context.started_at,
+        host_condition=context.feed.host_condition,
     )
 
 
-async def until_idle(services: Services, timeout_s: float) -> None:
+async def until_idle(context: Context, timeout_s: float) -> None:
     """Return when nothing runs, or the time is over, or the server drains."""
     with trio.move_on_after(timeout_s):
-        async with services.unless_draining():
-            seq = services.feed.last_seq
-            while running(services.reader):
-                await services.feed.beyond(seq)
-                seq = services.feed.last_seq
+        async with context.unless_draining():
+            seq = context.feed.last_seq
+            while running(context.reader):
+                await context.feed.beyond(seq)
+                seq = context.feed.last_seq
 
 
-def register_control(api: Api, services: Services) -> None:
+def register_control(routes: Routes, context: Context) -> None:
     """Start, stop, status, metrics."""
 
-    @api.route(
+    @routes.add(
         "POST",
         "/scheduler/start",
         tag="scheduler",
@@ -117,10 +117,10 @@ def register_control(api: Api, services: Services) -> None:
         repeatable=True,
     )
     async def start() -> SchedulerStatus:
-        await services.ask(m.StartScheduler())
-        return status_now(services)
+        await context.ask(m.StartScheduler())
+        return status_now(context)
 
-    @api.route(
+    @routes.add(
         "POST",
         "/scheduler/stop",
         tag="scheduler",
@@ -130,26 +130,26 @@ def register_control(api: Api, services: Services) -> None:
         repeatable=True,
     )
     async def stop(
-        call: Call, body: Annotated[StopRequest, Body(optional=True)]
+        request: Request, body: Annotated[StopRequest, Body(optional=True)]
     ) -> SchedulerStatus:
         if body.wait_s:
-            call.take_stream()
-        await services.ask(m.StopScheduler())
-        await until_idle(services, body.wait_s)
-        return status_now(services)
+            request.take_stream()
+        await context.ask(m.StopScheduler())
+        await until_idle(context, body.wait_s)
+        return status_now(context)
 
-    @api.route("GET", "/scheduler/status", tag="scheduler", summary="The scheduler now")
+    @routes.add("GET", "/scheduler/status", tag="scheduler", summary="The scheduler now")
     async def status() -> SchedulerStatus:
-        return status_now(services)
+        return status_now(context)
 
-    @api.route(
+    @routes.add(
         "GET",
         "/scheduler/metrics",
         tag="scheduler",
         summary="Wait and run time of each type at p50, p95, p99",
     )
     async def metrics() -> Metrics:
-        measured = await services.stats.ask(m.GetMetrics())
+        measured = await context.stats.ask(m.GetMetrics())
         return Metrics(
             types=[
                 TypeTimes(
@@ -165,10 +165,10 @@ def register_control(api: Api, services: Services) -> None:
         )
 
 
-def register_history(api: Api, services: Services) -> None:
+def register_history(routes: Routes, context: Context) -> None:
     """The charts' data."""
 
-    @api.route(
+    @routes.add(
         "GET",
         "/scheduler/history",
         tag="scheduler",
@@ -182,23 +182,23 @@ def register_history(api: Api, services: Services) -> None:
         ] = "hour",
     ) -> History:
         step_s, steps = SPANS[span]
-        now = services.clock.now()
+        now = context.clock.now()
 
         def read(connection: apsw.Connection) -> History:
             with snapshot(connection):
                 return read_history(connection, now, step_s=step_s, steps=steps)
 
-        return await services.walk(read)
+        return await context.walk(read)
 
 
-def register_config(api: Api, services: Services) -> None:
+def register_config(routes: Routes, context: Context) -> None:
     """Limits."""
 
-    @api.route("GET", "/scheduler/config", tag="scheduler", summary="The limits in force")
+    @routes.add("GET", "/scheduler/config", tag="scheduler", summary="The limits in force")
     async def get_config() -> SchedulerConfig:
-        return services.core.setup.in_force(services.reader)
+        return context.core.setup.in_force(context.reader)
 
-    @api.route(
+    @routes.add(
         "PATCH",
         "/scheduler/config",
         tag="scheduler",
@@ -206,11 +206,11 @@ def register_config(api: Api, services: Services) -> None:
         refusals=("invalid", "storage_full"),
     )
     async def patch_config(body: Annotated[ConfigPatch, Body()]) -> SchedulerConfig:
-        unknown = [name for name in body.types if name not in services.job_types]
+        unknown = [name for name in body.types if name not in context.job_types]
         if unknown:
             faults = tuple(Fault(f"/types/{name}", "there is no such type") for name in unknown)
             raise Refusal("invalid", "correct types", faults)
-        return await services.ask(
+        return await context.ask(
             m.ConfigureScheduler(
                 set_concurrency="concurrency" in body.model_fields_set,
                 concurrency=body.concurrency,
@@ -219,10 +219,10 @@ def register_config(api: Api, services: Services) -> None:
         )
 
 
-def register_reservations(api: Api, services: Services) -> None:
+def register_reservations(routes: Routes, context: Context) -> None:
     """Claims on the next slot."""
 
-    @api.route(
+    @routes.add(
         "POST",
         "/scheduler/reservations",
         status=201,
@@ -232,28 +232,28 @@ def register_reservations(api: Api, services: Services) -> None:
         headers={"Location": "the reservation", **REPLAYED},
     )
     async def reserve(
-        call: Call,
+        request: Request,
         body: Annotated[ReservationRequest, Body()],
         idempotency_key: IdempotencyKey = None,
-    ) -> Answer[Reservation]:
+    ) -> Response[Reservation]:
         reservation = m.Reserve(ttl_s=body.ttl_s)
-        if (key := await request_key(services, call, idempotency_key)) is not None:
-            return await create_once(services, reservation, key)
-        made = await services.ask(reservation)
+        if (key := await request_key(context, request, idempotency_key)) is not None:
+            return await create_once(context, reservation, key)
+        made = await context.ask(reservation)
         location = f"/scheduler/reservations/{made.reservation_id}"
-        return Answer(made, headers={"Location": location})
+        return Response(made, headers={"Location": location})
 
-    @api.route(
+    @routes.add(
         "GET",
         "/scheduler/reservations",
         tag="scheduler",
         summary="Claims that wait or are held",
     )
     async def list_reservations() -> ReservationList:
-        found = reservations.open_reservations(services.reader)
+        found = reservations.open_reservations(context.reader)
         return ReservationList.model_construct(reservations=found)
 
-    @api.route(
+    @routes.add(
         "GET",
         "/scheduler/reservations/{reservation_id}",
         tag="scheduler",
@@ -261,9 +261,9 @@ def register_reservations(api: Api, services: Services) -> None:
         refusals=("not_found",),
     )
     async def get_reservation(reservation_id: str) -> Reservation:
-        return reservations.find_reservation(services.reader, reservation_id)
+        return reservations.find_reservation(context.reader, reservation_id)
 
-    @api.route(
+    @routes.add(
         "DELETE",
         "/scheduler/reservations",
         tag="scheduler",
@@ -271,10 +271,10 @@ def register_reservations(api: Api, services: Services) -> None:
         refusals=("storage_full",),
     )
     async def release_all() -> ReservationList:
-        released = await services.ask(m.ReleaseReservations())
+        released = await context.ask(m.ReleaseReservations())
         return ReservationList.model_construct(reservations=released)
 
-    @api.route(
+    @routes.add(
         "DELETE",
         "/scheduler/reservations/{reservation_id}",
         tag="scheduler",
@@ -282,4 +282,4 @@ def register_reservations(api: Api, services: Services) -> None:
         refusals=("not_found", "wrong_state", "storage_full"),
     )
     async def release(reservation_id: str) -> Reservation:
-        return await services.ask(m.ReleaseReservation(reservation_id=reservation_id))
+        return await context.ask(m.ReleaseReservation(reservation_id=reservation_id))

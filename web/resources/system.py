@@ -9,9 +9,9 @@ from pydantic_core import to_json
 from actors import messages as m
 from headway.model.problem import Refusal
 from web.api.openapi import STYLE, document, page
-from web.api.routes import Answer, Api
+from web.api.routes import Response, Routes
 from web.api.version import installed_version
-from web.context import Services
+from web.context import Context
 from web.resources import unconfigured
 
 PROBE_S = 2.0
@@ -38,21 +38,21 @@ class Ready(BaseModel):
     warnings: list[str]
 
 
-def register(api: Api, services: Services) -> None:
+def register(routes: Routes, context: Context) -> None:
     """Add the operations on the server itself."""
-    register_state(api, services)
-    register_docs(api)
+    register_state(routes, context)
+    register_docs(routes)
 
 
-def register_state(api: Api, services: Services) -> None:
+def register_state(routes: Routes, context: Context) -> None:
     """Health and readiness."""
     installed = installed_version()
 
-    @api.route("GET", "/health", tag="system", summary="The process answers")
+    @routes.add("GET", "/health", tag="system", summary="The process answers")
     async def health() -> Health:
         return Health(status="ok", version=installed)
 
-    @api.route(
+    @routes.add(
         "GET",
         "/ready",
         tag="system",
@@ -60,26 +60,26 @@ def register_state(api: Api, services: Services) -> None:
         refusals=("shutting_down", "unavailable"),
     )
     async def ready() -> Ready:
-        if services.draining.is_set():
+        if context.draining.is_set():
             raise Refusal("shutting_down", "the server is shutting down")
-        if not services.ready.is_set():
+        if not context.ready.is_set():
             raise Refusal("unavailable", "the server is starting")
-        await probe(services)
-        if (condition := services.feed.host_condition) is not None:
+        await probe(context)
+        if (condition := context.feed.host_condition) is not None:
             raise Refusal("unavailable", f"degraded: nothing starts: {condition.reason}")
         return Ready(
             status="ready",
-            database="checking" if services.inspector.checked_at is None else "checked",
-            warnings=warnings(services),
+            database="checking" if context.inspector.checked_at is None else "checked",
+            warnings=warnings(context),
         )
 
 
-def warnings(services: Services) -> list[str]:
+def warnings(context: Context) -> list[str]:
     """What works, and needs the operator all the same: a sentence each."""
-    return [*services.storage.warnings(), *unconfigured.warnings(services)]
+    return [*context.storage.warnings(), *unconfigured.warnings(context)]
 
 
-async def probe(services: Services) -> None:
+async def probe(context: Context) -> None:
     """Return if the scheduler works.
 
     Raises:
@@ -87,38 +87,40 @@ async def probe(services: Services) -> None:
     """
     with trio.move_on_after(PROBE_S):
         try:
-            await services.ask(m.Probe())
+            await context.ask(m.Probe())
         except Refusal as refusal:
             raise Refusal("unavailable", f"degraded: {refusal.detail}") from None
         return
     raise Refusal("unavailable", f"degraded: the scheduler has not answered for {PROBE_S:g} s")
 
 
-def register_docs(api: Api) -> None:
+def register_docs(routes: Routes) -> None:
     """The API's description, made once, when it is first asked for."""
     cache: dict[str, bytes] = {}
 
     def described() -> dict[str, Any]:
-        return document(api, installed_version())
+        return document(routes, installed_version())
 
-    @api.route("GET", "/openapi.json", tag="system", summary="This document")
-    async def openapi() -> Answer[dict[str, Any]]:
+    @routes.add("GET", "/openapi.json", tag="system", summary="This document")
+    async def openapi() -> Response[dict[str, Any]]:
         if "json" not in cache:
             cache["json"] = to_json(described())
-        return Answer(body=cache["json"])
+        return Response(body=cache["json"])
 
-    @api.route("GET", "/docs", tag="system", summary="This document, to read", media=("text/html",))
-    async def docs() -> Answer[None]:
+    @routes.add(
+        "GET", "/docs", tag="system", summary="This document, to read", media=("text/html",)
+    )
+    async def docs() -> Response[None]:
         if "html" not in cache:
             cache["html"] = page(described()).encode()
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": DOCS_POLICY,
         }
-        return Answer(body=cache["html"], headers=headers)
+        return Response(body=cache["html"], headers=headers)
 
-    @api.route(
+    @routes.add(
         "GET", "/docs/style.css", tag="system", summary="How /docs looks", media=("text/css",)
     )
-    async def docs_style() -> Answer[None]:
-        return Answer(body=STYLE.encode(), headers={"Content-Type": "text/css; charset=utf-8"})
+    async def docs_style() -> Response[None]:
+        return Response(body=STYLE.encode(), headers={"Content-Type": "text/css; charset=utf-8"})

@@ -6,14 +6,14 @@ They are not eligible, and start when their type is configured again.
 import structlog
 
 from storage.scheduler import queue_counts
-from web.context import Services
+from web.context import Context
 
 log = structlog.get_logger()
 
 
-def warnings(services: Services) -> list[str]:
+def warnings(context: Context) -> list[str]:
     """A sentence for each type."""
-    waiting = queue_counts(services.reader, services.job_types).unconfigured
+    waiting = queue_counts(context.reader, context.job_types).unconfigured
     return [
         f"{n} queued {'Job waits' if n == 1 else 'Jobs wait'} for the type {name}, which is not"
         " configured: add it to the configuration and reload, or cancel the Jobs"
@@ -21,7 +21,7 @@ def warnings(services: Services) -> list[str]:
     ]
 
 
-def log_warnings(services: Services) -> None:
+def log_warnings(context: Context) -> None:
     """For the log: at the start, and after a reload."""
-    for why in warnings(services):
+    for why in warnings(context):
         log.warning("type not configured", why=why)

@@ -22,7 +22,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from web.api.endpoint import refused
 from web.api.guard import NO_STORE
 from web.api.router import BODY_TIMEOUT_S, TOO_SLOW, AnswerBody
-from web.api.routes import Answer
+from web.api.routes import Response
 
 if TYPE_CHECKING:
     from web.server.connection import Connection
@@ -81,7 +81,7 @@ class Exchange:
         """Refuse: the body did not arrive in time."""
         await self._respond(refused(TOO_SLOW))
 
-    async def _respond(self, done: Answer[Any]) -> None:
+    async def _respond(self, done: Response[Any]) -> None:
         assert done.body is not None
         headers = [(b"content-length", b"%d" % len(done.body))]
         headers += [(name.encode(), value.encode()) for name, value in done.headers.items()]

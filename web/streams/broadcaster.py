@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from actors.event_buffer import KEPT_FACTS, Feed, Live
 from headway.model.field import from_us
 from storage.transaction import Fact
-from web.api.request_priority import Precedence
+from web.api.request_priority import RequestPriority
 from web.streams.sse import HEARTBEAT_S, event
 
 PAUSE_PER_STREAM_S = 0.000_25
@@ -75,12 +75,12 @@ def show_live(live: Live) -> Shown:
     return Shown(live.number, live.kind, live.job_id, live.data.get("type"), wire)
 
 
-class Hub:
+class Broadcaster:
     """One for a server."""
 
-    def __init__(self, feed: Feed, draining: trio.Event, precedence: Precedence) -> None:
+    def __init__(self, feed: Feed, draining: trio.Event, request_priority: RequestPriority) -> None:
         self._feed = feed
-        self._precedence = precedence
+        self._request_priority = request_priority
         self._draining = draining
         self._lot = trio.lowlevel.ParkingLot()
         self._somebody = trio.Event()
@@ -127,7 +127,7 @@ class Hub:
             left -= WOKEN_AT_ONCE
             await trio.lowlevel.checkpoint()
             took_s += trio.current_time() - began
-            await self._precedence.give_way(until)
+            await self._request_priority.give_way(until)
         return min(PAUSE_MAX_S, max(streams * PAUSE_PER_STREAM_S, took_s * PAUSE_PER_ROUND))
 
     async def _end(self) -> None:

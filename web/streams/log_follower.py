@@ -19,7 +19,7 @@ from headway.model.field import from_us
 from headway.model.job import TERMINAL
 from storage.jobs import status_of
 from storage.runs import finished_at_of, run_id_of
-from web.context import Services
+from web.context import Context
 from web.streams.log_view import CHUNK_BYTES, line_start
 from web.streams.sse import HEARTBEAT_S, event
 
@@ -39,7 +39,7 @@ class Follow:
 
     def __init__(
         self,
-        services: Services,
+        context: Context,
         job_id: str,
         offset: int,
         *,
@@ -47,7 +47,7 @@ class Follow:
         resumes: bool = False,
     ) -> None:
         """`resumes`: the file has been as long as `offset`, and is followed from there."""
-        self._services = services
+        self._context = context
         self._job_id = job_id
         self._offset = offset
         self._tail = tail
@@ -65,14 +65,14 @@ class Follow:
             raise StopAsyncIteration
         await trio.lowlevel.checkpoint()
         # The status is read first: what was written before the end is read after it.
-        status = status_of(self._services.reader, self._job_id)
+        status = status_of(self._context.reader, self._job_id)
         is_over = status in TERMINAL
         if (data := await self._read(to_the_end=is_over)) is not None:
             return data
         if is_over:
             self._over = True
             return event("end", {"status": status.value})
-        if self._services.draining.is_set():
+        if self._context.draining.is_set():
             self._over = True
             return event("goodbye", {})
         if await self._wait():
@@ -80,15 +80,15 @@ class Follow:
         return b": still here\n\n"
 
     def _log_path(self) -> Path | None:
-        run_id = run_id_of(self._services.reader, self._job_id)
-        return None if run_id is None else self._services.runs_dir / run_id / "log"
+        run_id = run_id_of(self._context.reader, self._job_id)
+        return None if run_id is None else self._context.runs_dir / run_id / "log"
 
     async def _read(self, *, to_the_end: bool) -> bytes | None:
         path = self._log_path()
         if path is None:
             return None
         try:
-            piece = await self._services.file_pool.run(
+            piece = await self._context.file_pool.run(
                 lambda _: self._read_file(path, to_the_end=to_the_end)
             )
         except FileNotFoundError:
@@ -114,7 +114,7 @@ class Follow:
                 if self._seen < self._offset:
                     # The program has made it shorter: what is in it now is shown from the start.
                     self._offset, self._times = 0, []
-                    return SHORTER, 0, self._services.clock.now()
+                    return SHORTER, 0, self._context.clock.now()
                 if read is not None:
                     break
         finally:
@@ -161,15 +161,15 @@ class Follow:
     def _moment(self, at: int | None) -> datetime:
         """When a byte was written; what was not sampled yet is being written."""
         if at is None:
-            at = finished_at_of(self._services.reader, self._job_id)
-        return from_us(self._services.clock.now() if at is None else at)
+            at = finished_at_of(self._context.reader, self._job_id)
+        return from_us(self._context.clock.now() if at is None else at)
 
     async def _wait(self) -> bool:
         """Until there may be more; False when only the time for a heartbeat has come."""
         path = self._log_path()
         with trio.move_on_after(HEARTBEAT_S) as scope:
-            async with self._services.unless_draining():
-                with self._services.feed.subscribe(self._job_id) as news:
+            async with self._context.unless_draining():
+                with self._context.feed.subscribe(self._job_id) as news:
                     if path is None or self._is_unreadable:
                         await news.wait()
                     elif not path.exists():
@@ -181,7 +181,7 @@ class Follow:
     async def _wait_for_file(self, path: Path, hear: Callable[[], Awaitable[None]]) -> None:
         with ExitStack() as stack:
             try:
-                changed = stack.enter_context(self._services.files.watching(path))
+                changed = stack.enter_context(self._context.files.watching(path))
                 # Written between our last read and the watch.
                 if path.stat().st_size != self._seen:  # noqa: ASYNC240 - a stat does not wait
                     return

@@ -17,7 +17,7 @@ from actors.host.file_tree import NotRegular, open_in
 from actors.run.run_files import hole_of
 from actors.runner import Pool, StopFlag
 from headway.model.problem import Refusal
-from web.api.routes import Answer
+from web.api.routes import Response
 
 CHUNK_BYTES = 64 * 1024
 _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
@@ -128,7 +128,7 @@ def refusal_of(error: OSError, what: str) -> Refusal:
 
 async def ranged(
     view: LogView, header: str | None, offset: int | None, media: str, pool: Pool
-) -> Answer[None]:
+) -> Response[None]:
     """The whole, or from `offset`, or the range asked for.
 
     Raises:
@@ -144,8 +144,8 @@ async def ranged(
     headers["Content-Length"] = str(length)
     begin = await pool.run(lambda _: view.read(first, min(length, CHUNK_BYTES)))
     if len(begin) == length:
-        return Answer(body=begin, status=status, headers=headers)
-    return Answer(pieces=chunks(view, first, length, pool), status=status, headers=headers)
+        return Response(body=begin, status=status, headers=headers)
+    return Response(pieces=chunks(view, first, length, pool), status=status, headers=headers)
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:

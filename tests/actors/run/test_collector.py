@@ -210,13 +210,13 @@ async def test_a_crashed_actor_goes_on_with_it(leaving: Any, slow: Any, actor: s
 
 
 async def test_what_is_told_twice_is_noted_once(leaving: Any, slow: Any) -> None:
-    async with leaving.running() as services:
+    async with leaving.running() as context:
         (job,) = await leaving.submit("a")
         await leaving.ended(job)
         run = await collected(leaving, job)
         before = leaving.seqs()
         again = m.RunCollected(run_id=run.run_id, artifacts=(), reason="no")
-        await services.scheduler.tell(again)
+        await context.scheduler.tell(again)
         await leaving.settled()
         assert leaving.seqs() == before
         assert leaving.run(job) == run
@@ -274,12 +274,12 @@ async def test_a_type_may_fail_beyond_its_limits(
 async def test_such_a_run_does_not_hold_up_the_end_of_the_server(leaving: Any, slow: Any) -> None:
     slow.late_s = None
     leaving.types["a"] = leaving.types["a"].model_copy(update={"on_artifact_limit": "fail"})
-    async with leaving.running() as services:
+    async with leaving.running() as context:
         (job,) = await leaving.submit("a")
         await trio.sleep(3)
         assert leaving.job(job).status is JobStatus.RUNNING
         begun = trio.current_time()
-        await services.ask(m.StopRuns(immediately=False))
+        await context.ask(m.StopRuns(immediately=False))
         job = await leaving.ended(job)
         assert trio.current_time() - begun < 1
     assert (job.status, job.reason) == (JobStatus.FAILED, NOT_COUNTED.message)
@@ -444,14 +444,14 @@ async def test_what_ended_by_itself_is_not_ended_by_what_comes_after(
     leaving: Any, slow: Any, reason: str
 ) -> None:
     """It is asked to end while its artifacts are looked at."""
-    async with leaving.running() as services:
+    async with leaving.running() as context:
         (job,) = await leaving.submit("a")
         await trio.sleep(2.5 + PATIENCE_S / 2)
         assert leaving.job(job).status is JobStatus.RUNNING
         if reason == "cancel":
-            await services.ask(m.CancelJob(job_id=job.job_id))
+            await context.ask(m.CancelJob(job_id=job.job_id))
         else:
-            await services.ask(m.StopRuns(immediately=False))
+            await context.ask(m.StopRuns(immediately=False))
         job = await leaving.ended(job)
         run = leaving.run(job)
         assert (job.status, run.exit_code, run.error) == (JobStatus.COMPLETED, 0, None)
@@ -464,12 +464,12 @@ async def test_a_signal_is_remembered_by_the_next_server(
 ) -> None:
     """Its program ended by itself while no server was there: because of a signal, or not."""
     house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.crashing() as services:
+    async with house.crashing() as context:
         (job,) = await house.submit("a")
         await trio.sleep(1)
         (process,) = house.host.processes
         if was_signalled:
-            await services.ask(m.CancelJob(job_id=job.job_id))
+            await context.ask(m.CancelJob(job_id=job.job_id))
             await trio.sleep(1)
             assert [name for name, _ in process.signals] == ["TERM"]
     if not was_signalled:

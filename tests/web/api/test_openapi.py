@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from headway.model.problem import CODES, STATUS
 from web.api.openapi import ANYWHERE, document, page
-from web.api.routes import Answer, Api, Body, Header, Query
-from web.app import make_api
-from web.context import Services
+from web.api.routes import Body, Header, Query, Response, Routes
+from web.app import make_routes
+from web.context import Context
 
 
 class Small(BaseModel):
@@ -22,9 +22,9 @@ class Small(BaseModel):
 
 @pytest.fixture
 def described() -> dict[str, Any]:
-    api = Api()
+    routes = Routes()
 
-    @api.route(
+    @routes.add(
         "POST",
         "/small/{name}",
         tag="t",
@@ -39,15 +39,15 @@ def described() -> dict[str, Any]:
         body: Annotated[Small, Body()],
         q: Annotated[list[int], Query("numbers")] = [],  # noqa: B006
         tag: Annotated[str | None, Header("If-Match", "its tag")] = None,
-    ) -> Answer[Small]:
+    ) -> Response[Small]:
         raise AssertionError
 
-    return document(api, "1.2.3")
+    return document(routes, "1.2.3")
 
 
 @pytest.fixture
-async def whole(services: Services) -> dict[str, Any]:
-    return document(make_api(services), "1.2.3")
+async def whole(context: Context) -> dict[str, Any]:
+    return document(make_routes(context), "1.2.3")
 
 
 def test_an_operation_says_what_it_takes_and_gives(described: dict[str, Any]) -> None:
@@ -104,8 +104,8 @@ async def test_every_operation_has_a_name_of_its_own(whole: dict[str, Any]) -> N
     assert len(names) == len(set(names))
 
 
-async def test_every_route_is_described(whole: dict[str, Any], services: Services) -> None:
-    for route in make_api(services).routes:
+async def test_every_route_is_described(whole: dict[str, Any], context: Context) -> None:
+    for route in make_routes(context):
         operation = whole["paths"][route.path][route.method.lower()]
         assert str(route.status) in operation["responses"]
         assert operation["summary"]

@@ -4,28 +4,28 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from web.api.request_priority import Precedence
+from web.api.request_priority import RequestPriority
 
 
 async def test_without_requests_it_is_a_checkpoint(autojump_clock: MockClock) -> None:
     began = trio.current_time()
     with trio.CancelScope() as scope:
         scope.cancel()
-        await Precedence().give_way(trio.current_time() + 10)
+        await RequestPriority().give_way(trio.current_time() + 10)
     assert scope.cancelled_caught
     assert trio.current_time() == began
 
 
 async def test_it_lasts_until_the_last_request_is_answered(autojump_clock: MockClock) -> None:
-    precedence, went_on = Precedence(), trio.Event()
+    request_priority, went_on = RequestPriority(), trio.Event()
 
     async def later() -> None:
-        await precedence.give_way(trio.current_time() + 10)
+        await request_priority.give_way(trio.current_time() + 10)
         went_on.set()
 
     async with trio.open_nursery() as nursery:
-        with precedence:
-            with precedence:
+        with request_priority:
+            with request_priority:
                 nursery.start_soon(later)
                 await trio.sleep(1)
             await trio.sleep(1)
@@ -35,8 +35,8 @@ async def test_it_lasts_until_the_last_request_is_answered(autojump_clock: MockC
 
 
 async def test_it_ends_at_the_time_that_was_said(autojump_clock: MockClock) -> None:
-    precedence = Precedence()
+    request_priority = RequestPriority()
     began = trio.current_time()
-    with precedence:
-        await precedence.give_way(began + 10)
+    with request_priority:
+        await request_priority.give_way(began + 10)
     assert trio.current_time() == pytest.approx(began + 10)

@@ -9,33 +9,33 @@ from trio.testing import MockClock
 from actors.runner import InlineRunner, ThreadRunner
 from web.api.endpoint import refused
 from web.api.router import ASGI, BODY_TIMEOUT_S, TOO_SLOW, Express, Later
-from web.api.routes import Answer, Api, Body
+from web.api.routes import Body, Response, Routes
 
 JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
-def api() -> Api:
-    api = Api()
+def routes() -> Routes:
+    routes = Routes()
     common: dict[str, Any] = {"tag": "test", "summary": "for the test"}
 
-    @api.route("POST", "/things", **common)
+    @routes.add("POST", "/things", **common)
     async def make(body: Annotated[list[int], Body()]) -> int:
         return sum(body)
 
-    @api.route("GET", "/things/{name}", **common)
+    @routes.add("GET", "/things/{name}", **common)
     async def get(name: str) -> str:
         return name
 
-    @api.route("GET", "/things/first", **common)
+    @routes.add("GET", "/things/first", **common)
     async def first() -> str:
         return "the first"
 
-    @api.route("POST", "/wait", waits=True, **common)
+    @routes.add("POST", "/wait", waits=True, **common)
     async def wait() -> str:
         return "waited"
 
-    return api
+    return routes
 
 
 def scope(method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def scope(method: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
 class Driver:
     """Speaks ASGI to `Express`; what goes on to the other app is told as status 0."""
 
-    def __init__(self, api: Api) -> None:
-        self.express = Express(api, self._otherwise, max_body_bytes=10)
+    def __init__(self, routes: Routes) -> None:
+        self.express = Express(routes, self._otherwise, max_body_bytes=10)
         self.sent: list[Any] = []
 
     async def _otherwise(self, scope: Any, receive: Any, send: Any) -> None:
@@ -85,8 +85,8 @@ class Driver:
 
 
 @pytest.fixture
-def driver(api: Api) -> Driver:
-    return Driver(api)
+def driver(routes: Routes) -> Driver:
+    return Driver(routes)
 
 
 async def test_a_body_in_pieces_is_put_together(driver: Driver) -> None:
@@ -169,12 +169,12 @@ async def test_at_once_answers_as_asgi_does(driver: Driver) -> None:
     assert driver.sent[1]["body"] == done.body == b"3"
 
 
-async def test_the_typed_answer_keeps_its_own_content_type(api: Api) -> None:
-    @api.route("GET", "/special", tag="test", summary="for the test")
-    async def special() -> Answer[str]:
-        return Answer(body=b"{}", headers={"Content-Type": "application/special+json"})
+async def test_the_typed_answer_keeps_its_own_content_type(routes: Routes) -> None:
+    @routes.add("GET", "/special", tag="test", summary="for the test")
+    async def special() -> Response[str]:
+        return Response(body=b"{}", headers={"Content-Type": "application/special+json"})
 
-    driver = Driver(api)
+    driver = Driver(routes)
     assert await driver.ask("GET", "/special") == 200
     assert (b"content-type", b"application/special+json") in driver.sent[0]["headers"]
 

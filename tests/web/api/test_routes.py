@@ -14,7 +14,7 @@ from web.api.problem import problem_of
 from web.api.quart_app import mount
 from web.api.request import QUERY_FIELDS_MAX
 from web.api.router import Express
-from web.api.routes import LIST_MAX, Answer, Api, Body, Header, Query
+from web.api.routes import LIST_MAX, Body, Header, Query, Response, Routes
 
 
 class Thing(BaseModel):
@@ -24,19 +24,19 @@ class Thing(BaseModel):
 
 
 @pytest.fixture
-def api() -> Api:
-    api = Api()
+def routes() -> Routes:
+    routes = Routes()
     common: dict[str, Any] = {"tag": "test", "summary": "for the test"}
 
-    @api.route("POST", "/things", status=201, **common)
-    async def make(body: Annotated[Thing, Body()]) -> Answer[Thing]:
-        return Answer(body, headers={"Location": f"/things/{body.name}"})
+    @routes.add("POST", "/things", status=201, **common)
+    async def make(body: Annotated[Thing, Body()]) -> Response[Thing]:
+        return Response(body, headers={"Location": f"/things/{body.name}"})
 
-    @api.route("POST", "/maybe", **common)
+    @routes.add("POST", "/maybe", **common)
     async def maybe(body: Annotated[dict[str, int], Body(optional=True)]) -> dict[str, int]:
         return body
 
-    @api.route("GET", "/things/{thing_id}", **common)
+    @routes.add("GET", "/things/{thing_id}", **common)
     async def get(
         thing_id: str,
         limit: Annotated[Annotated[int, Field(ge=1, le=9)], Query("how many")] = 5,
@@ -45,61 +45,61 @@ def api() -> Api:
     ) -> dict[str, Any]:
         return {"id": thing_id, "limit": limit, "tag": tag, "word": word}
 
-    @api.route("GET", "/needs", **common)
+    @routes.add("GET", "/needs", **common)
     async def needs(q: Annotated[str, Query("needed")]) -> str:
         return q
 
-    @api.route("GET", "/files/{name}", media=("text/plain",), **common)
-    async def file(name: str) -> Answer[None]:
-        return Answer(body=name.encode(), headers={"Content-Type": "text/plain"})
+    @routes.add("GET", "/files/{name}", media=("text/plain",), **common)
+    async def file(name: str) -> Response[None]:
+        return Response(body=name.encode(), headers={"Content-Type": "text/plain"})
 
     async def endless() -> AsyncIterator[bytes]:
         pytest.fail("a HEAD has no body")
         yield b""
 
-    @api.route("GET", "/stream", media=("text/event-stream",), **common)
-    async def stream(length: Annotated[str | None, Query("of the body")] = None) -> Answer[None]:
+    @routes.add("GET", "/stream", media=("text/event-stream",), **common)
+    async def stream(length: Annotated[str | None, Query("of the body")] = None) -> Response[None]:
         headers = {"Content-Type": "text/event-stream"}
         if length is not None:
             headers["Content-Length"] = length
-        return Answer(pieces=endless(), headers=headers)
+        return Response(pieces=endless(), headers=headers)
 
-    @api.route("DELETE", "/things/{thing_id}", **common)
+    @routes.add("DELETE", "/things/{thing_id}", **common)
     async def refuse(thing_id: str) -> Thing:
         raise Refusal("wrong_state", "not now", (Fault("/a~b", "because"),))
 
-    @api.route("POST", "/make", **common)
+    @routes.add("POST", "/make", **common)
     async def bare() -> str:
         return "made"
 
-    @api.route("POST", "/run", no_key="it ends with its client", **common)
+    @routes.add("POST", "/run", no_key="it ends with its client", **common)
     async def run() -> str:
         return "ran"
 
-    @api.route("POST", "/again", repeatable=True, **common)
+    @routes.add("POST", "/again", repeatable=True, **common)
     async def again() -> str:
         return "the same"
 
-    @api.route("POST", "/keyed", **common)
+    @routes.add("POST", "/keyed", **common)
     async def keyed(
         key: Annotated[str | None, Header("Idempotency-Key", "a key")] = None,
     ) -> str | None:
         return key
 
-    @api.route("GET", "/ready", **common)
-    async def ready() -> Answer[Thing]:
-        return Answer(body=b'{"ready": 1}', status=202)
+    @routes.add("GET", "/ready", **common)
+    async def ready() -> Response[Thing]:
+        return Response(body=b'{"ready": 1}', status=202)
 
-    return api
+    return routes
 
 
 @pytest.fixture(params=["express", "quart"])
-def client(api: Api, request: pytest.FixtureRequest) -> httpx.AsyncClient:
+def client(routes: Routes, request: pytest.FixtureRequest) -> httpx.AsyncClient:
     """Both ways to a handler must say the same."""
     app: Any = QuartTrio("test", static_folder=None)
-    mount(api, app)
+    mount(routes, app)
     if request.param == "express":
-        app = Express(api, app, max_body_bytes=1_000)
+        app = Express(routes, app, max_body_bytes=1_000)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
@@ -312,8 +312,8 @@ async def test_other_methods_are_not_there(client: Any, method: str) -> None:
     assert (await ask(client, method, "/things"))[0] == 405
 
 
-def test_a_route_knows_its_parameters(api: Api) -> None:
-    route = next(r for r in api.routes if r.method == "GET" and r.path == "/things/{thing_id}")
+def test_a_route_knows_its_parameters(routes: Routes) -> None:
+    route = next(r for r in routes if r.method == "GET" and r.path == "/things/{thing_id}")
     assert [(p.wire_name, p.required, p.many) for p in route.parameters] == [
         ("thing_id", True, False),
         ("limit", False, False),
@@ -321,4 +321,4 @@ def test_a_route_knows_its_parameters(api: Api) -> None:
         ("X-Word", False, False),
     ]
     assert route.body is None
-    assert next(r for r in api.routes if r.path == "/things").body is not None
+    assert next(r for r in routes if r.path == "/things").body is not None

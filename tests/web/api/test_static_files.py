@@ -9,7 +9,7 @@ import pytest
 
 from web.api import static_files as page
 from web.app import make_app
-from web.context import Services
+from web.context import Context
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -23,8 +23,8 @@ MODULES = sorted(STATIC.glob("*.js"))
 
 
 @pytest.fixture
-def client(services: Services) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=make_app(services))
+def client(context: Context) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=make_app(context))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", verify=False)
 
 

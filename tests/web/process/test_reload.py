@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from config.settings import ConfigurationError, load
 from config.settings_source import SettingsSource
 from headway.model.problem import Refusal
-from web.context import Services
+from web.context import Context
 from web.process.log_config import LogLevel
 from web.process.reload import Reloader
 
@@ -30,8 +30,8 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reloader(services: Services, config: Path, tmp_path: Path) -> Reloader:
-    reloader = Reloader(services, SettingsSource(config), LogLevel("info"))
+def reloader(context: Context, config: Path, tmp_path: Path) -> Reloader:
+    reloader = Reloader(context, SettingsSource(config), LogLevel("info"))
     reloader._in_force = load(config, {})
     return reloader
 
@@ -47,7 +47,7 @@ async def said(reloader: Reloader) -> list[Any]:
 
 
 async def test_another_data_directory_waits_for_a_restart(
-    services: Services, reloader: Reloader, config: Path, tmp_path: Path
+    context: Context, reloader: Reloader, config: Path, tmp_path: Path
 ) -> None:
     server = f'[server]\ndata_dir = "{tmp_path}"\n'
     configure(config, 'env.NEW = "1"\n', instead_of=server)
@@ -58,23 +58,23 @@ async def test_another_data_directory_waits_for_a_restart(
         ("server.data_dir", str(tmp_path)),
     ]
     assert done["changed"] == ["job_types.a"]
-    assert services.job_types["a"].env == {"DATA": str(tmp_path), "NEW": "1"}
+    assert context.job_types["a"].env == {"DATA": str(tmp_path), "NEW": "1"}
 
 
 async def test_what_the_scheduler_refuses_is_tried_again_by_the_next(
-    services: Services, reloader: Reloader, config: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context, reloader: Reloader, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:
         raise Refusal("storage_full", "the disk is full")
 
     configure(config, '[job_types.b]\ncommand = ["b"]\n')
-    monkeypatch.setattr(type(services), "ask", refuse)
+    monkeypatch.setattr(type(context), "ask", refuse)
     (line,) = await said(reloader)
     assert (line["event"], line["why"]) == ("configuration not reloaded", "the disk is full")
-    assert "b" not in services.job_types
+    assert "b" not in context.job_types
     monkeypatch.undo()
     assert (await said(reloader))[-1]["changed"] == ["job_types.b"]
-    assert "b" in services.job_types
+    assert "b" in context.job_types
 
 
 def test_a_file_that_was_there_must_be_there(

@@ -13,7 +13,7 @@ from headway.model.job import NewJob
 from headway.model.problem import Fault, Refusal
 from tests.web.test_app import LOCAL, Wire
 from web.app import make_app
-from web.context import Services
+from web.context import Context
 from web.json.size import BODY_BYTES_MAX, VALUES_MAX
 from web.resources.acceptance import accepted_batch
 
@@ -41,15 +41,15 @@ def job_types() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def noted(services: Services) -> Services:
-    """Services whose thread for bodies counts."""
-    return replace(services, body_runner=NotedRunner())
+def noted(context: Context) -> Context:
+    """A context whose thread for bodies counts."""
+    return replace(context, body_runner=NotedRunner())
 
 
 class Asker:
-    def __init__(self, services: Services) -> None:
-        self._wire = Wire(make_app(services))
-        self._runner: Any = services.body_runner
+    def __init__(self, context: Context) -> None:
+        self._wire = Wire(make_app(context))
+        self._runner: Any = context.body_runner
 
     async def ask(self, path: str, body: Any, **headers: str) -> tuple[int, Any, int]:
         """Status, answer, and how often the thread for bodies was needed."""
@@ -60,7 +60,7 @@ class Asker:
 
 
 @pytest.fixture
-def asker(noted: Services) -> Asker:
+def asker(noted: Context) -> Asker:
     return Asker(noted)
 
 
@@ -132,13 +132,13 @@ async def test_the_key_of_a_large_body_is_made_on_a_thread(asker: Asker) -> None
 # ---- batches -----------------------------------------------------------------------------------
 
 
-def refusal(services: Services, jobs: list[Any]) -> Refusal:
+def refusal(context: Context, jobs: list[Any]) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        accepted_batch(services, json.dumps({"jobs": jobs}).encode())
+        accepted_batch(context, json.dumps({"jobs": jobs}).encode())
     return caught.value
 
 
-async def test_every_wrong_job_of_a_batch_is_named(noted: Services) -> None:
+async def test_every_wrong_job_of_a_batch_is_named(noted: Context) -> None:
     wrong = [{"type": "no"}, {"type": "args", "params": {"words": [1]}}, {"priority": 1}, 5]
     found = refusal(noted, [{"type": "args"}, *wrong, {"type": "args"}])
     assert found.code == "unknown_type"
@@ -158,7 +158,7 @@ async def test_nothing_waits_for_a_batch(asker: Asker) -> None:
 
 
 async def test_a_batch_of_wrong_jobs_is_looked_at_only_so_far(
-    noted: Services, monkeypatch: pytest.MonkeyPatch
+    noted: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at = []
 
@@ -171,6 +171,6 @@ async def test_a_batch_of_wrong_jobs_is_looked_at_only_so_far(
     assert len(looked_at) == 50
 
 
-async def test_a_job_of_a_batch_has_the_limits_of_any_other(noted: Services) -> None:
+async def test_a_job_of_a_batch_has_the_limits_of_any_other(noted: Context) -> None:
     found = refusal(noted, [{"type": "free", "params": {"any": [1] * VALUES_MAX}}])
     assert found.code == "too_large"

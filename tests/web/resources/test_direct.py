@@ -9,9 +9,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from headway.model.job import Job
 from storage.reservations import open_reservations
-from web.api.request import Call
-from web.api.routes import Api
-from web.context import Services
+from web.api.request import Request
+from web.api.routes import Routes
+from web.context import Context
 from web.resources import direct
 
 MOMENTS = 25
@@ -20,23 +20,23 @@ MOMENTS = 25
 
 @pytest.mark.parametrize("slot", ["taken", "free"])
 async def test_a_client_that_goes_away_leaves_no_claim(
-    services: Services, submit: Callable[..., Awaitable[Job]], programs: Any, slot: str
+    context: Context, submit: Callable[..., Awaitable[Job]], programs: Any, slot: str
 ) -> None:
-    api = Api()
-    direct.register(api, services)
-    (route,) = api.routes
-    call = Call({"method": "POST", "path": "/direct/a", "headers": [], "query_string": b""})
+    routes = Routes()
+    direct.register(routes, context)
+    (route,) = routes
+    request = Request({"method": "POST", "path": "/direct/a", "headers": [], "query_string": b""})
     if slot == "taken":
         await submit()
     for moment in range(MOMENTS):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(route.handler, call, "a", direct.DirectRequest())
+            nursery.start_soon(route.handler, request, "a", direct.DirectRequest())
             for _ in range(moment):
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
         await wait_all_tasks_blocked()
-        assert open_reservations(services.reader) == []
-        running = services.reader.execute(
+        assert open_reservations(context.reader) == []
+        running = context.reader.execute(
             "SELECT count(*) FROM job_runs WHERE status = 'RUNNING' AND lane = 'direct'"
         )
         assert running.get == 0

@@ -19,7 +19,7 @@ from headway.model.problem import Refusal
 from headway.model.scheduler import HostCondition
 from storage.events import last_seq
 from storage.transaction import Fact
-from web.context import Services
+from web.context import Context
 from web.resources import events
 from web.resources.events import EVERYTHING, Stream, Wanted, begin, known_kinds
 from web.streams import broadcaster
@@ -66,7 +66,7 @@ class Listener:
 
 
 @pytest.fixture
-def listen(services: Services, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
+def listen(context: Context, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
     async def listen(
         wanted: Wanted = EVERYTHING,
         *,
@@ -74,7 +74,7 @@ def listen(services: Services, nursery: trio.Nursery) -> Callable[..., Awaitable
         after: int | None = None,
         pause_s: float = 0,
     ) -> Listener:
-        listener = Listener(begin(services, wanted, last_id, after), pause_s)
+        listener = Listener(begin(context, wanted, last_id, after), pause_s)
         nursery.start_soon(listener.run)
         await wait_all_tasks_blocked()
         return listener
@@ -83,12 +83,12 @@ def listen(services: Services, nursery: trio.Nursery) -> Callable[..., Awaitable
 
 
 @pytest.fixture
-def queue(services: Services) -> Callable[..., Awaitable[list[str]]]:
+def queue(context: Context) -> Callable[..., Awaitable[list[str]]]:
     """Queue Jobs that are not due: one fact each."""
 
     async def queue(n: int = 1) -> list[str]:
         new = tuple(NewJob(type="a", run_at=LATER) for _ in range(n))
-        jobs = [job.job_id for job in (await services.ask(m.SubmitJobs(jobs=new))).jobs]
+        jobs = [job.job_id for job in (await context.ask(m.SubmitJobs(jobs=new))).jobs]
         await wait_all_tasks_blocked()
         return jobs
 
@@ -103,9 +103,9 @@ async def soon() -> None:
 # ---- every fact, once --------------------------------------------------------------------------
 
 
-async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: Services) -> None:
+async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, context: Context) -> None:
     await queue(3)
-    first = services.feed.last_seq
+    first = context.feed.last_seq
     listener = await listen()
     for _ in range(5):
         await queue(2)
@@ -116,7 +116,7 @@ async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, services: 
 
 
 async def test_a_stream_that_is_cut_goes_on_where_it_was(
-    listen: Any, queue: Any, services: Services
+    listen: Any, queue: Any, context: Context
 ) -> None:
     whole = await listen(after=0)
     chance = random.Random(5)
@@ -124,7 +124,7 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was(
     for _ in range(12):
         await queue(chance.randrange(1, 5))
         with trio.CancelScope() as scope:
-            part = Listener(begin(services, EVERYTHING, last_id, None))
+            part = Listener(begin(context, EVERYTHING, last_id, None))
 
             async def cut(scope: trio.CancelScope = scope) -> None:
                 await trio.sleep(chance.random())
@@ -137,21 +137,21 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was(
         last_id = part.last_id
     await soon()
     assert pieces == [seq for seq in whole.seqs if seq <= last_id]
-    assert pieces[-1] == services.feed.last_seq
+    assert pieces[-1] == context.feed.last_seq
 
 
 async def test_the_table_and_the_ring_join_without_a_seam(
-    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcaster, "FACTS_PER_PIECE_MAX", 7)
     monkeypatch.setattr(events, "FACTS_PER_READ_MAX", 7)
     await queue(50)
-    services.feed._ring.clear()
+    context.feed._ring.clear()
     await queue(5)
     slow = await listen(after=0, pause_s=0.5)
     await queue(30)
     await trio.sleep(60)
-    assert slow.seqs == list(range(1, services.feed.last_seq + 1))
+    assert slow.seqs == list(range(1, context.feed.last_seq + 1))
 
 
 async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
@@ -169,7 +169,7 @@ async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
 
 @pytest.mark.parametrize("how", ["live", "ring", "table"])
 async def test_a_stream_tells_only_what_is_wanted(
-    listen: Any, queue: Any, services: Services, submit: Any, programs: Any, how: str
+    listen: Any, queue: Any, context: Context, submit: Any, programs: Any, how: str
 ) -> None:
     filters = [
         Wanted(kinds=("run.",)),
@@ -178,16 +178,16 @@ async def test_a_stream_tells_only_what_is_wanted(
         Wanted(types=frozenset({"b"})),
     ]
     live = [await listen(wanted) for wanted in filters] if how == "live" else []
-    begin_at = services.feed.last_seq
+    begin_at = context.feed.last_seq
     every = await listen(after=begin_at)
     job = await submit()
     (other,) = await queue()
-    await services.ask(m.CancelJob(job_id=other))
+    await context.ask(m.CancelJob(job_id=other))
     await trio.sleep(5)
     programs.processes[0].end()
     await soon()
     if how == "table":
-        services.feed._ring.clear()
+        context.feed._ring.clear()
     filters.append(Wanted(job_id=job.job_id))
     later = [await listen(wanted, after=begin_at) for wanted in filters[len(live) :]]
     await soon()
@@ -201,7 +201,7 @@ async def test_a_stream_tells_only_what_is_wanted(
 
 
 async def test_what_is_passed_over_moves_the_place_too(
-    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "TELL_PLACE_AFTER_FACTS", 10)
     listener = await listen(Wanted(kinds=("run.",)))
@@ -212,10 +212,10 @@ async def test_what_is_passed_over_moves_the_place_too(
     assert listener.last_id == begun_at
     await queue()
     await soon()
-    assert listener.last_id == services.feed.last_seq
+    assert listener.last_id == context.feed.last_seq
     await queue()
     await trio.sleep(HEARTBEAT_S * 2)
-    assert listener.last_id == services.feed.last_seq, "a heartbeat tells the place as well"
+    assert listener.last_id == context.feed.last_seq, "a heartbeat tells the place as well"
     assert listener.facts == []
 
 
@@ -231,11 +231,11 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
 
 
 async def test_too_old_a_place_is_reset(
-    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "RESET_BEYOND_FACTS", 10)
     await queue(20)
-    now = services.feed.last_seq
+    now = context.feed.last_seq
     old, young = await listen(last_id=now - 11), await listen(last_id=now - 10)
     history = await listen(last_id=2, after=0)
     await queue()
@@ -250,10 +250,10 @@ async def test_too_old_a_place_is_reset(
 
 @pytest.mark.parametrize("given", [{"last_id": 10**9}, {"after": 10**9}])
 async def test_a_place_that_was_never_reached_is_reset(
-    listen: Any, queue: Any, services: Services, given: Any
+    listen: Any, queue: Any, context: Context, given: Any
 ) -> None:
     await queue()
-    now = last_seq(services.reader)
+    now = last_seq(context.reader)
     listener = await listen(**given)
     await queue()
     await soon()
@@ -264,24 +264,24 @@ async def test_a_place_that_was_never_reached_is_reset(
 # ---- rounds, heartbeats, the end ---------------------------------------------------------------
 
 
-async def test_all_streams_share_one_heartbeat(listen: Any, services: Services) -> None:
+async def test_all_streams_share_one_heartbeat(listen: Any, context: Context) -> None:
     listeners = []
     for _ in range(20):
         listeners.append(await listen())
         await trio.sleep(HEARTBEAT_S / 50)
-    before = services.hub.beats
+    before = context.broadcaster.beats
     await trio.sleep(HEARTBEAT_S * 4)
-    assert services.hub.beats - before == 4
+    assert context.broadcaster.beats - before == 4
     assert {len(listener.pieces) for listener in listeners} == {5}
 
 
-async def test_nobody_listens_and_nothing_beats(services: Services) -> None:
+async def test_nobody_listens_and_nothing_beats(context: Context) -> None:
     await trio.sleep(HEARTBEAT_S * 20)
-    assert services.hub.beats == 0
+    assert context.broadcaster.beats == 0
 
 
 async def test_many_streams_get_many_facts_in_few_pieces(
-    listen: Any, queue: Any, services: Services, monkeypatch: pytest.MonkeyPatch
+    listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
     real = broadcaster.show
@@ -310,20 +310,20 @@ async def test_a_single_stream_hardly_waits(listen: Any, queue: Any) -> None:
 
 
 async def test_a_draining_server_tells_all_and_says_goodbye(
-    listen: Any, queue: Any, services: Services
+    listen: Any, queue: Any, context: Context
 ) -> None:
     listeners = [await listen() for _ in range(30)]
     await queue(3)
-    services.draining.set()
+    context.draining.set()
     late = await listen(after=0)
     await soon()
     for listener in [*listeners, late]:
         assert listener.names[-1] == "goodbye"
-        assert listener.last_id == services.feed.last_seq
+        assert listener.last_id == context.feed.last_seq
     assert all(len(listener.facts) == 3 for listener in listeners)
 
 
-async def test_a_piece_is_bounded(listen: Any, queue: Any, services: Services) -> None:
+async def test_a_piece_is_bounded(listen: Any, queue: Any, context: Context) -> None:
     listener = await listen()
     await queue(2 * FACTS_PER_PIECE_MAX + 1)
     await trio.sleep(5)
@@ -355,7 +355,7 @@ def progress_of(listener: Listener) -> list[tuple[float, bool]]:
 
 
 async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
-    listen: Any, submit: Any, report: Any, services: Services
+    listen: Any, submit: Any, report: Any, context: Context
 ) -> None:
     listener = await listen(Wanted(types=frozenset({"a"})))
     job = await submit()
@@ -370,7 +370,7 @@ async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
     assert live[-1]["job_id"] == job.job_id
     assert live[-1]["data"] == {"type": "a", "fraction": 0.6, "message": None}
     numbered = [fact["seq"] for fact in listener.facts if fact["seq"] is not None]
-    assert numbered == list(range(numbered[0], services.feed.last_seq + 1))
+    assert numbered == list(range(numbered[0], context.feed.last_seq + 1))
 
 
 async def test_what_is_live_moves_no_place(listen: Any, submit: Any, report: Any) -> None:
@@ -440,13 +440,13 @@ async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: A
 
 
 async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
-    listen: Any, services: Services, queue: Any
+    listen: Any, context: Context, queue: Any
 ) -> None:
     everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
     before = everything.last_id
     condition = HostCondition(reason="no more processes", since=LATER)
     for told in (condition, None):
-        await services.stats.tell(m.HostChanged(condition=told, at=0))
+        await context.stats.tell(m.HostChanged(condition=told, at=0))
         await soon()
     for listener in (everything, scheduler):
         assert [fact["kind"] for fact in listener.facts] == ["scheduler.host"] * 2

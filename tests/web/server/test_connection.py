@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request
 
 from web.api.router import BODY_TIMEOUT_S
-from web.api.routes import Answer
+from web.api.routes import Response
 from web.server.connection import IDLE_S, SEND_S, Connection, StockConnection, connection_class
 from web.server.listener import ABORT_AFTER_S, Server, listen
 from web.server.received import Received
@@ -94,7 +94,7 @@ def app_of(body: bytes) -> Any:
     return app
 
 
-def at_once_of(answer: Callable[[bytes], Awaitable[Answer[Any]]]) -> Any:
+def at_once_of(answer: Callable[[bytes], Awaitable[Response[Any]]]) -> Any:
     return lambda scope: answer
 
 
@@ -112,8 +112,8 @@ async def test_a_client_that_stops_reading_is_cut_off(serve: Serve) -> None:
 async def test_answers_that_wait_hold_a_bounded_memory_together(
     serve: Serve, at_once: bool
 ) -> None:
-    async def answer(body: bytes) -> Answer[Any]:
-        return Answer(body=LARGE, status=200)
+    async def answer(body: bytes) -> Response[Any]:
+        return Response(body=LARGE, status=200)
 
     app = app_of(LARGE)
     async with serve(app, at_once_of(answer) if at_once else None, large=True) as served:
@@ -137,8 +137,8 @@ async def test_answers_that_wait_hold_a_bounded_memory_together(
 async def test_bodies_that_arrive_hold_a_bounded_memory_together(
     serve: Serve, at_once: bool
 ) -> None:
-    async def answer(body: bytes) -> Answer[Any]:
-        return Answer(body=b"%d" % len(body), status=200)
+    async def answer(body: bytes) -> Response[Any]:
+        return Response(body=b"%d" % len(body), status=200)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         size = 0
@@ -198,10 +198,10 @@ async def test_nothing_more_is_begun_for_a_client_that_does_not_read(
         begun += 1
         await app(scope, receive, send)
 
-    async def answer(body: bytes) -> Answer[Any]:
+    async def answer(body: bytes) -> Response[Any]:
         nonlocal begun
         begun += 1
-        return Answer(body=LARGE, status=200)
+        return Response(body=LARGE, status=200)
 
     async with serve(counting, at_once_of(answer) if at_once else None, large=True) as served:
         client = await served.connect()
@@ -286,8 +286,8 @@ async def test_what_does_not_fit_follows_in_order(serve: Serve) -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_an_upgrade_to_http2_in_clear_text_is_ignored(serve: Serve, at_once: bool) -> None:
-    async def answer(body: bytes) -> Answer[Any]:
-        return Answer(body=b"x", status=200)
+    async def answer(body: bytes) -> Response[Any]:
+        return Response(body=b"x", status=200)
 
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     async with serve(app_of(b"x"), at_once_of(answer) if at_once else None) as served:
@@ -305,8 +305,8 @@ async def test_http2_without_asking_is_answered_in_http1(serve: Serve) -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_tls_goes_hypercorns_way(serve: Serve, at_once: bool) -> None:
-    async def answer(body: bytes) -> Answer[Any]:
-        return Answer(body=b"over TLS", status=200)
+    async def answer(body: bytes) -> Response[Any]:
+        return Response(body=b"over TLS", status=200)
 
     authority = trustme.CA()
     of_server, of_client = (
@@ -396,10 +396,10 @@ class TestAtOnce:
     async def test_requests_that_come_together_are_answered_in_order(self, serve: Serve) -> None:
         seen: list[bytes] = []
 
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             seen.append(body)
             await trio.sleep(1 / len(seen))
-            return Answer(body=body * 2, status=201, headers={"Location": "/there"})
+            return Response(body=body * 2, status=201, headers={"Location": "/there"})
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()
@@ -420,10 +420,10 @@ class TestAtOnce:
     async def test_a_flood_of_requests_leaves_others_their_turn(self, serve: Serve) -> None:
         answered = 0
 
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             nonlocal answered
             answered += 1
-            return Answer(body=b"x", status=200)
+            return Response(body=b"x", status=200)
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()
@@ -435,8 +435,8 @@ class TestAtOnce:
             assert turns > 50
 
     async def test_a_body_in_pieces_is_waited_for(self, serve: Serve) -> None:
-        async def answer(body: bytes) -> Answer[Any]:
-            return Answer(body=body, status=200)
+        async def answer(body: bytes) -> Response[Any]:
+            return Response(body=body, status=200)
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()
@@ -450,7 +450,7 @@ class TestAtOnce:
             assert (await client.receive_some()).endswith(b"\r\n\r\nabcd")
 
     async def test_a_body_that_does_not_come_is_refused(self, serve: Serve) -> None:
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             raise AssertionError
 
         async with serve(None, at_once_of(answer)) as served:
@@ -463,9 +463,9 @@ class TestAtOnce:
         assert b"request_timeout" in data
 
     async def test_an_answer_that_takes_long_has_no_deadline(self, serve: Serve) -> None:
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             await trio.sleep(10 * IDLE_S)
-            return Answer(body=b"done", status=200)
+            return Response(body=b"done", status=200)
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()
@@ -473,9 +473,9 @@ class TestAtOnce:
             assert (await client.receive_some()).endswith(b"done")
 
     async def test_a_client_that_has_gone_troubles_nobody(self, serve: Serve) -> None:
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             await trio.sleep(1)
-            return Answer(body=b"x" * (1 << 20), status=200)
+            return Response(body=b"x" * (1 << 20), status=200)
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()
@@ -485,9 +485,9 @@ class TestAtOnce:
             await served.until_none_is_connected()
 
     async def test_a_draining_server_says_that_it_closes(self, serve: Serve) -> None:
-        async def answer(body: bytes) -> Answer[Any]:
+        async def answer(body: bytes) -> Response[Any]:
             await trio.sleep(1)
-            return Answer(body=b"x", status=200)
+            return Response(body=b"x", status=200)
 
         async with serve(None, at_once_of(answer)) as served:
             client = await served.connect()

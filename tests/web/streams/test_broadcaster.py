@@ -10,8 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.event_buffer import Feed
 from storage.transaction import Fact
-from web.api.request_priority import Precedence
-from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Hub
+from web.api.request_priority import RequestPriority
+from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Broadcaster
 
 STREAMS = 3 * WOKEN_AT_ONCE
 
@@ -19,17 +19,17 @@ STREAMS = 3 * WOKEN_AT_ONCE
 @pytest.fixture
 async def waiting(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Any]:
     """Streams that wait for a round; `woken` of them have had it."""
-    feed, precedence = Feed(), Precedence()
-    hub = Hub(feed, trio.Event(), precedence)
-    world = SimpleNamespace(feed=feed, precedence=precedence, woken=0)
+    feed, request_priority = Feed(), RequestPriority()
+    broadcaster = Broadcaster(feed, trio.Event(), request_priority)
+    world = SimpleNamespace(feed=feed, request_priority=request_priority, woken=0)
 
     async def stream() -> None:
-        await hub.wait()
+        await broadcaster.wait()
         world.woken += 1
 
     for _ in range(STREAMS):
         nursery.start_soon(stream)
-    await nursery.start(hub.run)
+    await nursery.start(broadcaster.run)
     await wait_all_tasks_blocked()
     yield world
     nursery.cancel_scope.cancel()
@@ -40,7 +40,7 @@ def fact() -> Fact:
 
 
 async def test_a_round_stops_for_a_request_and_goes_on_after_it(waiting: Any) -> None:
-    with waiting.precedence:
+    with waiting.request_priority:
         waiting.feed.publish([fact()])
         await wait_all_tasks_blocked()
         assert waiting.woken == WOKEN_AT_ONCE
@@ -49,7 +49,7 @@ async def test_a_round_stops_for_a_request_and_goes_on_after_it(waiting: Any) ->
 
 
 async def test_requests_without_end_delay_a_round_only_so_long(waiting: Any) -> None:
-    with waiting.precedence:
+    with waiting.request_priority:
         waiting.feed.publish([fact()])
         await trio.sleep(PATIENCE_S * 1.01)
         assert waiting.woken == STREAMS

@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.run.run_files import BLOCK_BYTES, RunFiles
 from headway.model.field import from_us
-from web.context import Services
+from web.context import Context
 from web.streams.log_follower import SHORTER, Follow, whole_characters
 from web.streams.sse import HEARTBEAT_S
 
@@ -40,8 +40,8 @@ def test_at_the_end_half_a_character_is_shown_as_such() -> None:
 class Reader:
     """A client that follows; `text` is all it was told, `events` their names."""
 
-    def __init__(self, services: Services, job: Any, offset: int = 0, **given: Any) -> None:
-        self.follow = Follow(services, job.job_id, offset, **given)
+    def __init__(self, context: Context, job: Any, offset: int = 0, **given: Any) -> None:
+        self.follow = Follow(context, job.job_id, offset, **given)
         self.pieces: list[Any] = []
         self.text = ""
         self.events: list[str] = []
@@ -67,9 +67,9 @@ class Reader:
 
 
 @pytest.fixture
-async def following(services: Services, submit: Any, programs: Any, nursery: trio.Nursery) -> Any:
+async def following(context: Context, submit: Any, programs: Any, nursery: trio.Nursery) -> Any:
     job = await submit()
-    reader = Reader(services, job)
+    reader = Reader(context, job)
     nursery.start_soon(reader.run)
     await wait_all_tasks_blocked()
     return reader, programs.processes[0], job
@@ -94,14 +94,14 @@ async def test_what_is_written_arrives_and_then_the_end(following: Any) -> None:
     assert reader.events[-1] == "end"
 
 
-async def test_it_goes_on_where_it_was_left(following: Any, services: Services) -> None:
+async def test_it_goes_on_where_it_was_left(following: Any, context: Context) -> None:
     reader, process, job = following
     process.write("하나\n".encode())
     await soon()
     process.write(b"two\n")
     process.end()
     await soon()
-    again = Reader(services, job, len("하나\n".encode()))
+    again = Reader(context, job, len("하나\n".encode()))
     await again.run()
     assert again.text == "two\n"
     assert again.last_id == reader.last_id
@@ -115,11 +115,11 @@ async def test_a_silent_run_keeps_the_connection_alive(following: Any) -> None:
 
 
 async def test_a_queued_job_is_waited_for(
-    services: Services, submit: Any, programs: Any, nursery: trio.Nursery
+    context: Context, submit: Any, programs: Any, nursery: trio.Nursery
 ) -> None:
     await submit()
     waiting = await submit()
-    reader = Reader(services, waiting)
+    reader = Reader(context, waiting)
     nursery.start_soon(reader.run)
     await trio.sleep(1)
     assert reader.events == []
@@ -131,21 +131,21 @@ async def test_a_queued_job_is_waited_for(
     assert (reader.text, reader.events[-1]) == ("at last", "end")
 
 
-async def test_a_draining_server_says_goodbye(following: Any, services: Services) -> None:
+async def test_a_draining_server_says_goodbye(following: Any, context: Context) -> None:
     reader, process, _ = following
     process.write(b"x")
-    services.draining.set()
+    context.draining.set()
     await soon()
     assert reader.events[-1] == "goodbye"
 
 
 @pytest.mark.parametrize("offset", [5, 2**63 - 1])
 async def test_past_the_end_of_the_log_is_its_end(
-    services: Services, following: Any, nursery: trio.Nursery, offset: int
+    context: Context, following: Any, nursery: trio.Nursery, offset: int
 ) -> None:
     _, process, job = following
     process.write(b"one\n")
-    late = Reader(services, job, offset)
+    late = Reader(context, job, offset)
     nursery.start_soon(late.run)
     await soon()
     process.write(b"two\n")
@@ -170,14 +170,14 @@ async def test_a_log_that_becomes_shorter_is_followed_from_its_new_beginning(
     assert reader.events[-1] == "end"
 
 
-async def test_what_was_dropped_is_said(services: Services, submit: Any, programs: Any) -> None:
+async def test_what_was_dropped_is_said(context: Context, submit: Any, programs: Any) -> None:
     job = await submit()
     process = programs.processes[0]
     process.write(b"a" * 20 * BLOCK_BYTES)
     RunFiles(process.launch.log.parent).drop_middle(2 * BLOCK_BYTES)
     process.end()
     await soon()
-    reader = Reader(services, job)
+    reader = Reader(context, job)
     await reader.run()
     marker = f"\n[headway: {18 * BLOCK_BYTES} bytes dropped here]\n"
     assert reader.text == "a" * BLOCK_BYTES + marker + "a" * BLOCK_BYTES
@@ -197,7 +197,7 @@ async def test_a_character_that_comes_in_two_writes_arrives_whole(following: Any
 
 
 async def test_a_character_may_be_cut_by_what_was_dropped(
-    services: Services, submit: Any, programs: Any
+    context: Context, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
@@ -206,7 +206,7 @@ async def test_a_character_may_be_cut_by_what_was_dropped(
     process.write(b"the end")
     process.end()
     await soon()
-    reader = Reader(services, job)
+    reader = Reader(context, job)
     await reader.run()
     assert "bytes dropped here" in reader.text
     assert reader.text.endswith("the end")
@@ -222,25 +222,25 @@ async def test_half_a_character_at_the_end_is_shown_as_broken(following: Any) ->
 
 
 async def test_a_tail_begins_at_a_line_near_the_end(
-    services: Services, submit: Any, programs: Any
+    context: Context, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
     process.write(b"".join(b"%04d\n" % n for n in range(100_000)))
     process.end()
     await soon()
-    reader = Reader(services, job, tail=12)
+    reader = Reader(context, job, tail=12)
     await reader.run()
     assert reader.text == "99998\n99999\n"
     assert reader.pieces[0]["offset"] == reader.last_id - 12
 
 
 async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
-    services: Services, submit: Any, programs: Any, nursery: trio.Nursery
+    context: Context, submit: Any, programs: Any, nursery: trio.Nursery
 ) -> None:
     await submit()
     waiting = await submit()
-    reader = Reader(services, waiting, tail=5)
+    reader = Reader(context, waiting, tail=5)
     nursery.start_soon(reader.run)
     await trio.sleep(1)
     programs.processes[0].end()
@@ -253,7 +253,7 @@ async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
 
 
 async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
-    services: Services, submit: Any, programs: Any
+    context: Context, submit: Any, programs: Any
 ) -> None:
     job = await submit()
     process = programs.processes[0]
@@ -261,27 +261,27 @@ async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
     RunFiles(process.launch.log.parent).drop_middle(2 * BLOCK_BYTES)
     process.end()
     await soon()
-    reader = Reader(services, job, tail=3 * BLOCK_BYTES)
+    reader = Reader(context, job, tail=3 * BLOCK_BYTES)
     await reader.run()
     marker = f"\n[headway: {18 * BLOCK_BYTES} bytes dropped here]\n"
     assert reader.text == marker + "a" * BLOCK_BYTES
 
 
 async def test_each_piece_tells_when_it_was_written(
-    following: Any, services: Services, autojump_clock: Any
+    following: Any, context: Context, autojump_clock: Any
 ) -> None:
     reader, process, job = following
     await trio.sleep(1)  # the run is watched
     moments = []
     for word in (b"one\n", b"two\n", b"three\n"):
         await trio.sleep(10)
-        moments.append(from_us(services.clock.now()))
+        moments.append(from_us(context.clock.now()))
         process.write(word)
         await soon()
         await trio.sleep(1)
     process.end()
     await soon()
-    for told in (reader.pieces, (await again(services, job)).pieces):
+    for told in (reader.pieces, (await again(context, job)).pieces):
         written = [datetime.fromisoformat(piece["at"]) for piece in told if "at" in piece]
         assert 0 <= (written[0] - moments[0]).total_seconds() < 0.5
     assert [piece["offset"] for piece in reader.pieces if "at" in piece] == [0, 4, 8]
@@ -289,8 +289,8 @@ async def test_each_piece_tells_when_it_was_written(
     assert all(0 <= (at - m).total_seconds() < 0.5 for at, m in zip(late, moments, strict=True))
 
 
-async def again(services: Services, job: Any) -> Reader:
+async def again(context: Context, job: Any) -> Reader:
     """A client that comes when all is over."""
-    reader = Reader(services, job)
+    reader = Reader(context, job)
     await reader.run()
     return reader
