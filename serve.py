@@ -23,7 +23,7 @@ import trio
 
 from actors.actor import Mailbox
 from actors.clock import Clock, SystemClock
-from actors.event_buffer import Feed
+from actors.event_buffer import EventBuffer
 from actors.executor import Executor
 from actors.host.cgroup import find_cgroup_root
 from actors.host.free_space import FreeSpace, Space
@@ -173,14 +173,14 @@ class Headway:
             new_id=ids,
             shortage=FreeSpace(data_dir, seams.statvfs).shortage,
         )
-        feed, draining, request_priority = Feed(), trio.Event(), RequestPriority()
+        events, draining, request_priority = EventBuffer(), trio.Event(), RequestPriority()
         self.context = Context(
             settings=settings,
             core=core,
             scheduler=scheduler,
             stats=stats,
-            feed=feed,
-            broadcaster=Broadcaster(feed, draining, request_priority),
+            events=events,
+            broadcaster=Broadcaster(events, draining, request_priority),
             request_priority=request_priority,
             draining=draining,
             clock=seams.clock,
@@ -212,7 +212,7 @@ class Headway:
                     stats,
                     lambda: Stats(
                         stats,
-                        feed=self.context.feed,
+                        events=self.context.events,
                         clock=seams.clock,
                         reader=reader,
                         storage=self.context.storage,

@@ -19,9 +19,9 @@ from pydantic_core import from_json
 
 from headway.model.job import Progress
 from headway.model.scheduler import HostCondition
-from storage.transaction import Fact
+from storage.transaction import Event
 
-KEPT_FACTS = 10_000
+KEPT_EVENTS = 10_000
 
 
 LiveKind = Literal["job.progress", "scheduler.host"]
@@ -29,7 +29,7 @@ LiveKind = Literal["job.progress", "scheduler.host"]
 
 
 class Live(NamedTuple):
-    """Of one Job, or of the host (`job_id` None), the newest. `data` as in a fact.
+    """Of one Job, or of the host (`job_id` None), the newest. `data` as in an event.
 
     `number` grows with each, whatever it is about; `at` in µs. It may be shown once the event
     numbered `after_seq` has been.
@@ -45,26 +45,26 @@ class Live(NamedTuple):
 
 
 class Subscription:
-    """Wakes its owner when a fact about one Job or run appears."""
+    """Wakes its owner when an event about one Job or run appears."""
 
     def __init__(self) -> None:
         self._news = trio.Event()
 
     async def wait(self) -> None:
-        """Return when there has been a fact since the last call."""
+        """Return when there has been an event since the last call."""
         await self._news.wait()
         self._news = trio.Event()
 
     def wake(self) -> None:
-        """Called by the feed."""
+        """Called by the buffer."""
         self._news.set()
 
 
-class Feed:
-    """One ring of facts; every reader has a cursor of its own."""
+class EventBuffer:
+    """One ring of events; every reader has a cursor of its own."""
 
     def __init__(self) -> None:
-        self._ring: deque[Fact] = deque(maxlen=KEPT_FACTS)
+        self._ring: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self._lot = trio.lowlevel.ParkingLot()
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._live: dict[str | None, Live] = {}  # by Job, in the order of their numbers
@@ -74,25 +74,25 @@ class Feed:
         self.host_condition: HostCondition | None = None
         """What of the host keeps Jobs from starting."""
 
-    def publish(self, facts: Sequence[Fact]) -> None:
-        """Append facts; those that are here already are passed over."""
-        for fact in facts:
-            if fact.seq <= self.last_seq:
+    def publish(self, events: Sequence[Event]) -> None:
+        """Append events; those that are here already are passed over."""
+        for event in events:
+            if event.seq <= self.last_seq:
                 continue
-            if fact.seq > self.last_seq + 1:
+            if event.seq > self.last_seq + 1:
                 self._skip_gap()
-            self.last_seq = fact.seq
-            self._ring.append(fact)
-            if fact.job_id is not None and fact.job_id in self._live:
-                self._settle(fact)
-            for key in (fact.job_id, fact.run_id):
+            self.last_seq = event.seq
+            self._ring.append(event)
+            if event.job_id is not None and event.job_id in self._live:
+                self._settle(event)
+            for key in (event.job_id, event.run_id):
                 if key is not None and key in self._subscriptions:
                     for subscription in self._subscriptions[key]:
                         subscription.wake()
         self._lot.unpark_all()
 
     def _skip_gap(self) -> None:
-        """Facts are missing: their scheduler crashed after its commit. They are in the table."""
+        """Events are missing: their scheduler crashed after its commit. They are in the table."""
         self._ring.clear()
         for job_id in [job_id for job_id in self._live if job_id is not None]:
             del self._live[job_id]  # its run may have ended
@@ -138,14 +138,14 @@ class Feed:
         numbered = live._replace(number=self.last_live, after_seq=self.last_seq)
         self._live[live.job_id] = numbered
 
-    def _settle(self, fact: Fact) -> None:
-        """Drop what the fact makes stale; show again what is newer than the fact."""
-        job_id = str(fact.job_id)
-        if fact.kind == "run.finished":
+    def _settle(self, event: Event) -> None:
+        """Drop what the event makes stale; show again what is newer than the event."""
+        job_id = str(event.job_id)
+        if event.kind == "run.finished":
             del self._live[job_id]
-        elif fact.kind == "job.progress":
+        elif event.kind == "job.progress":
             live = self._live[job_id]
-            if _progress_in(live.data) == _progress_in(from_json(fact.data)):
+            if _progress_in(live.data) == _progress_in(from_json(event.data)):
                 del self._live[job_id]
             else:
                 self._put(live)
@@ -154,7 +154,7 @@ class Feed:
 
     @contextmanager
     def subscribe(self, key: str) -> Iterator[Subscription]:
-        """Hear of every fact about this Job or run, from now on."""
+        """Hear of every event about this Job or run, from now on."""
         subscription = Subscription()
         self._subscriptions[key].add(subscription)
         try:
@@ -165,18 +165,18 @@ class Feed:
                 del self._subscriptions[key]
 
     async def changed(self, seq: int, number: int) -> None:
-        """Wait for facts after `seq`, or for something live that is newer than `number`."""
+        """Wait for events after `seq`, or for something live that is newer than `number`."""
         while self.last_seq <= seq and self.last_live <= number:
             await self._lot.park()
 
-    async def beyond(self, seq: int) -> list[Fact] | None:
-        """Wait for facts after `seq`. None: some of them are no longer here, read the table."""
+    async def beyond(self, seq: int) -> list[Event] | None:
+        """Wait for events after `seq`. None: some of them are no longer here, read the table."""
         while self.last_seq <= seq:
             await self._lot.park()
         return self.after(seq)
 
-    def after(self, seq: int, *, limit: int = KEPT_FACTS) -> list[Fact] | None:
-        """The next facts after `seq`, at most `limit`. None: some of them are no longer here."""
+    def after(self, seq: int, *, limit: int = KEPT_EVENTS) -> list[Event] | None:
+        """The next events after `seq`, at most `limit`. None: some of them are no longer here."""
         if not self._ring or self._ring[0].seq > seq + 1:
             return None
         # Numbers have no gap, so the new ones are the last so many of the ring.

@@ -1,7 +1,7 @@
 """Everything that actors say to each other, as small frozen records.
 
-Commands are imperative, facts past tense, questions `Get…`. An ask names its answer in its base.
-Asks flow web → scheduler; the executor and the stats actor are told, and tell facts back.
+Commands are imperative, events past tense, questions `Get…`. An ask names its answer in its base.
+Asks flow web → scheduler; the executor and the stats actor are told, and tell events back.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from storage.collections import Unfinished
 from storage.idempotency import Key
 from storage.intents import RunIntent
 from storage.runs import Outcome
-from storage.transaction import Fact
+from storage.transaction import Event
 
 # ---- to the scheduler, from the web ------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class RunProgressed(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOverstepped(Message):
+class RunLimitExceeded(Message):
     """The run must be ended: it exceeded its time or its output."""
 
     run_id: str
@@ -270,7 +270,7 @@ class StorageBroke(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MomentCame(Message):
+class TimerFired(Message):
     """A `run_at`, an `expires_at` or the end of a reservation may be due."""
 
 
@@ -316,10 +316,10 @@ class CollectRun(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactsCommitted(Message):
-    """These facts are on disk, in this order."""
+class EventsCommitted(Message):
+    """These events are on disk, in this order."""
 
-    facts: tuple[Fact, ...]
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The scheduler: the only writer. It waits, moves messages, and lets the core decide.
 
 One batch is everything that waits in the mailbox. It goes through one transaction on the writer's
-runner, and only when that is on disk are asks answered, programs started or ended, and facts
+runner, and only when that is on disk are asks answered, programs started or ended, and events
 published. While one commit is on its way to the disk the next batch gathers: group commit.
 """
 
@@ -20,17 +20,17 @@ from actors.messages import (
     CancelJob,
     DeleteJob,
     Drain,
-    FactsCommitted,
+    EventsCommitted,
     HoldStarts,
     HostChanged,
-    MomentCame,
     RunExited,
-    RunOverstepped,
+    RunLimitExceeded,
     RunProcess,
     RunProgressed,
     StartsBlocked,
     StopRuns,
     StopScheduler,
+    TimerFired,
 )
 from actors.rules.core import Core, Decision
 from headway.model.field import from_us
@@ -190,8 +190,8 @@ class Scheduler(Actor):
 
     async def _act(self, decision: Decision) -> None:
         # First what has started is told: so its progress cannot be shown before it.
-        if decision.facts:
-            await self._stats.tell(FactsCommitted(facts=tuple(decision.facts)))
+        if decision.events:
+            await self._stats.tell(EventsCommitted(events=tuple(decision.events)))
         for effect in decision.effects:
             await self._executor.tell(effect)
         self._alarm.set(decision.next_due)
@@ -205,7 +205,7 @@ class Scheduler(Actor):
             envelope.fail(Refusal("storage_full", FULL_DISK))
         if not self._full:
             self._full = True
-            log.error("disk full", waiting_facts=len(self._unwritten))
+            log.error("disk full", waiting_events=len(self._unwritten))
 
     async def _note_host(self) -> None:
         """Tell once of each change in what of the host keeps Jobs from starting."""
@@ -233,11 +233,11 @@ class Scheduler(Actor):
         """Whatever comes meanwhile looks too; this is for when nothing comes."""
         while self._waits:
             await trio.sleep(HOST_RETRY_S)
-            await self.mailbox.tell(MomentCame())
+            await self.mailbox.tell(TimerFired())
         self._looks = False
 
     async def _ring(self) -> None:
-        await self.mailbox.tell(MomentCame())
+        await self.mailbox.tell(TimerFired())
 
 
 def topic(message: Message) -> object:
@@ -245,11 +245,11 @@ def topic(message: Message) -> object:
     match message:
         case RunExited(run_id=run_id) | RunProcess(run_id=run_id) | RunProgressed(run_id=run_id):
             return type(message), run_id
-        case RunOverstepped(run_id=run_id, reason=reason):
+        case RunLimitExceeded(run_id=run_id, reason=reason):
             return type(message), run_id, reason
         case AbandonDirect(ticket=ticket):
             return type(message), ticket.run_id
-        case MomentCame() | StartsBlocked():
+        case TimerFired() | StartsBlocked():
             return type(message)
         case _:
             return id(message)

@@ -1,4 +1,4 @@
-"""Stats: folds committed facts into figures, and hands them on to what follows them.
+"""Stats: folds committed events into figures, and hands them on to what follows them.
 
 Totals are kept in the database (`storage/scheduler.py`); here are the percentiles of the last runs
 of each type, rebuilt from the database when the actor starts, and what the process has counted
@@ -16,9 +16,9 @@ from pydantic_core import from_json
 
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
-from actors.event_buffer import Feed
+from actors.event_buffer import EventBuffer
 from actors.messages import (
-    FactsCommitted,
+    EventsCommitted,
     GetMetrics,
     HostChanged,
     ProgressReported,
@@ -26,14 +26,14 @@ from actors.messages import (
 )
 from actors.storage_watch import StorageWatch
 from actors.tally import Tally
-from storage.events import facts_after, last_seq
+from storage.events import events_after, last_seq
 from storage.runs import DURATION_US
-from storage.transaction import Fact
+from storage.transaction import Event
 
 RUNS_PER_TYPE_MAX = 1_000
 """How many of a type's last runs the percentiles are taken over."""
-FACTS_AT_ONCE = 500
-"""How many facts of a large batch are published before others have a turn."""
+EVENTS_AT_ONCE = 500
+"""How many events of a large batch are published before others have a turn."""
 
 PERCENTILES = (50, 95, 99)
 
@@ -52,7 +52,7 @@ class _Window:
 
 
 class Stats(Actor):
-    """Owns the feed."""
+    """Owns the buffer."""
 
     batch_size = 64
 
@@ -60,7 +60,7 @@ class Stats(Actor):
         self,
         mailbox: Mailbox,
         *,
-        feed: Feed,
+        events: EventBuffer,
         clock: Clock,
         reader: apsw.Connection,
         storage: StorageWatch,
@@ -70,7 +70,7 @@ class Stats(Actor):
         super().__init__(mailbox)
         self._storage = storage
         self._tally = tally
-        self._feed = feed
+        self._events = events
         self._clock = clock
         self._reader = reader
         self._types = tuple(types)
@@ -88,22 +88,22 @@ class Stats(Actor):
             self._tally.last_seq = last_seq(connection)
         else:
             self._count_before(last_seq(connection) + 1)
-        if self._feed.last_seq == 0:
-            self._feed.last_seq = last_seq(connection)
+        if self._events.last_seq == 0:
+            self._events.last_seq = last_seq(connection)
         else:
-            self._feed.publish(facts_after(connection, self._feed.last_seq, limit=10_000))
+            self._events.publish(events_after(connection, self._events.last_seq, limit=10_000))
 
     async def handle(self, batch: list[Envelope]) -> None:
         """Fold, then publish, in the order of the commits."""
         for envelope in batch:
             match envelope.message:
-                case FactsCommitted(facts=facts):
-                    await self._take(facts)
+                case EventsCommitted(events=events):
+                    await self._take(events)
                     self._storage.look()
                 case ProgressReported() as told:
-                    self._feed.report(told.job_id, told.run_id, told.type, told.progress, told.at)
+                    self._events.report(told.job_id, told.run_id, told.type, told.progress, told.at)
                 case HostChanged(condition=condition, at=at):
-                    self._feed.note_host(condition, at)
+                    self._events.note_host(condition, at)
                 case GetMetrics():
                     assert envelope.reply is not None
                     envelope.reply.answer(self._metrics())
@@ -111,55 +111,55 @@ class Stats(Actor):
                     raise AssertionError(f"stats does not understand {other!r}")
 
     def _count_before(self, seq: int) -> None:
-        """Count what was committed before this fact and came to no life of this actor."""
+        """Count what was committed before this event and came to no life of this actor."""
         while (counted := self._tally.last_seq) is not None and counted < seq - 1:
-            limit = min(FACTS_AT_ONCE, seq - 1 - counted)
-            for fact in facts_after(self._reader, counted, limit=limit):
-                self._count(fact)
-            assert self._tally.last_seq != counted, f"fact {counted + 1} is missing"
+            limit = min(EVENTS_AT_ONCE, seq - 1 - counted)
+            for event in events_after(self._reader, counted, limit=limit):
+                self._count(event)
+            assert self._tally.last_seq != counted, f"event {counted + 1} is missing"
 
-    async def _take(self, facts: Sequence[Fact]) -> None:
-        self._count_before(facts[0].seq)
-        for begin in range(0, len(facts), FACTS_AT_ONCE):
+    async def _take(self, events: Sequence[Event]) -> None:
+        self._count_before(events[0].seq)
+        for begin in range(0, len(events), EVENTS_AT_ONCE):
             if begin:
                 await trio.lowlevel.checkpoint()
-            slice_ = facts[begin : begin + FACTS_AT_ONCE]
-            for fact in slice_:
-                self._fold(fact)
-            self._feed.publish(slice_)
+            slice_ = events[begin : begin + EVENTS_AT_ONCE]
+            for event in slice_:
+                self._fold(event)
+            self._events.publish(slice_)
 
-    def _fold(self, fact: Fact) -> None:
-        if fact.kind == "server.reloaded":
-            for name in from_json(fact.data)["types"]:
+    def _fold(self, event: Event) -> None:
+        if event.kind == "server.reloaded":
+            for name in from_json(event.data)["types"]:
                 self._windows.setdefault(name, _Window())
-        data = self._count(fact)
-        # Facts that the rebuilt windows hold already come with a number that the feed knows.
-        if data is not None and fact.seq > self._feed.last_seq:
+        data = self._count(event)
+        # Events that the rebuilt windows hold already come with a number that the buffer knows.
+        if data is not None and event.seq > self._events.last_seq:
             self._windows.setdefault(data["type"], _Window()).samples.append(
                 _Sample(
-                    data.get("finished_at", fact.at),
+                    data.get("finished_at", event.at),
                     data["status"],
                     data["waited_s"],
                     data["duration_s"],
                 )
             )
 
-    def _count(self, fact: Fact) -> dict[str, Any] | None:
-        """Count a fact once. Returns the data of a run's end, None for any other fact."""
+    def _count(self, event: Event) -> dict[str, Any] | None:
+        """Count an event once. Returns the data of a run's end, None for any other event."""
         assert self._tally.last_seq is not None
-        is_new = fact.seq > self._tally.last_seq
+        is_new = event.seq > self._tally.last_seq
         if is_new:
-            self._tally.last_seq = fact.seq
-        if fact.kind != "run.finished":
+            self._tally.last_seq = event.seq
+        if event.kind != "run.finished":
             return None
-        data: dict[str, Any] = from_json(fact.data)
+        data: dict[str, Any] = from_json(event.data)
         if is_new:
             self._tally.add(
                 data["type"],
                 data["status"],
                 waited_s=data["waited_s"],
                 ran_s=data["duration_s"],
-                finished_at=data.get("finished_at", fact.at),
+                finished_at=data.get("finished_at", event.at),
             )
         return data
 

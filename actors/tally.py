@@ -32,7 +32,7 @@ class Histogram:
 
 
 class Tally:
-    """`last_seq`: up to which fact everything is counted; None before the first start."""
+    """`last_seq`: up to which event everything is counted; None before the first start."""
 
     def __init__(self) -> None:
         self.last_seq: int | None = None

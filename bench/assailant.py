@@ -3,8 +3,8 @@
     python -m bench.assailant URL JOB_ID COUNT OPENED_PER_S
 
 A third sends the head of a request a byte a second, a third begins a body and stops, a third asks
-for something large (a log, a log as events, all facts, pages) and never reads. The server cuts them
-by its deadlines, and each one that was cut comes again.
+for something large (a log, a log as events, every event, pages) and never reads. The server cuts
+them by its deadlines, and each one that was cut comes again.
 
 What is held is what the kernel says of the server's ends: open, and taken by it. A client cannot
 see it, because the end of a connection waits behind what nobody reads. It says `held` when `COUNT`

@@ -1,9 +1,9 @@
-"""events: 1,000 readers of `GET /events` while 200 facts a second are committed.
+"""events: 1,000 readers of `GET /events` while 200 events a second are committed.
 
 Two servers side by side: one with the readers, one without. Four clients queue 50 Jobs a second
 each, first on the one, then on the other, at a pace that does not wait for a late answer. (One that
 queued all of them would measure its own queue, where a commit takes 5 ms.) Each reader checks that
-the numbers of the facts follow each other without a gap, to the last.
+the numbers of the events follow each other without a gap, to the last.
 """
 
 import resource
@@ -17,8 +17,8 @@ from bench.server import Program, stopped_headway, usage
 from storage.database import DATABASE_NAME, open_reader
 from storage.events import last_seq
 
-SUMMARY = "1,000 event streams and 200 facts/s: nothing lost, and what it costs a submit"
-FACTS_PER_S = 200
+SUMMARY = "1,000 event streams and 200 events/s: nothing lost, and what it costs a submit"
+EVENTS_PER_S = 200
 CLIENTS = 4
 BODY = b'{"type":"true","params":{"n":1}}'
 GOAL = at_most(2)
@@ -42,7 +42,7 @@ class Side:
         self.cpu_us.append((usage(self.server.pid).cpu_ns - before) / 1e3 / len(times))
 
     def _client(self, count: int) -> Probe:
-        per_s = FACTS_PER_S / CLIENTS
+        per_s = EVENTS_PER_S / CLIENTS
         url = self.server.url
         return Probe(url, "POST", "/jobs", BODY, status=201, per_s=per_s, count=count)
 
@@ -66,7 +66,7 @@ def run(directory: Path, quick: bool) -> Report:
         with Listeners(watched.url, streams, _last_seq(database)) as listeners:
             for number in range(rounds + 1):
                 for side in sides[:: 1 if number % 2 else -1]:
-                    side.measure(count if number else FACTS_PER_S)  # the first warms up
+                    side.measure(count if number else EVENTS_PER_S)  # the first warms up
             found = listeners.finish(_last_seq(database))
     return _report(sides, streams, found)
 
@@ -94,9 +94,9 @@ def _report(sides: list[Side], streams: int, found: dict[str, int]) -> Report:
     return Report(
         (
             *reversed(ratios),
-            Figure("streams that lost a fact, or were late", "streams", (lost,), at_most(0)),
-            Figure(f"CPU a fact {names[0]}", "µs", tuple(watched.cpu_us)),
-            Figure(f"CPU a fact {names[1]}", "µs", tuple(alone.cpu_us)),
+            Figure("streams that lost an event, or were late", "streams", (lost,), at_most(0)),
+            Figure(f"CPU an event {names[0]}", "µs", tuple(watched.cpu_us)),
+            Figure(f"CPU an event {names[1]}", "µs", tuple(alone.cpu_us)),
             *above,
             *below,
         ),

@@ -9,8 +9,8 @@ spares, and its log. Its process: in a session and a directory of its own, with 
 waited for by Trio on a pidfd; then a look at what it left, processes and files.
 
 Left out is what makes a server of it: HTTP, actors and mailboxes, models and JSON, every SELECT
-(what is queued and the last fact's number are known), savepoints and refusals, the choice of the
-next Job, limits, timeouts, progress, readers of facts, the log, supervision. A server that keeps
+(what is queued and the last event's number are known), savepoints and refusals, the choice of the
+next Job, limits, timeouts, progress, readers of events, the log, supervision. A server that keeps
 these promises on this stack does all of this and more, so none is faster.
 """
 

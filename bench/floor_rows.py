@@ -28,7 +28,7 @@ END = """UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = m
 INTEND = """INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,
  timeout_s, boot_id, server_id, eligible_at, started_at, adopt, seals)
  VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-FACT = "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)"
+EVENT = "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)"
 SUMS = """INSERT INTO history VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
  queued = queued + excluded.queued, completed = completed + excluded.completed,
  failed = failed + excluded.failed, skipped = skipped + excluded.skipped,
@@ -60,9 +60,9 @@ class Rows:
         self._created_at = now
         new = NewJob(type="bare", params={"n": 0})
         with write_transaction(self.database, now) as tx:
-            tx.fact("server.started", server_id=SERVER, concurrency=slots, types={"bare": None})
+            tx.emit("server.started", server_id=SERVER, concurrency=slots, types={"bare": None})
             insert_jobs(tx, [(job_id, new) for job_id in job_ids], origin="api")
-        self._seq = tx.facts[-1].seq
+        self._seq = tx.events[-1].seq
 
     @property
     def succeeded(self) -> int:
@@ -74,9 +74,9 @@ class Rows:
         """All of it in one transaction, on disk afterwards."""
         times: list[tuple[Any, ...]] = []
         with transaction(self.database):
-            facts = [self._end(run, now, times) for run in ended]
-            facts += [self._claim(run, now) for run in claimed]
-            self.database.executemany(FACT, facts)
+            events = [self._end(run, now, times) for run in ended]
+            events += [self._claim(run, now) for run in claimed]
+            self.database.executemany(EVENT, events)
             minute = (now // 60_000_000, -len(claimed), len(ended), 0, 0, 0)
             self.database.execute(SUMS, minute)
             if times:
@@ -92,14 +92,14 @@ class Rows:
             for step_s in (60, 3600):
                 times.append((step_s, now // 1_000_000 // step_s, measure, bucket(us), 1))
         told = FINISHED % (waited / 1e6, lasted / 1e6, ended_at)
-        return self._fact(now, "run.finished", run, told)
+        return self._event(now, "run.finished", run, told)
 
     def _claim(self, run: Run, now: int) -> tuple[Any, ...]:
         self._move(run, now, "QUEUED", "RUNNING")
         what = (run.run_id, run.job_id, "bare", "queue", '{"n":0}', '["/bin/true","--n=0"]')
         whose = (3600.0, BOOT, SERVER, self._created_at, now, False, "")
         self.database.execute(INTEND, (*what, *whose))
-        return self._fact(now, "run.started", run, STARTED % ((now - self._created_at) / 1e6))
+        return self._event(now, "run.started", run, STARTED % ((now - self._created_at) / 1e6))
 
     def _move(
         self,
@@ -114,6 +114,6 @@ class Rows:
         values = (after, None, starts, now, ended_at, lasted_us, run.job_id, before)
         self.database.execute(MOVE, values).fetchone()
 
-    def _fact(self, now: int, kind: str, run: Run, data: str) -> tuple[Any, ...]:
+    def _event(self, now: int, kind: str, run: Run, data: str) -> tuple[Any, ...]:
         self._seq += 1
         return self._seq, now, kind, run.job_id, run.run_id, data

@@ -20,7 +20,7 @@ from bench.server import Program, fill, stopped_headway, usage
 SUMMARY = "others' p99 beside 1,000 slow heads, stalled bodies and stalled readers"
 HELD = 1_000
 QUEUED = 10_000
-"""Long enough a list, and enough facts, for a reader to stall in."""
+"""Long enough a list, and enough events, for a reader to stall in."""
 PER_S = 100
 GOAL = at_most(2)
 DESCRIPTORS = 8192

@@ -2,9 +2,9 @@
 
     python -m bench.listeners URL COUNT AFTER   < "SEQ\\n"
 
-It says `listening` when every stream has been greeted. Told the number of the last fact on standard
-input, it ends when every stream has read so far, or after `PATIENCE_S`, and prints how many streams
-lost a fact, saw one twice or out of order, or did not get to the end.
+It says `listening` when every stream has been greeted. Given the number of the last event on
+standard input, it ends when every stream has read so far, or after `PATIENCE_S`, and prints how
+many streams lost an event, saw one twice or out of order, or did not get to the end.
 
 It runs at nice 19: a thousand readers in Python take as much of the machine as the server does, and
 would starve the client whose requests are measured, which readers elsewhere would not.

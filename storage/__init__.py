@@ -1,1 +1,1 @@
-"""What must survive: Jobs, their runs, the facts about both, and the file that holds them."""
+"""What must survive: Jobs, their runs, the events about both, and the file that holds them."""

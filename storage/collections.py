@@ -55,7 +55,7 @@ def note_collection(
     if artifacts is None:
         artifacts = tuple(Artifact(**one) for one in json.loads(text))
     kept = [one for one in artifacts if one.kept]
-    tx.fact(
+    tx.emit(
         "run.collected",
         job_id=job_id,
         run_id=run_id,

@@ -1,21 +1,21 @@
-"""Reading the sequence of facts back."""
+"""Reading the sequence of events back."""
 
 import apsw
 
-from storage.transaction import Fact
+from storage.transaction import Event
 
 
 def last_seq(connection: apsw.Connection) -> int:
-    """The number of the newest fact; 0 in a new database."""
+    """The number of the newest event; 0 in a new database."""
     seq = connection.execute("SELECT coalesce(max(seq), 0) FROM events").get
     assert isinstance(seq, int)
     return seq
 
 
-def facts_after(
+def events_after(
     connection: apsw.Connection, seq: int, *, limit: int, job_id: str | None = None
-) -> list[Fact]:
-    """Up to `limit` facts after `seq`, in order; of one Job only, if `job_id` is given."""
+) -> list[Event]:
+    """Up to `limit` events after `seq`, in order; of one Job only, if `job_id` is given."""
     where = "seq > ?"
     bindings: list[int | str] = [seq]
     if job_id is not None:
@@ -26,6 +26,6 @@ def facts_after(
         (*bindings, limit),
     )
     return [
-        Fact(seq=seq, at=at, kind=kind, job_id=job_id, run_id=run_id, data=data)
+        Event(seq=seq, at=at, kind=kind, job_id=job_id, run_id=run_id, data=data)
         for seq, at, kind, job_id, run_id, data in rows
     ]

@@ -74,7 +74,7 @@ def insert_run(
             ",".join(intent.digests),
         ),
     )
-    tx.fact(
+    tx.emit(
         "run.started",
         job_id=intent.job_id,
         run_id=intent.run_id,

@@ -44,7 +44,7 @@ def insert_jobs(
     for position, ((job_id, job), row) in enumerate(zip(new, rows, strict=True), first):
         if job.labels:
             _write_labels(tx, position, job.labels)
-        tx.fact(
+        tx.emit(
             "job.submitted",
             job_id=job_id,
             type=job.type,
@@ -200,13 +200,13 @@ def move(
 def cancel_queued(tx: Transaction, job_id: str) -> None:
     """QUEUED → CANCELLED: no process will ever exist for it."""
     type_ = move(tx, job_id, JobStatus.QUEUED, JobStatus.CANCELLED)
-    tx.fact("job.cancelled", job_id=job_id, type=type_)
+    tx.emit("job.cancelled", job_id=job_id, type=type_)
 
 
 def skip_queued(tx: Transaction, job_id: str, reason: str) -> None:
     """QUEUED → SKIPPED, with the reason."""
     type_ = move(tx, job_id, JobStatus.QUEUED, JobStatus.SKIPPED, reason=reason)
-    tx.fact("job.skipped", job_id=job_id, type=type_, reason=reason)
+    tx.emit("job.skipped", job_id=job_id, type=type_, reason=reason)
 
 
 def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
@@ -231,7 +231,7 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
     if "labels" in changed:
         tx.execute("DELETE FROM job_labels WHERE position = ?", (job.position,))
         _write_labels(tx, job.position, new["labels"])
-    tx.fact(
+    tx.emit(
         "job.updated",
         job_id=job.job_id,
         type=job.type,
@@ -252,7 +252,7 @@ def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
     ).fetchone()
     # A last word may arrive after the end; the end stands.
     if row is not None:
-        tx.fact("job.progress", job_id=job_id, type=row[0], **progress.model_dump())
+        tx.emit("job.progress", job_id=job_id, type=row[0], **progress.model_dump())
 
 
 def promote_due(tx: Transaction) -> None:
@@ -265,7 +265,7 @@ def promote_due(tx: Transaction) -> None:
     ).fetchall()
     for position, job_id, type_ in due:
         tx.execute("UPDATE jobs SET deferred = 0 WHERE position = ?", (position,))
-        tx.fact("job.due", job_id=job_id, type=type_)
+        tx.emit("job.due", job_id=job_id, type=type_)
 
 
 def skip_expired(tx: Transaction) -> None:

@@ -35,7 +35,7 @@ def insert_direct(
         " created_at) VALUES (?, 'direct', 'WAITING', ?, ?, ?, ?, ?)",
         (reservation_id, run_id, type, to_json(params).decode(), server_id, tx.now),
     )
-    tx.fact(
+    tx.emit(
         "reservation.requested",
         run_id=run_id,
         reservation_id=reservation_id,
@@ -51,7 +51,7 @@ def insert_hold(tx: Transaction, reservation_id: str, *, ttl_s: float, server_id
         " VALUES (?, 'hold', 'WAITING', ?, ?, ?)",
         (reservation_id, ttl_s, server_id, tx.now),
     )
-    tx.fact("reservation.requested", reservation_id=reservation_id, claim="hold")
+    tx.emit("reservation.requested", reservation_id=reservation_id, claim="hold")
 
 
 def find_reservation(connection: apsw.Connection, reservation_id: str) -> Reservation:
@@ -172,7 +172,7 @@ def hold(tx: Transaction, reservation_id: str) -> None:
         (tx.now, reservation_id),
     )
     assert tx.connection.changes() == 1, f"{reservation_id} was not WAITING"
-    tx.fact("reservation.held", reservation_id=reservation_id)
+    tx.emit("reservation.held", reservation_id=reservation_id)
 
 
 def end(tx: Transaction, reservation_id: str, reason: str) -> bool:
@@ -185,7 +185,7 @@ def end(tx: Transaction, reservation_id: str, reason: str) -> bool:
     if row is None:
         return False
     run_id, type_ = row
-    tx.fact(
+    tx.emit(
         "reservation.ended",
         run_id=run_id,
         reservation_id=reservation_id,

@@ -1,6 +1,6 @@
-"""The facts, added up by the minute while they are written, and read back as a chart.
+"""The events, added up by the minute while they are written, and read back as a chart.
 
-Invariant: what is kept equals a count of all facts, since it is written in their transaction.
+Invariant: what is kept equals a count of all events, since it is written in their transaction.
 """
 
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ from headway.model.field import from_us
 from headway.model.history import History, HistoryPoint, Percentiles
 
 if TYPE_CHECKING:
-    from storage.transaction import Fact
+    from storage.transaction import Event
 
 MINUTE_US = 60_000_000
 KEPT_STEPS_S = (60, 3600)
@@ -37,25 +37,25 @@ def middle_s(bucket_: int) -> float:
     return 0.0 if bucket_ < 0 else GROWTH ** (bucket_ + 0.5) / 1e6
 
 
-def add_up(connection: apsw.Connection, now: int, facts: Iterable["Fact"]) -> None:
-    """Add the facts of one transaction, which all have its moment, to the minute's sums."""
+def add_up(connection: apsw.Connection, now: int, events: Iterable["Event"]) -> None:
+    """Add the events of one transaction, which all have its moment, to the minute's sums."""
     queued = 0
     ended: Counter[str] = Counter()
     times: Counter[tuple[str, int]] = Counter()
-    for fact in facts:
-        match fact.kind:
+    for event in events:
+        match event.kind:
             case "job.submitted":
                 queued += 1
             case "run.started":
-                queued -= fact.job_id is not None
+                queued -= event.job_id is not None
             case "run.finished":
-                data = from_json(fact.data)
+                data = from_json(event.data)
                 ended[data["status"]] += 1
                 times["wait", bucket(round(data["waited_s"] * 1e6))] += 1
                 times["run", bucket(round(data["duration_s"] * 1e6))] += 1
             case "job.cancelled" | "job.skipped":
                 queued -= 1
-                ended[fact.kind.partition(".")[2].upper()] += 1
+                ended[event.kind.partition(".")[2].upper()] += 1
     minute = now // MINUTE_US
     if queued or ended:
         connection.execute(
@@ -93,7 +93,7 @@ SELECT minute, sum(queued), sum(completed), sum(failed), sum(skipped), sum(cance
     GROUP BY 1
 ) GROUP BY 1 HAVING sum(queued) OR sum(completed) OR sum(failed) OR sum(skipped) OR sum(cancelled)
 """
-"""By how much `history` is more than the facts say; a minute whose sums are zero may be missing."""
+"""By how much `history` exceeds the events; a minute whose sums are zero may be missing."""
 
 WRONG_TIMES = """
 WITH ended AS MATERIALIZED (
@@ -110,7 +110,7 @@ SELECT step * step_s / 60, measure, step_s, sum(n) FROM (
 
 
 def recount(connection: apsw.Connection) -> list[tuple[Any, ...]]:
-    """The minutes whose sums are not what the facts say, and by how much; none, as it should be."""
+    """The minutes whose sums differ from the events, and by how much; none if all is well."""
     return [*connection.execute(WRONG), *connection.execute(WRONG_TIMES)]
 
 

@@ -35,7 +35,7 @@ NOT_COUNTED = RunError(
     code="output_limit",
     message="its artifacts could not be counted in time, and its type allows only so many",
 )
-RESULT_IN_FACT_CHARACTERS_MAX = 4096
+RESULT_IN_EVENT_CHARACTERS_MAX = 4096
 NO_LOG = LogSummary(bytes=0, truncated=False)
 NOTHING_LEFT = Left(processes=0, killed=0)
 
@@ -122,7 +122,7 @@ def note_process(tx: Transaction, run_id: str, pid: int, began_us: int) -> None:
         (pid, began_us, run_id),
     ).fetchone()
     if row is not None:
-        tx.fact("run.process", job_id=row[0], run_id=run_id, type=row[1], pid=pid)
+        tx.emit("run.process", job_id=row[0], run_id=run_id, type=row[1], pid=pid)
 
 
 def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
@@ -134,7 +134,7 @@ def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
     ).fetchone()
     if row is None:
         return False
-    tx.fact("run.stopping", job_id=row[0], run_id=run_id, type=row[1], reason=reason)
+    tx.emit("run.stopping", job_id=row[0], run_id=run_id, type=row[1], reason=reason)
     return True
 
 
@@ -187,7 +187,7 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
             "UPDATE job_runs SET collecting = ?, collection_reason = ? WHERE run_id = ?",
             (COLLECTING.index(outcome.collecting), outcome.collection_reason, run_id),
         )
-    tx.fact(
+    tx.emit(
         "run.finished",
         job_id=job_id,
         run_id=run_id,
@@ -210,8 +210,8 @@ def artifacts_text(artifacts: tuple[Artifact, ...]) -> str:
 
 
 def _small(result: str | None) -> Any:
-    """A result that is short enough for a fact; else None: it is read from the run."""
-    if result is None or len(result) > RESULT_IN_FACT_CHARACTERS_MAX:
+    """A result that is short enough for an event; else None: it is read from the run."""
+    if result is None or len(result) > RESULT_IN_EVENT_CHARACTERS_MAX:
         return None
     return json.loads(result)
 

@@ -19,10 +19,10 @@ def is_running(connection: apsw.Connection) -> bool:
 
 
 def set_running(tx: Transaction, running: bool) -> None:
-    """Remember the operator's word; saying it again changes nothing and leaves no fact."""
+    """Remember the operator's word; saying it again changes nothing and leaves no event."""
     tx.execute("UPDATE scheduler SET running = ?1 WHERE running <> ?1", (running,))
     if tx.connection.changes():
-        tx.fact("scheduler.started" if running else "scheduler.stopped")
+        tx.emit("scheduler.started" if running else "scheduler.stopped")
 
 
 def overrides(connection: apsw.Connection) -> tuple[int | None, dict[str, int]]:

@@ -1,6 +1,6 @@
-"""One write transaction: its connection, its one moment in time, and the facts it will leave.
+"""One write transaction: its connection, its one moment in time, and the events it will leave.
 
-Invariant: every change of a Job, run, reservation or of the scheduler appends a fact here, so the
+Invariant: every change of a Job, run, reservation or of the scheduler appends an event here, so the
 `events` table tells the whole story, and numbers without a gap.
 """
 
@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from storage.database import transaction
 from storage.rollup import add_up
 
-FactKind = Literal[
+EventKind = Literal[
     "server.started",
     "server.reloaded",
     "scheduler.started",
@@ -38,7 +38,7 @@ FactKind = Literal[
 ]
 
 
-class Fact(NamedTuple):
+class Event(NamedTuple):
     """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
 
     Its fields stand in the order of the table's columns.
@@ -46,7 +46,7 @@ class Fact(NamedTuple):
 
     seq: int
     at: int
-    kind: FactKind
+    kind: EventKind
     job_id: str | None
     run_id: str | None
     data: str
@@ -54,7 +54,7 @@ class Fact(NamedTuple):
 
 @contextmanager
 def write_transaction(connection: apsw.Connection, now: int) -> Iterator["Transaction"]:
-    """One transaction with its facts: all of it is on disk afterwards, or nothing.
+    """One transaction with its events: all of it is on disk afterwards, or nothing.
 
     Raises:
         apsw.FullError: the disk is full; nothing happened.
@@ -63,19 +63,19 @@ def write_transaction(connection: apsw.Connection, now: int) -> Iterator["Transa
     with transaction(connection):
         tx = Transaction(connection, now)
         yield tx
-        tx.write_facts()
+        tx.write_events()
 
 
 class Transaction:
     """Handed to everything that writes. `now` (µs) is fixed once for all of it.
 
-    Facts are gathered, and written together at the end: `write_transaction` sees to it.
+    Events are gathered, and written together at the end: `write_transaction` sees to it.
     """
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.connection = connection
         self.now = now
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
         last = connection.execute("SELECT max(seq) FROM events").get
         self._next_seq = (last or 0) + 1
 
@@ -83,39 +83,39 @@ class Transaction:
         """Run one statement; the cursor that comes back iterates over its rows as tuples."""
         return self.connection.execute(sql, bindings)
 
-    def fact(
+    def emit(
         self,
-        kind: FactKind,
+        kind: EventKind,
         *,
         job_id: str | None = None,
         run_id: str | None = None,
         **data: Any,
     ) -> None:
-        """Append a fact to the sequence."""
+        """Append an event to the sequence."""
         # By position: a batch appends 10,000 of them.
-        self.facts.append(
-            Fact(self._next_seq, self.now, kind, job_id, run_id, to_json(data).decode())
+        self.events.append(
+            Event(self._next_seq, self.now, kind, job_id, run_id, to_json(data).decode())
         )
         self._next_seq += 1
 
-    def write_facts(self) -> None:
+    def write_events(self) -> None:
         """Put what was gathered into the table, and add it to the minute's sums."""
         self.connection.executemany(
             "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
-            self.facts,
+            self.events,
         )
-        add_up(self.connection, self.now, self.facts)
+        add_up(self.connection, self.now, self.events)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """All of the body or nothing of it, facts included."""
-        mark = len(self.facts)
+        """All of the body or nothing of it, events included."""
+        mark = len(self.events)
         seq = self._next_seq
         self.execute("SAVEPOINT message")
         try:
             yield
         except BaseException:
-            del self.facts[mark:]
+            del self.events[mark:]
             self._next_seq = seq
             # After a full disk or an I/O error SQLite has ended the whole transaction itself.
             if self.connection.in_transaction:

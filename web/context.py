@@ -13,7 +13,7 @@ import trio
 
 from actors.actor import Ask, Mailbox
 from actors.clock import Clock
-from actors.event_buffer import Feed
+from actors.event_buffer import EventBuffer
 from actors.host.inotify import FileWatcher
 from actors.inspector import Inspector
 from actors.rules.core import Core
@@ -43,7 +43,7 @@ class Context:
     core: Core
     scheduler: Mailbox
     stats: Mailbox
-    feed: Feed
+    events: EventBuffer
     broadcaster: Broadcaster
     request_priority: RequestPriority
     clock: Clock
@@ -90,12 +90,12 @@ class Context:
         """The Job with the newest progress of its program, which may not be stored yet."""
         if job.status is not JobStatus.RUNNING:
             return job
-        progress = self.feed.progress(job.job_id)
+        progress = self.events.progress(job.job_id)
         return job if progress is None else job.model_copy(update={"progress": progress})
 
     async def until_ended(self, job_id: str, timeout_s: float) -> Job:
         """The Job when it has ended, or as it is when the time is over or the server drains."""
-        with self.feed.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+        with self.events.subscribe(job_id) as news, trio.move_on_after(timeout_s):
             async with self.unless_draining():
                 while status_of(self.reader, job_id) not in TERMINAL:
                     await news.wait()
@@ -103,7 +103,7 @@ class Context:
 
     async def until_collected(self, job_id: str, timeout_s: float) -> None:
         """Return when nothing of its artifacts is still to come, or the time is over."""
-        with self.feed.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+        with self.events.subscribe(job_id) as news, trio.move_on_after(timeout_s):
             async with self.unless_draining():
                 while self._is_collecting(job_id):
                     await news.wait()
@@ -114,7 +114,7 @@ class Context:
 
     async def until_run_ended(self, run_id: str) -> None:
         """Return when the run has ended."""
-        with self.feed.subscribe(run_id) as news:
+        with self.events.subscribe(run_id) as news:
             while is_running(self.reader, run_id):
                 await news.wait()
 

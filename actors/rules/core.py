@@ -30,7 +30,7 @@ from headway.model.scheduler import SchedulerConfig
 from storage import collections, idempotency, intents, jobs, reservations, runs, scheduler
 from storage.errors import StorageFailed
 from storage.intents import RunIntent
-from storage.transaction import Fact, Transaction, write_transaction
+from storage.transaction import Event, Transaction, write_transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Decision:
 
     answers: list[outcome.Outcome[Any]]
     effects: list[Message]
-    facts: list[Fact]
+    events: list[Event]
     next_due: int | None
 
 
@@ -87,7 +87,7 @@ class Core:
         self._dispatch.note_blocked(None, frozenset())  # the executor finds out anew
         with write_transaction(connection, now) as tx:
             config = self._setup.in_force(tx.connection)
-            tx.fact(
+            tx.emit(
                 "server.started",
                 server_id=self._identity.server_id,
                 concurrency=config.concurrency,
@@ -107,7 +107,7 @@ class Core:
             effects += self._dispatch.collect(collections.unfinished(connection))
             self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
-        return Decision(answers=[], effects=effects, facts=tx.facts, next_due=next_due)
+        return Decision(answers=[], effects=effects, events=tx.events, next_due=next_due)
 
     def _take_up(self, tx: Transaction, intent: RunIntent) -> RunIntent:
         """The intent as of this boot, if an earlier server has left it because it had not begun."""
@@ -123,7 +123,7 @@ class Core:
         with write_transaction(connection, now) as tx:
             intents.leave(tx, run_ids)
             next_due = self._dispatch.next_due(tx)
-        return Decision(answers=[], effects=[], facts=tx.facts, next_due=next_due)
+        return Decision(answers=[], effects=[], events=tx.events, next_due=next_due)
 
     def decide(
         self, connection: apsw.Connection, now: int, batch: list[Message], *, dispatch: bool = True
@@ -150,7 +150,7 @@ class Core:
                 self._dispatch.dispatch(tx, effects)
             next_due = self._dispatch.next_due(tx)
         self.setup = self._dispatch.setup
-        return Decision(answers=answers, effects=effects, facts=tx.facts, next_due=next_due)
+        return Decision(answers=answers, effects=effects, events=tx.events, next_due=next_due)
 
     # ---- messages ----------------------------------------------------------------------------
 
@@ -166,9 +166,9 @@ class Core:
                 return runs.note_process(tx, run_id, pid, began_us)
             case m.RunProgressed(job_id=job_id, progress=progress):
                 return jobs.write_progress(tx, job_id, progress)
-            case m.RunOverstepped(run_id=run_id, reason=reason):
+            case m.RunLimitExceeded(run_id=run_id, reason=reason):
                 return self._stop_run(tx, run_id, reason, effects)
-            case m.MomentCame() | m.Probe():
+            case m.TimerFired() | m.Probe():
                 return None
             case m.StartsBlocked(reason=reason, run_ids=run_ids):
                 return self._dispatch.note_blocked(reason, run_ids)
@@ -249,7 +249,7 @@ class Core:
         elif job.status is JobStatus.RUNNING:
             run_id = tx.execute("SELECT run_id FROM job_runs WHERE job_id = ?", (job_id,)).get
             if self._stop_run(tx, run_id, "cancel", effects):
-                tx.fact("job.cancel_requested", job_id=job_id, run_id=run_id, type=job.type)
+                tx.emit("job.cancel_requested", job_id=job_id, run_id=run_id, type=job.type)
         elif job.status is not JobStatus.CANCELLED:
             raise Refusal("wrong_state", f"{job_id} is {job.status} and can no longer be cancelled")
         return jobs.find_job(tx.connection, job_id)
@@ -351,13 +351,13 @@ class Core:
         for type_name, limit in message.types.items():
             scheduler.override_type_limit(tx, type_name, limit)
         config = self._setup.in_force(tx.connection)
-        tx.fact("scheduler.configured", concurrency=config.concurrency, types=config.types)
+        tx.emit("scheduler.configured", concurrency=config.concurrency, types=config.types)
         return config
 
     def _replace_setup(self, tx: Transaction, message: m.ReplaceSetup) -> SchedulerConfig:
         self._dispatch.setup = message.setup
         config = self._setup.in_force(tx.connection)
-        tx.fact(
+        tx.emit(
             "server.reloaded",
             concurrency=config.concurrency,
             types=config.types,

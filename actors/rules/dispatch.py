@@ -27,8 +27,8 @@ from storage.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What there is room for at one moment. `busy` grows while slots are being filled."""
+class Capacity:
+    """The free slots at one moment. `busy` grows while slots are being filled."""
 
     slots: int
     free: int
@@ -47,12 +47,14 @@ class Room:
         return limit is None or self.busy.get(type_name, 0) < limit
 
 
-def room(connection: apsw.Connection, types: Mapping[str, JobType], concurrency: int) -> Room:
-    """The room that the database leaves now. `concurrency` as configured."""
+def read_capacity(
+    connection: apsw.Connection, types: Mapping[str, JobType], concurrency: int
+) -> Capacity:
+    """The capacity that is left now, from the database. `concurrency` as configured."""
     override, overrides = scheduler.overrides(connection)
     busy = runs.busy_by_type(connection)
     slots = override or concurrency
-    return Room(
+    return Capacity(
         slots=slots,
         free=slots - sum(busy.values()) - reservations.count_held(connection),
         queue_moves=scheduler.is_running(connection),
@@ -113,7 +115,7 @@ class Dispatch:
         if self.draining:
             return
         types = self.setup.job_types
-        now = room(tx.connection, types, self.setup.concurrency)
+        now = read_capacity(tx.connection, types, self.setup.concurrency)
         free = now.free
         # Also while no slot is free: what runs may wait for the space.
         self.short = self._shortage(self.setup.free_space_bytes)

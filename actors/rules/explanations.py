@@ -11,7 +11,7 @@ from functools import cached_property
 import apsw
 
 from actors.rules import estimate
-from actors.rules.dispatch import Room, room
+from actors.rules.dispatch import Capacity, read_capacity
 from config.job_type import JobType
 from headway.model.explanation import Ending, Estimate, Explanation, Reason
 from headway.model.field import TIME_MAX_US, from_us, to_us
@@ -132,7 +132,7 @@ class Case:
         if self._is_early:
             at = self.job.run_at
             yield Reason(code="not_due", message="it may not start before its run_at", until=at)
-        if not self._room.queue_moves:
+        if not self._capacity.queue_moves:
             yield Reason(code="scheduler_stopped", message="the scheduler is stopped: start it")
         if self.rules.host_reason is not None:
             yield _reason_of_host(self.rules.host_reason)
@@ -153,17 +153,17 @@ class Case:
                 count=len(self._claims),
                 by=tuple(claim for claim, _, _ in self._claims[:NAMED_MAX]),
             )
-        if self._room.free <= 0:
+        if self._capacity.free <= 0:
             held = reservations.held_until(self.connection)
             by = [run.name for run in self._occupants] + [name for name, _ in held]
             yield Reason(
                 code="no_free_slot",
-                message=f"every slot is taken ({self._room.slots})",
-                count=self._room.slots,
+                message=f"every slot is taken ({self._capacity.slots})",
+                count=self._capacity.slots,
                 by=tuple(by[:NAMED_MAX]),
             )
-        if self._is_known and not self._room.below_limit(self.job.type):
-            limit = self._room.limit(self.job.type)
+        if self._is_known and not self._capacity.below_limit(self.job.type):
+            limit = self._capacity.limit(self.job.type)
             of_type = [run.name for run in self._occupants if run.type == self.job.type]
             yield Reason(
                 code="type_limit",
@@ -189,9 +189,9 @@ class Case:
         return reservations.waiting_claims(self.connection)
 
     @cached_property
-    def _served(self) -> tuple[Room, int, bool]:
-        """The room after the claims that fit now, the slots still free, whether all did fit."""
-        now = room(self.connection, self.rules.types, self.rules.concurrency)
+    def _served(self) -> tuple[Capacity, int, bool]:
+        """The capacity after the claims that fit now, the slots still free, whether all did fit."""
+        now = read_capacity(self.connection, self.rules.types, self.rules.concurrency)
         free = now.free
         for _, type_, _ in self._claims:
             if free <= 0 or not (type_ is None or now.below_limit(type_)):
@@ -201,7 +201,7 @@ class Case:
         return now, free, True
 
     @property
-    def _room(self) -> Room:
+    def _capacity(self) -> Capacity:
         return self._served[0]
 
     @property
@@ -234,21 +234,21 @@ class Case:
     def _ahead_may_start(self) -> bool:
         """Whether a Job that goes before this one is not held back by the limit of its type."""
         return any(
-            ahead.jobs and self._room.below_limit(type_) for type_, ahead in self._ahead.items()
+            ahead.jobs and self._capacity.below_limit(type_) for type_, ahead in self._ahead.items()
         )
 
     @cached_property
     def _starts_now(self) -> bool:
         """Whether the free slots, after what goes before it has taken its own, reach this Job."""
-        if not self._claims_fit or not self._room.below_limit(self.job.type):
+        if not self._claims_fit or not self._capacity.below_limit(self.job.type):
             return False
         taken = {type_: min(n.jobs, self._places(type_)) for type_, n in self._ahead.items()}
         own = self._ahead[self.job.type].jobs < self._places(self.job.type)
         return own and sum(taken.values()) < self._free
 
     def _places(self, type_: str) -> int:
-        limit = self._room.limit(type_)
-        busy = self._room.busy.get(type_, 0)
+        limit = self._capacity.limit(type_)
+        busy = self._capacity.busy.get(type_, 0)
         return max(0, self._free if limit is None else min(self._free, limit - busy))
 
     # ---- the estimate ------------------------------------------------------------------------
@@ -290,14 +290,14 @@ class Case:
                 priority=self.job.priority,
                 position=self.job.position,
             )
-        limits = {type_: self._room.limit(type_) for type_ in self.rules.types}
+        limits = {type_: self._capacity.limit(type_) for type_ in self.rules.types}
         return estimate.start(
             estimate.Line(
                 order=order if sum(counts.values()) <= estimate.STEPPED_MAX else None,
                 counts=counts,
             ),
             self.job.type,
-            slots=self._room.slots,
+            slots=self._capacity.slots,
             busy=busy,
             limits=limits,
             samples=samples,

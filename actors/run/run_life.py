@@ -22,7 +22,7 @@ from actors.clock import Clock
 from actors.host.launch import HostUnfit, SpawnFailed
 from actors.host.process import Host, Process
 from actors.host.shim import SHIM_NAME
-from actors.messages import RunOverstepped, RunProcess
+from actors.messages import RunLimitExceeded, RunProcess
 from actors.run.collector import Collector
 from actors.run.outcome import failed, outcome_of
 from actors.run.patience import Patience
@@ -233,7 +233,9 @@ class RunLife:
 
     async def _end_when_late(self, process: Process) -> None:
         await trio.sleep(max(0.0, self.intent.timeout_s - await self._patience.look(process.age_s)))
-        await self.means.scheduler.tell(RunOverstepped(run_id=self.intent.run_id, reason="timeout"))
+        await self.means.scheduler.tell(
+            RunLimitExceeded(run_id=self.intent.run_id, reason="timeout")
+        )
 
     async def _end_when_told(self, process: Process) -> None:
         await self._stop.wait()

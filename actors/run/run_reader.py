@@ -13,7 +13,7 @@ import trio
 
 from actors.actor import Mailbox
 from actors.clock import Clock
-from actors.messages import ProgressReported, RunOverstepped, RunProgressed
+from actors.messages import ProgressReported, RunLimitExceeded, RunProgressed
 from actors.run.log_times import LogTimes
 from actors.run.run_files import BLOCK_BYTES, Remains, RunFiles
 from actors.runner import Pool
@@ -60,7 +60,7 @@ class RunReader:
             await self._show_progress()
         if is_over_limit:
             await self.scheduler.tell(
-                RunOverstepped(run_id=self.intent.run_id, reason="output_limit")
+                RunLimitExceeded(run_id=self.intent.run_id, reason="output_limit")
             )
 
     def _look(self) -> tuple[bool, bool]:

@@ -26,7 +26,7 @@ from headway.client.transport import (
     segment,
 )
 from headway.model.artifact import Artifact, ArtifactList
-from headway.model.event import FactFilter
+from headway.model.event import EventFilter
 from headway.model.explanation import Explanation
 from headway.model.health import Health
 from headway.model.history import History
@@ -375,12 +375,12 @@ class Client:
         return self._ask(Health, "GET", "/ready")
 
     def events(
-        self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[FactFilter]
+        self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[EventFilter]
     ) -> Generator[ServerEvent, None, None]:
-        """Every committed fact that is wanted, without end; close the iterator to stop.
+        """Every committed event that is wanted, without end; close the iterator to stop.
 
-        Without `after` from now. An event `reset` says that facts are missing: ask for the state
-        anew. Cut off, it goes on by itself behind the last fact.
+        Without `after` from now. An event `reset` says that events are missing: ask for the state
+        anew. Cut off, it goes on by itself behind the last event.
         """
         query: dict[str, Any] = {"job_id": job_id, "after": after, **only}
         given = {name: value for name, value in query.items() if value is not None}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 
-class FactFilter(TypedDict, total=False):
+class EventFilter(TypedDict, total=False):
     """Filters of `GET /events`: `kind` may be a beginning like `run.`."""
 
     type: Sequence[str]

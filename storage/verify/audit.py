@@ -1,7 +1,7 @@
-"""One walk along the facts, which compares each with the rows that it speaks of.
+"""One walk along the events, which compares each with the rows that it speaks of.
 
 Invariant: nothing is held of what has ended, so that a database of a million Jobs can be walked;
-what was told of an ended Job is read back in the rare case that a fact names it again.
+what was told of an ended Job is read back in the rare case that an event names it again.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import apsw
 from pydantic_core import from_json
 
 from headway.model.job import JobStatus
-from storage.transaction import Fact
+from storage.transaction import Event
 from storage.verify.replay import Breach, Replay
 
 WALK = (
@@ -21,18 +21,18 @@ WALK = (
     " LEFT JOIN job_runs AS r ON r.run_id = e.run_id ORDER BY e.seq"
 )
 ENDS = {"job.cancelled": "CANCELLED", "job.skipped": "SKIPPED"}
-"""What a Job is after a fact that ends it without a run."""
+"""What a Job is after an event that ends it without a run."""
 
 
 class EndedJobs:
-    """How Jobs ended, by the facts before `seq`."""
+    """How Jobs ended, by the events before `seq`."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.seq = 0
         self._connection = connection
 
     def get(self, job_id: str, /) -> JobStatus | None:
-        """Only a fact out of place makes anybody ask."""
+        """Only an event out of place makes anybody ask."""
         row = self._connection.execute(
             "SELECT kind, data FROM events WHERE job_id = ? AND seq < ?"
             " AND kind IN ('job.cancelled', 'job.skipped', 'run.finished')"
@@ -42,18 +42,18 @@ class EndedJobs:
         return None if row is None else JobStatus(ENDS.get(row[0]) or from_json(row[1])["status"])
 
     def __setitem__(self, job_id: str, status: JobStatus, /) -> None:
-        """It stands in the facts."""
+        """It stands in the events."""
 
 
 class FinishedRuns:
-    """Which runs have ended, by the facts before `seq`."""
+    """Which runs have ended, by the events before `seq`."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.seq = 0
         self._connection = connection
 
     def __contains__(self, run_id: object, /) -> bool:
-        """As above. It reads every fact: there is no index for what should never be asked."""
+        """As above. It reads every event: there is no index for what should never be asked."""
         found = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM events"
             " WHERE kind = 'run.finished' AND run_id = ? AND seq < ?)",
@@ -62,74 +62,74 @@ class FinishedRuns:
         return bool(found)
 
     def add(self, run_id: str, /) -> None:
-        """It stands in the facts."""
+        """It stands in the events."""
 
 
 def walk(connection: apsw.Connection) -> Iterator[Breach]:
-    """What the facts say is what may happen (see `Replay`), and leads to what the tables say.
+    """What the events say is what may happen (see `Replay`), and leads to what the tables say.
 
-    - AckDurable: every Job and run that a fact tells of is there.
-    - FactsAtomic: a change and its fact are there together: each row is what its facts lead to.
+    - AckDurable: every Job and run that an event tells of is there.
+    - EventsAtomic: a change and its event are there together: each row is what its events lead to.
     - SingleWriter: a run was claimed by the life of the server that was the last to begin.
     - StablePaging: each Job is at the position that its submission told.
     """
     jobs, runs = EndedJobs(connection), FinishedRuns(connection)
     replay = Replay(jobs, runs)
     for *columns, position, job_status, run_status, server_id in connection.execute(WALK):
-        fact = Fact(*columns)
-        jobs.seq = runs.seq = fact.seq
+        event = Event(*columns)
+        jobs.seq = runs.seq = event.seq
         try:
-            yield from replay.apply(fact)
-            yield from compare(replay, fact, position, job_status, run_status, server_id)
+            yield from replay.apply(event)
+            yield from compare(replay, event, position, job_status, run_status, server_id)
         except (ValueError, KeyError, TypeError) as error:
-            yield "FactsAtomic", f"fact {fact.seq} ({fact.kind}) cannot be read: {error!r}"
+            yield "EventsAtomic", f"event {event.seq} ({event.kind}) cannot be read: {error!r}"
     yield from open_jobs(connection, replay)
     yield from open_runs(connection, replay)
 
 
 def compare(
-    replay: Replay, fact: Fact, position: Any, job_status: Any, run_status: Any, server_id: Any
+    replay: Replay, event: Event, position: Any, job_status: Any, run_status: Any, server_id: Any
 ) -> Iterator[Breach]:
-    """One fact, and the rows of its Job and its run (None: there is no such row)."""
-    if fact.job_id is not None and position is None:
-        yield "AckDurable", f"fact {fact.seq} tells of {fact.job_id}, which is not there"
+    """One event, and the rows of its Job and its run (None: there is no such row)."""
+    if event.job_id is not None and position is None:
+        yield "AckDurable", f"event {event.seq} tells of {event.job_id}, which is not there"
         return
-    match fact.kind:
+    match event.kind:
         case "job.submitted":
-            told = replay.jobs[str(fact.job_id)].place[1]
+            told = replay.jobs[str(event.job_id)].place[1]
             if told != position:
-                yield "StablePaging", f"{fact.job_id} is at {position}, it was queued at {told}"
+                yield "StablePaging", f"{event.job_id} is at {position}, it was queued at {told}"
         case "run.started":
             if run_status is None:
-                yield "AckDurable", f"{fact.run_id} was started, and is not there"
+                yield "AckDurable", f"{event.run_id} was started, and is not there"
             elif replay.life and server_id != replay.life:
-                what = f"{fact.run_id} was claimed by {server_id} after {replay.life} had begun"
+                what = f"{event.run_id} was claimed by {server_id} after {replay.life} had begun"
                 yield "SingleWriter", what
         case "run.finished":
-            status = from_json(fact.data)["status"]
+            status = from_json(event.data)["status"]
             if run_status is not None and status != run_status:
-                yield "FactsAtomic", f"{fact.run_id} is {run_status}, it ended as {status}"
-            if fact.job_id is not None and status != job_status:
-                yield "FactsAtomic", f"{fact.job_id} is {job_status}, its run ended as {status}"
+                yield "EventsAtomic", f"{event.run_id} is {run_status}, it ended as {status}"
+            if event.job_id is not None and status != job_status:
+                yield "EventsAtomic", f"{event.job_id} is {job_status}, its run ended as {status}"
         case "job.cancelled" | "job.skipped":
-            if job_status != ENDS[fact.kind]:
-                yield "FactsAtomic", f"{fact.job_id} is {job_status} after {fact.kind}"
+            if job_status != ENDS[event.kind]:
+                yield "EventsAtomic", f"{event.job_id} is {job_status} after {event.kind}"
 
 
 def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
-    """The Jobs that have not ended are those of the facts, at their places in the queue."""
+    """The Jobs that have not ended are those of the events, at their places in the queue."""
     agreeing = 0
     for job_id, status, deferred, priority in connection.execute(
         "SELECT job_id, status, deferred, priority FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"
     ):
         job = replay.jobs.get(str(job_id))
         if job is None or job.status != status:
-            yield "FactsAtomic", f"{job_id} is {status}, which its facts do not say"
+            yield "EventsAtomic", f"{job_id} is {status}, which its events do not say"
         elif status == JobStatus.QUEUED and (-job.place[0], not job.eligible) != (
             priority,
             bool(deferred),
         ):
-            yield "FactsAtomic", f"{job_id} has a place in the queue that its facts do not say"
+            yield "EventsAtomic", f"{job_id} has a place in the queue that its events do not say"
         else:
             agreeing += 1
     if agreeing < len(replay.jobs):
@@ -137,8 +137,8 @@ def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
             is_now = connection.execute("SELECT status FROM jobs WHERE job_id = ?", (job_id,)).get
             if is_now != job.status:
                 yield (
-                    "FactsAtomic",
-                    f"{job_id} is {job.status} by its facts, and {is_now} by its row",
+                    "EventsAtomic",
+                    f"{job_id} is {job.status} by its events, and {is_now} by its row",
                 )
 
 
@@ -150,7 +150,7 @@ def open_runs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
         ("is held", replay.held, RESERVATIONS + "'HELD'"),
     ):
         for name in set(told) ^ {str(row[0]) for row in connection.execute(rows)}:
-            yield "FactsAtomic", f"{name} {what} by its facts or by its row, not by both"
+            yield "EventsAtomic", f"{name} {what} by its events or by its row, not by both"
 
 
 RESERVATIONS = "SELECT reservation_id FROM reservations WHERE state = "

@@ -1,9 +1,9 @@
-"""What must always hold, as functions of a database and its facts.
+"""What must always hold, as functions of a database and its events.
 
 Each check yields a sentence for every breach that it finds; none means that the invariant holds.
 The checks only read, so they run on the database of a living server as well as on a dead one's.
 
-Some names are decided by several: a check of the tables here, the walk along the facts
+Some names are decided by several: a check of the tables here, the walk along the events
 (`audit.walk`), and the rules of what may follow what (`Replay`). What no database can show is
 decided by tests that look at processes, files and answers as well:
 
@@ -36,7 +36,7 @@ from storage.verify.replay import NAMES
 
 BREACHES_SHOWN_MAX = 20
 BREACHES_WALKED_MAX = 200
-"""After so many the walk along the facts ends: nothing more is to be learned from it."""
+"""After so many the walk along the events ends: nothing more is to be learned from it."""
 
 Check = Callable[[apsw.Connection], Iterator[str]]
 
@@ -58,7 +58,7 @@ def verify(connection: apsw.Connection) -> list[Finding]:
             for name, breach in islice(walk(connection), BREACHES_WALKED_MAX):
                 found[name].append(breach)
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            found["Sound"].append(f"the facts cannot be read: {error}")
+            found["Sound"].append(f"the events cannot be read: {error}")
     finally:
         connection.execute("ROLLBACK")
     return [Finding(name, tuple(these[:BREACHES_SHOWN_MAX])) for name, these in found.items()]
@@ -136,11 +136,11 @@ def times_in_order(connection: apsw.Connection) -> Iterator[str]:
         yield f"{job_id} ended at {ended}, its run at {run_ended}, or their durations differ"
 
 
-def facts_kept(connection: apsw.Connection) -> Iterator[str]:
-    """No fact was ever taken away: they are as many as the last one's number."""
+def events_kept(connection: apsw.Connection) -> Iterator[str]:
+    """No event was ever taken away: they are as many as the last one's number."""
     last, n = connection.execute("SELECT coalesce(max(seq), 0), count(*) FROM events").fetchone()  # type: ignore[misc]
     if n != last:
-        yield f"there are {n} facts, and the last one is number {last}"
+        yield f"there are {n} events, and the last one is number {last}"
 
 
 def unknown_not_success(connection: apsw.Connection) -> Iterator[str]:
@@ -190,13 +190,13 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
 
 
 def history_recount(connection: apsw.Connection) -> Iterator[str]:
-    """The sums by the minute, which the charts show, equal a count of the facts."""
+    """The sums by the minute, which the charts show, equal a count of the events."""
     for minute, *sums in recount(connection):
-        yield f"the sums of minute {minute} differ from the facts: {sums}"
+        yield f"the sums of minute {minute} differ from the events: {sums}"
 
 
 def no_phantom(connection: apsw.Connection) -> Iterator[str]:
-    """Every Job was submitted, and every run was started, by a fact: nothing is there untold."""
+    """Every Job was submitted, and every run was started, by an event: nothing is there untold."""
     for (job_id,) in connection.execute(
         "SELECT job_id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM events"
         " WHERE events.job_id = jobs.job_id AND kind = 'job.submitted')"
@@ -268,7 +268,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "CancelBeforeStart": (cancelled_as_asked,),
     "ReservationOrder": (reservations_end,),
     "Collected": (collected_after_the_end,),
-    "FactsAtomic": (facts_kept,),
+    "EventsAtomic": (events_kept,),
     "StatsRecount": (stats_recount,),
     "HistoryRecount": (history_recount,),
     "UnknownNotSuccess": (unknown_not_success,),

@@ -1,7 +1,7 @@
-"""What the facts alone say: the queue, the runs and the reservations, followed from fact to fact.
+"""Replay the queue, the runs and the reservations from the events alone.
 
 It shares no code with what decides, so that the two can disagree: `headway verify` and the
-simulation find a wrong decision here by the facts that it left.
+simulation find a wrong decision here by the events that it left.
 
 Invariant: of a Job or run that has ended only `ended` and `finished` know, so that a replay of many
 needs no more memory than they take.
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from headway.model.job import TERMINAL, TRANSITIONS, JobStatus
-from storage.transaction import Fact
+from storage.transaction import Event
 
 QUEUED = JobStatus.QUEUED
 
@@ -37,7 +37,7 @@ NAMES = (
     "IntentFirst",
     "RecoveryIdempotent",
     "SingleWriter",
-    "FactsAtomic",
+    "EventsAtomic",
     "StablePaging",
 )
 """The invariants that a replay decides; what each says is in the docstring of `Replay`."""
@@ -59,7 +59,7 @@ class Finished(Protocol):
 
 @dataclass(slots=True)
 class Told:
-    """A Job that has not ended, as its facts tell it. `eligible`: no `run_at` holds it back."""
+    """A Job that has not ended, as its events tell it. `eligible`: no `run_at` holds it back."""
 
     type: str
     place: Place
@@ -68,12 +68,12 @@ class Told:
 
 
 class Replay:
-    """Follows the facts of one database from the first on.
+    """Follows the events of one database from the first on.
 
     - OneRun: no Job, and no run, starts a second time.
-    - LegalPath: each Job's facts follow the table of transitions, from its submission on; what a
+    - LegalPath: each Job's events follow the table of transitions, from its submission on; what a
       run has left is collected only when it has ended.
-    - TerminalFinal: no fact changes a Job or a run that has ended.
+    - TerminalFinal: no event changes a Job or a run that has ended.
     - DispatchOrder: no eligible Job of higher priority, or of the same and earlier position, is
       passed over when one starts from the queue, unless its type is at its limit; none starts
       before its `run_at`, nor while its type is not configured.
@@ -85,7 +85,7 @@ class Replay:
     - IntentFirst: of a run nothing is told before its start, which is committed before any process.
     - RecoveryIdempotent: a direct claim of an earlier life of the server is never served: it ended.
     - SingleWriter: lives of servers follow each other; none goes on when another has begun.
-    - FactsAtomic: the facts number from 1 without a gap.
+    - EventsAtomic: the events number from 1 without a gap.
     - StablePaging: each Job's position is greater than those of all that were there before it.
     """
 
@@ -106,13 +106,13 @@ class Replay:
         self._served: set[str] = set()  # direct runs whose claim was served
         self._queues: dict[str, list[tuple[Place, str]]] = {}
         self._found: list[Breach] = []
-        self._kinds: dict[str, Callable[[Fact], None]] = {
+        self._kinds: dict[str, Callable[[Event], None]] = {
             "job.submitted": self._submitted,
             "job.updated": self._updated,
             "job.due": self._due,
             "job.progress": self._progressed,
-            "job.cancelled": lambda fact: self._move(fact.job_id, JobStatus.CANCELLED),
-            "job.skipped": lambda fact: self._move(fact.job_id, JobStatus.SKIPPED),
+            "job.cancelled": lambda event: self._move(event.job_id, JobStatus.CANCELLED),
+            "job.skipped": lambda event: self._move(event.job_id, JobStatus.SKIPPED),
             "run.started": self._start,
             "run.process": self._must_run,
             "run.stopping": self._must_run,
@@ -128,13 +128,13 @@ class Replay:
             "server.started": self._begin_life,
         }
 
-    def apply(self, fact: Fact) -> list[Breach]:
-        """Take in the next fact; what it breaks."""
-        if fact.seq != self.last_seq + 1:
-            self._broken("FactsAtomic", f"fact {fact.seq} comes after {self.last_seq}")
-        self.last_seq = fact.seq
-        if follow := self._kinds.get(fact.kind):
-            follow(fact)
+    def apply(self, event: Event) -> list[Breach]:
+        """Take in the next event; what it breaks."""
+        if event.seq != self.last_seq + 1:
+            self._broken("EventsAtomic", f"event {event.seq} comes after {self.last_seq}")
+        self.last_seq = event.seq
+        if follow := self._kinds.get(event.kind):
+            follow(event)
         if not self._found:
             return []
         found, self._found = self._found, []
@@ -145,7 +145,7 @@ class Replay:
         if self.concurrency is None or self._taken() >= self.concurrency:
             return None
         for name, life in self.waiting.items():
-            # The type of a direct claim is not in its facts; it may be at its limit.
+            # The type of a direct claim is not in its events; it may be at its limit.
             return None if life else f"{name} waits although a slot is free"
         for other, limit in self.limits.items() if self.moves else ():
             first = self._first(other)
@@ -159,12 +159,12 @@ class Replay:
     # ---- Jobs --------------------------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
-        """What the Job is by its facts so far; None: not submitted."""
+        """What the Job is by its events so far; None: not submitted."""
         job = self.jobs.get(job_id)
         return self.ended.get(job_id) if job is None else job.status
 
-    def _submitted(self, fact: Fact) -> None:
-        data, job_id = from_json(fact.data), str(fact.job_id)
+    def _submitted(self, event: Event) -> None:
+        data, job_id = from_json(event.data), str(event.job_id)
         if job_id in self.jobs:
             self._broken("LegalPath", f"{job_id} is submitted twice")
         position = data["position"]
@@ -176,34 +176,34 @@ class Replay:
         self.jobs[job_id] = Told(intern(data["type"]), place, not data["deferred"])
         self._line_up(job_id)
 
-    def _queued(self, fact: Fact) -> Told | None:
-        """The Job of a fact that only a QUEUED one can have."""
-        job_id = str(fact.job_id)
+    def _queued(self, event: Event) -> Told | None:
+        """The Job of an event that only a QUEUED one can have."""
+        job_id = str(event.job_id)
         job = self.jobs.get(job_id)
         if job is not None and job.status is QUEUED:
             return job
         status = self.status(job_id)
         where = "before it was submitted" if status is None else f"while it is {status}"
         name = "TerminalFinal" if status in TERMINAL else "LegalPath"
-        self._broken(name, f"{job_id}: {fact.kind} comes {where}")
+        self._broken(name, f"{job_id}: {event.kind} comes {where}")
         return None
 
-    def _updated(self, fact: Fact) -> None:
-        if job := self._queued(fact):
-            data = from_json(fact.data)
+    def _updated(self, event: Event) -> None:
+        if job := self._queued(event):
+            data = from_json(event.data)
             job.place = (-data["priority"], job.place[1])
             job.eligible = not data["deferred"]
-            self._line_up(str(fact.job_id))
+            self._line_up(str(event.job_id))
 
-    def _due(self, fact: Fact) -> None:
-        if job := self._queued(fact):
+    def _due(self, event: Event) -> None:
+        if job := self._queued(event):
             job.eligible = True
-            self._line_up(str(fact.job_id))
+            self._line_up(str(event.job_id))
 
-    def _progressed(self, fact: Fact) -> None:
-        if (status := self.status(str(fact.job_id))) is not JobStatus.RUNNING:
+    def _progressed(self, event: Event) -> None:
+        if (status := self.status(str(event.job_id))) is not JobStatus.RUNNING:
             name = "TerminalFinal" if status in TERMINAL else "IntentFirst"
-            self._broken(name, f"{fact.job_id} makes progress while it is {status}")
+            self._broken(name, f"{event.job_id} makes progress while it is {status}")
 
     def _move(self, job_id: str | None, after: JobStatus) -> None:
         before = self.status(str(job_id))
@@ -236,21 +236,21 @@ class Replay:
 
     # ---- runs --------------------------------------------------------------------------------
 
-    def _start(self, fact: Fact) -> None:
-        data, run_id = from_json(fact.data), str(fact.run_id)
+    def _start(self, event: Event) -> None:
+        data, run_id = from_json(event.data), str(event.run_id)
         type_name, lane = data["type"], data["lane"]
         if run_id in self.running:
             self._broken("OneRun", f"{run_id} starts a second time")
         if self.concurrency is not None and type_name not in self.limits:
             self._broken("DispatchOrder", f"{run_id} starts, and {type_name} is not configured")
         if lane == "queue":
-            self._check_turn(str(fact.job_id), type_name)
+            self._check_turn(str(event.job_id), type_name)
         if lane == "direct":
             if run_id not in self._served:
                 self._broken("ReservationOrder", f"{run_id} starts, and no claim of it was served")
             self._served.discard(run_id)
-        if fact.job_id is not None:
-            self._move(fact.job_id, JobStatus.RUNNING)
+        if event.job_id is not None:
+            self._move(event.job_id, JobStatus.RUNNING)
         self.running[run_id] = (type_name, lane)
         if lane != "legacy":
             self._check_slots(f"{run_id} starts")
@@ -288,44 +288,44 @@ class Replay:
             lane != "legacy" and type_name in (None, name) for name, lane in self.running.values()
         )
 
-    def _must_run(self, fact: Fact) -> None:
-        if fact.run_id not in self.running:
-            over = fact.run_id in self.finished
-            what = f"{fact.kind} comes {'when it is over' if over else 'before its start'}"
-            self._broken("TerminalFinal" if over else "IntentFirst", f"{fact.run_id}: {what}")
+    def _must_run(self, event: Event) -> None:
+        if event.run_id not in self.running:
+            over = event.run_id in self.finished
+            what = f"{event.kind} comes {'when it is over' if over else 'before its start'}"
+            self._broken("TerminalFinal" if over else "IntentFirst", f"{event.run_id}: {what}")
 
-    def _finish(self, fact: Fact) -> None:
-        self._must_run(fact)
-        self.running.pop(str(fact.run_id), None)
-        self.finished.add(str(fact.run_id))
-        if fact.job_id is not None:
-            self._move(fact.job_id, JobStatus(from_json(fact.data)["status"]))
+    def _finish(self, event: Event) -> None:
+        self._must_run(event)
+        self.running.pop(str(event.run_id), None)
+        self.finished.add(str(event.run_id))
+        if event.job_id is not None:
+            self._move(event.job_id, JobStatus(from_json(event.data)["status"]))
 
-    def _collected(self, fact: Fact) -> None:
-        if fact.run_id in self.running:
-            self._broken("LegalPath", f"{fact.run_id}: {fact.kind} comes before its end")
+    def _collected(self, event: Event) -> None:
+        if event.run_id in self.running:
+            self._broken("LegalPath", f"{event.run_id}: {event.kind} comes before its end")
 
     # ---- reservations ------------------------------------------------------------------------
 
-    def _requested(self, fact: Fact) -> None:
-        data = from_json(fact.data)
+    def _requested(self, event: Event) -> None:
+        data = from_json(event.data)
         self.waiting[data["reservation_id"]] = self.life if data["claim"] == "direct" else ""
 
-    def _hold(self, fact: Fact) -> None:
-        name = from_json(fact.data)["reservation_id"]
+    def _hold(self, event: Event) -> None:
+        name = from_json(event.data)["reservation_id"]
         if next(iter(self.waiting), None) != name:
             self._broken("ReservationOrder", f"{name} is held out of turn")
         self.waiting.pop(name, None)
         self.held.add(name)
         self._check_slots(f"{name} is held")
 
-    def _end_reservation(self, fact: Fact) -> None:
-        data = from_json(fact.data)
+    def _end_reservation(self, event: Event) -> None:
+        data = from_json(event.data)
         name = data["reservation_id"]
         if name not in self.waiting and name not in self.held:
             self._broken("ReservationOrder", f"{name} ends twice, or was never requested")
         elif data["reason"] == "started":
-            self._serve(name, str(fact.run_id))
+            self._serve(name, str(event.run_id))
         self.waiting.pop(name, None)
         self.held.discard(name)
 
@@ -341,15 +341,15 @@ class Replay:
     def _set_moving(self, moves: bool) -> None:
         self.moves = moves
 
-    def _configure(self, fact: Fact) -> Any:
-        data = from_json(fact.data)
+    def _configure(self, event: Event) -> Any:
+        data = from_json(event.data)
         self.concurrency, self.limits = data["concurrency"], data["types"]
         return data
 
-    def _begin_life(self, fact: Fact) -> None:
-        life = self._configure(fact)["server_id"]
+    def _begin_life(self, event: Event) -> None:
+        life = self._configure(event)["server_id"]
         if life != self.life and life in self._lives:
-            self._broken("SingleWriter", f"{life} goes on at fact {fact.seq}, after {self.life}")
+            self._broken("SingleWriter", f"{life} goes on at event {event.seq}, after {self.life}")
         self.life = life
         self._lives.add(life)
 

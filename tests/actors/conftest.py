@@ -183,7 +183,7 @@ class House:
         return [seq for (seq,) in rows]
 
     def kinds(self, job: Job) -> list[str]:
-        """What the facts say of a Job."""
+        """What the events say of a Job."""
         rows = self.reader.execute(
             "SELECT kind FROM events WHERE job_id = ? ORDER BY seq", (job.job_id,)
         )

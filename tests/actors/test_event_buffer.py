@@ -1,4 +1,4 @@
-"""The ring: facts in order, each once; waiters woken; too old a cursor is told so."""
+"""The ring: events in order, each once; waiters woken; too old a cursor is told so."""
 
 from itertools import count
 from typing import Any
@@ -11,111 +11,115 @@ from pydantic_core import from_json, to_json
 from trio.testing import wait_all_tasks_blocked
 
 from actors import event_buffer as feed_module
-from actors.event_buffer import Feed
+from actors.event_buffer import EventBuffer
 from headway.model.job import Progress
-from storage.transaction import Fact, FactKind
+from storage.transaction import Event, EventKind
 
 
-def fact(seq: int, job_id: str | None = None, run_id: str | None = None) -> Fact:
-    return Fact(seq=seq, at=0, kind="job.due", job_id=job_id, run_id=run_id, data="{}")
+def event(seq: int, job_id: str | None = None, run_id: str | None = None) -> Event:
+    return Event(seq=seq, at=0, kind="job.due", job_id=job_id, run_id=run_id, data="{}")
 
 
-def facts(*seqs: int) -> list[Fact]:
-    return [fact(seq) for seq in seqs]
+def events(*seqs: int) -> list[Event]:
+    return [event(seq) for seq in seqs]
 
 
 @pytest.fixture
-def feed() -> Feed:
-    return Feed()
+def ring() -> EventBuffer:
+    return EventBuffer()
 
 
-async def test_what_is_new_to_the_reader(feed: Feed) -> None:
-    feed.publish(facts(1, 2, 3))
-    assert await feed.beyond(1) == facts(2, 3)
-    assert await feed.beyond(0) == facts(1, 2, 3)
+async def test_what_is_new_to_the_reader(ring: EventBuffer) -> None:
+    ring.publish(events(1, 2, 3))
+    assert await ring.beyond(1) == events(2, 3)
+    assert await ring.beyond(0) == events(1, 2, 3)
 
 
-async def test_a_reader_waits_for_the_next(feed: Feed) -> None:
-    feed.publish(facts(1))
+async def test_a_reader_waits_for_the_next(ring: EventBuffer) -> None:
+    ring.publish(events(1))
     got: list[Any] = []
 
     async def read() -> None:
-        got.append(await feed.beyond(1))
+        got.append(await ring.beyond(1))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         nursery.start_soon(read)
         await wait_all_tasks_blocked()
         assert got == []
-        feed.publish(facts(2))
-    assert got == [facts(2)] * 2
+        ring.publish(events(2))
+    assert got == [events(2)] * 2
 
 
-async def test_what_is_here_already_is_passed_over(feed: Feed) -> None:
-    feed.publish(facts(1, 2))
-    feed.publish(facts(1, 2, 3))
-    feed.publish(facts(2))
-    assert await feed.beyond(0) == facts(1, 2, 3)
-    assert feed.last_seq == 3
+async def test_what_is_here_already_is_passed_over(ring: EventBuffer) -> None:
+    ring.publish(events(1, 2))
+    ring.publish(events(1, 2, 3))
+    ring.publish(events(2))
+    assert await ring.beyond(0) == events(1, 2, 3)
+    assert ring.last_seq == 3
 
 
 async def test_too_old_a_cursor_is_sent_to_the_table(
-    feed: Feed, monkeypatch: pytest.MonkeyPatch
+    ring: EventBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "KEPT_FACTS", 3)
-    small = Feed()
-    small.publish(facts(1, 2, 3, 4, 5))
+    monkeypatch.setattr(feed_module, "KEPT_EVENTS", 3)
+    small = EventBuffer()
+    small.publish(events(1, 2, 3, 4, 5))
     assert await small.beyond(1) is None
-    assert await small.beyond(2) == facts(3, 4, 5)
+    assert await small.beyond(2) == events(3, 4, 5)
 
 
-async def test_a_feed_that_begins_late_is_sent_to_the_table(feed: Feed) -> None:
-    feed.last_seq = 7
-    assert await feed.beyond(3) is None
-    feed.publish(facts(8))
-    assert await feed.beyond(6) is None
-    assert await feed.beyond(7) == facts(8)
+async def test_a_feed_that_begins_late_is_sent_to_the_table(ring: EventBuffer) -> None:
+    ring.last_seq = 7
+    assert await ring.beyond(3) is None
+    ring.publish(events(8))
+    assert await ring.beyond(6) is None
+    assert await ring.beyond(7) == events(8)
 
 
 @given(st.lists(st.integers(1, 5), max_size=8), st.data())
 def test_a_cursor_gets_what_lies_behind_it(sizes: list[int], data: st.DataObject) -> None:
-    ring = Feed()
+    ring = EventBuffer()
     for size in sizes:
-        ring.publish(facts(*range(ring.last_seq + 1, ring.last_seq + size + 1)))
+        ring.publish(events(*range(ring.last_seq + 1, ring.last_seq + size + 1)))
     if ring.last_seq:
         seq = data.draw(st.integers(0, ring.last_seq - 1))
         got = trio.run(ring.beyond, seq)
-        assert got == facts(*range(seq + 1, ring.last_seq + 1))
+        assert got == events(*range(seq + 1, ring.last_seq + 1))
 
 
-async def test_a_gap_is_read_from_the_table(feed: Feed) -> None:
-    feed.publish(facts(1, 2, 3))
-    feed.publish(facts(6, 7))  # 4 and 5 were committed by a scheduler that crashed before telling
-    assert await feed.beyond(3) is None
-    assert await feed.beyond(5) == facts(6, 7)
+async def test_a_gap_is_read_from_the_table(ring: EventBuffer) -> None:
+    ring.publish(events(1, 2, 3))
+    ring.publish(events(6, 7))  # 4 and 5 were committed by a scheduler that crashed before telling
+    assert await ring.beyond(3) is None
+    assert await ring.beyond(5) == events(6, 7)
 
 
-async def test_behind_a_gap_everybody_looks_again(feed: Feed, autojump_clock: Any) -> None:
-    with feed.subscribe("job-1") as news, trio.fail_after(1):
-        feed.publish([fact(1)])
-        feed.publish([fact(3)])  # the second may have been about any Job
+async def test_behind_a_gap_everybody_looks_again(ring: EventBuffer, autojump_clock: Any) -> None:
+    with ring.subscribe("job-1") as news, trio.fail_after(1):
+        ring.publish([event(1)])
+        ring.publish([event(3)])  # the second may have been about any Job
         await news.wait()
 
 
-async def test_a_subscription_hears_of_its_job_or_run_only(feed: Feed, autojump_clock: Any) -> None:
-    with feed.subscribe("job-1") as by_job, feed.subscribe("run-1") as by_run:
-        feed.publish([fact(1, "job-2", "run-2")])
+async def test_a_subscription_hears_of_its_job_or_run_only(
+    ring: EventBuffer, autojump_clock: Any
+) -> None:
+    with ring.subscribe("job-1") as by_job, ring.subscribe("run-1") as by_run:
+        ring.publish([event(1, "job-2", "run-2")])
         with trio.move_on_after(1) as scope:
             await by_job.wait()
         assert scope.cancelled_caught
-        feed.publish([fact(2, "job-1", "run-1")])
+        ring.publish([event(2, "job-1", "run-1")])
         await by_job.wait()
         await by_run.wait()
 
 
-async def test_a_fact_before_the_wait_is_not_missed(feed: Feed, autojump_clock: Any) -> None:
-    with feed.subscribe("job-1") as news:
-        feed.publish([fact(1, "job-1"), fact(2, "job-1")])
+async def test_an_event_before_the_wait_is_not_missed(
+    ring: EventBuffer, autojump_clock: Any
+) -> None:
+    with ring.subscribe("job-1") as news:
+        ring.publish([event(1, "job-1"), event(2, "job-1")])
         with trio.fail_after(1):
             await news.wait()
         with trio.move_on_after(1) as scope:
@@ -123,10 +127,10 @@ async def test_a_fact_before_the_wait_is_not_missed(feed: Feed, autojump_clock: 
         assert scope.cancelled_caught
 
 
-async def test_nothing_is_left_of_a_subscription(feed: Feed) -> None:
-    with feed.subscribe("job-1"), feed.subscribe("job-1"):
-        assert len(feed._subscriptions["job-1"]) == 2
-    assert not feed._subscriptions
+async def test_nothing_is_left_of_a_subscription(ring: EventBuffer) -> None:
+    with ring.subscribe("job-1"), ring.subscribe("job-1"):
+        assert len(ring._subscriptions["job-1"]) == 2
+    assert not ring._subscriptions
 
 
 # ---- live --------------------------------------------------------------------------------------
@@ -134,71 +138,73 @@ async def test_nothing_is_left_of_a_subscription(feed: Feed) -> None:
 HALF, MORE = Progress(fraction=0.5, message=None), Progress(fraction=0.6, message="more")
 
 
-def told(seq: int, kind: FactKind, job_id: str, **data: Any) -> Fact:
+def told(seq: int, kind: EventKind, job_id: str, **data: Any) -> Event:
     text = to_json(data).decode()
-    return Fact(seq=seq, at=0, kind=kind, job_id=job_id, run_id=f"run of {job_id}", data=text)
+    return Event(seq=seq, at=0, kind=kind, job_id=job_id, run_id=f"run of {job_id}", data=text)
 
 
-def live(feed: Feed, number: int = 0, seq: int | None = None) -> list[tuple[str | None, Any]]:
-    found = feed.live_after(number, feed.last_seq if seq is None else seq)
+def live(
+    ring: EventBuffer, number: int = 0, seq: int | None = None
+) -> list[tuple[str | None, Any]]:
+    found = ring.live_after(number, ring.last_seq if seq is None else seq)
     return [
         (one.job_id, Progress(fraction=one.data["fraction"], message=one.data["message"]))
         for one in found
     ]
 
 
-def test_of_each_job_only_the_newest_is_live(feed: Feed) -> None:
+def test_of_each_job_only_the_newest_is_live(ring: EventBuffer) -> None:
     for job_id, progress in (("1", HALF), ("2", HALF), ("1", MORE)):
-        feed.report(job_id, f"run of {job_id}", "a", progress, 0)
-    assert live(feed) == [("2", HALF), ("1", MORE)]
-    assert live(feed, number=2) == [("1", MORE)]
-    assert live(feed, number=3) == []
-    assert (feed.progress("1"), feed.progress("3")) == (MORE, None)
+        ring.report(job_id, f"run of {job_id}", "a", progress, 0)
+    assert live(ring) == [("2", HALF), ("1", MORE)]
+    assert live(ring, number=2) == [("1", MORE)]
+    assert live(ring, number=3) == []
+    assert (ring.progress("1"), ring.progress("3")) == (MORE, None)
 
 
-def test_what_is_live_ends_with_its_run(feed: Feed) -> None:
-    feed.report("1", "run-1", "a", HALF, 0)
-    feed.publish([told(1, "run.finished", "1")])
-    assert live(feed) == []
-    assert feed.progress("1") is None
+def test_what_is_live_ends_with_its_run(ring: EventBuffer) -> None:
+    ring.report("1", "run-1", "a", HALF, 0)
+    ring.publish([told(1, "run.finished", "1")])
+    assert live(ring) == []
+    assert ring.progress("1") is None
 
 
-def test_what_is_stored_is_no_longer_live(feed: Feed) -> None:
-    feed.report("1", "run-1", "a", HALF, 0)
-    feed.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
-    assert live(feed) == []
+def test_what_is_stored_is_no_longer_live(ring: EventBuffer) -> None:
+    ring.report("1", "run-1", "a", HALF, 0)
+    ring.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    assert live(ring) == []
 
 
-def test_what_is_newer_than_what_was_stored_is_told_again(feed: Feed) -> None:
-    feed.report("1", "run-1", "a", MORE, 0)
-    number = feed.last_live
-    feed.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
-    assert live(feed, number) == [("1", MORE)]
+def test_what_is_newer_than_what_was_stored_is_told_again(ring: EventBuffer) -> None:
+    ring.report("1", "run-1", "a", MORE, 0)
+    number = ring.last_live
+    ring.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    assert live(ring, number) == [("1", MORE)]
 
 
-def test_who_has_not_read_of_the_start_does_not_see_the_progress(feed: Feed) -> None:
-    feed.publish([told(1, "run.started", "1")])
-    feed.report("1", "run-1", "a", HALF, 0)
-    assert live(feed, seq=0) == []
-    assert live(feed, seq=1) == [("1", HALF)]
+def test_who_has_not_read_of_the_start_does_not_see_the_progress(ring: EventBuffer) -> None:
+    ring.publish([told(1, "run.started", "1")])
+    ring.report("1", "run-1", "a", HALF, 0)
+    assert live(ring, seq=0) == []
+    assert live(ring, seq=1) == [("1", HALF)]
 
 
-def test_where_facts_are_missing_nothing_is_live(feed: Feed) -> None:
-    feed.report("1", "run-1", "a", HALF, 0)
-    feed.publish(facts(1, 3))
-    assert live(feed) == []
+def test_where_events_are_missing_nothing_is_live(ring: EventBuffer) -> None:
+    ring.report("1", "run-1", "a", HALF, 0)
+    ring.publish(events(1, 3))
+    assert live(ring) == []
 
 
-async def test_a_report_wakes_who_waits_for_any_change(feed: Feed, nursery: Any) -> None:
+async def test_a_report_wakes_who_waits_for_any_change(ring: EventBuffer, nursery: Any) -> None:
     woken = []
 
     async def wait() -> None:
-        await feed.changed(feed.last_seq, feed.last_live)
+        await ring.changed(ring.last_seq, ring.last_live)
         woken.append(True)
 
     nursery.start_soon(wait)
     await wait_all_tasks_blocked()
-    feed.report("1", "run-1", "a", HALF, 0)
+    ring.report("1", "run-1", "a", HALF, 0)
     await wait_all_tasks_blocked()
     assert woken == [True]
 
@@ -215,7 +221,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, str, int]]) -> None:
-    feed, seq = Feed(), count(1)
+    ring, seq = EventBuffer(), count(1)
     newest: dict[str, float] = {}
     kept: dict[str, float] = {}
     seen: dict[str, float | None] = {}  # of what runs, as the reader knows it
@@ -223,15 +229,15 @@ def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, s
 
     def read(pieces: int) -> None:
         nonlocal place, number
-        for fact in feed.after(place, limit=pieces) or [] if feed.last_seq > place else []:
-            place = fact.seq
-            if fact.kind == "run.started":
-                seen[str(fact.job_id)] = None
-            elif fact.kind == "run.finished":
-                del seen[str(fact.job_id)]
+        for event in ring.after(place, limit=pieces) or [] if ring.last_seq > place else []:
+            place = event.seq
+            if event.kind == "run.started":
+                seen[str(event.job_id)] = None
+            elif event.kind == "run.finished":
+                del seen[str(event.job_id)]
             else:
-                seen[str(fact.job_id)] = from_json(fact.data)["fraction"]
-        for one in feed.live_after(number, place) if place == feed.last_seq else []:
+                seen[str(event.job_id)] = from_json(event.data)["fraction"]
+        for one in ring.live_after(number, place) if place == ring.last_seq else []:
             number = one.number
             assert one.job_id in seen
             seen[str(one.job_id)] = one.data["fraction"]
@@ -239,19 +245,19 @@ def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, s
     for step, job_id, n in steps:
         if step == "start" and job_id not in newest:
             newest[job_id] = 0.0
-            feed.publish([told(next(seq), "run.started", job_id)])
+            ring.publish([told(next(seq), "run.started", job_id)])
         elif step == "report" and job_id in newest:
             newest[job_id] += n / 1000
             progress = Progress(fraction=newest[job_id], message=None)
-            feed.report(job_id, "run", "a", progress, 0)
+            ring.report(job_id, "run", "a", progress, 0)
             kept.setdefault(job_id, newest[job_id])  # on its way to the disk
         elif step == "store" and job_id in kept:
             fraction = kept.pop(job_id)
-            feed.publish([told(next(seq), "job.progress", job_id, fraction=fraction, message=None)])
+            ring.publish([told(next(seq), "job.progress", job_id, fraction=fraction, message=None)])
         elif step == "end" and job_id in newest:
             del newest[job_id]
             kept.pop(job_id, None)
-            feed.publish([told(next(seq), "run.finished", job_id)])
+            ring.publish([told(next(seq), "run.finished", job_id)])
         elif step == "read":
             read(n)
     read(1_000)

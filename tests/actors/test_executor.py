@@ -652,7 +652,7 @@ async def test_a_crashed_executor_finds_its_runs_again(long: House) -> None:
     async with long.running():
         (job,) = await long.submit("a")
         await trio.sleep(5)
-        await long.mailbox("executor").tell(m.MomentCame())  # a bug: not for him
+        await long.mailbox("executor").tell(m.TimerFired())  # a bug: not for him
         await trio.sleep(5)
         assert len(long.host.launches) == 1
         long.host.processes[0].end(0)

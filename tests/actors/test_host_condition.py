@@ -26,7 +26,7 @@ FULL = Disk(f_bavail=0)
 
 def condition_of(context: Context) -> HostCondition:
     """What the host lacks, as it is shown; something must be."""
-    condition = context.feed.host_condition
+    condition = context.events.host_condition
     assert condition is not None
     return condition
 
@@ -52,7 +52,7 @@ def space(house: House) -> Space:
 
 def events(house: House) -> list[Any]:
     """What streams are told that has no number."""
-    found = house.context.feed.live_after(0, house.context.feed.last_seq)
+    found = house.context.events.live_after(0, house.context.events.last_seq)
     return [live.data["host_condition"] for live in found if live.kind == "scheduler.host"]
 
 
@@ -91,7 +91,7 @@ async def test_too_little_space_starts_nothing_and_fails_nothing(
         await trio.sleep(HOST_RETRY_S)  # nobody asks for anything
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
         assert events(house) == [None]
         assert house.broken() == []
 
@@ -113,7 +113,7 @@ async def test_what_runs_goes_on_where_nothing_starts(
         assert cancelled.status is JobStatus.CANCELLED
         space.disk = Disk()
         await trio.sleep(2 * HOST_RETRY_S)
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
 
 
 async def test_a_clock_that_is_set_delays_no_look(house: House, space: Space) -> None:
@@ -149,7 +149,7 @@ async def test_a_life_that_begins_finds_out_by_itself(house: House, space: Space
         assert condition_of(context).reason == before.reason
         space.disk = Disk()
         assert (await house.ended(job, timeout_s=10)).status is JobStatus.COMPLETED
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
 
 
 # ---- a full disk under the database ------------------------------------------------------------
@@ -161,13 +161,13 @@ async def test_a_full_disk_is_shown_the_same_way(house: House, program: Any, dis
     async with house.running() as context:
         (job,) = await house.submit("a")
         await trio.sleep(1)
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
         disk.error = apsw.FullError
         await trio.sleep(10)
         assert "is full" in condition_of(context).reason
         disk.error = None
         await trio.sleep(2 * HOST_RETRY_S)
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
         assert house.job(job).status is JobStatus.COMPLETED
 
 
@@ -217,7 +217,7 @@ async def test_a_host_that_starts_nothing_fails_nothing(house: House) -> None:
         assert house.host.order[0] == run_id
         assert len(house.host.order) == 3
         assert house.run(first).duration_s == 1
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
         assert house.broken() == []
 
 
@@ -285,7 +285,7 @@ async def test_runs_that_were_removed_are_made_again(house: House, program: Any)
         jobs = await house.submit("a", "a")
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
 
 
 async def test_a_shim_that_starts_no_program_has_begun_nothing(house: House, program: Any) -> None:
@@ -313,13 +313,13 @@ async def test_an_actor_that_crashes_starts_nothing_twice(house: House, actor: s
         await trio.sleep(5)
         await house.mailbox(actor).tell(m.GetMetrics())  # a bug
         await trio.sleep(5)
-        assert context.feed.host_condition is not None
+        assert context.events.host_condition is not None
         assert len(context.core.waiting) == 1
         house.host.unfit = None
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert len(house.host.launches) == 2
-        assert context.feed.host_condition is None
+        assert context.events.host_condition is None
 
 
 async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: House) -> None:

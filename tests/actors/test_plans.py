@@ -14,7 +14,7 @@ from actors import messages as m
 from actors.stats import last_runs
 from headway.model.job import JobPatch, JobStatus, NewJob
 from headway.model.run import RunStatus
-from storage.events import facts_after, last_seq
+from storage.events import events_after, last_seq
 from storage.idempotency import Key
 from storage.intents import running_intents
 from storage.jobs import JobFilter, count_by_status, list_jobs
@@ -65,7 +65,7 @@ def do_one_of_each(desk: Desk) -> None:
     desk.ask(m.CancelJob(job_id=cancelled.job_id))
     ((ran, _),) = running_intents(desk.connection)
     desk.decide(m.RunProcess(run_id=ran.run_id, pid=7, began_us=5))
-    desk.decide(m.RunOverstepped(run_id=ran.run_id, reason="timeout"))
+    desk.decide(m.RunLimitExceeded(run_id=ran.run_id, reason="timeout"))
     ended = Outcome(status=RunStatus.COMPLETED, exit_code=0)
     desk.decide(m.RunExited(run_id=ran.run_id, outcome=ended))
     assert ran.job_id is not None
@@ -87,8 +87,8 @@ def look_at_all(connection: apsw.Connection, job_id: str) -> None:
     count_by_status(connection)
     run_of_job(connection, job_id)
     running_intents(connection)
-    facts_after(connection, last_seq(connection) - 1, limit=10)
-    facts_after(connection, 0, limit=10, job_id=job_id)
+    events_after(connection, last_seq(connection) - 1, limit=10)
+    events_after(connection, 0, limit=10, job_id=job_id)
     last_runs(connection, "a").fetchall()
 
 
@@ -136,7 +136,7 @@ def faults(connection: apsw.Connection, sql: str, bindings: Any) -> list[str]:
             and "WHERE TRUE" not in sql
         ):
             found.append(step)
-        if "(rowid>?)" in step and "job_id = ?" in sql:  # all later facts, for those of one Job
+        if "(rowid>?)" in step and "job_id = ?" in sql:  # all later events, for those of one Job
             found.append(step)
         # What runs now, the kept counts and the last 1,000 runs of a type are few: they may sort.
         if "TEMP B-TREE" in step and not re.search(r"job_runs_running|job_counts|FROM \(", sql):

@@ -56,7 +56,7 @@ async def test_a_program_that_reports_all_the_time_is_stored_every_5_s(long: Hou
         assert job.progress == Progress(fraction=0.75, message=None)
         assert job.version == before + 2
         assert long.kinds(job)[-2:] == ["job.progress", "run.finished"]
-        assert long.context.feed.progress(job.job_id) is None
+        assert long.context.events.progress(job.job_id) is None
         assert long.broken() == []
 
 

@@ -281,7 +281,7 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
         assert house.broken() == []
 
 
-async def test_a_fact_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
+async def test_an_event_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None)
     async with house.running() as context:
         ticket = await context.ask(m.StartDirect(type="a", params={}))
@@ -317,7 +317,7 @@ async def test_what_waits_for_space_is_bounded(
                 m.RunProgressed(run_id=run_id, job_id=job.job_id, progress=progress)
             )
             await context.scheduler.tell(m.RunProcess(run_id=run_id, pid=n, began_us=n))
-            await context.scheduler.tell(m.MomentCame())
+            await context.scheduler.tell(m.TimerFired())
             await trio.sleep(0.1)
         assert max(waiting) <= 6
         disk.error = None
@@ -418,38 +418,38 @@ async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
 
 
 async def test_what_was_committed_reaches_the_feed_also_when_others_crash(house: House) -> None:
-    """Each published fact comes once, in order, whatever the supervisor did in between."""
+    """Each published event comes once, in order, whatever the supervisor did in between."""
     async with house.running() as context:
         await house.ended((await house.submit("a"))[0])
-        seen = context.feed.last_seq
-        await context.stats.tell(m.MomentCame())  # a bug: stats crashes, and all with it
+        seen = context.events.last_seq
+        await context.stats.tell(m.TimerFired())  # a bug: stats crashes, and all with it
         await house.settled()
         await house.submit("b")
         await house.settled()
-        facts = await context.feed.beyond(seen)
-        assert facts is not None
-        assert [fact.seq for fact in facts] == list(range(seen + 1, context.feed.last_seq + 1))
+        events = await context.events.beyond(seen)
+        assert events is not None
+        assert [event.seq for event in events] == list(range(seen + 1, context.events.last_seq + 1))
 
 
-async def test_no_fact_is_lost_when_the_executor_crashes_during_a_commit(house: House) -> None:
+async def test_no_event_is_lost_when_the_executor_crashes_during_a_commit(house: House) -> None:
     house.writer = GatedWriter()
     async with house.running() as context:
         (job,) = await house.submit({"type": "a", "run_at": from_us(context.clock.now() + 9 * S)})
         await house.settled()
-        seen = context.feed.last_seq
+        seen = context.events.last_seq
         house.writer.gate = trio.Event()
         async with trio.open_nursery() as nursery:
             cancel = m.CancelJob(job_id=job.job_id)
             nursery.start_soon(context.scheduler.ask, cancel)
             await wait_all_tasks_blocked()
-            await house.mailbox("executor").tell(m.MomentCame())  # a bug: it crashes
+            await house.mailbox("executor").tell(m.TimerFired())  # a bug: it crashes
             await wait_all_tasks_blocked()
             house.writer.gate.set()
         await house.settled()
         assert house.job(job).status is JobStatus.CANCELLED
-        facts = await context.feed.beyond(seen)
-        assert facts is None or [fact.seq for fact in facts] == list(
-            range(seen + 1, context.feed.last_seq + 1)
+        events = await context.events.beyond(seen)
+        assert events is None or [event.seq for event in events] == list(
+            range(seen + 1, context.events.last_seq + 1)
         )
 
 

@@ -1,4 +1,4 @@
-"""Figures from facts: percentiles, rates, and the same again after a restart."""
+"""Figures from events: percentiles, rates, and the same again after a restart."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, summary
 from storage.database import open_writer, transaction
-from storage.events import facts_after
+from storage.events import events_after
 from tests.actors.conftest import House
 from web.context import Context
 
@@ -100,7 +100,7 @@ async def test_a_crash_of_its_own_counts_nothing_twice(house: House, program: An
         await some_history(house, program)
         await house.settled()
         before = await measured(context)
-        await context.stats.tell(m.MomentCame())  # a bug: not for him
+        await context.stats.tell(m.TimerFired())  # a bug: not for him
         await house.settled()
         assert await measured(context) == before
         (job,) = await house.submit("b")
@@ -114,10 +114,10 @@ async def test_what_it_is_told_twice_counts_once(house: House, program: Any) -> 
         await some_history(house, program)
         await house.settled()
         before = await measured(context)
-        # As when it crashes: the windows are rebuilt, and the facts lie in the mailbox still.
-        facts = tuple(facts_after(context.reader, 0, limit=1000))
-        await context.stats.tell(m.MomentCame())
-        await context.stats.tell(m.FactsCommitted(facts=facts))
+        # As when it crashes: the windows are rebuilt, and the events lie in the mailbox still.
+        events = tuple(events_after(context.reader, 0, limit=1000))
+        await context.stats.tell(m.TimerFired())
+        await context.stats.tell(m.EventsCommitted(events=events))
         await house.settled()
         assert await measured(context) == before
 

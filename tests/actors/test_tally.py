@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX
 from actors.tally import BOUNDS_S, Histogram, Tally
-from storage.events import facts_after
+from storage.events import events_after
 from tests.actors.conftest import House
 
 
@@ -72,14 +72,14 @@ async def test_neither_count_nor_sum_ever_decreases(house: House) -> None:
         await house.ended(job)
         await house.settled()
         seq = context.tally.last_seq
-        (ended,) = (f for f in facts_after(house.reader, 0, limit=99) if f.kind == "run.finished")
+        (ended,) = (f for f in events_after(house.reader, 0, limit=99) if f.kind == "run.finished")
         rounds = RUNS_PER_TYPE_MAX + 100
         assert seq is not None
         before = counts(context.tally)
         for number in range(rounds):
             data = ended.data.replace('"duration_s":1.0', f'"duration_s":{rounds - number}.0')
-            fact = ended._replace(seq=seq + 1 + number, data=data)
-            await context.stats.tell(m.FactsCommitted(facts=(fact,)))
+            event = ended._replace(seq=seq + 1 + number, data=data)
+            await context.stats.tell(m.EventsCommitted(events=(event,)))
             await house.settled()
             after = counts(context.tally)
             assert all(after[key] >= found for key, found in before.items())
@@ -95,16 +95,16 @@ async def test_a_crash_of_the_actor_sets_nothing_back(house: House) -> None:
             await house.ended(job)
             before = counts(context.tally)
             # A bug, and behind it in the mailbox what was counted already.
-            facts = tuple(facts_after(context.reader, 0, limit=1000))
-            await context.stats.tell(m.MomentCame())
-            await context.stats.tell(m.FactsCommitted(facts=facts))
+            events = tuple(events_after(context.reader, 0, limit=1000))
+            await context.stats.tell(m.TimerFired())
+            await context.stats.tell(m.EventsCommitted(events=events))
             await house.settled()
             after = counts(context.tally)
             assert all(after[key] >= found for key, found in before.items())
         assert counts(context.tally)["a", "COMPLETED"][0] == 3
 
 
-async def test_what_it_was_not_told_is_read_from_the_facts(house: House) -> None:
+async def test_what_it_was_not_told_is_read_from_the_events(house: House) -> None:
     """As when the scheduler crashes after its commit and before its message."""
     async with house.running() as context:
         for _ in range(2):
@@ -115,8 +115,8 @@ async def test_what_it_was_not_told_is_read_from_the_facts(house: House) -> None
         seq = tally.last_seq
         assert seq is not None
         tally.runs, tally.waits, tally.last_seq = {}, {}, 0
-        (last,) = facts_after(house.reader, seq - 1, limit=1)
-        await context.stats.tell(m.FactsCommitted(facts=(last,)))
+        (last,) = events_after(house.reader, seq - 1, limit=1)
+        await context.stats.tell(m.EventsCommitted(events=(last,)))
         await house.settled()
         assert counts(tally)["a", "COMPLETED"][0] == 2
         assert tally.last_seq == seq

@@ -15,7 +15,7 @@ def wire() -> Iterator[tuple[socket.socket, Stream]]:
         yield ours, Stream(theirs, 4)
 
 
-def fact(number: int) -> bytes:
+def event(number: int) -> bytes:
     return b"event: job.submitted\nid: %d\ndata: {}\n\n" % number
 
 
@@ -33,8 +33,8 @@ def hear(wire: tuple[socket.socket, Stream], *pieces: bytes) -> Stream:
     return stream
 
 
-def test_facts_in_order_are_followed(wire: tuple[socket.socket, Stream]) -> None:
-    stream = hear(wire, chunk(fact(5) + fact(6)), chunk(fact(7)))
+def test_events_in_order_are_followed(wire: tuple[socket.socket, Stream]) -> None:
+    stream = hear(wire, chunk(event(5) + event(6)), chunk(event(7)))
     assert (stream.seq, stream.odd) == (7, False)
 
 
@@ -42,12 +42,12 @@ def test_facts_in_order_are_followed(wire: tuple[socket.socket, Stream]) -> None
 def test_a_gap_a_repeat_and_a_swap_are_odd(
     wire: tuple[socket.socket, Stream], numbers: tuple[int, ...]
 ) -> None:
-    assert hear(wire, *(chunk(fact(number)) for number in numbers)).odd
+    assert hear(wire, *(chunk(event(number)) for number in numbers)).odd
 
 
 @pytest.mark.parametrize("at", range(1, 60))
 def test_a_piece_may_end_anywhere(wire: tuple[socket.socket, Stream], at: int) -> None:
-    data = chunk(fact(5)) + chunk(fact(6))
+    data = chunk(event(5)) + chunk(event(6))
     stream = hear(wire, data[:at], data[at:])
     assert (stream.seq, stream.odd) == (6, False)
 

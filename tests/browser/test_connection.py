@@ -47,17 +47,17 @@ def test_a_killed_server_is_missed_quietly_and_caught_up_with(
     expect(row.locator(".cell-status")).to_have_text("Completed")
 
 
-def test_it_comes_back_by_itself_from_the_last_fact(
+def test_it_comes_back_by_itself_from_the_last_event(
     visit: Callable[..., Page], own_server: Server, pipe: Pipe
 ) -> None:
     server = own_server
     job_id = server.submit("gate", {"path": pipe.path}, name="Log")
     resumed: list[str | None] = []
     page = visit(at=server, tolerated=REFUSED)
-    # Once the stream is there, only a fact can show this: so the page knows where to go on.
+    # Once the stream is there, only an event can show this: so the page knows where to go on.
     expect(page.locator("app-shell[data-connection=live]")).to_be_attached()
-    server.submit("ok", name="A fact")
-    expect(page.locator(".rows .row", has_text="A fact")).to_be_visible()
+    server.submit("ok", name="An event")
+    expect(page.locator(".rows .row", has_text="An event")).to_be_visible()
     page.goto(f"{server.url}/#/jobs/{job_id}")
     log = page.locator(".log-lines")
     expect(log).to_contain_text("waiting")

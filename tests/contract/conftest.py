@@ -600,13 +600,13 @@ class Server:
         self.until_printed(job["job_id"], b"opened")
         return job
 
-    def facts(self, until: Callable[[Json], bool], after: int = 0) -> list[Json]:
-        """The facts after `after` up to the first that satisfies `until`."""
+    def events(self, until: Callable[[Json], bool], after: int = 0) -> list[Json]:
+        """The events after `after` up to the first that satisfies `until`."""
         seen: list[Json] = []
         with self.client.stream("GET", "/events", params={"after": after}) as stream:
-            for _, _, fact in read_events(stream.iter_lines()):
-                seen.append(fact)
-                if until(fact):
+            for _, _, event in read_events(stream.iter_lines()):
+                seen.append(event)
+                if until(event):
                     return seen
         raise AssertionError(f"the stream ended before its time; last: {seen[-1:]}")
 
@@ -614,16 +614,16 @@ class Server:
         """The Jobs (or, where there is none, the runs) of the next `count` starts."""
         found: list[str] = []
 
-        def is_last(fact: Json) -> bool:
-            if fact["kind"] == "run.started":
-                found.append(fact["job_id"] or fact["run_id"])
+        def is_last(event: Json) -> bool:
+            if event["kind"] == "run.started":
+                found.append(event["job_id"] or event["run_id"])
             return len(found) == count
 
-        self.facts(is_last, after)
+        self.events(is_last, after)
         return found
 
     def last_seq(self) -> int:
-        """The number of the newest fact in the database."""
+        """The number of the newest event in the database."""
         (seq,) = self.rows("SELECT coalesce(max(seq), 0) FROM events")[0]
         assert isinstance(seq, int)
         return seq

@@ -1,24 +1,24 @@
-"""/events: every committed fact, in order, without loss or repeat."""
+"""/events: every committed event, in order, without loss or repeat."""
 
 from typing import Any
 
 from tests.contract.conftest import Server
 
 
-def numbers(facts: list[Any]) -> list[int]:
-    return [fact["seq"] for fact in facts]
+def numbers(events: list[Any]) -> list[int]:
+    return [event["seq"] for event in events]
 
 
-def test_every_fact_of_a_job_comes_once_and_in_order(server: Server) -> None:
+def test_every_event_of_a_job_comes_once_and_in_order(server: Server) -> None:
     seq = server.last_seq()
     job = server.run("exit", {"code": 4})
-    facts = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
-    assert numbers(facts) == list(range(seq + 1, seq + 1 + len(facts)))
-    assert {fact["job_id"] for fact in facts} == {job["job_id"]}
-    kinds = [fact["kind"] for fact in facts if fact["kind"] != "run.process"]
+    events = server.events(lambda event: event["kind"] == "run.finished", seq)
+    assert numbers(events) == list(range(seq + 1, seq + 1 + len(events)))
+    assert {event["job_id"] for event in events} == {job["job_id"]}
+    kinds = [event["kind"] for event in events if event["kind"] != "run.process"]
     assert kinds == ["job.submitted", "run.started", "run.finished"]
-    assert facts[-1]["data"]["status"] == "FAILED"
-    assert all(fact["at"].endswith("Z") for fact in facts)
+    assert events[-1]["data"]["status"] == "FAILED"
+    assert all(event["at"].endswith("Z") for event in events)
 
 
 def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Server) -> None:
@@ -26,17 +26,17 @@ def test_a_stream_resumes_behind_the_last_id_without_loss_or_repeat(server: Serv
     for _ in range(5):
         server.run("ok")
     last = server.last_seq()
-    whole = server.facts(lambda fact: fact["seq"] == last, seq)
+    whole = server.events(lambda event: event["seq"] == last, seq)
     for resume in (whole[0]["seq"], whole[4]["seq"]):
         headers = {"Last-Event-ID": str(resume)}
         rest = []
         with server.client.stream("GET", "/events", headers=headers) as stream:
-            for name, number, fact in server.read_events(stream.iter_lines()):
-                assert (name, number) == (fact["kind"], str(fact["seq"]))
-                rest.append(fact)
-                if fact["seq"] == last:
+            for name, number, event in server.read_events(stream.iter_lines()):
+                assert (name, number) == (event["kind"], str(event["seq"]))
+                rest.append(event)
+                if event["seq"] == last:
                     break
-        assert rest == [fact for fact in whole if fact["seq"] > resume]
+        assert rest == [event for event in whole if event["seq"] > resume]
 
 
 def test_a_stream_begins_now_and_is_live(server: Server) -> None:
@@ -45,8 +45,8 @@ def test_a_stream_begins_now_and_is_live(server: Server) -> None:
         lines = stream.iter_lines()
         next(lines)  # it greets when it listens
         job = server.submit("ok", run_at="2126-01-01T00:00:00Z")
-        _, _, fact = next(server.read_events(lines))
-    assert (fact["kind"], fact["job_id"]) == ("job.submitted", job["job_id"])
+        _, _, event = next(server.read_events(lines))
+    assert (event["kind"], event["job_id"]) == ("job.submitted", job["job_id"])
 
 
 def test_a_stream_of_one_job_has_no_other(server: Server) -> None:
@@ -57,8 +57,8 @@ def test_a_stream_of_one_job_has_no_other(server: Server) -> None:
     seen = []
     query = {"job_id": ids[1], "after": 0}
     with server.client.stream("GET", "/events", params=query) as stream:
-        for _, _, fact in server.read_events(stream.iter_lines()):
-            seen.append((fact["kind"], fact["job_id"]))
+        for _, _, event in server.read_events(stream.iter_lines()):
+            seen.append((event["kind"], event["job_id"]))
             if len(seen) == 2:
                 break
     assert seen == [("job.submitted", ids[1]), ("job.cancelled", ids[1])]
@@ -68,15 +68,15 @@ def test_many_streams_see_the_same(server: Server) -> None:
     seq = server.last_seq()
     mark = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
 
-    def is_last(fact: Any) -> bool:
-        return (fact["kind"], fact["job_id"]) == ("job.cancelled", mark)
+    def is_last(event: Any) -> bool:
+        return (event["kind"], event["job_id"]) == ("job.cancelled", mark)
 
-    calls = [server.background(server.facts, is_last, seq) for _ in range(8)]
+    calls = [server.background(server.events, is_last, seq) for _ in range(8)]
     for _ in range(10):
         server.submit("ok")
     server.client.delete(f"/jobs/{mark}")
     found = [call.result() for call in calls]
-    assert all(facts == found[0] for facts in found)
+    assert all(events == found[0] for events in found)
     assert numbers(found[0]) == list(range(seq + 1, found[0][-1]["seq"] + 1))
 
 
@@ -90,8 +90,8 @@ def test_a_stream_tells_only_what_is_asked_for(server: Server) -> None:
     def told(**query: Any) -> list[tuple[str, str]]:
         with server.client.stream("GET", "/events", params={"after": seq, **query}) as stream:
             found = []
-            for name, _, fact in server.read_events(stream.iter_lines()):
-                found.append((name, fact["job_id"]))
+            for name, _, event in server.read_events(stream.iter_lines()):
+                found.append((name, event["job_id"]))
                 if name == "job.cancelled":
                     return found
         raise AssertionError("the stream ended before its time")
@@ -128,22 +128,22 @@ def test_a_filtered_stream_tells_where_it_stands(server: Server) -> None:
 def test_a_stream_goes_on_across_a_restart_without_loss_or_repeat(server: Server) -> None:
     seq = server.last_seq()
     server.run("ok")
-    first = server.facts(lambda fact: fact["kind"] == "run.finished", seq)
+    first = server.events(lambda event: event["kind"] == "run.finished", seq)
     server.restart()
     server.run("ok")
     last = server.last_seq()
     headers = {"Last-Event-ID": str(first[-1]["seq"])}
     rest = []
     with server.client.stream("GET", "/events", headers=headers) as stream:
-        for _, _, fact in server.read_events(stream.iter_lines()):
-            rest.append(fact)
-            if fact["seq"] == last:
+        for _, _, event in server.read_events(stream.iter_lines()):
+            rest.append(event)
+            if event["seq"] == last:
                 break
     assert numbers([*first, *rest]) == list(range(seq + 1, last + 1))
-    assert "server.started" in [fact["kind"] for fact in rest]
+    assert "server.started" in [event["kind"] for event in rest]
 
 
-def test_facts_tell_a_legal_story_of_every_job(server: Server) -> None:
+def test_events_tell_a_legal_story_of_every_job(server: Server) -> None:
     """At the end of the module: what its Jobs went through, folded from the stream."""
     after = {
         "QUEUED": {"RUNNING", "SKIPPED", "CANCELLED"},
@@ -151,14 +151,14 @@ def test_facts_tell_a_legal_story_of_every_job(server: Server) -> None:
     }
     last = server.last_seq()
     state: dict[str, str] = {}
-    for fact in server.facts(lambda fact: fact["seq"] == last, 0):
-        job_id, kind = fact["job_id"], fact["kind"]
+    for event in server.events(lambda event: event["seq"] == last, 0):
+        job_id, kind = event["job_id"], event["kind"]
         if kind == "job.submitted":
             assert job_id not in state
             state[job_id] = "QUEUED"
             continue
         new = {"run.started": "RUNNING", "job.cancelled": "CANCELLED", "job.skipped": "SKIPPED"}
-        status = fact["data"]["status"] if kind == "run.finished" else new.get(kind)
+        status = event["data"]["status"] if kind == "run.finished" else new.get(kind)
         if job_id is not None and status is not None:
             assert status in after[state[job_id]]
             state[job_id] = status

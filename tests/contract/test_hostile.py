@@ -294,10 +294,10 @@ def test_a_strict_type_fails_beyond_its_limits(server: Server) -> None:
 def test_a_collection_that_comes_later_is_an_event(server: Server) -> None:
     after = server.last_seq()
     job = server.run("limited")["job_id"]
-    facts = server.facts(lambda fact: fact["kind"] == "run.collected", after)
-    assert [fact["kind"] for fact in facts][-2:] == ["run.finished", "run.collected"]
-    assert facts[-1]["job_id"] == job
-    assert facts[-1]["data"] == {
+    events = server.events(lambda event: event["kind"] == "run.collected", after)
+    assert [event["kind"] for event in events][-2:] == ["run.finished", "run.collected"]
+    assert events[-1]["job_id"] == job
+    assert events[-1]["data"] == {
         "type": "limited",
         "artifacts": 2,
         "size_bytes": 4,

@@ -1,4 +1,4 @@
-"""Which Job runs next: priority, then arrival, within the limits. Read from the facts."""
+"""Which Job runs next: priority, then arrival, within the limits. Read from the events."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -160,18 +160,18 @@ def test_limits_are_never_exceeded_under_load(server: Server) -> None:
     most = {"all": 0, "ok": 0}
     ended = 0
 
-    def see(fact: Any) -> bool:
+    def see(event: Any) -> bool:
         nonlocal ended
-        if fact["kind"] == "run.started":
-            running[fact["run_id"]] = fact["data"]["type"]
-        elif fact["kind"] == "run.finished":
-            del running[fact["run_id"]]
+        if event["kind"] == "run.started":
+            running[event["run_id"]] = event["data"]["type"]
+        elif event["kind"] == "run.finished":
+            del running[event["run_id"]]
             ended += 1
         most["all"] = max(most["all"], len(running))
         most["ok"] = max(most["ok"], list(running.values()).count("ok"))
         return ended == 80
 
-    server.facts(see, seq)
+    server.events(see, seq)
     assert most == {"all": 3, "ok": 2}
 
 

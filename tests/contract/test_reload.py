@@ -28,7 +28,7 @@ def reload(
     return [json.loads(line) for line in server.log()[offset:].splitlines() if line[-1:] == "}"]
 
 
-def facts_of(server: Server) -> list[Any]:
+def events_of(server: Server) -> list[Any]:
     rows = server.rows("SELECT data FROM events WHERE kind = 'server.reloaded' ORDER BY seq")
     return [json.loads(data) for (data,) in rows]
 
@@ -51,9 +51,9 @@ def test_job_types_come_change_and_go_everywhere_at_once(launch: Callable[..., A
     assert server.client.post("/jobs/two/trigger").status_code == 422
     assert server.client.post("/direct/two").status_code == 422
     assert "added" in server.get("/scheduler/config")["types"]
-    (fact,) = facts_of(server)
-    assert fact["changed"] == ["job_types.added", "job_types.ok", "job_types.two"]
-    assert fact["types"].keys() == names(server)
+    (event,) = events_of(server)
+    assert event["changed"] == ["job_types.added", "job_types.ok", "job_types.two"]
+    assert event["types"].keys() == names(server)
 
 
 def test_higher_limits_let_what_waits_start(launch: Callable[..., Any], new_gate: Any) -> None:
@@ -67,8 +67,8 @@ def test_higher_limits_let_what_waits_start(launch: Callable[..., Any], new_gate
     assert server.get("/scheduler/config")["concurrency"] == 2
     server.submit("ok")
     assert server.client.post("/jobs", json={"type": "ok"}).status_code == 429
-    (fact,) = facts_of(server)
-    assert (fact["concurrency"], fact["changed"]) == (
+    (event,) = events_of(server)
+    assert (event["concurrency"], event["changed"]) == (
         2,
         ["scheduler.concurrency", "scheduler.max_queued"],
     )
@@ -161,7 +161,7 @@ def test_the_log_level_changes(launch: Callable[..., Any]) -> None:
     quiet = config.replace("[server]\n", '[server]\nlog_level = "error"\n')
     server.config.write_text(quiet)
     server.signal(signal.SIGHUP)
-    server.eventually(lambda: len(facts_of(server)) == 1, "it is reloaded")
+    server.eventually(lambda: len(events_of(server)) == 1, "it is reloaded")
     server.run("ok")
     reload(server, config)
     text = server.log()

@@ -90,9 +90,9 @@ def test_a_kill_in_the_middle_of_a_job_loses_nothing(launch: Callable[..., Any],
     assert server.output(running) == b"\n".join(lines) + b"\n"
     for job_id in queued:
         assert server.until(job_id)["status"] == "COMPLETED"
-    order = [fact["job_id"] for fact in server.facts(
-        lambda fact: fact["kind"] == "run.finished" and fact["job_id"] == queued[0], last
-    ) if fact["kind"] == "run.started"]  # fmt: skip
+    order = [event["job_id"] for event in server.events(
+        lambda event: event["kind"] == "run.finished" and event["job_id"] == queued[0], last
+    ) if event["kind"] == "run.started"]  # fmt: skip
     assert [job_id for job_id in order if job_id in queued] == queued[::-1]
     server.eventually(lambda: server.status()["eligible"] == 0, "the rest has run")
     server.eventually(lambda: not server.status()["running_job_ids"], "the last has ended")
@@ -214,8 +214,8 @@ def test_what_the_operator_said_is_remembered(launch: Callable[..., Any]) -> Non
     assert server.job(queued)["status"] == "QUEUED"
     config = server.get("/scheduler/config")
     assert (config["concurrency"], config["types"]["ok"]) == (2, 5)
-    facts = server.facts(lambda fact: fact["kind"] == "server.started", seq)
-    assert facts[0]["seq"] == seq + 1, "a stream resumes across lives"
+    events = server.events(lambda event: event["kind"] == "server.started", seq)
+    assert events[0]["seq"] == seq + 1, "a stream resumes across lives"
     server.post("/scheduler/start")
     assert server.until(queued)["status"] == "COMPLETED"
     server.kill()

@@ -58,7 +58,7 @@ def test_stop_lets_the_running_job_finish_and_starts_no_other(server: Server, ga
     assert server.job(waiting)["status"] == "QUEUED"
     seq = server.last_seq()
     assert server.post("/scheduler/stop")["scheduler_running"] is False
-    assert server.last_seq() == seq, "stopping twice is one fact"
+    assert server.last_seq() == seq, "stopping twice is one event"
     assert server.post("/scheduler/start")["scheduler_running"] is True
     assert server.until(waiting)["status"] == "COMPLETED"
     seq = server.last_seq()

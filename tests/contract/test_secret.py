@@ -86,12 +86,12 @@ def test_direct_runs_triggers_and_replays_keep_the_secret(server: Server) -> Non
     server.until(first.json()["job_id"])
 
 
-def test_neither_the_facts_nor_the_logs_tell(server: Server) -> None:
+def test_neither_the_events_nor_the_logs_tell(server: Server) -> None:
     server.run("secretive", {"token": server.secret})
     server.run("whisper", {"token": server.secret})
     last = server.last_seq()
-    facts = server.facts(lambda fact: fact["seq"] == last, 0)
-    assert server.secret not in json.dumps(facts)
+    events = server.events(lambda event: event["seq"] == last, 0)
+    assert server.secret not in json.dumps(events)
     assert server.secret not in server.log()
     assert server.secret not in server.stdout.read_text()
     assert server.secret not in server.client.get("/metrics").text

@@ -1,6 +1,6 @@
 """A migration that headway does not have, so that servers can be killed in the middle of one.
 
-It is longer than a real one of today, on a database that holds Jobs: it copies every fact.
+It is longer than a real one of today, on a database that holds Jobs: it copies every event.
 """
 
 from collections.abc import Iterator

@@ -195,13 +195,13 @@ def _cases() -> list[Case]:
             m.RunProcess(run_id=run, pid=4711, began_us=5),
             m.RunProgressed(run_id=run, job_id=job, progress=progress),
         ),
-        "overstep": (m.RunOverstepped(run_id=run, reason="timeout"),),
+        "overstep": (m.RunLimitExceeded(run_id=run, reason="timeout"),),
         "drain": (m.Drain(), m.StopRuns(immediately=False)),
     }
     return [
         *(Case(name, deciding(*those)) for name, those in messages.items()),
         Case("group", deciding(*group), cold=True),
-        Case("due", deciding(m.MomentCame(), later_s=HOLD_TTL_S + 1)),
+        Case("due", deciding(m.TimerFired(), later_s=HOLD_TTL_S + 1)),
         Case("submit and checkpoint", then_checkpoint(deciding(new))),
         Case("leave", leaving(run)),
         Case("recover", recover, opens=True),

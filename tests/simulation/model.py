@@ -10,8 +10,8 @@ import apsw
 from pydantic_core import from_json
 
 from headway.model.job import JobStatus
-from storage.events import facts_after
-from storage.transaction import Fact
+from storage.events import events_after
+from storage.transaction import Event
 from storage.verify.audit import open_jobs, open_runs
 from storage.verify.invariants import check_tables, verify
 from storage.verify.replay import Replay
@@ -23,12 +23,12 @@ class Breach(BaseException):
 
 
 class Model:
-    """The facts so far, and what clients and the host know beside them."""
+    """The events so far, and what clients and the host know beside them."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, JobStatus] = {}  # of the Jobs that have ended
         self.replay = Replay(self.statuses)
-        self._last: Fact | None = None
+        self._last: Event | None = None
         self.checks = 0
         self.commits = 0
         self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
@@ -54,15 +54,15 @@ class Model:
     # ---- commits -----------------------------------------------------------------------------
 
     def committed(
-        self, facts: Iterable[Fact], living: Iterable[ImaginedProcess], *, may_wait: bool
+        self, events: Iterable[Event], living: Iterable[ImaginedProcess], *, may_wait: bool
     ) -> None:
         """A transaction is on disk. Cheap, so that it can be done each time.
 
         `may_wait`: the host gives a reason for something not to start.
         """
         self.commits += 1
-        for fact in facts:
-            self._follow(fact)
+        for event in events:
+            self._follow(event)
         for process in living:
             run_id = process.launch.run_id
             if run_id not in self.replay.running:
@@ -70,21 +70,21 @@ class Model:
         if not self.draining and not may_wait and (what := self.replay.overlooked()):
             raise Breach(f"NoLostWakeup: {what}")
 
-    def _follow(self, fact: Fact) -> None:
+    def _follow(self, event: Event) -> None:
         self.checks += 1
-        self._last = fact
-        for name, what in self.replay.apply(fact):
+        self._last = event
+        for name, what in self.replay.apply(event):
             raise Breach(f"{name}: {what}")
-        if fact.kind == "server.started":
+        if event.kind == "server.started":
             self.left = set()
-        if fact.kind == "run.started" and self.drained:
-            raise Breach(f"Drained: {fact.run_id} was started by a server that shuts down")
-        if fact.kind == "run.stopping" and from_json(fact.data)["reason"] == "shutdown":
-            self.shut_down.add(str(fact.run_id))
-        if fact.kind == "run.finished" and fact.run_id is not None:
-            data = from_json(fact.data)
-            self.ended[fact.run_id] = (data["status"], data["error"])
-            self._check_start(fact.run_id, data["error"])
+        if event.kind == "run.started" and self.drained:
+            raise Breach(f"Drained: {event.run_id} was started by a server that shuts down")
+        if event.kind == "run.stopping" and from_json(event.data)["reason"] == "shutdown":
+            self.shut_down.add(str(event.run_id))
+        if event.kind == "run.finished" and event.run_id is not None:
+            data = from_json(event.data)
+            self.ended[event.run_id] = (data["status"], data["error"])
+            self._check_start(event.run_id, data["error"])
 
     def _check_start(self, run_id: str, error: str | None) -> None:
         """No run fails for what the host lacked: it waits, over lives and boots of the host."""
@@ -100,7 +100,7 @@ class Model:
     def begin_life(self, reader: apsw.Connection) -> None:
         """What the disk shows after a crash: all that was committed, and what it says by itself.
 
-        The facts were followed when they were committed: no life begins with a walk along them all.
+        The events were followed when they were committed: no life begins by reading all of them.
         """
         self._catch_up(reader)
         if self._power_was_lost:
@@ -119,11 +119,11 @@ class Model:
         known = self.replay.last_seq
         (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
         if last < known:
-            raise Breach(f"AckDurable: {known} facts were committed, {last} are on the disk")
-        if self._last is not None and facts_after(reader, known - 1, limit=1) != [self._last]:
-            raise Breach(f"AckDurable: fact {known} is not what was committed")
-        for fact in facts_after(reader, known, limit=1_000_000):
-            self._follow(fact)
+            raise Breach(f"AckDurable: {known} events were committed, {last} are on the disk")
+        if self._last is not None and events_after(reader, known - 1, limit=1) != [self._last]:
+            raise Breach(f"AckDurable: event {known} is not what was committed")
+        for event in events_after(reader, known, limit=1_000_000):
+            self._follow(event)
 
     def ended_in_order(self, may_leave: Container[str]) -> None:
         """A server has shut down; `may_leave`: the types of which it may leave runs.
@@ -137,7 +137,7 @@ class Model:
         self.left = self.replay.running.keys() - self.launched
 
     def end_world(self, reader: apsw.Connection) -> None:
-        """Everything once more, from the first fact on: a walk, and all that a life looks at."""
+        """Everything once more, from the first event on: a walk, and all that a life looks at."""
         self._catch_up(reader)
         self._compare(reader)
         for finding in verify(reader):
@@ -145,7 +145,7 @@ class Model:
                 raise Breach(f"{finding.name}: {what}")
 
     def _compare(self, reader: apsw.Connection) -> None:
-        """What the tables say beside the facts, and beside what clients were told."""
+        """What the tables say beside the events, and beside what clients were told."""
         for name, what in chain(open_jobs(reader, self.replay), open_runs(reader, self.replay)):
             raise Breach(f"{name}: {what}")
         self._compare_answers(reader)

@@ -300,10 +300,10 @@ class World:
 
     def committed(self, decision: Decision) -> None:
         """The writer has committed."""
-        for fact in decision.facts if self.trace is not None else ():
-            self.note(f"    {fact.seq} {fact.kind} {fact.job_id or ''} {fact.data}")
+        for event in decision.events if self.trace is not None else ():
+            self.note(f"    {event.seq} {event.kind} {event.job_id or ''} {event.data}")
         self.model.committed(
-            decision.facts, self.host.populated(), may_wait=self.host.may_delay_starts
+            decision.events, self.host.populated(), may_wait=self.host.may_delay_starts
         )
         if self.model.commits > COMMITS_MAX:
             raise Breach("NoLostWakeup: it never comes to rest")

@@ -12,26 +12,26 @@ from storage import damage
 from storage.damage import READ_AT_START, PageCheck, find_faults
 from storage.database import migrations, open_reader, open_writer
 from storage.errors import DamagedDatabase
-from storage.events import facts_after
+from storage.events import events_after
 
 PAGE = 4096
 
 
-def lengthen(path: Path, facts: int) -> None:
-    """Append facts until there are so many."""
+def lengthen(path: Path, events: int) -> None:
+    """Append events until there are so many."""
     connection = open_writer(path)
     connection.execute(
         "WITH RECURSIVE n (i) AS (SELECT coalesce(max(seq), 0) + 1 FROM events"
         " UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO events SELECT i, 0, 'server.started', NULL, NULL, '{}' FROM n",
-        (facts,),
+        (events,),
     )
     connection.close()
 
 
 @pytest.fixture
 def long(path: Path) -> Path:
-    """A database whose facts fill many pages."""
+    """A database whose events fill many pages."""
     lengthen(path, 30_000)
     return path
 
@@ -90,7 +90,7 @@ def test_history_is_not_checked_at_once_and_damage_there_is_never_served(large: 
     spoil(large, leaf_of(large, "events", 5))
     connection = open_writer(large)
     with pytest.raises(apsw.CorruptError):
-        facts_after(connection, 0, limit=30_000)
+        events_after(connection, 0, limit=30_000)
     connection.close()
 
 
@@ -107,7 +107,7 @@ def test_a_page_with_a_cell_beyond_its_end_is_refused_when_it_is_read(large: Pat
         file.write((PAGE - 2).to_bytes(2, "big"))
     connection = open_writer(large)
     with pytest.raises(apsw.CorruptError):
-        facts_after(connection, first, limit=1)  # the second of the page, which is sound itself
+        events_after(connection, first, limit=1)  # the second of the page, which is sound itself
     connection.close()
 
 

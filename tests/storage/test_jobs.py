@@ -57,12 +57,12 @@ def test_what_is_queued_comes_back_as_it_was_answered(
     assert (rich.position, rich.version, rich.status) == (plain.position + 1, 1, Q)
 
 
-def test_submitting_is_a_fact(write: Any, put: Any, now: int) -> None:
+def test_submitting_is_an_event(write: Any, put: Any, now: int) -> None:
     with write() as tx:
         job = put(tx, run_at=from_us(now + S))
-    (fact,) = tx.facts
-    assert (fact.kind, fact.job_id) == ("job.submitted", job.job_id)
-    assert '"deferred":true' in fact.data
+    (event,) = tx.events
+    assert (event.kind, event.job_id) == ("job.submitted", job.job_id)
+    assert '"deferred":true' in event.data
 
 
 def test_a_job_that_is_not_there(connection: apsw.Connection) -> None:
@@ -219,7 +219,7 @@ def test_due_jobs_become_eligible_the_earliest_first(write: Any, put: Any, now: 
     with write(now + 3 * S) as tx:
         jobs.promote_due(tx)
         assert next_due(tx) == now + 4 * S
-    assert [(f.kind, f.job_id) for f in tx.facts] == [
+    assert [(f.kind, f.job_id) for f in tx.events] == [
         ("job.due", made[n].job_id) for n in (1, 2, 0)
     ]
 
@@ -231,7 +231,7 @@ def test_a_job_expires_at_its_moment_and_not_before(
         job, other = put(tx, expires_at=from_us(now + S)), put(tx)
     with write(now + S - 1) as tx:
         jobs.skip_expired(tx)
-        assert tx.facts == []
+        assert tx.events == []
     with write(now + S) as tx:
         jobs.skip_expired(tx)
     found = find_job(connection, job.job_id)
@@ -296,10 +296,10 @@ def test_progress_belongs_to_a_running_job(
         jobs.move(tx, job.job_id, R, JobStatus.COMPLETED)
         jobs.write_progress(tx, job.job_id, Progress(fraction=0.9, message="too late"))
     assert find_job(connection, job.job_id).progress == Progress(fraction=0.5, message="half")
-    assert [fact.kind for fact in tx.facts] == ["job.submitted", "job.progress"]
+    assert [event.kind for event in tx.events] == ["job.submitted", "job.progress"]
 
 
-def test_a_queued_job_is_cancelled_or_skipped_with_a_fact(
+def test_a_queued_job_is_cancelled_or_skipped_with_an_event(
     connection: apsw.Connection, write: Any, put: Any
 ) -> None:
     with write() as tx:
@@ -308,7 +308,7 @@ def test_a_queued_job_is_cancelled_or_skipped_with_a_fact(
         jobs.skip_queued(tx, two.job_id, "because")
     assert find_job(connection, one.job_id).status is JobStatus.CANCELLED
     assert find_job(connection, two.job_id).reason == "because"
-    assert [fact.kind for fact in tx.facts][2:] == ["job.cancelled", "job.skipped"]
+    assert [event.kind for event in tx.events][2:] == ["job.cancelled", "job.skipped"]
 
 
 # ---- list --------------------------------------------------------------------------------------

@@ -67,9 +67,9 @@ def test_a_reservation_ends_once(connection: apsw.Connection, write: Any, held: 
         if held:
             reservations.hold(tx, "rsv-1")
         assert reservations.end(tx, "rsv-1", "released")
-        facts = len(tx.facts)
+        events = len(tx.events)
         assert not reservations.end(tx, "rsv-1", "expired")
-        assert len(tx.facts) == facts
+        assert len(tx.events) == events
     found = find_reservation(connection, "rsv-1")
     assert (found.state, found.end_reason) == ("ENDED", "released")
 
@@ -85,7 +85,7 @@ def test_a_slot_whose_time_is_over_is_given_back(
         assert reservations.count_held(connection) == 2
     with write(now + S - 1) as tx:
         reservations.end_expired(tx)
-        assert tx.facts == []
+        assert tx.events == []
     with write(now + S) as tx:
         reservations.end_expired(tx)
     assert find_reservation(connection, "rsv-1").end_reason == "expired"

@@ -1,4 +1,4 @@
-"""The facts added up by the minute, against a count of every fact."""
+"""The events added up by the minute, against a count of every event."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ENDS = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.CANC
 
 @settings(max_examples=60)
 @given(st.data())
-def test_a_chart_is_what_the_facts_say(
+def test_a_chart_is_what_the_events_say(
     fresh: Callable[[], apsw.Connection], put: Any, intend: Any, data: st.DataObject
 ) -> None:
     connection = fresh()
@@ -60,12 +60,12 @@ def test_a_chart_is_what_the_facts_say(
     step_s = data.draw(st.sampled_from([60, 900, 3600]), "step")
     history = read_history(connection, now, step_s=step_s, steps=20)
     assert len(history.points) == 21
-    facts: list[Any] = connection.execute("SELECT at, kind, job_id, data FROM events").fetchall()
+    events: list[Any] = connection.execute("SELECT at, kind, job_id, data FROM events").fetchall()
     since = to_us(history.from_)
     for index, point in enumerate(history.points):
         until = to_us(point.at)
         last = index == len(history.points) - 1
-        before = [fact for fact in facts if last or fact[0] < until]
+        before = [event for event in events if last or event[0] < until]
         length = sum(
             (kind == "job.submitted")
             - (kind in ("job.cancelled", "job.skipped"))
@@ -74,9 +74,9 @@ def test_a_chart_is_what_the_facts_say(
         )
         assert point.queue_length == length
         ended = [
-            json.loads(fact[3])["status"]
-            for fact in before
-            if fact[0] >= since and fact[1] == "run.finished"
+            json.loads(event[3])["status"]
+            for event in before
+            if event[0] >= since and event[1] == "run.finished"
         ]
         assert point.completed == ended.count("COMPLETED")
         assert point.failed == ended.count("FAILED")
@@ -84,7 +84,7 @@ def test_a_chart_is_what_the_facts_say(
         since = until
 
 
-def test_a_migration_adds_up_the_facts_that_are_there(
+def test_a_migration_adds_up_the_events_that_are_there(
     connection: apsw.Connection, write: Any, put: Any, intend: Any, now: int
 ) -> None:
     with write() as tx:

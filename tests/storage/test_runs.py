@@ -33,8 +33,8 @@ def test_the_intent_is_a_running_run(
     assert run.params_snapshot == {"a": 1}
     assert run.started_at == from_us(now)
     assert running_intents(connection) == [(intent, "srv-1")]
-    assert tx.facts[-1].kind == "run.started"
-    assert '"waited_s":2.0' in tx.facts[-1].data
+    assert tx.events[-1].kind == "run.started"
+    assert '"waited_s":2.0' in tx.events[-1].data
 
 
 def test_a_job_has_one_run_for_ever(write: Any, put: Any, intend: Any) -> None:
@@ -67,7 +67,7 @@ def test_how_it_ended_comes_back(
     assert (run.error, run.result) == (ended.error, {"n": [1, None]})
     assert (run.artifacts, run.log) == (list(ended.artifacts), ended.log)
     assert run.duration_s == 1.5
-    assert tx.facts[0].kind == "run.finished"
+    assert tx.events[0].kind == "run.finished"
     assert running_intents(connection) == []
 
 
@@ -76,9 +76,9 @@ def test_a_run_is_finished_once(connection: apsw.Connection, write: Any, intend:
         intend(tx, "run-1")
         assert finish_run(tx, "run-1", DONE)
         was = find_run(connection, "run-1")
-        facts = len(tx.facts)
+        events = len(tx.events)
         assert not finish_run(tx, "run-1", Outcome(status=RunStatus.FAILED, exit_code=9))
-        assert len(tx.facts) == facts
+        assert len(tx.events) == events
     assert find_run(connection, "run-1") == was
 
 
@@ -90,7 +90,7 @@ def test_no_run_ends_before_it_began(
     with write(now - 3600 * S) as tx:  # somebody set the clock back
         finish_run(tx, "run-1", DONE)
     assert find_run(connection, "run-1").duration_s == 0
-    assert '"duration_s":0.0' in tx.facts[0].data
+    assert '"duration_s":0.0' in tx.events[0].data
 
 
 def test_an_end_is_when_it_was_seen_and_lasted_as_measured(
@@ -103,7 +103,7 @@ def test_an_end_is_when_it_was_seen_and_lasted_as_measured(
         assert finish_run(tx, "run-1", ended) == (None, now + 9 * S, 3 * S)
     run = find_run(connection, "run-1")
     assert (run.finished_at, run.duration_s) == (from_us(now + 9 * S), 3)
-    assert '"duration_s":3.0' in tx.facts[0].data
+    assert '"duration_s":3.0' in tx.events[0].data
 
 
 def test_a_run_of_an_earlier_version_lasted_as_its_times_say(
@@ -124,7 +124,7 @@ def test_the_first_reason_to_stop_stands(
         intend(tx, "run-1")
         assert request_stop(tx, "run-1", "timeout")
         assert not request_stop(tx, "run-1", "cancel")
-        assert [fact.kind for fact in tx.facts] == ["run.started", "run.stopping"]
+        assert [event.kind for event in tx.events] == ["run.started", "run.stopping"]
     assert running_intents(connection)[0][0].stop_reason == "timeout"
 
 
@@ -143,7 +143,7 @@ def test_a_process_is_noted_once_and_while_it_runs(
         intend(tx, "run-1")
         runs.note_process(tx, "run-1", 7, 5)
         runs.note_process(tx, "run-1", 7, 5)
-        assert [fact.kind for fact in tx.facts] == ["run.started", "run.process"]
+        assert [event.kind for event in tx.events] == ["run.started", "run.process"]
         finish_run(tx, "run-1", DONE)
         runs.note_process(tx, "run-1", 8, 5)
     assert find_run(connection, "run-1").pid == 7
@@ -200,17 +200,17 @@ def test_the_run_of_a_job(connection: apsw.Connection, write: Any, put: Any, int
     ("result", "told"),
     [(None, None), ('{"a":[1]}', {"a": [1]}), ("null", None), (f'"{"x" * 5000}"', None)],
 )
-def test_a_short_result_is_part_of_the_fact(
+def test_a_short_result_is_part_of_the_event(
     write: Any, intend: Any, result: str | None, told: Any
 ) -> None:
     with write() as tx:
         intend(tx, "run-1", lane="direct")
         finish_run(tx, "run-1", Outcome(status=RunStatus.COMPLETED, exit_code=0, result=result))
-    data = from_json(tx.facts[-1].data)
+    data = from_json(tx.events[-1].data)
     assert (data["has_result"], data["result"]) == (result is not None, told)
 
 
-def test_every_fact_about_a_run_tells_its_job_and_its_type(
+def test_every_event_about_a_run_tells_its_job_and_its_type(
     write: Any, put: Any, intend: Any
 ) -> None:
     with write() as tx:
@@ -219,9 +219,9 @@ def test_every_fact_about_a_run_tells_its_job_and_its_type(
         runs.note_process(tx, "run-1", 7, 5)
         request_stop(tx, "run-1", "cancel")
         finish_run(tx, "run-1", DONE)
-    told = [fact for fact in tx.facts if fact.run_id == "run-1"]
-    assert [fact.kind for fact in told] == [
+    told = [event for event in tx.events if event.run_id == "run-1"]
+    assert [event.kind for event in told] == [
         "run.started", "run.process", "run.stopping", "run.finished",
     ]  # fmt: skip
-    assert {fact.job_id for fact in told} == {"job-1"}
-    assert {from_json(fact.data)["type"] for fact in told} == {"story"}
+    assert {event.job_id for event in told} == {"job-1"}
+    assert {from_json(event.data)["type"] for event in told} == {"story"}

@@ -25,11 +25,11 @@ def test_a_new_database_starts_running(connection: apsw.Connection) -> None:
     assert scheduler.is_running(connection)
 
 
-def test_saying_it_again_leaves_no_fact(connection: apsw.Connection, write: Any) -> None:
+def test_saying_it_again_leaves_no_event(connection: apsw.Connection, write: Any) -> None:
     with write() as tx:
         for running in (True, False, False, True):
             scheduler.set_running(tx, running)
-    assert [fact.kind for fact in tx.facts] == ["scheduler.stopped", "scheduler.started"]
+    assert [event.kind for event in tx.events] == ["scheduler.stopped", "scheduler.started"]
 
 
 def test_limits_are_set_and_go_back(connection: apsw.Connection, write: Any) -> None:
@@ -192,7 +192,7 @@ class Life(RuleBasedStateMachine):
         assert kept.cancelled == len(self.ids("CANCELLED"))
 
     @invariant()
-    def facts_have_no_gap(self) -> None:
+    def events_have_no_gap(self) -> None:
         first, last, n = self.connection.execute(
             "SELECT min(seq), max(seq), count(*) FROM events"
         ).get or (1, 0, 0)

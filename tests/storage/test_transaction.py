@@ -1,4 +1,4 @@
-"""One transaction: one moment, facts without a gap, and savepoints that take their facts along."""
+"""One transaction: one moment, events without a gap, and savepoints that include their events."""
 
 import json
 from typing import Any
@@ -13,12 +13,12 @@ def numbers(connection: apsw.Connection) -> list[int]:
     return [seq for (seq,) in connection.execute("SELECT seq FROM events ORDER BY seq")]
 
 
-def test_facts_number_from_one(connection: apsw.Connection, write: Any, now: int) -> None:
+def test_events_number_from_one(connection: apsw.Connection, write: Any, now: int) -> None:
     with write() as tx:
-        tx.fact("scheduler.started")
-        tx.fact("job.submitted", job_id="job-1", run_id="run-1", type="story")
-    assert [fact.seq for fact in tx.facts] == numbers(connection) == [1, 2]
-    last = tx.facts[1]
+        tx.emit("scheduler.started")
+        tx.emit("job.submitted", job_id="job-1", run_id="run-1", type="story")
+    assert [event.seq for event in tx.events] == numbers(connection) == [1, 2]
+    last = tx.events[1]
     assert (last.at, last.kind, last.job_id, last.run_id) == (
         now,
         "job.submitted",
@@ -33,20 +33,20 @@ def test_the_next_transaction_goes_on_where_the_last_one_ended(
 ) -> None:
     for _ in range(3):
         with write() as tx:
-            tx.fact("scheduler.started")
+            tx.emit("scheduler.started")
     assert numbers(connection) == [1, 2, 3]
 
 
-def test_a_savepoint_takes_its_facts_along(connection: apsw.Connection, write: Any) -> None:
+def test_a_savepoint_takes_its_events_along(connection: apsw.Connection, write: Any) -> None:
     with write() as tx:
-        tx.fact("scheduler.started")
+        tx.emit("scheduler.started")
         with pytest.raises(ZeroDivisionError), tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
-            tx.fact("job.due", job_id="job-1")
+            tx.emit("job.due", job_id="job-1")
             tx.execute("UPDATE scheduler SET running = 0")
             _ = 1 / 0
         with tx.savepoint():
-            tx.fact("scheduler.stopped")
-    assert [(fact.seq, fact.kind) for fact in tx.facts] == [
+            tx.emit("scheduler.stopped")
+    assert [(event.seq, event.kind) for event in tx.events] == [
         (1, "scheduler.started"),
         (2, "scheduler.stopped"),
     ]
@@ -58,10 +58,10 @@ def test_a_savepoint_in_a_transaction_that_sqlite_has_ended(connection: apsw.Con
     connection.execute("BEGIN IMMEDIATE")
     tx = Transaction(connection, 1)
     with pytest.raises(apsw.FullError), tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
-        tx.fact("job.due", job_id="job-1")
+        tx.emit("job.due", job_id="job-1")
         connection.execute("ROLLBACK")
         raise apsw.FullError("database or disk is full")
-    assert tx.facts == []
+    assert tx.events == []
     assert numbers(connection) == []
 
 
@@ -70,6 +70,6 @@ def test_a_full_disk_in_a_savepoint_leaves_nothing(connection: apsw.Connection, 
     connection.pragma("max_page_count", pages)
     with pytest.raises(apsw.FullError), write() as tx, tx.savepoint():  # noqa: PT012 - what comes before the error is taken back
         for _ in range(100):
-            tx.fact("job.due", job_id="job-1", text="x" * 10_000)
+            tx.emit("job.due", job_id="job-1", text="x" * 10_000)
     assert numbers(connection) == []
     assert not connection.in_transaction

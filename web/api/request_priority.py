@@ -1,6 +1,6 @@
 """Who goes first: a request that is answered at once, before work that is long and may be later.
 
-A round of facts to a thousand streams keeps the event loop, and the interpreter, busy for 50 ms. A
+A round of events to a thousand streams keeps the event loop, and the interpreter, busy for 50 ms. A
 request takes a handful of turns of the loop and as many of the writer's thread, and would wait at
 each of them. So such work comes in slices, and gives way between them while a request is answered.
 

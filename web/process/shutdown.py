@@ -46,7 +46,7 @@ async def shut_down(
     log.info("shutting down", grace_s=grace_s, running=left, detach=detach)
     context.draining.set()
     server.drain()
-    if await tell_surely(context, m.Drain()):
+    if await ask_until_committed(context, m.Drain()):
         await end_runs(context, signals, grace_s, detach=detach)
     server.finish()
 
@@ -68,15 +68,15 @@ async def end_runs(
 
     hurried = await wait_while(any_left, context, signals, grace_s)
     stop = m.StopRuns(immediately=hurried, adoptable=not detach)
-    if not any_left() or not await tell_surely(context, stop):
+    if not any_left() or not await ask_until_committed(context, stop):
         return
     # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
     if not hurried and await wait_while(any_left, context, signals, inf):
-        await tell_surely(context, m.StopRuns(immediately=True, adoptable=not detach))
+        await ask_until_committed(context, m.StopRuns(immediately=True, adoptable=not detach))
     await wait_while(any_left, context, None, inf)
 
 
-async def tell_surely(context: Context, message: Ask[None]) -> bool:
+async def ask_until_committed(context: Context, message: Ask[None]) -> bool:
     """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
 
     What runs then is left to the next server, as with `--detach`: nothing of it is lost.
@@ -113,9 +113,9 @@ async def wait_while(
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(listen_for_haste)
-            seq = context.feed.last_seq
+            seq = context.events.last_seq
             while any_left():
-                await context.feed.beyond(seq)
-                seq = context.feed.last_seq
+                await context.events.beyond(seq)
+                seq = context.events.last_seq
             nursery.cancel_scope.cancel()
     return hurried

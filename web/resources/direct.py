@@ -68,7 +68,7 @@ def register(routes: Routes, context: Context) -> None:
             ticket = await context.ask(m.StartDirect(type=type, params=params))
         over = False
         try:
-            with context.feed.subscribe(ticket.run_id) as news:
+            with context.events.subscribe(ticket.run_id) as news:
                 while not (over := is_over(context, ticket)):
                     await news.wait()
         finally:

@@ -1,11 +1,11 @@
-"""/events: every committed fact, in order, as server-sent events.
+"""/events: every committed event, in order, as server-sent events.
 
-Invariant: a stream tells each fact that it wants once, in order, none left out, from where it
+Invariant: a stream tells each event that it wants once, in order, none left out, from where it
 begins to its end; where that cannot be, it says `reset` first. What it has passed over moves its
 `id` as well, so that a resume never reads the same twice.
 
 What is live, the newest progress of each Job that runs, comes between, without an `id`: only when
-all facts have been told, so after its `run.started` and before its `run.finished`.
+all events have been told, so after its `run.started` and before its `run.finished`.
 """
 
 from typing import Annotated, NamedTuple, get_args
@@ -16,45 +16,45 @@ from pydantic import Field, StringConstraints
 
 from headway.model.field import MAX_INT, Name
 from headway.model.problem import Fault, Refusal
-from storage.events import facts_after, last_seq
-from storage.transaction import FactKind
+from storage.events import events_after, last_seq
+from storage.transaction import EventKind
 from web.api.routes import Header, Query, Response, Routes
 from web.context import Context
 from web.streams.broadcaster import Shown, show
-from web.streams.sse import SSE, SSE_HEADERS, event, event_number
+from web.streams.sse import SSE, SSE_HEADERS, event_number, format_event
 
-RESET_BEYOND_FACTS = 100_000
+RESET_BEYOND_EVENTS = 100_000
 """A `Last-Event-ID` that is further back is too old: whoever shows a state asks for it anew."""
-TELL_PLACE_AFTER_FACTS = 1_000
-"""So many facts may pass a stream by before it tells how far it is."""
-FACTS_PER_READ_MAX = 200
+TELL_PLACE_AFTER_EVENTS = 1_000
+"""So many events may pass a stream by before it tells how far it is."""
+EVENTS_PER_READ_MAX = 200
 """From the table each stream has a piece of its own: so much memory a stream that nobody reads."""
 RECONNECT_MS = 1_000
 
 SUMMARY = (
-    "Every committed fact in order; `id` is its number, `Last-Event-ID` resumes. What no fact holds"
-    " comes without an `id` and with `seq` null: `job.progress` that is not stored yet, and"
-    " `scheduler.host`, when the `host_condition` of `/scheduler/status` changes"
+    "Every committed event in order; `id` is its number, `Last-Event-ID` resumes. What is not"
+    " committed comes without an `id` and with `seq` null: `job.progress` that is not stored yet,"
+    " and `scheduler.host`, when the `host_condition` of `/scheduler/status` changes"
 )
 Seq = Annotated[int, Field(ge=0, le=MAX_INT)]
 Kind = Annotated[
-    str, StringConstraints(max_length=40), Field(examples=["run.", *get_args(FactKind)])
+    str, StringConstraints(max_length=40), Field(examples=["run.", *get_args(EventKind)])
 ]
 
 
 class Wanted(NamedTuple):
-    """Which facts a stream tells; an empty set means all. Kinds, or beginnings like `run.`."""
+    """Which events a stream tells; an empty set means all. Kinds, or beginnings like `run.`."""
 
     job_id: str | None = None
     types: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
 
-    def covers(self, fact: Shown) -> bool:
-        """Whether the stream tells this fact."""
+    def covers(self, event: Shown) -> bool:
+        """Whether the stream tells this event."""
         return (
-            self.job_id in (None, fact.job_id)
-            and (not self.types or fact.type in self.types)
-            and (not self.kinds or any(is_of_kind(fact.kind, kind) for kind in self.kinds))
+            self.job_id in (None, event.job_id)
+            and (not self.types or event.type in self.types)
+            and (not self.kinds or any(is_of_kind(event.kind, kind) for kind in self.kinds))
         )
 
 
@@ -62,7 +62,7 @@ EVERYTHING = Wanted()
 
 
 def is_of_kind(kind: str, wanted: str) -> bool:
-    """Whether a fact's kind is the one that is wanted, or begins like it where that ends in `.`."""
+    """Whether `kind` equals `wanted`, or begins with it if `wanted` ends in `.`."""
     return kind == wanted or (wanted.endswith(".") and kind.startswith(wanted))
 
 
@@ -78,8 +78,8 @@ def register(routes: Routes, context: Context) -> None:
         refusals=("invalid", "rate_limited"),
     )
     async def events(
-        job_id: Annotated[Name | None, Query("Only facts about this Job.")] = None,
-        type: Annotated[list[Name], Query("Only facts about Jobs and runs of these types.")] = [],  # noqa: B006
+        job_id: Annotated[Name | None, Query("Only events about this Job.")] = None,
+        type: Annotated[list[Name], Query("Only events about Jobs and runs of these types.")] = [],  # noqa: B006
         kind: Annotated[
             list[Kind], Query("Only these kinds; `run.` means all that begin so.")
         ] = [],  # noqa: B006
@@ -95,7 +95,7 @@ def register(routes: Routes, context: Context) -> None:
             str | None,
             Header(
                 "Last-Event-ID",
-                "Go on behind this number. Without `after`, one that is more than 100,000 facts"
+                "Go on behind this number. Without `after`, one that is more than 100,000 events"
                 " back is answered by `event: reset`, too.",
             ),
         ] = None,
@@ -106,16 +106,16 @@ def register(routes: Routes, context: Context) -> None:
 
 
 def known_kinds(given: list[str]) -> tuple[str, ...]:
-    """The same, each of which some fact may have.
+    """The same, each of which some event may have.
 
     Raises:
         Refusal: `invalid`, naming all kinds.
     """
-    known = (*get_args(FactKind), "scheduler.host")
+    known = (*get_args(EventKind), "scheduler.host")
     wrong = [one for one in given if not any(is_of_kind(kind, one) for kind in known)]
     if wrong:
         faults = (Fault("/kind", f"there are: {', '.join(known)}; `run.` means all of run"),)
-        raise Refusal("invalid", f"there is no kind of fact called {wrong[0]!r}", faults)
+        raise Refusal("invalid", f"there is no kind of event called {wrong[0]!r}", faults)
     return tuple(given)
 
 
@@ -124,16 +124,16 @@ def begin(context: Context, wanted: Wanted, last_id: int | None, after: int | No
     newest = last_seq(context.reader)
     place = after if last_id is None else last_id
     if place is None:
-        # What is committed and not yet told to the feed comes next.
-        return Stream(context, wanted, context.feed.last_seq)
-    is_too_old = after is None and newest - place > RESET_BEYOND_FACTS
+        # What is committed and not yet told to the buffer comes next.
+        return Stream(context, wanted, context.events.last_seq)
+    is_too_old = after is None and newest - place > RESET_BEYOND_EVENTS
     if place > newest or is_too_old:
-        return Stream(context, wanted, newest, event("reset", {"seq": newest}, newest))
+        return Stream(context, wanted, newest, format_event("reset", {"seq": newest}, newest))
     return Stream(context, wanted, place)
 
 
 class Stream:
-    """The wanted facts after `seq`, from the hub while it reaches back so far, else from the table.
+    """The wanted events after `seq`, from memory if it reaches back so far, else from the table.
 
     An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
     """
@@ -146,7 +146,7 @@ class Stream:
         self._told = seq
         self._live = 0
         self._beats = self._broadcaster.beats
-        # An id at once, so that a stream which is cut before its first fact resumes here.
+        # An id at once, so that a stream which is cut before its first event resumes here.
         self._greeting = b": welcome\nretry: %d\nid: %d\n\n" % (RECONNECT_MS, seq) + first
         self._is_over = False
 
@@ -163,7 +163,7 @@ class Stream:
         while not (piece := await self._next_or_end()):
             if self._broadcaster.is_over and self._seq >= self._broadcaster.released:
                 self._is_over = True
-                return self._place() + event("goodbye", {})
+                return self._place() + format_event("goodbye", {})
             if self._beats != self._broadcaster.beats:
                 self._beats = self._broadcaster.beats
                 return b": still here\n" + self._place()
@@ -178,23 +178,23 @@ class Stream:
             return await self._next()
         except Refusal:
             self._is_over = True
-            return self._place() + event("goodbye", {})
+            return self._place() + format_event("goodbye", {})
 
     async def _next(self) -> bytes:
-        """What the next facts give; nothing if there are none, or none that are wanted."""
+        """What the next events give; nothing if there are none, or none that are wanted."""
         if self._seq >= self._broadcaster.released:
             return self._next_live()
-        facts = self._broadcaster.after(self._seq)
-        if facts is None:
-            facts = await self._read()
+        events = self._broadcaster.after(self._seq)
+        if events is None:
+            events = await self._read()
         else:
-            self._seq = facts[-1].seq
+            self._seq = events[-1].seq
         if self._wanted != EVERYTHING:
-            facts = [fact for fact in facts if self._wanted.covers(fact)]
-        if facts:
-            self._told = facts[-1].seq
-            return self._broadcaster.join(facts)
-        return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_FACTS else b""
+            events = [event for event in events if self._wanted.covers(event)]
+        if events:
+            self._told = events[-1].seq
+            return self._broadcaster.join(events)
+        return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_EVENTS else b""
 
     def _next_live(self) -> bytes:
         """What is live and was not told yet, in one piece."""
@@ -211,15 +211,15 @@ class Stream:
         seq, until, job_id = self._seq, self._broadcaster.released, self._wanted.job_id
 
         def read(connection: apsw.Connection) -> list[Shown]:
-            found = facts_after(connection, seq, limit=FACTS_PER_READ_MAX, job_id=job_id)
-            return [show(fact) for fact in found]
+            found = events_after(connection, seq, limit=EVENTS_PER_READ_MAX, job_id=job_id)
+            return [show(event) for event in found]
 
         found = await self._context.walk(read)
-        is_all = len(found) < FACTS_PER_READ_MAX
+        is_all = len(found) < EVENTS_PER_READ_MAX
         self._seq = until if is_all else min(until, found[-1].seq)
-        return [fact for fact in found if fact.seq <= self._seq]
+        return [event for event in found if event.seq <= self._seq]
 
     def _place(self) -> bytes:
-        """How far it is, without a fact."""
+        """How far it is, without an event."""
         self._told = self._seq
         return b"id: %d\n\n" % self._seq

@@ -91,7 +91,7 @@ def status_from(context: Context, connection: apsw.Connection) -> SchedulerStatu
         types=context.job_types,
         concurrency=context.core.setup.concurrency,
         started_at=context.started_at,
-        host_condition=context.feed.host_condition,
+        host_condition=context.events.host_condition,
     )
 
 
@@ -99,10 +99,10 @@ async def until_idle(context: Context, timeout_s: float) -> None:
     """Return when nothing runs, or the time is over, or the server drains."""
     with trio.move_on_after(timeout_s):
         async with context.unless_draining():
-            seq = context.feed.last_seq
+            seq = context.events.last_seq
             while running(context.reader):
-                await context.feed.beyond(seq)
-                seq = context.feed.last_seq
+                await context.events.beyond(seq)
+                seq = context.events.last_seq
 
 
 def register_control(routes: Routes, context: Context) -> None:

@@ -65,7 +65,7 @@ def register_state(routes: Routes, context: Context) -> None:
         if not context.ready.is_set():
             raise Refusal("unavailable", "the server is starting")
         await probe(context)
-        if (condition := context.feed.host_condition) is not None:
+        if (condition := context.events.host_condition) is not None:
             raise Refusal("unavailable", f"degraded: nothing starts: {condition.reason}")
         return Ready(
             status="ready",

@@ -1,12 +1,12 @@
-"""What all event streams share: facts as bytes, made once, and one clock that wakes the streams.
+"""What all event streams share: events as bytes, made once, and one clock that wakes the streams.
 
-A stream has a cursor and nothing else, so a thousand of them cost one ring. New facts are released
+A stream has a cursor and nothing else, so a thousand of them cost one ring. New events are released
 to all streams at a time, in rounds: the more streams there are, the longer the pause between two
-rounds, and the more facts each of them carries. In a round a few streams are woken at a time, so
+rounds, and the more events each of them carries. In a round a few streams are woken at a time, so
 that requests have their turn in between.
 
-Invariant: nobody sees a fact before its round, and a stream that waits is woken by the next round,
-by the heartbeat and by the end.
+Invariant: no stream receives an event before its round, and a stream that waits is woken by the
+next round, by the heartbeat and by the end.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from typing import NamedTuple
 import trio
 from pydantic_core import from_json
 
-from actors.event_buffer import KEPT_FACTS, Feed, Live
+from actors.event_buffer import KEPT_EVENTS, EventBuffer, Live
 from headway.model.field import from_us
-from storage.transaction import Fact
+from storage.transaction import Event
 from web.api.request_priority import RequestPriority
-from web.streams.sse import HEARTBEAT_S, event
+from web.streams.sse import HEARTBEAT_S, format_event
 
 PAUSE_PER_STREAM_S = 0.000_25
 """A stream costs about 50 µs a round: all streams together get at most a fifth of one core."""
@@ -30,11 +30,11 @@ WOKEN_AT_ONCE = 4
 """So a request that comes in the middle of a round waits for 0.2 ms until it is seen."""
 PATIENCE_S = 0.5
 """So much later a round may end for the sake of requests."""
-FACTS_PER_PIECE_MAX = 1_000
+EVENTS_PER_PIECE_MAX = 1_000
 
 
 class Shown(NamedTuple):
-    """A fact as it goes out. `type`: of its Job or run, if it has one.
+    """An event as it goes out. `type`: of its Job or run, if it has one.
 
     `seq` of what is live counts only what is live, and does not go out.
     """
@@ -46,19 +46,19 @@ class Shown(NamedTuple):
     wire: bytes
 
 
-def show(fact: Fact) -> Shown:
-    """One fact on the wire."""
-    data = from_json(fact.data)
+def show(event: Event) -> Shown:
+    """One event on the wire."""
+    data = from_json(event.data)
     told = {
-        "seq": fact.seq,
-        "at": from_us(fact.at),
-        "kind": fact.kind,
-        "job_id": fact.job_id,
-        "run_id": fact.run_id,
+        "seq": event.seq,
+        "at": from_us(event.at),
+        "kind": event.kind,
+        "job_id": event.job_id,
+        "run_id": event.run_id,
         "data": data,
     }
-    wire = event(fact.kind, told, fact.seq)
-    return Shown(fact.seq, fact.kind, fact.job_id, data.get("type"), wire)
+    wire = format_event(event.kind, told, event.seq)
+    return Shown(event.seq, event.kind, event.job_id, data.get("type"), wire)
 
 
 def show_live(live: Live) -> Shown:
@@ -71,15 +71,17 @@ def show_live(live: Live) -> Shown:
         "run_id": live.run_id,
         "data": live.data,
     }
-    wire = event(live.kind, told)
+    wire = format_event(live.kind, told)
     return Shown(live.number, live.kind, live.job_id, live.data.get("type"), wire)
 
 
 class Broadcaster:
     """One for a server."""
 
-    def __init__(self, feed: Feed, draining: trio.Event, request_priority: RequestPriority) -> None:
-        self._feed = feed
+    def __init__(
+        self, events: EventBuffer, draining: trio.Event, request_priority: RequestPriority
+    ) -> None:
+        self._events = events
         self._request_priority = request_priority
         self._draining = draining
         self._lot = trio.lowlevel.ParkingLot()
@@ -91,7 +93,7 @@ class Broadcaster:
         self._live: tuple[tuple[int, int, int], list[Shown]] = ((0, 0, 0), [])
         self._released_live = 0
         self.released = 0
-        """The last fact that streams may see."""
+        """The last event that streams may see."""
         self.beats = 0
         """How many heartbeats there have been."""
         self.is_over = False
@@ -109,11 +111,11 @@ class Broadcaster:
                     await self._somebody.wait()
                     beat_at = max(beat_at, trio.current_time() + HEARTBEAT_S / 2)
                 with trio.move_on_at(beat_at):
-                    await self._feed.changed(self.released, self._released_live)
+                    await self._events.changed(self.released, self._released_live)
                 if trio.current_time() >= beat_at:
                     self.beats += 1
                     beat_at = trio.current_time() + HEARTBEAT_S
-                self.released, self._released_live = self._feed.last_seq, self._feed.last_live
+                self.released, self._released_live = self._events.last_seq, self._events.last_live
                 await trio.sleep(await self._wake())
 
     async def _wake(self) -> float:
@@ -133,7 +135,7 @@ class Broadcaster:
     async def _end(self) -> None:
         await self._draining.wait()
         self.is_over = True
-        self.released = self._feed.last_seq
+        self.released = self._events.last_seq
         await self._wake()
 
     async def wait(self) -> None:
@@ -144,29 +146,29 @@ class Broadcaster:
         await self._lot.park()
 
     def after(self, seq: int) -> list[Shown] | None:
-        """The next released facts after `seq`; None: they are no longer here, read the table."""
+        """The next released events after `seq`; None: they are no longer here, read the table."""
         if self._last[0] != (seq, self.released):
-            facts = self._feed.after(seq, limit=min(FACTS_PER_PIECE_MAX, self.released - seq))
-            shown = None if facts is None else [self._show(fact) for fact in facts]
+            events = self._events.after(seq, limit=min(EVENTS_PER_PIECE_MAX, self.released - seq))
+            shown = None if events is None else [self._show(event) for event in events]
             self._last = (seq, self.released), shown
         return self._last[1]
 
     def live_after(self, number: int, seq: int) -> list[Shown]:
         """What is live and newer than `number`, for a stream that has told all up to `seq`."""
-        key = (number, seq, self._feed.last_live)
+        key = (number, seq, self._events.last_live)
         if self._live[0] != key:
-            self._live = key, [show_live(live) for live in self._feed.live_after(number, seq)]
+            self._live = key, [show_live(live) for live in self._events.live_after(number, seq)]
         return self._live[1]
 
-    def _show(self, fact: Fact) -> Shown:
-        if (shown := self._shown.get(fact.seq)) is None:
-            shown = self._shown[fact.seq] = show(fact)
-            if len(self._shown) > KEPT_FACTS:
+    def _show(self, event: Event) -> Shown:
+        if (shown := self._shown.get(event.seq)) is None:
+            shown = self._shown[event.seq] = show(event)
+            if len(self._shown) > KEPT_EVENTS:
                 del self._shown[next(iter(self._shown))]
         return shown
 
-    def join(self, facts: Sequence[Shown]) -> bytes:
-        """The facts in one piece."""
-        if self._piece[0] is not facts:
-            self._piece = (facts, b"".join(fact.wire for fact in facts))
+    def join(self, events: Sequence[Shown]) -> bytes:
+        """The events in one piece."""
+        if self._piece[0] is not events:
+            self._piece = (events, b"".join(event.wire for event in events))
         return self._piece[1]

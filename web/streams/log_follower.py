@@ -21,7 +21,7 @@ from storage.jobs import status_of
 from storage.runs import finished_at_of, run_id_of
 from web.context import Context
 from web.streams.log_view import CHUNK_BYTES, line_start
-from web.streams.sse import HEARTBEAT_S, event
+from web.streams.sse import HEARTBEAT_S, format_event
 
 NOT_YET_S = 0.05
 LOOKS_MAX = 10
@@ -71,10 +71,10 @@ class Follow:
             return data
         if is_over:
             self._over = True
-            return event("end", {"status": status.value})
+            return format_event("end", {"status": status.value})
         if self._context.draining.is_set():
             self._over = True
-            return event("goodbye", {})
+            return format_event("goodbye", {})
         if await self._wait():
             return b""
         return b": still here\n\n"
@@ -100,7 +100,7 @@ class Follow:
             return None
         text, begin, at = piece
         shown = {"text": text, "offset": begin, "at": self._moment(at)}
-        return event("log", shown, self._offset)
+        return format_event("log", shown, self._offset)
 
     def _read_file(self, path: Path, *, to_the_end: bool) -> tuple[str, int, int | None] | None:
         """What comes next, where it begins, and when that was written (µs), if it was sampled."""
@@ -169,7 +169,7 @@ class Follow:
         path = self._log_path()
         with trio.move_on_after(HEARTBEAT_S) as scope:
             async with self._context.unless_draining():
-                with self._context.feed.subscribe(self._job_id) as news:
+                with self._context.events.subscribe(self._job_id) as news:
                     if path is None or self._is_unreadable:
                         await news.wait()
                     elif not path.exists():

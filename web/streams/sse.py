@@ -13,7 +13,7 @@ DIGITS_MAX = 18
 NUMBER_MAX = 10**DIGITS_MAX - 1
 
 
-def event(name: str, data: object, number: int | None = None) -> bytes:
+def format_event(name: str, data: object, number: int | None = None) -> bytes:
     """One server-sent event (WHATWG HTML, 9.2)."""
     head = f"event: {name}\n" if number is None else f"event: {name}\nid: {number}\n"
     return head.encode() + b"data: " + to_json(data) + b"\n\n"

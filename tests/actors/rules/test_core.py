@@ -68,8 +68,8 @@ def test_a_batch_is_one_transaction(desk: Desk) -> None:
     decision = desk.decide(*[submission("a") for _ in range(50)])
     assert len(commits) == 1
     assert len(decision.answers) == 50
-    assert [fact.seq for fact in decision.facts] == list(range(1, len(decision.facts) + 1))
-    assert {fact.at for fact in decision.facts} == {desk.now}
+    assert [event.seq for event in decision.events] == list(range(1, len(decision.events) + 1))
+    assert {event.at for event in decision.events} == {desk.now}
 
 
 def test_a_refused_message_leaves_nothing_of_it(desk: Any) -> None:
@@ -86,7 +86,7 @@ def test_a_refused_message_leaves_nothing_of_it(desk: Any) -> None:
     )
     codes = [answer.error.code for answer in decision.answers]
     assert codes == ["queue_full", "not_found", "wrong_state"]
-    assert (decision.facts, decision.effects) == ([], [])
+    assert (decision.events, decision.effects) == ([], [])
     assert desk.dump() == before
 
 
@@ -96,7 +96,7 @@ def test_a_message_that_is_refused_half_way_is_taken_back(
     real = Limits.check_queued
 
     def refuse_late(limits: Limits, tx: Any, more: int) -> None:
-        tx.fact("job.submitted", job_id="job-phantom")
+        tx.emit("job.submitted", job_id="job-phantom")
         tx.execute("UPDATE scheduler SET running = 0")
         if more == 2:
             raise Refusal("queue_full", "half way")
@@ -111,8 +111,8 @@ def test_a_message_that_is_refused_half_way_is_taken_back(
         outcome.Value,
     ]
     seqs = [seq for (seq,) in desk.connection.execute("SELECT seq FROM events ORDER BY seq")]
-    assert seqs == [fact.seq for fact in decision.facts] == list(range(1, len(seqs) + 1))
-    assert [fact.job_id for fact in decision.facts].count("job-phantom") == 2
+    assert seqs == [event.seq for event in decision.events] == list(range(1, len(seqs) + 1))
+    assert [event.job_id for event in decision.events].count("job-phantom") == 2
     assert started(decision) == ["a"]
 
 
@@ -125,7 +125,7 @@ def test_a_refused_message_starts_nothing(desk: Desk, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(desk.core._dispatch, "claim", refuse_late)
     decision = desk.decide(m.TriggerJob(type="a", params={}))
-    assert (decision.effects, decision.facts) == ([], [])
+    assert (decision.effects, decision.events) == ([], [])
     assert desk.running() == []
 
 
@@ -175,7 +175,7 @@ def test_cancelling_what_runs_asks_once_and_waits_for_the_end(desk: Desk) -> Non
     assert stopped(decision) == [(run.run_id, "cancel")]
     assert decision.answers[0].unwrap().status is R
     again = desk.decide(m.CancelJob(job_id=job.job_id))
-    assert (again.effects, again.facts) == ([], [])
+    assert (again.effects, again.events) == ([], [])
     desk.finish(Outcome(status=RunStatus.COMPLETED, exit_code=0, signalled=True))
     assert desk.job(job).status is JobStatus.CANCELLED
     assert desk.ask(m.CancelJob(job_id=job.job_id)).status is JobStatus.CANCELLED
@@ -320,9 +320,9 @@ def test_a_run_is_finished_once(desk: Desk) -> None:
     (job,) = desk.submit("a")
     (run,) = desk.running()
     twice = desk.decide(exited(run.run_id), exited(run.run_id, SEEN[2]))
-    assert [fact.kind for fact in twice.facts] == ["run.finished"]
+    assert [event.kind for event in twice.events] == ["run.finished"]
     late = desk.decide(exited(run.run_id, SEEN[2]), exited("run-none"))
-    assert late.facts == []
+    assert late.events == []
     assert desk.job(job).status is JobStatus.COMPLETED
     assert all(isinstance(answer, outcome.Value) for answer in late.answers)
 
@@ -331,7 +331,7 @@ def test_a_run_is_finished_once(desk: Desk) -> None:
 def test_an_overstepping_run_is_stopped_once(desk: Desk, reason: Any) -> None:
     desk.submit("a")
     (run,) = desk.running()
-    message = m.RunOverstepped(run_id=run.run_id, reason=reason)
+    message = m.RunLimitExceeded(run_id=run.run_id, reason=reason)
     assert stopped(desk.decide(message, message)) == [(run.run_id, reason)]
     desk.finish()
     assert stopped(desk.decide(message)) == []
@@ -395,7 +395,7 @@ def test_a_new_life_settles_every_run(make_desk: Any) -> None:
     desk.core = desk.make_core("srv-2")
     decision = desk.core.recover(desk.connection, desk.now)
     assert [effect.intent.run_id for effect in decision.effects] == running
-    assert decision.facts[0].kind == "server.started"
+    assert decision.events[0].kind == "server.started"
 
 
 def test_a_new_life_starts_what_may_start(desk: Desk) -> None:
@@ -437,7 +437,7 @@ def test_recovering_twice_is_recovering_once(desk: Any) -> None:
     (before,), (after,) = ([effect.intent for effect in each.effects] for each in (first, second))
     assert after.digests == (*before.digests, digest_of(after.seal))
     assert replace(after, digests=before.digests, seal=before.seal) == before
-    assert [fact.kind for fact in second.facts] == ["server.started"]
+    assert [event.kind for event in second.events] == ["server.started"]
 
 
 # ---- another configuration ---------------------------------------------------------------------
@@ -456,9 +456,9 @@ def test_another_setup_holds_from_its_message_on(make_desk: Any) -> None:
     assert started(decision) == ["b"], "the new slot is used in the same transaction"
     assert decision.answers[1].unwrap().concurrency == 2
     assert isinstance(decision.answers[2], outcome.Error), "the queue is shorter now"
-    (fact,) = [fact for fact in decision.facts if fact.kind == "server.reloaded"]
+    (event,) = [event for event in decision.events if event.kind == "server.reloaded"]
     limits = {name: type_.concurrency for name, type_ in desk.types.items()}
-    assert from_json(fact.data) == {"concurrency": 2, "types": limits, "changed": ["slots"]}
+    assert from_json(event.data) == {"concurrency": 2, "types": limits, "changed": ["slots"]}
 
 
 def test_what_was_set_over_http_goes_before_another_setup(make_desk: Any) -> None:
@@ -478,7 +478,7 @@ def test_a_setup_that_was_not_committed_does_not_hold(make_desk: Any) -> None:
     with pytest.raises(StorageFailed):
         desk.decide(replaced(desk.setup("b")), m.StorageBroke(why="a test"))
     assert desk.core.setup is before
-    assert started(desk.decide(m.MomentCame())) == []
+    assert started(desk.decide(m.TimerFired())) == []
     assert started(desk.decide(replaced(desk.setup("b")))) == ["a"]
 
 
@@ -578,9 +578,9 @@ def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -
         "delete": m.DeleteJob(job_id=job_id),
         "exit": exited(run_id),
         "fail": exited(run_id, SEEN[2]),
-        "overstep": m.RunOverstepped(run_id=run_id, reason="timeout"),
+        "overstep": m.RunLimitExceeded(run_id=run_id, reason="timeout"),
         "direct": m.StartDirect(type=TYPES[n % 3], params={}),
-        "abandon": m.AbandonDirect(ticket=tickets[n % len(tickets)]) if tickets else m.MomentCame(),
+        "abandon": m.AbandonDirect(ticket=tickets[n % len(tickets)]) if tickets else m.TimerFired(),
         "reserve": m.Reserve(ttl_s=n + 1),
         "release": m.ReleaseReservation(reservation_id=held[n % len(held)] if held else "none"),
         "release all": m.ReleaseReservations(),
@@ -589,7 +589,7 @@ def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -
         "limit": m.ConfigureScheduler(set_concurrency=True, concurrency=n or None, types={"b": 1}),
         "trigger": m.TriggerJob(type="b", params={}),
         "reload": replaced(desk.setup(*TYPES[n % 3 : 2])),
-        "wait": m.MomentCame(),
+        "wait": m.TimerFired(),
     }[action]
 
 
@@ -628,12 +628,12 @@ def assert_limits(desk: Desk, decision: Any) -> None:
     )
     types = [type_ for (type_,) in rows]
     held = desk.connection.execute("SELECT count(*) FROM reservations WHERE state = 'HELD'").get
-    begun = [fact for fact in decision.facts if '"lane":"legacy"' not in fact.data]
-    if any(fact.kind in ("run.started", "reservation.held") for fact in begun):
+    begun = [event for event in decision.events if '"lane":"legacy"' not in event.data]
+    if any(event.kind in ("run.started", "reservation.held") for event in begun):
         assert len(types) + held <= config.concurrency
-    for fact in begun:
-        if fact.kind == "run.started":
-            type_ = from_json(fact.data)["type"]
+    for event in begun:
+        if event.kind == "run.started":
+            type_ = from_json(event.data)["type"]
             assert types.count(type_) <= (config.types[type_] or 1024)
 
 

@@ -115,7 +115,7 @@ def test_order_holds_however_many_become_due_at_once(desk: Desk) -> None:
         {"type": "a", "run_at": soon + timedelta(microseconds=1), "priority": 9}
     )
     desk.pass_s(60)
-    decision = desk.decide(m.MomentCame())
+    decision = desk.decide(m.TimerFired())
     assert [run.job_id for run in desk.running()] == [urgent.job_id]
     assert decision.next_due is None
 
@@ -137,7 +137,7 @@ def test_what_must_be_waited_for(desk: Desk) -> None:
     assert decision.next_due == desk.now + 5 * S
     assert desk.decide(m.Reserve(ttl_s=3)).next_due == desk.now + 5 * S
     desk.finish()  # now the slot is held, for three seconds
-    assert desk.decide(m.MomentCame()).next_due == desk.now + 3 * S
+    assert desk.decide(m.TimerFired()).next_due == desk.now + 3 * S
 
 
 def test_an_expired_job_frees_no_slot_and_fills_none(desk: Desk) -> None:
@@ -222,10 +222,10 @@ def test_a_held_slot_stays_empty_for_its_time(desk: Desk) -> None:
     assert held.state == "HELD"
     desk.submit("a")
     desk.pass_s(9.999_999)
-    desk.decide(m.MomentCame())
+    desk.decide(m.TimerFired())
     assert desk.running() == []
     desk.pass_s(0.000_001)
-    desk.decide(m.MomentCame())
+    desk.decide(m.TimerFired())
     assert len(desk.running()) == 1
 
 

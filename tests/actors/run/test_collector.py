@@ -204,7 +204,7 @@ async def test_a_crashed_actor_goes_on_with_it(leaving: Any, slow: Any, actor: s
         await leaving.ended(job)
         await trio.sleep(1)
         nonsense = m.StopRun(run_id="run-none", reason="cancel")
-        await leaving.mailbox(actor).tell(m.MomentCame() if actor == "executor" else nonsense)
+        await leaving.mailbox(actor).tell(m.TimerFired() if actor == "executor" else nonsense)
         run = await collected(leaving, job)
     assert (shown(run), run.collection.complete) == ([("story.md", ONCE, True)], True)
 

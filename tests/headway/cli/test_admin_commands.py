@@ -50,8 +50,8 @@ def test_a_breach_is_shown_and_is_the_exit_status(
     execute(data_dir, "INSERT INTO events VALUES (5, 1, 'scheduler.stopped', NULL, NULL, '{}')")
     assert verify(data_dir=data_dir) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if "BROKEN" in line] == ["FactsAtomic"]
-    assert "fact 5 comes after 0" in "\n".join(lines)
+    assert [line.split()[0] for line in lines if "BROKEN" in line] == ["EventsAtomic"]
+    assert "event 5 comes after 0" in "\n".join(lines)
 
 
 def test_what_is_no_database_is_refused_and_left_alone(

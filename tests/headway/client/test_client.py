@@ -560,12 +560,12 @@ def test_a_log_of_another_program_is_no_answer() -> None:
         list(client.follow_log("job-1"))
 
 
-FACT = b'id: 7\nevent: run_started\ndata: {"seq": 7}\n\n'
+EVENT = b'id: 7\nevent: run_started\ndata: {"seq": 7}\n\n'
 HEARTBEAT = b": still here\n\n"
 
 
 def test_a_job_is_watched_by_its_events() -> None:
-    pieces = Pieces(HEARTBEAT, FACT, HEARTBEAT, FACT, FACT)
+    pieces = Pieces(HEARTBEAT, EVENT, HEARTBEAT, EVENT, EVENT)
     server = Server(
         httpx.Response(200, stream=pieces), job("QUEUED"), job("RUNNING"), job("COMPLETED")
     )
@@ -579,7 +579,7 @@ def test_a_job_is_watched_by_its_events() -> None:
 
 def test_a_watch_outlives_a_restart_of_the_server() -> None:
     server = Server(
-        stream(FACT, HEARTBEAT),
+        stream(EVENT, HEARTBEAT),
         job("QUEUED"),
         problem(503, "shutting_down"),
         *[REFUSED] * 4,
@@ -592,7 +592,7 @@ def test_a_watch_outlives_a_restart_of_the_server() -> None:
 
 
 def test_a_look_that_failed_is_made_up_for_at_the_next_heartbeat() -> None:
-    server = Server(stream(FACT, HEARTBEAT), job("QUEUED"), problem(503, "x"), job("COMPLETED"))
+    server = Server(stream(EVENT, HEARTBEAT), job("QUEUED"), problem(503, "x"), job("COMPLETED"))
     with server.client() as client:
         assert [each.status for each in client.watch("job-1")] == ["QUEUED", "COMPLETED"]
 

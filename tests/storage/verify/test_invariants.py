@@ -24,7 +24,7 @@ LIMITS = {"story": None, "other": 1}
 
 
 def begin(tx: Any, life: str) -> None:
-    tx.fact("server.started", server_id=life, concurrency=3, types=LIMITS)
+    tx.emit("server.started", server_id=life, concurrency=3, types=LIMITS)
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def broken(connection: apsw.Connection) -> dict[str, tuple[str, ...]]:
     return {finding.name: finding.breaches for finding in verify(connection) if finding.breaches}
 
 
-def fact(kind: str, job_id: str | None = None, run_id: str | None = None, **data: Any) -> str:
-    """SQL that appends a fact."""
+def event(kind: str, job_id: str | None = None, run_id: str | None = None, **data: Any) -> str:
+    """SQL that appends an event."""
     ids = ", ".join("NULL" if name is None else f"'{name}'" for name in (job_id, run_id))
     return (
         "INSERT INTO events SELECT max(seq) + 1, max(at),"
@@ -147,7 +147,7 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
     ("IdemReplay", ("UPDATE idempotency SET"
                     " response = CAST(replace(response, 'last', 'none') AS BLOB)"
                     " WHERE key = 'many'",)),
-    # The facts and the tables.
+    # The events and the tables.
     ("AckDurable", ("DELETE FROM jobs WHERE job_id = 'last'",)),
     ("AckDurable", ("DELETE FROM jobs WHERE job_id = 'cancelled'",)),
     ("AckDurable", ("DELETE FROM job_runs WHERE run_id = 'run-of-rsv-1'",)),
@@ -156,40 +156,40 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
                    " VALUES ('new', 'story', 'QUEUED', '{}', 0, 0, '{}', 'api', 1, 1)",)),
     ("NoPhantom", ("UPDATE job_runs SET run_id = 'run-new' WHERE run_id = 'run-of-rsv-1'",)),
     ("NoPhantom", ("UPDATE job_runs SET run_id = 'run-new' WHERE job_id = 'done'",)),
-    ("FactsAtomic", ("UPDATE jobs SET priority = 7 WHERE job_id = 'last'",)),
-    ("FactsAtomic", ("UPDATE jobs SET deferred = 0 WHERE job_id = 'later'",)),
-    ("FactsAtomic", ("UPDATE jobs SET status = 'SKIPPED' WHERE job_id = 'cancelled'",)),
-    ("FactsAtomic", ("UPDATE reservations SET state = 'HELD', held_at = 1, expires_at = 2"
+    ("EventsAtomic", ("UPDATE jobs SET priority = 7 WHERE job_id = 'last'",)),
+    ("EventsAtomic", ("UPDATE jobs SET deferred = 0 WHERE job_id = 'later'",)),
+    ("EventsAtomic", ("UPDATE jobs SET status = 'SKIPPED' WHERE job_id = 'cancelled'",)),
+    ("EventsAtomic", ("UPDATE reservations SET state = 'HELD', held_at = 1, expires_at = 2"
                      " WHERE reservation_id = 'rsv-4'",)),
-    ("FactsAtomic", ("DELETE FROM events WHERE kind = 'run.process'",)),
-    ("FactsAtomic", ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)",)),
-    ("FactsAtomic", ("UPDATE events SET data = 'no JSON' WHERE kind = 'run.finished'",)),
-    ("FactsAtomic", ("UPDATE events SET data = '{}' WHERE kind = 'server.started'",)),
+    ("EventsAtomic", ("DELETE FROM events WHERE kind = 'run.process'",)),
+    ("EventsAtomic", ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)",)),
+    ("EventsAtomic", ("UPDATE events SET data = 'no JSON' WHERE kind = 'run.finished'",)),
+    ("EventsAtomic", ("UPDATE events SET data = '{}' WHERE kind = 'server.started'",)),
     ("StablePaging", ("UPDATE jobs SET position = 900 WHERE job_id = 'last'",)),
     ("SingleWriter", ("UPDATE job_runs SET server_id = 'srv-1' WHERE job_id = 'runs'",)),
-    # The facts by themselves.
-    ("OneRun", (fact("run.started", "runs", "run-of-runs", **STARTED),)),
-    ("OneRun", (fact("run.started", "done", "run-of-done", **STARTED),)),
-    ("LegalPath", (fact("job.due", "runs"),)),
-    ("LegalPath", (fact("job.submitted", "last", None, **NEW, position=99),)),
-    ("TerminalFinal", (fact("job.cancelled", "done"),)),
-    ("TerminalFinal", (fact("run.finished", "done", "run-of-done", **OVER, **TIMES),)),
-    ("TerminalFinal", (fact("run.process", None, "run-of-done", pid=1),)),
-    ("CancelBeforeStart", (fact("run.started", "cancelled", "run-new", **STARTED),)),
-    ("DispatchOrder", (fact("run.started", "later", "run-new", **STARTED),)),
-    ("Limit", (fact("server.started", server_id="srv-2", concurrency=1, types=LIMITS),
-               fact("run.started", "last", "run-new", **STARTED))),
-    ("ReservationOrder", (fact("run.started", "last", "run-new", **STARTED),)),
-    ("ReservationOrder", (fact("reservation.ended", reservation_id="rsv-3", reason="released"),)),
-    ("IntentFirst", (fact("run.process", None, "run-new", pid=1),)),
+    # The events by themselves.
+    ("OneRun", (event("run.started", "runs", "run-of-runs", **STARTED),)),
+    ("OneRun", (event("run.started", "done", "run-of-done", **STARTED),)),
+    ("LegalPath", (event("job.due", "runs"),)),
+    ("LegalPath", (event("job.submitted", "last", None, **NEW, position=99),)),
+    ("TerminalFinal", (event("job.cancelled", "done"),)),
+    ("TerminalFinal", (event("run.finished", "done", "run-of-done", **OVER, **TIMES),)),
+    ("TerminalFinal", (event("run.process", None, "run-of-done", pid=1),)),
+    ("CancelBeforeStart", (event("run.started", "cancelled", "run-new", **STARTED),)),
+    ("DispatchOrder", (event("run.started", "later", "run-new", **STARTED),)),
+    ("Limit", (event("server.started", server_id="srv-2", concurrency=1, types=LIMITS),
+               event("run.started", "last", "run-new", **STARTED))),
+    ("ReservationOrder", (event("run.started", "last", "run-new", **STARTED),)),
+    ("ReservationOrder", (event("reservation.ended", reservation_id="rsv-3", reason="released"),)),
+    ("IntentFirst", (event("run.process", None, "run-new", pid=1),)),
     ("RecoveryIdempotent", (
-        fact("reservation.requested", None, "run-new", reservation_id="rsv-5", claim="direct"),
-        fact("server.started", server_id="srv-3", concurrency=3, types=LIMITS),
-        fact("reservation.ended", None, "run-new", reservation_id="rsv-5", reason="started"),
+        event("reservation.requested", None, "run-new", reservation_id="rsv-5", claim="direct"),
+        event("server.started", server_id="srv-3", concurrency=3, types=LIMITS),
+        event("reservation.ended", None, "run-new", reservation_id="rsv-5", reason="started"),
     )),
     ("SingleWriter", (
-        fact("server.started", server_id="srv-1", concurrency=3, types=LIMITS),)),
-    ("StablePaging", (fact("job.submitted", "new", None, **NEW, position=1),)),
+        event("server.started", server_id="srv-1", concurrency=3, types=LIMITS),)),
+    ("StablePaging", (event("job.submitted", "new", None, **NEW, position=1),)),
 ]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def test_every_invariant_has_been_broken_here() -> None:
 
 def test_many_breaches_are_not_all_shown(told: apsw.Connection) -> None:
     for n in range(300):
-        told.execute(fact("run.process", None, f"run-{n}", pid=1))
+        told.execute(event("run.process", None, f"run-{n}", pid=1))
     assert len(broken(told)["IntentFirst"]) == BREACHES_SHOWN_MAX
 
 
@@ -230,4 +230,4 @@ def test_pages_that_cannot_be_read_are_found(told: apsw.Connection, path: Path) 
     with closing(open_reader(path)) as reader:
         found = broken(reader)["Sound"]
     assert f"Tree {root}" in found[0]
-    assert found[-1].startswith("the facts cannot be read")
+    assert found[-1].startswith("the events cannot be read")

@@ -1,11 +1,11 @@
-"""A story told in facts: the right one passes, and each wrong turn is named."""
+"""A story told in events: the right one passes, and each wrong turn is named."""
 
 import json
 from typing import Any
 
 import pytest
 
-from storage.transaction import Fact
+from storage.transaction import Event
 from storage.verify.replay import NAMES, Replay
 
 Step = tuple[str, str | None, dict[str, Any]]
@@ -56,8 +56,8 @@ def breaches(*steps: Step) -> set[str]:
     found = set()
     for seq, (kind, name, data) in enumerate(steps, 1):
         run_id = f"run-of-{name}" if kind.startswith("run.") else "run-of-None"
-        fact = Fact(seq, 0, kind, name, run_id, json.dumps(data))  # type: ignore[arg-type]
-        found |= {invariant for invariant, _ in replay.apply(fact)}
+        event = Event(seq, 0, kind, name, run_id, json.dumps(data))  # type: ignore[arg-type]
+        found |= {invariant for invariant, _ in replay.apply(event)}
     return found
 
 
@@ -165,5 +165,5 @@ def test_a_wrong_turn_is_named(name: str, steps: list[Step]) -> None:
 
 def test_a_gap_is_named() -> None:
     replay = Replay()
-    fact = Fact(2, 0, "scheduler.started", None, None, "{}")
-    assert [name for name, _ in replay.apply(fact)] == ["FactsAtomic"]
+    event = Event(2, 0, "scheduler.started", None, None, "{}")
+    assert [name for name, _ in replay.apply(event)] == ["EventsAtomic"]

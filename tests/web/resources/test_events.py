@@ -1,4 +1,4 @@
-"""Event streams: every fact once, in rounds that all streams share, and a word where facts lack."""
+"""Event streams: every event once, in rounds that all streams share; missing ones are announced."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -18,12 +18,12 @@ from headway.model.job import NewJob
 from headway.model.problem import Refusal
 from headway.model.scheduler import HostCondition
 from storage.events import last_seq
-from storage.transaction import Fact
+from storage.transaction import Event
 from web.context import Context
 from web.resources import events
 from web.resources.events import EVERYTHING, Stream, Wanted, begin, known_kinds
 from web.streams import broadcaster
-from web.streams.broadcaster import FACTS_PER_PIECE_MAX, PAUSE_PER_STREAM_S
+from web.streams.broadcaster import EVENTS_PER_PIECE_MAX, PAUSE_PER_STREAM_S
 from web.streams.sse import HEARTBEAT_S
 
 LATER = datetime(2126, 1, 1, tzinfo=UTC)
@@ -48,13 +48,13 @@ class Listener:
         return list(parse_events(b"".join(self.pieces).decode().split("\n")))
 
     @property
-    def facts(self) -> list[Any]:
+    def events(self) -> list[Any]:
         own = ("comment", "reset", "goodbye")
         return [from_json(event.data) for event in self.told if event.name not in own]
 
     @property
     def seqs(self) -> list[int]:
-        return [fact["seq"] for fact in self.facts]
+        return [event["seq"] for event in self.events]
 
     @property
     def last_id(self) -> int:
@@ -84,7 +84,7 @@ def listen(context: Context, nursery: trio.Nursery) -> Callable[..., Awaitable[L
 
 @pytest.fixture
 def queue(context: Context) -> Callable[..., Awaitable[list[str]]]:
-    """Queue Jobs that are not due: one fact each."""
+    """Queue Jobs that are not due: one event each."""
 
     async def queue(n: int = 1) -> list[str]:
         new = tuple(NewJob(type="a", run_at=LATER) for _ in range(n))
@@ -100,18 +100,18 @@ async def soon() -> None:
     await wait_all_tasks_blocked()
 
 
-# ---- every fact, once --------------------------------------------------------------------------
+# ---- every event, once --------------------------------------------------------------------------
 
 
-async def test_each_fact_comes_once_in_order(listen: Any, queue: Any, context: Context) -> None:
+async def test_each_event_comes_once_in_order(listen: Any, queue: Any, context: Context) -> None:
     await queue(3)
-    first = context.feed.last_seq
+    first = context.events.last_seq
     listener = await listen()
     for _ in range(5):
         await queue(2)
         await soon()
     assert listener.seqs == list(range(first + 1, first + 11))
-    assert {fact["kind"] for fact in listener.facts} == {"job.submitted"}
+    assert {event["kind"] for event in listener.events} == {"job.submitted"}
     assert listener.names[0] == "comment", "it greets when it listens"
 
 
@@ -137,31 +137,31 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was(
         last_id = part.last_id
     await soon()
     assert pieces == [seq for seq in whole.seqs if seq <= last_id]
-    assert pieces[-1] == context.feed.last_seq
+    assert pieces[-1] == context.events.last_seq
 
 
 async def test_the_table_and_the_ring_join_without_a_seam(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcaster, "FACTS_PER_PIECE_MAX", 7)
-    monkeypatch.setattr(events, "FACTS_PER_READ_MAX", 7)
+    monkeypatch.setattr(broadcaster, "EVENTS_PER_PIECE_MAX", 7)
+    monkeypatch.setattr(events, "EVENTS_PER_READ_MAX", 7)
     await queue(50)
-    context.feed._ring.clear()
+    context.events._ring.clear()
     await queue(5)
     slow = await listen(after=0, pause_s=0.5)
     await queue(30)
     await trio.sleep(60)
-    assert slow.seqs == list(range(1, context.feed.last_seq + 1))
+    assert slow.seqs == list(range(1, context.events.last_seq + 1))
 
 
 async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
     slow, quick = await listen(pause_s=1_000), await listen()
     await queue(3)
     await soon()
-    assert len(quick.facts) == 3
-    assert slow.facts == []
+    assert len(quick.events) == 3
+    assert slow.events == []
     await trio.sleep(5_000)
-    assert slow.facts == quick.facts
+    assert slow.events == quick.events
 
 
 # ---- filters -----------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ async def test_a_stream_tells_only_what_is_wanted(
         Wanted(types=frozenset({"b"})),
     ]
     live = [await listen(wanted) for wanted in filters] if how == "live" else []
-    begin_at = context.feed.last_seq
+    begin_at = context.events.last_seq
     every = await listen(after=begin_at)
     job = await submit()
     (other,) = await queue()
@@ -187,23 +187,23 @@ async def test_a_stream_tells_only_what_is_wanted(
     programs.processes[0].end()
     await soon()
     if how == "table":
-        context.feed._ring.clear()
+        context.events._ring.clear()
     filters.append(Wanted(job_id=job.job_id))
     later = [await listen(wanted, after=begin_at) for wanted in filters[len(live) :]]
     await soon()
-    runs, ends, of_a, of_b, of_job = (listener.facts for listener in [*live, *later])
-    assert [fact["kind"] for fact in ends] == ["job.cancelled", "run.finished"]
-    assert runs == [fact for fact in every.facts if fact["kind"].startswith("run.")]
-    assert of_a == every.facts, "every fact about a Job or run tells its type"
+    runs, ends, of_a, of_b, of_job = (listener.events for listener in [*live, *later])
+    assert [event["kind"] for event in ends] == ["job.cancelled", "run.finished"]
+    assert runs == [event for event in every.events if event["kind"].startswith("run.")]
+    assert of_a == every.events, "every event about a Job or run tells its type"
     assert of_b == []
-    assert of_job == [fact for fact in every.facts if fact["job_id"] == job.job_id]
-    assert "run.process" in [fact["kind"] for fact in of_job]
+    assert of_job == [event for event in every.events if event["job_id"] == job.job_id]
+    assert "run.process" in [event["kind"] for event in of_job]
 
 
 async def test_what_is_passed_over_moves_the_place_too(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "TELL_PLACE_AFTER_FACTS", 10)
+    monkeypatch.setattr(events, "TELL_PLACE_AFTER_EVENTS", 10)
     listener = await listen(Wanted(kinds=("run.",)))
     begun_at = listener.last_id
     for _ in range(9):
@@ -212,17 +212,17 @@ async def test_what_is_passed_over_moves_the_place_too(
     assert listener.last_id == begun_at
     await queue()
     await soon()
-    assert listener.last_id == context.feed.last_seq
+    assert listener.last_id == context.events.last_seq
     await queue()
     await trio.sleep(HEARTBEAT_S * 2)
-    assert listener.last_id == context.feed.last_seq, "a heartbeat tells the place as well"
-    assert listener.facts == []
+    assert listener.last_id == context.events.last_seq, "a heartbeat tells the place as well"
+    assert listener.events == []
 
 
 def test_a_kind_that_does_not_exist_is_refused() -> None:
     assert known_kinds(["run.", "job.due"]) == ("run.", "job.due")
     for wrong in ("run", "runs.", "job.dues", "", ".", "r"):
-        with pytest.raises(Refusal, match="no kind of fact") as caught:
+        with pytest.raises(Refusal, match="no kind of event") as caught:
             known_kinds(["run.", wrong])
         assert "job.submitted" in caught.value.faults[0].message
 
@@ -233,9 +233,9 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
 async def test_too_old_a_place_is_reset(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "RESET_BEYOND_FACTS", 10)
+    monkeypatch.setattr(events, "RESET_BEYOND_EVENTS", 10)
     await queue(20)
-    now = context.feed.last_seq
+    now = context.events.last_seq
     old, young = await listen(last_id=now - 11), await listen(last_id=now - 10)
     history = await listen(last_id=2, after=0)
     await queue()
@@ -280,15 +280,15 @@ async def test_nobody_listens_and_nothing_beats(context: Context) -> None:
     assert context.broadcaster.beats == 0
 
 
-async def test_many_streams_get_many_facts_in_few_pieces(
+async def test_many_streams_get_many_events_in_few_pieces(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
     real = broadcaster.show
 
-    def show(fact: Fact) -> broadcaster.Shown:
-        made.append(fact.seq)
-        return real(fact)
+    def show(event: Event) -> broadcaster.Shown:
+        made.append(event.seq)
+        return real(event)
 
     monkeypatch.setattr(broadcaster, "show", show)
     listeners = [await listen() for _ in range(400)]
@@ -297,16 +297,16 @@ async def test_many_streams_get_many_facts_in_few_pieces(
         await trio.sleep(0.004)
     await soon()
     rounds = 50 * 0.004 / (400 * PAUSE_PER_STREAM_S)
-    assert {len(listener.facts) for listener in listeners} == {50}
+    assert {len(listener.events) for listener in listeners} == {50}
     assert max(len(listener.pieces) for listener in listeners) <= 1 + rounds + 2
-    assert sorted(made) == sorted(set(made)), "a fact is put into bytes once, for all of them"
+    assert sorted(made) == sorted(set(made)), "an event is put into bytes once, for all of them"
 
 
 async def test_a_single_stream_hardly_waits(listen: Any, queue: Any) -> None:
     listener = await listen()
     await queue()
     await trio.sleep(0.002)
-    assert len(listener.facts) == 1
+    assert len(listener.events) == 1
 
 
 async def test_a_draining_server_tells_all_and_says_goodbye(
@@ -319,16 +319,16 @@ async def test_a_draining_server_tells_all_and_says_goodbye(
     await soon()
     for listener in [*listeners, late]:
         assert listener.names[-1] == "goodbye"
-        assert listener.last_id == context.feed.last_seq
-    assert all(len(listener.facts) == 3 for listener in listeners)
+        assert listener.last_id == context.events.last_seq
+    assert all(len(listener.events) == 3 for listener in listeners)
 
 
 async def test_a_piece_is_bounded(listen: Any, queue: Any, context: Context) -> None:
     listener = await listen()
-    await queue(2 * FACTS_PER_PIECE_MAX + 1)
+    await queue(2 * EVENTS_PER_PIECE_MAX + 1)
     await trio.sleep(5)
-    assert len(listener.facts) == 2 * FACTS_PER_PIECE_MAX + 1
-    assert max(piece.count(b"\nid: ") for piece in listener.pieces) <= FACTS_PER_PIECE_MAX
+    assert len(listener.events) == 2 * EVENTS_PER_PIECE_MAX + 1
+    assert max(piece.count(b"\nid: ") for piece in listener.pieces) <= EVENTS_PER_PIECE_MAX
 
 
 # ---- live --------------------------------------------------------------------------------------
@@ -350,8 +350,8 @@ def report(programs: Any) -> Callable[[float], Awaitable[None]]:
 
 def progress_of(listener: Listener) -> list[tuple[float, bool]]:
     """(fraction, whether it has a number)."""
-    found = [fact for fact in listener.facts if fact["kind"] == "job.progress"]
-    return [(fact["data"]["fraction"], fact["seq"] is not None) for fact in found]
+    found = [event for event in listener.events if event["kind"] == "job.progress"]
+    return [(event["data"]["fraction"], event["seq"] is not None) for event in found]
 
 
 async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
@@ -366,11 +366,11 @@ async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert {fraction for fraction, _ in told} == {n / 100 for n in range(1, 61)}
     assert sum(numbered for _, numbered in told) == 3  # in 12 seconds
-    live = [fact for fact in listener.facts if fact["seq"] is None]
+    live = [event for event in listener.events if event["seq"] is None]
     assert live[-1]["job_id"] == job.job_id
     assert live[-1]["data"] == {"type": "a", "fraction": 0.6, "message": None}
-    numbered = [fact["seq"] for fact in listener.facts if fact["seq"] is not None]
-    assert numbered == list(range(numbered[0], context.feed.last_seq + 1))
+    numbered = [event["seq"] for event in listener.events if event["seq"] is not None]
+    assert numbered == list(range(numbered[0], context.events.last_seq + 1))
 
 
 async def test_what_is_live_moves_no_place(listen: Any, submit: Any, report: Any) -> None:
@@ -397,12 +397,12 @@ async def test_no_progress_comes_after_the_end(
     await report(0.2)
     programs.processes[0].end()
     await soon()
-    kinds = [fact["kind"] for fact in listener.facts]
+    kinds = [event["kind"] for event in listener.events]
     assert kinds[-2:] == ["job.progress", "run.finished"]
     assert progress_of(listener) == [(0.1, False), (0.1, True), (0.2, False), (0.2, True)]
     later = await listen()
     await soon()
-    assert later.facts == []
+    assert later.events == []
 
 
 @pytest.mark.parametrize(
@@ -449,9 +449,9 @@ async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
         await context.stats.tell(m.HostChanged(condition=told, at=0))
         await soon()
     for listener in (everything, scheduler):
-        assert [fact["kind"] for fact in listener.facts] == ["scheduler.host"] * 2
-        assert [fact["seq"] for fact in listener.facts] == [None, None]
-        shown = [fact["data"]["host_condition"] for fact in listener.facts]
+        assert [event["kind"] for event in listener.events] == ["scheduler.host"] * 2
+        assert [event["seq"] for event in listener.events] == [None, None]
+        shown = [event["data"]["host_condition"] for event in listener.events]
         assert shown == [{"reason": "no more processes", "since": "2126-01-01T00:00:00Z"}, None]
     assert everything.last_id == before
     assert known_kinds(["scheduler.host"]) == ("scheduler.host",)

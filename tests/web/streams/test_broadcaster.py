@@ -1,4 +1,4 @@
-"""A round of facts to many streams gives way to requests, for a while."""
+"""A round of events to many streams gives way to requests, for a while."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.event_buffer import Feed
-from storage.transaction import Fact
+from actors.event_buffer import EventBuffer
+from storage.transaction import Event
 from web.api.request_priority import RequestPriority
 from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Broadcaster
 
@@ -19,9 +19,9 @@ STREAMS = 3 * WOKEN_AT_ONCE
 @pytest.fixture
 async def waiting(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Any]:
     """Streams that wait for a round; `woken` of them have had it."""
-    feed, request_priority = Feed(), RequestPriority()
-    broadcaster = Broadcaster(feed, trio.Event(), request_priority)
-    world = SimpleNamespace(feed=feed, request_priority=request_priority, woken=0)
+    events, request_priority = EventBuffer(), RequestPriority()
+    broadcaster = Broadcaster(events, trio.Event(), request_priority)
+    world = SimpleNamespace(events=events, request_priority=request_priority, woken=0)
 
     async def stream() -> None:
         await broadcaster.wait()
@@ -35,13 +35,13 @@ async def waiting(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIter
     nursery.cancel_scope.cancel()
 
 
-def fact() -> Fact:
-    return Fact(seq=1, at=0, kind="job.submitted", job_id="job-1", run_id=None, data="{}")
+def event() -> Event:
+    return Event(seq=1, at=0, kind="job.submitted", job_id="job-1", run_id=None, data="{}")
 
 
 async def test_a_round_stops_for_a_request_and_goes_on_after_it(waiting: Any) -> None:
     with waiting.request_priority:
-        waiting.feed.publish([fact()])
+        waiting.events.publish([event()])
         await wait_all_tasks_blocked()
         assert waiting.woken == WOKEN_AT_ONCE
     await wait_all_tasks_blocked()
@@ -50,6 +50,6 @@ async def test_a_round_stops_for_a_request_and_goes_on_after_it(waiting: Any) ->
 
 async def test_requests_without_end_delay_a_round_only_so_long(waiting: Any) -> None:
     with waiting.request_priority:
-        waiting.feed.publish([fact()])
+        waiting.events.publish([event()])
         await trio.sleep(PATIENCE_S * 1.01)
         assert waiting.woken == STREAMS

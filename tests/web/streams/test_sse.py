@@ -2,12 +2,13 @@
 
 import pytest
 
-from web.streams.sse import NUMBER_MAX, event, event_number
+from web.streams.sse import NUMBER_MAX, event_number, format_event
 
 
 def test_an_event_on_the_wire() -> None:
-    assert event("log", {"text": "a\nb"}, 7) == b'event: log\nid: 7\ndata: {"text":"a\\nb"}\n\n'
-    assert event("end", {}) == b"event: end\ndata: {}\n\n"
+    log = format_event("log", {"text": "a\nb"}, 7)
+    assert log == b'event: log\nid: 7\ndata: {"text":"a\\nb"}\n\n'
+    assert format_event("end", {}) == b"event: end\ndata: {}\n\n"
 
 
 @pytest.mark.parametrize(
