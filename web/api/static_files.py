@@ -1,8 +1,8 @@
-"""The page at `/`: the files of web/static/, read once at the start and served as they are.
+"""The page at `/`: the files below web/static/, read once at the start and served as they are.
 
-Invariant: only a name that was found in the package is served, so no path leads anywhere else; no
-file carries inline code or style, which the policy below would refuse. The page is a client like
-any other: what it does, it does through the API.
+Invariant: a request is looked up among the names that were found in the package, never in the file
+system, so no path leads anywhere else; no file carries inline code or style, which the policy below
+would reject. The page is a client like any other: what it does, it does through the API.
 """
 
 import hashlib
@@ -50,20 +50,24 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file of the page, and what goes before it on the wire."""
+    """One file of the page, and its response headers."""
 
     body: bytes
     headers: dict[str, str]
 
     @classmethod
     def read(cls, path: Path) -> "StaticFile":
-        """The file as it is now."""
+        """Read the file as it is now.
+
+        Raises:
+            KeyError: its suffix has no media type.
+        """
         body = path.read_bytes()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         return cls(body, {"Content-Type": MEDIA_TYPES[path.suffix], "ETag": etag, **HEADERS})
 
-    def answer(self, if_none_match: str | None) -> QuartResponse:
-        """The file, or 304 if the client has it (RFC 9110, 13.1.2)."""
+    def response(self, if_none_match: str | None) -> QuartResponse:
+        """Return the file, or 304 if the client has it (RFC 9110, 13.1.2)."""
         tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
         if "*" in tags or self.headers["ETag"] in tags:
             kept = {name: text for name, text in self.headers.items() if name != "Content-Type"}
@@ -74,19 +78,20 @@ class StaticFile:
 
 
 def static_files() -> dict[str, StaticFile]:
-    """Every file of the page by its name."""
-    return {path.name: StaticFile.read(path) for path in sorted(STATIC.iterdir())}
+    """Read every file of the page; keys are paths relative to web/static, like `core/dom.js`."""
+    paths = sorted(path for path in STATIC.rglob("*") if path.is_file())
+    return {path.relative_to(STATIC).as_posix(): StaticFile.read(path) for path in paths}
 
 
 def mount_page(app: Quart) -> None:
-    """Serve the page at `/`, what it is made of at `/static/`."""
+    """Serve the page at `/`, and its files below `/static/`."""
     files = static_files()
 
     async def page(name: str = INDEX) -> QuartResponse:
         if (found := files.get(name)) is None:
             done = refused(Refusal("not_found", f"the page has no file {name!r}"))
             return QuartResponse(done.body, status=done.status, headers=done.headers)
-        return found.answer(quart_request.headers.get("If-None-Match"))
+        return found.response(quart_request.headers.get("If-None-Match"))
 
     app.add_url_rule("/", "page", page, methods=["GET"])
     app.add_url_rule("/static/<path:name>", "static", page, methods=["GET"])

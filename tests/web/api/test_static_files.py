@@ -19,7 +19,14 @@ TYPES = {
 }
 LINES_MAX = 300
 STATIC = page.STATIC
-MODULES = sorted(STATIC.glob("*.js"))
+FILES = sorted(path for path in STATIC.rglob("*") if path.is_file())
+MODULES = [path for path in FILES if path.suffix == ".js"]
+TEXTS = STATIC / "i18n"
+
+
+def name_of(path: Path) -> str:
+    """The path below web/static, as in a URL."""
+    return path.relative_to(STATIC).as_posix()
 
 
 @pytest.fixture
@@ -36,8 +43,8 @@ async def test_the_page_is_at_the_root(client: httpx.AsyncClient) -> None:
 
 
 async def test_every_file_is_served_as_what_it_is(client: httpx.AsyncClient) -> None:
-    for path in STATIC.iterdir():
-        answer = await client.get(f"/static/{path.name}")
+    for path in FILES:
+        answer = await client.get(f"/static/{name_of(path)}")
         assert answer.status_code == 200
         assert answer.content == path.read_bytes()
         assert answer.headers["content-type"] == TYPES[path.suffix]
@@ -68,11 +75,21 @@ async def test_no_other_path_is_served(client: httpx.AsyncClient) -> None:
     for path in (
         "/static/",
         "/static/no-such.js",
-        "/static/../page.py",
-        "/static/..%2fpage.py",
-        "/static/%2e%2e/page.py",
+        "/static/%2e%2e/api/static_files.py",
+        "/static/..%2fapi/static_files.py",
+        "/static/%2e%2e/app.py",
         "/static//etc/passwd",
         "/static/main.js/",
+        "/static/core",
+        "/static/core/",
+        "/static/core/no-such.js",
+        "/static/dom.js",
+        "/static/core//dom.js",
+        "/static/core/%2e%2e/main.js",
+        "/static/core/..%2fmain.js",
+        "/static/core/%2e%2e/%2e%2e/api/static_files.py",
+        "/static/core%2fdom.js%00",
+        "/static/core\\dom.js",
         "/static/main.js%00.css",
         "/index.html",
     ):
@@ -103,7 +120,8 @@ async def test_it_may_only_be_read(client: httpx.AsyncClient) -> None:
 def test_a_file_of_another_kind_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "notes.xyz").touch()
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "notes.xyz").touch()
     monkeypatch.setattr(page, "STATIC", tmp_path)
     with pytest.raises(KeyError):
         page.static_files()
@@ -118,34 +136,34 @@ def test_nothing_stands_inline_or_elsewhere() -> None:
     assert re.findall(r"<script(?![^>]*\bsrc=)", html) == []
     for link in re.findall(r'(?:src|href)="([^"]+)"', html):
         assert link == "/docs" or (STATIC / link.removeprefix("/static/")).is_file()
-    for path in STATIC.iterdir():
+    for path in FILES:
         found = re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", path.read_text())
         assert set(found) <= {"http://www.w3.org"}, path.name
-    for path in STATIC.glob("*.css"):
+    for path in STATIC.rglob("*.css"):
         assert not re.search(r"@import|url\(", path.read_text()), path.name
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_is_small_and_says_what_it_is(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("// ")
     # Texts are a table, not a program.
-    assert len(lines) <= LINES_MAX or path.stem in ("en", "ko")
+    assert len(lines) <= LINES_MAX or path in (TEXTS / "en.js", TEXTS / "ko.js")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_makes_markup_of_text(path: Path) -> None:
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
     assert not re.search(forbidden, path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_what_a_module_imports_is_there(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for names, module in re.findall(
-        r"^import (?:\{([^}]+)\} from )?\"\./([\w-]+\.js)\"", text, re.M
+        r"^import (?:\{([^}]+)\} from )?\"(\.\.?/[\w/.-]+\.js)\"", text, re.M
     ):
-        exported = (STATIC / module).read_text(encoding="utf-8")
+        exported = (path.parent / module).resolve(strict=True).read_text(encoding="utf-8")
         for name in filter(None, (name.strip() for name in names.split(","))):
             declared = rf"^export (?:async )?(?:const|class|function\*?) {re.escape(name)}\b"
             assert re.search(declared, exported, re.M), f"{module} has no {name}"
@@ -157,7 +175,7 @@ def test_what_a_module_imports_is_there(path: Path) -> None:
 
 def texts(language: str) -> dict[str, str]:
     """key → the source of its text."""
-    source = (STATIC / f"{language}.js").read_text(encoding="utf-8")
+    source = (TEXTS / f"{language}.js").read_text(encoding="utf-8")
     entries = re.findall(r'^  "([^"]+)": ((?:\{.*?\}|".*?")),$', source, re.M | re.S)
     assert len(entries) == len(re.findall(r'^  "', source, re.M))
     return dict(entries)
@@ -186,7 +204,7 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     used: set[str] = set()
     patterns: list[str] = []
     for path in MODULES:
-        if path.stem in ("en", "ko"):
+        if path in (TEXTS / "en.js", TEXTS / "ko.js"):
             continue
         source = path.read_text(encoding="utf-8")
         used |= set(re.findall(r'\b(?:t|has)\(\s*"([^"]+)"', source))

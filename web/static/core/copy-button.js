@@ -1,0 +1,23 @@
+// A button that copies a text.
+import { h, setText } from "./dom.js";
+import { icon } from "./icon.js";
+import { t } from "../i18n/text.js";
+
+const SAID_MS = 1_500;
+
+/** `read` gives the text when it is wanted. */
+export function copyButton(read, label = t("action.copy")) {
+  const text = h("span", {}, label);
+  const button = h("button", { class: "tool", type: "button" }, icon("copy"), text);
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(read());
+      setText(text, t("action.copied"));
+    } catch {
+      // There is no clipboard without a secure origin: the text can still be selected.
+      setText(text, t("action.notCopied"));
+    }
+    setTimeout(() => setText(text, label), SAID_MS);
+  });
+  return button;
+}

@@ -1,0 +1,39 @@
+// Short notices at the edge of the page, read out by screen readers, gone after a while.
+import { Problem, Unreachable } from "./api.js";
+import { h } from "./dom.js";
+import { has, t } from "../i18n/text.js";
+
+const SHOWN_MS = { plain: 5_000, fault: 12_000 };
+const area = h("div", { class: "notices", role: "status", "aria-live": "polite" });
+
+/** The place of the notices; the shell puts it on the page. */
+export function noticeArea() {
+  return area;
+}
+
+/** Say something; `link`: {href, text} may follow. */
+export function say(text, { isFault = false, link = null } = {}) {
+  const close = h("button", { class: "icon-button", "aria-label": t("action.close") }, "×");
+  const notice = h("div", { class: isFault ? "notice fault" : "notice" }, h("span", {}, text), close);
+  if (link) close.before(h("a", { href: link.href }, link.text));
+  const timer = setTimeout(() => notice.remove(), isFault ? SHOWN_MS.fault : SHOWN_MS.plain);
+  close.addEventListener("click", () => {
+    clearTimeout(timer);
+    notice.remove();
+  });
+  area.append(notice);
+}
+
+/** Say why something could not be done. */
+export function sayFault(error) {
+  say(faultText(error), { isFault: true });
+}
+
+/** A refusal in the reader's language, with the server's own sentence. */
+export function faultText(error) {
+  if (error instanceof Unreachable) return t("fault.unreachable");
+  if (!(error instanceof Problem)) return error.message;
+  const key = `fault.${error.code}`;
+  const detail = error.faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; ") || error.message;
+  return has(key) ? `${t(key)} (${detail})` : detail;
+}

@@ -1,0 +1,79 @@
+// Why a queued Job is not running, and when it probably will: the server's own reasons and estimate.
+import { get, jobPath } from "../core/api.js";
+import { h, setText, throttle } from "../core/dom.js";
+import { live } from "../events/live-events.js";
+import { link } from "../core/route.js";
+import { has, t } from "../i18n/text.js";
+import { clock, countdown, moment, now } from "../core/time.js";
+
+const READ_MS = 1_500;
+const AGAIN_MS = 15_000;
+
+class ExplainBox extends HTMLElement {
+  jobId = "";
+  #told = null;
+  #guess = h("p", { "aria-live": "off" });
+  #life;
+
+  connectedCallback() {
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.setAttribute("aria-live", "polite");
+    const read = throttle(() => this.#read(), READ_MS);
+    live.addEventListener("events", read, { signal });
+    live.addEventListener("sync", read, { signal });
+    const timers = [setInterval(read, AGAIN_MS), setInterval(() => this.#tick(), 1000)];
+    signal.addEventListener("abort", () => timers.forEach(clearInterval));
+    this.#read();
+  }
+
+  disconnectedCallback() {
+    this.#life.abort();
+  }
+
+  #tick() {
+    if (this.#told !== null) setText(this.#guess, estimateOf(this.#told.estimate));
+  }
+
+  async #read() {
+    if (!this.isConnected || this.parentElement.hidden) return;
+    let told;
+    try {
+      told = await get(jobPath(this.jobId, "explain"), { signal: this.#life.signal });
+    } catch {
+      return; // the next event asks again
+    }
+    if (told.status !== "QUEUED") return;
+    const key = JSON.stringify(told);
+    if (key === this.dataset.shown) return;
+    this.dataset.shown = key;
+    this.replaceChildren(
+      h("h2", {}, t("explain.title")),
+      h("ul", {}, told.waiting.map((reason) => h("li", {}, reasonOf(reason), reason.code === "scheduler_stopped" ? startLink() : null))),
+      this.#guess,
+    );
+    this.#told = told;
+    this.#tick();
+  }
+}
+
+function reasonOf({ code, message, count, until }) {
+  const key = `waiting.${code}`;
+  return has(key) ? t(key, { n: count ?? 0, until: until ? moment(until) : "", message }) : message;
+}
+
+function startLink() {
+  return [" ", h("a", { href: link("scheduler") }, t("explain.toScheduler"))];
+}
+
+function estimateOf(estimate) {
+  if (!estimate) return t("explain.unknown");
+  const { start_at: at, earliest, latest } = estimate;
+  const isFar = Date.parse(latest) - now() > 20 * 3600 * 1000;
+  const [from, to] = [earliest, latest].map((time) => clock(time, { seconds: !isFar, date: isFar }));
+  if (Date.parse(at) <= now()) return t("explain.soon", { to });
+  const range = from === to ? "" : t("explain.between", { from, to });
+  return `${t("explain.start", { in: countdown(at) })} ${range}`.trim();
+}
+
+customElements.define("explain-box", ExplainBox);

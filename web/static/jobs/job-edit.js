@@ -1,0 +1,48 @@
+// Changes a queued Job: priority, time, name, labels. Refused if somebody else has changed it meanwhile.
+import { jobPath, send } from "../core/api.js";
+import { asked } from "../core/dialog.js";
+import { freshId, h } from "../core/dom.js";
+import { say, sayFault } from "../core/notice.js";
+import { t } from "../i18n/text.js";
+
+/** Ask for the new values, and send what differs. */
+export async function editJob(job, onDone) {
+  const priority = h("input", { type: "number", min: "0", max: "100", required: true, value: String(job.priority) });
+  const runAt = h("input", { type: "datetime-local", step: "1", value: localTime(job.run_at) });
+  const name = h("input", { type: "text", maxlength: "200", value: job.name ?? "" });
+  const labels = h("textarea", { rows: "3", value: Object.entries(job.labels).map(([k, v]) => `${k}=${v}`).join("\n") });
+  const fields = [row("job.priority", priority), row("job.run_at", runAt), row("job.name", name), row("job.labels", labels)];
+  if (!(await asked({ title: t("edit.title"), fields, action: t("action.change") }))) return;
+  const patch = {};
+  if (Number(priority.value) !== job.priority) patch.priority = Number(priority.value);
+  if (runAt.value !== localTime(job.run_at)) patch.run_at = runAt.value ? new Date(runAt.value).toISOString() : null;
+  if (name.value !== (job.name ?? "")) patch.name = name.value || null;
+  const wanted = labelsOf(labels.value);
+  if (JSON.stringify(wanted) !== JSON.stringify(job.labels)) patch.labels = wanted;
+  if (Object.keys(patch).length === 0) return;
+  try {
+    await send("PATCH", jobPath(job.job_id), patch, { headers: { "If-Match": `"${job.version}"` } });
+    say(t("edit.done"));
+  } catch (error) {
+    sayFault(error);
+  }
+  onDone();
+}
+
+function row(key, input) {
+  const id = freshId("edit");
+  input.id = id;
+  return h("div", { class: "field" }, h("label", { for: id }, t(key)), input);
+}
+
+function labelsOf(text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  return Object.fromEntries(lines.map((line) => [line.split("=", 1)[0].trim(), line.slice(line.indexOf("=") + 1).trim()]));
+}
+
+// datetime-local wants the reader's own wall clock, without a zone.
+function localTime(time) {
+  if (!time) return "";
+  const date = new Date(time);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
