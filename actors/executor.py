@@ -1,4 +1,4 @@
-"""The executor: makes runs true. For each run in its care one task leads its life (`run_life.py`).
+"""The executor: one task for each run, which `run_lifecycle.py` describes.
 
 It holds nothing that must survive: what it is told to ensure is decided by fact, so being told
 twice, after any crash, does no harm.
@@ -27,9 +27,9 @@ from actors.messages import (
     StopRun,
 )
 from actors.run.collector import Collector
-from actors.run.directory_pool import Spares
+from actors.run.directory_pool import DirectoryPool
 from actors.run.run_files import RunFiles
-from actors.run.run_life import Means, RunLife
+from actors.run.run_lifecycle import RunContext, RunLifecycle
 from actors.run.run_reader import RunReader
 from actors.run.trash import Trash
 from actors.runner import Pool
@@ -63,11 +63,11 @@ class Executor(Actor):
         self._host = host
         self._runs_dir = runs_dir
         self._trash = Trash(runs_dir / ".trash")
-        self._spares = Spares(runs_dir / ".spare", self._trash)
+        self._directory_pool = DirectoryPool(runs_dir / ".spare", self._trash)
         self._collector = Collector(
             pool=collectors, trash=self._trash, scheduler=scheduler, runs_dir=runs_dir
         )
-        self._means = Means(
+        self._context = RunContext(
             scheduler=scheduler,
             stats=stats,
             host=host,
@@ -79,8 +79,8 @@ class Executor(Actor):
             may_start=lambda: not self._holds,
             note_blocked=self._note_blocked,
         )
-        self._runs: dict[str, RunLife] = {}
-        self._watched: dict[int, dict[str, RunLife]] = {}
+        self._runs: dict[str, RunLifecycle] = {}
+        self._watched: dict[int, dict[str, RunLifecycle]] = {}
         self._holds = False
         self._blocked: dict[str, str] = {}  # run: why it cannot begin
         self._told = StartsBlocked(reason=None)
@@ -120,7 +120,7 @@ class Executor(Actor):
         if message.life != self._life:
             self._life = message.life
             self._told = StartsBlocked(reason=None)  # that life knows of nothing
-            self._nursery.start_soon(self._tell_blocked)
+            self._nursery.start_soon(self._report_blocked)
         if known := self._runs.get(intent.run_id):
             known.life = message.life
             if intent.stop_reason is not None:
@@ -132,22 +132,24 @@ class Executor(Actor):
         self._runs[intent.run_id] = run
         self._nursery.start_soon(self._care, run)
 
-    def _life_of(self, message: EnsureRun) -> RunLife:
+    def _life_of(self, message: EnsureRun) -> RunLifecycle:
         intent, job_type = message.intent, message.job_type
-        files = RunFiles(self._runs_dir / intent.run_id, spares=self._spares, trash=self._trash)
+        files = RunFiles(
+            self._runs_dir / intent.run_id, directory_pool=self._directory_pool, trash=self._trash
+        )
         if job_type is not None:
             files = replace(files, report_limit_bytes=job_type.report_limit_bytes)
         reader = RunReader(
             intent=intent,
             files=files,
             job_type=job_type,
-            pool=self._means.files,
+            pool=self._context.files,
             scheduler=self._scheduler,
-            stats=self._means.stats,
-            clock=self._means.clock,
+            stats=self._context.stats,
+            clock=self._context.clock,
         )
-        return RunLife(
-            means=self._means,
+        return RunLifecycle(
+            context=self._context,
             intent=intent,
             job_type=job_type,
             files=files,
@@ -155,7 +157,7 @@ class Executor(Actor):
             life=message.life,
         )
 
-    async def _care(self, run: RunLife) -> None:
+    async def _care(self, run: RunLifecycle) -> None:
         """From its begin to the report of its end."""
         outcome = await run.live()
         # The status is the scheduler's to decide: it knows whether the run was cancelled.
@@ -167,10 +169,10 @@ class Executor(Actor):
             exit_code=outcome.exit_code,
             signal=outcome.signal,
         )
-        await self._tell_end(run, outcome)
+        await self._report_end(run, outcome)
         del self._runs[run.intent.run_id]
 
-    async def _tell_end(self, run: RunLife, outcome: Outcome) -> None:
+    async def _report_end(self, run: RunLifecycle, outcome: Outcome) -> None:
         """Tell it again to a life that has begun, and asked, while the message waited for room."""
         life = None
         while life != run.life:
@@ -184,9 +186,9 @@ class Executor(Actor):
             self._blocked.pop(run_id, None)
         else:
             self._blocked[run_id] = reason
-        await self._tell_blocked()
+        await self._report_blocked()
 
-    async def _tell_blocked(self) -> None:
+    async def _report_blocked(self) -> None:
         """Tell the scheduler of each change once, and each of its lives of what it finds."""
         reason = next(iter(self._blocked.values()), None)
         unbegun = (run_id for run_id in self._blocked if self._runs[run_id].unbegun)
@@ -196,7 +198,7 @@ class Executor(Actor):
             await self._scheduler.tell(message)
 
     @contextmanager
-    def _watching(self, run: RunLife) -> Iterator[None]:
+    def _watching(self, run: RunLifecycle) -> Iterator[None]:
         try:
             watch = self._inotify.watch(run.files.root, IN_MODIFY | ITSELF)
         except OSError as error:

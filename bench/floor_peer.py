@@ -29,7 +29,7 @@ from actors.host import process_tree
 from actors.host.children import CATCHABLE
 from actors.host.file_tree import PRIVATE
 from actors.identity import Ids
-from actors.run.directory_pool import Spares
+from actors.run.directory_pool import DirectoryPool
 from actors.run.trash import Trash
 from actors.runner import ThreadRunner
 from bench.floor_rows import Rows, Run
@@ -50,7 +50,7 @@ class Floor:
     def __init__(self, directory: Path, count: int) -> None:
         self._runs = directory / "runs"
         self._runs.mkdir(parents=True, mode=PRIVATE)
-        self._spares = Spares(self._runs / ".spare", Trash(self._runs / ".trash"))
+        self._directories = DirectoryPool(self._runs / ".spare", Trash(self._runs / ".trash"))
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         clock = SystemClock()
         self._now, self._ids = clock.now, Ids(clock, os.urandom)
@@ -98,15 +98,15 @@ class Floor:
         root = self._runs / run.run_id
         work, artifacts = root / "work", root / "artifacts"
         os.mkdir(root, PRIVATE)
-        self._spares.make(work)
-        self._spares.make(artifacts)
+        self._directories.make(work)
+        self._directories.make(artifacts)
         run.pid = self._spawn(run, str(root))
         pidfd = os.pidfd_open(run.pid)
         await trio.lowlevel.wait_readable(pidfd)
         self._look(run, root)
         os.close(pidfd)
-        self._spares.take_back(artifacts)
-        self._spares.take_back(work)
+        self._directories.take_back(artifacts)
+        self._directories.take_back(work)
 
     def _look(self, run: Run, root: Path) -> None:
         """How it ended, and what it left."""

@@ -70,7 +70,7 @@ class Children:
                             living.append(pid)
         return living
 
-    def may_show_itself(self, stray: process_tree.Seen) -> bool:
+    def may_show_itself(self, stray: process_tree.ProcessState) -> bool:
         """Whether a stray that shows no run id is worth another look.
 
         In the middle of execve(2) no process shows an environment; some have thrown theirs away.

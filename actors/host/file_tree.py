@@ -95,7 +95,7 @@ def open_in(path: Path, access: int = os.O_RDONLY) -> int:
 @contextmanager
 def opened_directory(name: str | os.PathLike[str], dir_fd: int | None = None) -> Iterator[int]:
     """The same as `open_directory`, closed at the end of the block."""
-    descriptor = process_tree.with_spare(lambda: open_directory(name, dir_fd))
+    descriptor = process_tree.with_reserved_descriptor(lambda: open_directory(name, dir_fd))
     try:
         yield descriptor
     finally:

@@ -2,7 +2,7 @@
 
 A run needs a directory, a log and rows: on a disk that is nearly full it would fail for want of
 them. So nothing starts there, until there is space again. What a run then finds lacking all the
-same is in `run_life.py`.
+same is in `run_lifecycle.py`.
 """
 
 import os

@@ -49,7 +49,7 @@ class LinuxHost:
         self.children = Children()
         self.log_writer = LogWriter(data_dir, self.children)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        process_tree.keep_spares()
+        process_tree.keep_reserved_descriptors()
         for descriptor in map(int, os.listdir("/proc/self/fd")):
             # What our own launcher left open is not for programs either.
             with suppress(OSError):
@@ -84,7 +84,7 @@ class LinuxHost:
         self, launch: Launch, program: str, child: ChildStreams, output: Output | None
     ) -> LinuxProcess:
         # What cannot be watched must not run: one pidfd is had first, and makes room for the other.
-        place = self._pidfd_place()
+        place = self._reserve_pidfd()
         try:
             with self.children.lock:
                 pid = self._spawn(launch, program, child.actions)
@@ -92,7 +92,7 @@ class LinuxHost:
         finally:
             os.close(place)
         try:
-            pidfd = process_tree.with_spare(lambda: os.pidfd_open(pid))
+            pidfd = process_tree.with_reserved_descriptor(lambda: os.pidfd_open(pid))
         except OSError as error:
             # Another process was quicker. Unreaped, its id is its own.
             os.killpg(pid, signal.SIGKILL)
@@ -110,7 +110,7 @@ class LinuxHost:
             writer_file = self.log_writer.pid_file if launch.output == "pipe" else ""
             path, arguments = SHELL, shim_argv(writer_file, launch.work_dir, launch.argv)
         try:
-            with self._as_it_expects(None if launch.shim else launch.work_dir):
+            with self._inherited_state(None if launch.shim else launch.work_dir):
                 return os.posix_spawn(
                     path,
                     arguments,
@@ -125,7 +125,7 @@ class LinuxHost:
             raise spawn_fault(launch.argv[0], error, shim=launch.shim) from error
 
     @staticmethod
-    def _pidfd_place() -> int:
+    def _reserve_pidfd() -> int:
         """A descriptor of the kind, and proof that the kernel has it."""
         try:
             return os.pidfd_open(os.getpid())
@@ -133,7 +133,7 @@ class LinuxHost:
             raise HostUnfit(f"no process can be watched: {error.strerror}") from error
 
     @contextmanager
-    def _as_it_expects(self, directory: Path | None) -> Iterator[None]:
+    def _inherited_state(self, directory: Path | None) -> Iterator[None]:
         """A process inherits umask and working directory: ours are the program's for a moment.
 
         posix_spawn(3) has neither in Python. No other task runs in between, and all threads use
@@ -168,7 +168,7 @@ class LinuxHost:
         return None
 
     def _adopted(
-        self, run_id: str, seen: process_tree.Seen, pidfd: int, digests: Collection[str]
+        self, run_id: str, seen: process_tree.ProcessState, pidfd: int, digests: Collection[str]
     ) -> LinuxProcess:
         kept = RunStreams()
         try:
@@ -221,7 +221,7 @@ class LinuxHost:
         """End what carries one of the ids, or is in their cgroups, until a pass finds nothing."""
         cgroups = [self.cgroups.of_run(run_id) for run_id in run_ids] if self.cgroups else []
 
-        def find() -> list[process_tree.Seen]:
+        def find() -> list[process_tree.ProcessState]:
             found = {seen.pid: seen for seen in process_tree.carriers(run_ids)}
             for cgroup in cgroups:
                 found |= {seen.pid: seen for seen in alive(cgroup.members())}

@@ -183,7 +183,7 @@ class LinuxProcess:
         if self._cgroup:
             self._cgroup.remove()
 
-    def _members(self) -> list[process_tree.Seen]:
+    def _members(self) -> list[process_tree.ProcessState]:
         """The living processes of the run: the leader's descendants, its orphans, its cgroup's."""
         # What descended from a leader that has ended is an orphan by now.
         roots = self._orphans() if self._ended else [self._pid, *self._orphans()]
@@ -212,13 +212,13 @@ class LinuxProcess:
         return run_id == self._run_id
 
 
-def alive(pids: Iterable[int]) -> list[process_tree.Seen]:
+def alive(pids: Iterable[int]) -> list[process_tree.ProcessState]:
     """Those of them that live."""
     return [seen for pid in pids if (seen := process_tree.look(pid)) is not None and seen.lives]
 
 
 async def end_gently(
-    find: Callable[[], list[process_tree.Seen]], grace_s: float, hurry: trio.Event
+    find: Callable[[], list[process_tree.ProcessState]], grace_s: float, hurry: trio.Event
 ) -> Left:
     """TERM to what `find` finds, and wait for its end; `killed`: what is there after the grace."""
     left = find()
@@ -233,7 +233,7 @@ async def end_gently(
     return Left(processes=len(left), killed=len(rest))
 
 
-async def kill_all(find: Callable[[], list[process_tree.Seen]]) -> None:
+async def kill_all(find: Callable[[], list[process_tree.ProcessState]]) -> None:
     """KILL what `find` finds, until it finds nothing; gives up on what the kernel cannot end."""
     if not (found := find()):
         return

@@ -301,7 +301,7 @@ def _inodes_of(pid: int) -> set[int]:
     """Inode numbers of what a process has open; empty where it has ended."""
     found = set[int]()
     with suppress(OSError):
-        for name in process_tree.with_spare(lambda: os.listdir(f"/proc/{pid}/fd")):
+        for name in process_tree.with_reserved_descriptor(lambda: os.listdir(f"/proc/{pid}/fd")):
             with suppress(OSError):
                 found.add(os.stat(f"/proc/{pid}/fd/{name}").st_ino)
     return found

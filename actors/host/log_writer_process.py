@@ -31,7 +31,7 @@ RETRY_S = 0.5
 NAME_BYTES_MAX = 256
 
 
-class Output:
+class OutputPipe:
     """One program's output.
 
     `copied`: taken from the pipe where splice(2) is not possible. `is_lost`: the log takes nothing
@@ -104,8 +104,8 @@ class Writer:
         self._server: socket.socket | None = server
         self._epoll = select.epoll()
         self._epoll.register(server, select.EPOLLIN)
-        self._outputs: dict[int, Output] = {}
-        self._stuck: list[Output] = []
+        self._outputs: dict[int, OutputPipe] = {}
+        self._stuck: list[OutputPipe] = []
         self._unsent: deque[bytes] = deque()
         self._waits_to_send = False
 
@@ -122,7 +122,7 @@ class Writer:
                 self._move(output, was_stuck=True)
             self._send()
 
-    def _move(self, output: Output, *, was_stuck: bool = False) -> None:
+    def _move(self, output: OutputPipe, *, was_stuck: bool = False) -> None:
         try:
             goes_on = output.move()
         except OSError:
@@ -135,7 +135,7 @@ class Writer:
         if not goes_on:
             self._end(output)
 
-    def _end(self, output: Output) -> None:
+    def _end(self, output: OutputPipe) -> None:
         # Not done by close(2): the server has the same pipe open.
         self._epoll.unregister(output.pipe)
         del self._outputs[output.pipe]
@@ -154,7 +154,7 @@ class Writer:
                     self._server = None
                     return
                 if len(descriptors) == 2:
-                    output = Output(name, *descriptors)
+                    output = OutputPipe(name, *descriptors)
                     self._outputs[output.pipe] = output
                     self._epoll.register(output.pipe, select.EPOLLIN)
                 else:

@@ -1,7 +1,7 @@
 """What a host does for runs: start a program, find it again, end it. The seam that tests imagine.
 
 How Linux does it is in `linux_host.py` and `linux_process.py`; when to start and end is decided in
-`run_life.py`.
+`run_lifecycle.py`.
 """
 
 from collections.abc import Collection

@@ -24,7 +24,7 @@ SCARCE = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProcessState:
     """A process at one moment. `start_ticks`: clock ticks after boot; with `pid` it is unique."""
 
     pid: int
@@ -39,20 +39,24 @@ class Seen:
         return self.state not in "ZX"
 
 
-def look(pid: int) -> Seen | None:
+def look(pid: int) -> ProcessState | None:
     """The process with this id now, or None."""
     try:
-        fields = with_spare(lambda: _read_once(f"/proc/{pid}/stat")).rpartition(b") ")[2].split()
+        fields = (
+            with_reserved_descriptor(lambda: _read_once(f"/proc/{pid}/stat"))
+            .rpartition(b") ")[2]
+            .split()
+        )
     except GONE:
         return None
-    return Seen(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+    return ProcessState(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def children(pid: int) -> list[int]:
     """Direct children, of whichever thread (needs CONFIG_PROC_CHILDREN, as common kernels have)."""
     found: list[int] = []
     with suppress(*GONE):
-        for thread in with_spare(lambda: os.listdir(f"/proc/{pid}/task")):
+        for thread in with_reserved_descriptor(lambda: os.listdir(f"/proc/{pid}/task")):
             found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
@@ -77,9 +81,9 @@ def own_children() -> list[int]:
     return [int(word) for word in found.split()]
 
 
-def with_descendants(roots: Iterable[int]) -> list[Seen]:
+def with_descendants(roots: Iterable[int]) -> list[ProcessState]:
     """The living among `roots` and all that descends from them."""
-    found: dict[int, Seen] = {}
+    found: dict[int, ProcessState] = {}
     todo = list(roots)
     while todo:
         pid = todo.pop()
@@ -101,25 +105,25 @@ def run_id_of(pid: int, variable: bytes = RUN_ID_VARIABLE) -> str | None:
     return None
 
 
-def carriers(run_ids: frozenset[str], variable: bytes = RUN_ID_VARIABLE) -> Iterator[Seen]:
+def carriers(run_ids: frozenset[str], variable: bytes = RUN_ID_VARIABLE) -> Iterator[ProcessState]:
     """Every living process of the host that carries one of these run ids: a walk over all.
 
     With another `variable`: one of these values in it.
     """
-    for entry in with_spare(lambda: os.listdir("/proc")):
+    for entry in with_reserved_descriptor(lambda: os.listdir("/proc")):
         if entry.isdigit() and run_id_of(int(entry), variable) in run_ids:
             seen = look(int(entry))
             if seen is not None and seen.lives:
                 yield seen
 
 
-def send(seen: Seen, number: signal.Signals) -> None:
+def send(seen: ProcessState, number: signal.Signals) -> None:
     """Signal exactly the process that was seen: the pidfd is opened first, then compared."""
     with suppress(*GONE, PermissionError):
-        with_spare(lambda: _send(seen, number))
+        with_reserved_descriptor(lambda: _send(seen, number))
 
 
-def _send(seen: Seen, number: signal.Signals) -> None:
+def _send(seen: ProcessState, number: signal.Signals) -> None:
     pidfd = os.pidfd_open(seen.pid)
     try:
         now = look(seen.pid)
@@ -131,35 +135,35 @@ def _send(seen: Seen, number: signal.Signals) -> None:
 
 # ---- descriptors -------------------------------------------------------------------------------
 
-SPARES = 3
+RESERVED_DESCRIPTORS = 3
 """A pidfd, a file of /proc, and one that another thread takes meanwhile."""
-_spares: list[int] = []
+_reserved: list[int] = []
 _lock = threading.RLock()
 
 
-def keep_spares() -> None:
+def keep_reserved_descriptors() -> None:
     """Hold some descriptors, so that there are some when there are no others."""
     with _lock, suppress(OSError):
-        while len(_spares) < SPARES:
-            _spares.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        while len(_reserved) < RESERVED_DESCRIPTORS:
+            _reserved.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
-def with_spare(call: Callable[[], T]) -> T:
+def with_reserved_descriptor(call: Callable[[], T]) -> T:
     """What `call` gives; with the descriptors held back if it finds no other."""
-    if len(_spares) < SPARES:
-        keep_spares()
+    if len(_reserved) < RESERVED_DESCRIPTORS:
+        keep_reserved_descriptors()
     try:
         return call()
     except OSError as error:
         if error.errno not in SCARCE:
             raise
     with _lock:
-        while _spares:
-            os.close(_spares.pop())
+        while _reserved:
+            os.close(_reserved.pop())
         try:
             return call()
         finally:
-            keep_spares()
+            keep_reserved_descriptors()
 
 
 def _read_once(path: str) -> bytes:
@@ -173,4 +177,4 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
 
-    return with_spare(read)
+    return with_reserved_descriptor(read)

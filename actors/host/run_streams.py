@@ -94,7 +94,7 @@ def save(descriptor: int, path: Path) -> None:
                 os.unlink(run.name, dir_fd=runs)
             os.mkdir(run.name, 0o700, dir_fd=runs)
         with opened_directory(run.name, runs) as directory:
-            _make_room(path.name, directory)
+            _clear_name(path.name, directory)
             copy = os.open(path.name, _LOG, 0o600, dir_fd=directory)
     try:
         size = os.fstat(descriptor).st_size
@@ -111,7 +111,7 @@ def _is_directory(name: str, dir_fd: int) -> bool:
         return False
 
 
-def _make_room(name: str, dir_fd: int) -> None:
+def _clear_name(name: str, dir_fd: int) -> None:
     if _is_directory(name, dir_fd):
         aside = f"{name}.moved-{time.monotonic_ns()}"
         os.rename(name, aside, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)

@@ -55,7 +55,7 @@ class Listing:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Tally:
+class _Selection:
     """What was found so far."""
 
     limits: KeepLimits
@@ -67,7 +67,7 @@ class _Tally:
     unread: int = 0
     why: str = ""
 
-    def has_room(self, found: FoundFile) -> bool:
+    def admits(self, found: FoundFile) -> bool:
         """Whether the file is within the limits, and counts from now on."""
         bytes_ = self.kept_bytes + found.allocated_bytes
         if len(self.kept) >= self.limits.files or bytes_ > self.limits.bytes:
@@ -148,7 +148,7 @@ def _walk_through(
     digests: dict[str, str] | None,
     trash: Trash | None,
 ) -> Listing:
-    tally = _Tally(limits=limits)
+    tally = _Selection(limits=limits)
     own = database_files(run)
     with opened_directory(run) as root:
         try:
@@ -167,7 +167,7 @@ def _walk_through(
             for found in walk.files():
                 if found.identity in own:
                     tally.own += 1
-                elif tally.has_room(found):
+                elif tally.admits(found):
                     tally.keep(
                         found, None if digests is None else _digest(found, run, digests, stop)
                     )

@@ -16,13 +16,13 @@ from pathlib import Path
 from actors.host.file_tree import PRIVATE, opened_directory
 from actors.run.trash import Trash
 
-SPARES_MAX = 64
+POOLED_DIRECTORIES_MAX = 64
 FRESH_BYTES_MAX = 4096
 """A directory that has held many names stays large, and slow to look through, when they have gone.
 """
 
 
-class Spares:
+class DirectoryPool:
     """Keeps them in a directory of its own, on the file system of the runs."""
 
     def __init__(self, directory: Path, trash: Trash) -> None:
@@ -45,7 +45,7 @@ class Spares:
 
     def take_back(self, name: str | Path, dir_fd: int | None = None) -> bool:
         """Take a directory away, if it is as good as new."""
-        if len(self._kept) >= SPARES_MAX or not _is_fresh(name, dir_fd):
+        if len(self._kept) >= POOLED_DIRECTORIES_MAX or not _is_fresh(name, dir_fd):
             return False
         kept = f"{self._directory}/{next(self._numbers)}"
         try:

@@ -30,7 +30,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 log = structlog.get_logger()
 
 
-class Seen(NamedTuple):
+class LogSize(NamedTuple):
     """At `at` (µs) the log held `size` bytes."""
 
     size: int
@@ -57,7 +57,7 @@ class LogTimes:
             self._begin_again()
         if size <= (records[-1].size if records else 0) or not self._is_due(at):
             return
-        records.append(Seen(size, max(at, records[-1].at) if records else at))
+        records.append(LogSize(size, max(at, records[-1].at) if records else at))
         try:
             if len(records) > RECORDS_MAX:
                 records[:] = records[1::2]
@@ -78,7 +78,7 @@ class LogTimes:
     def finish(self, size: int, at: int) -> None:
         """Keep the last size, however soon it comes after the one before."""
         if self._records and size > self._records[-1].size:
-            self._records.append(Seen(size, max(at, self._records[-1].at)))
+            self._records.append(LogSize(size, max(at, self._records[-1].at)))
             with suppress(OSError):
                 self._write_anew()
 
@@ -96,7 +96,7 @@ class LogTimes:
         finally:
             os.close(descriptor)
 
-    def _append(self, record: Seen) -> None:
+    def _append(self, record: LogSize) -> None:
         try:
             descriptor = open_in(self._path, os.O_WRONLY | os.O_APPEND)
         except FileNotFoundError:
@@ -119,7 +119,7 @@ class LogTimes:
             os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def read_times(path: Path, after: int = 0) -> list[Seen]:
+def read_times(path: Path, after: int = 0) -> list[LogSize]:
     """What was kept, in order, `after` so many; a record that a crash has torn is passed over.
 
     The program can write to the file: what follows a record that cannot be true is left out.
@@ -128,13 +128,13 @@ def read_times(path: Path, after: int = 0) -> list[Seen]:
         file.seek(after * _RECORD.size)
         data = file.read((RECORDS_MAX + 1) * _RECORD.size)
         whole = len(data) // _RECORD.size * _RECORD.size
-        return list(_credible(Seen(*record) for record in _RECORD.iter_unpack(data[:whole])))
+        return list(_credible(LogSize(*record) for record in _RECORD.iter_unpack(data[:whole])))
     return []
 
 
-def _credible(records: Iterable[Seen]) -> Iterator[Seen]:
+def _credible(records: Iterable[LogSize]) -> Iterator[LogSize]:
     """Those before the first that is smaller than the one before, or beyond what can be stored."""
-    last = Seen(0, 0)
+    last = LogSize(0, 0)
     for record in records:
         if not (last.size <= record.size <= MAX_INT and last.at <= record.at <= TIME_MAX_US):
             return
@@ -142,7 +142,7 @@ def _credible(records: Iterable[Seen]) -> Iterator[Seen]:
         last = record
 
 
-def time_of(records: Sequence[Seen], offset: int) -> int | None:
+def time_of(records: Sequence[LogSize], offset: int) -> int | None:
     """By when (µs) the byte at `offset` had been written; None: after the last record."""
     index = bisect_right(records, offset, key=lambda record: record.size)
     return records[index].at if index < len(records) else None

@@ -7,7 +7,7 @@ from actors.host.shim import ExitRecord
 from headway.model.run import ErrorCode, RunError, RunStatus
 from storage.runs import Outcome
 
-UNTOLD_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
+UNREPORTED_SIGNALS = {128 + signal.SIGINT: "SIGINT", 128 + signal.SIGPIPE: "SIGPIPE"}
 """Exit statuses that may stand for these two: of all others the shim's shell says a word."""
 
 
@@ -19,8 +19,8 @@ def outcome_of(record: ExitRecord, skip_codes: tuple[int, ...], *, killed: bool)
         if record.exit_code in skip_codes:
             return Outcome(status=RunStatus.SKIPPED, exit_code=record.exit_code)
         message = f"the program ended with exit status {record.exit_code}"
-        if record.exit_code in UNTOLD_SIGNALS:
-            message += f", or by {UNTOLD_SIGNALS[record.exit_code]}: a shell tells both alike"
+        if record.exit_code in UNREPORTED_SIGNALS:
+            message += f", or by {UNREPORTED_SIGNALS[record.exit_code]}: a shell tells both alike"
         return replace(failed("exit_status", message), exit_code=record.exit_code)
     if record.signal is not None:
         message = f"the program was ended by signal {record.signal}"

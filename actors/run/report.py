@@ -51,7 +51,7 @@ class Report:
         """
         before = self.progress
         try:
-            descriptor = process_tree.with_spare(lambda: open_in(self._path))
+            descriptor = process_tree.with_reserved_descriptor(lambda: open_in(self._path))
         except FileNotFoundError:
             return False
         except OSError as error:

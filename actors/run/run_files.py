@@ -31,7 +31,7 @@ from actors.host.file_tree import (
 )
 from actors.host.run_streams import copy_data
 from actors.host.shim import ExitRecord, read_exit_file
-from actors.run.directory_pool import Spares
+from actors.run.directory_pool import DirectoryPool
 from actors.run.report import Report
 from actors.run.trash import Trash
 from config.run_limits import REPORT_LIMIT_BYTES
@@ -63,11 +63,12 @@ class Remains:
 class RunFiles:
     """The files of one run.
 
-    `spares` gives directories to begin with, and takes them back; `trash` takes what must go.
+    `directory_pool`: where empty directories come from and return to. `trash`: what is to be
+    removed goes there.
     """
 
     root: Path
-    spares: Spares | None = None
+    directory_pool: DirectoryPool | None = None
     trash: Trash | None = None
     report_limit_bytes: int = REPORT_LIMIT_BYTES
 
@@ -129,10 +130,10 @@ class RunFiles:
         except FileExistsError:
             return False
         for directory in (self.work, self.artifacts):
-            if self.spares is None:
+            if self.directory_pool is None:
                 os.mkdir(directory, PRIVATE)
             else:
-                self.spares.make(directory)
+                self.directory_pool.make(directory)
         return True
 
     def fill(self) -> None:
@@ -168,7 +169,7 @@ class RunFiles:
         `digests`: see `parse_exit_file`.
         """
         try:
-            return process_tree.with_spare(lambda: self._read_exit(digests))
+            return process_tree.with_reserved_descriptor(lambda: self._read_exit(digests))
         except OSError as error:
             if error.errno in process_tree.SCARCE:
                 raise
@@ -265,7 +266,7 @@ class RunFiles:
         """
         path = str(self.root)
         try:
-            descriptor = process_tree.with_spare(lambda: open_directory(path))
+            descriptor = process_tree.with_reserved_descriptor(lambda: open_directory(path))
         except PermissionError:
             make_accessible(path)
             descriptor = open_directory(path)
@@ -304,7 +305,7 @@ class RunFiles:
             os.close(root)
 
     def _take_back(self, name: str, root: int) -> bool:
-        return self.spares is not None and self.spares.take_back(name, root)
+        return self.directory_pool is not None and self.directory_pool.take_back(name, root)
 
 
 def _is_there(name: str, dir_fd: int) -> bool:

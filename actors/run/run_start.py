@@ -32,7 +32,7 @@ LOOK_AGAIN_S = 0.5
 log = structlog.get_logger()
 
 
-class Begun(NamedTuple):
+class BegunRun(NamedTuple):
     """A run that has begun. `process` None: it is over. `began_us` after boot, if that is known."""
 
     process: Process | None
@@ -40,8 +40,8 @@ class Begun(NamedTuple):
     left: Left = NOTHING_LEFT
 
 
-class Given(NamedTuple):
-    """What a program is given: its command line and its standard input."""
+class ProgramInput(NamedTuple):
+    """What a program is program_input: its command line and its standard input."""
 
     argv: list[str]
     stdin: bytes | None
@@ -58,18 +58,18 @@ class RunStart:
     clock: Clock
     server_environment: Mapping[str, str]
     pool: Pool
-    _given: Given | None = field(default=None, init=False)
+    _input: ProgramInput | None = field(default=None, init=False)
 
     # ---- find --------------------------------------------------------------------------------
 
-    async def find(self, grace_s: float, hurry: trio.Event) -> Begun | None:
+    async def find(self, grace_s: float, hurry: trio.Event) -> BegunRun | None:
         """What an earlier life has begun; None: it has begun nothing.
 
         What its program has left is ended, as `Host.sweep` does.
         """
         if self.intent.boot_id != self.host.boot_id:
             # Power may have gone: what the disk does not show may have happened all the same.
-            return Begun(None)
+            return BegunRun(None)
         while True:
             try:
                 return await self._look(grace_s, hurry)
@@ -78,20 +78,20 @@ class RunStart:
                 log.warning("run not looked for", run_id=self.intent.run_id, why=str(error))
                 await trio.sleep(LOOK_AGAIN_S)
 
-    async def _look(self, grace_s: float, hurry: trio.Event) -> Begun | None:
+    async def _look(self, grace_s: float, hurry: trio.Event) -> BegunRun | None:
         intent, run_ids = self.intent, frozenset({self.intent.run_id})
         if not intent.adopt:
             # How it ended is known to no one: its parent has gone.
             left = await self.host.sweep(run_ids, grace_s, hurry)
             has_begun = left.processes > 0 or self.files.root.exists()
-            return Begun(None, left=left) if has_begun or intent.began_us is not None else None
+            return BegunRun(None, left=left) if has_begun or intent.began_us is not None else None
         record = self.record()
         if not record.ended and (process := self.host.adopt(intent.run_id, record, intent.digests)):
             log.info("run adopted", run_id=intent.run_id, pid=process.pid)
             began_us = intent.began_us
             if began_us is None:
                 began_us = self.clock.boot_us() - round(process.age_s() * 1e6)
-            return Begun(process, began_us)
+            return BegunRun(process, began_us)
         # The shim has gone. It may have written its last line since we looked.
         record = self.record()
         if record.unstarted or not (record.started or record.ended or intent.began_us is not None):
@@ -99,7 +99,7 @@ class RunStart:
         # What the program left behind ends with its run, also if no server saw it end.
         left = await self.host.sweep(run_ids, grace_s, hurry)
         await self.host.output_settled(self.files.log)
-        return Begun(None, left=left)
+        return BegunRun(None, left=left)
 
     def record(self) -> ExitRecord:
         """What the run's exit file says."""
@@ -110,15 +110,17 @@ class RunStart:
     async def prepare(self) -> None:
         """Put its params into the form in which the program gets them: large ones on a thread."""
         job_type, params = self.job_type, self.intent.params
-        if job_type is None or self._given is not None:
+        if job_type is None or self._input is not None:
             return
 
-        def given() -> Given:
-            return Given(job_type.argv(params), job_type.stdin(params))
+        def program_input() -> ProgramInput:
+            return ProgramInput(job_type.argv(params), job_type.stdin(params))
 
-        self._given = given() if is_light(params) else await self.pool.run(lambda _: given())
+        self._input = (
+            program_input() if is_light(params) else await self.pool.run(lambda _: program_input())
+        )
 
-    def start(self) -> Begun:
+    def start(self) -> BegunRun:
         """Start its program, which never was, and for which all is prepared.
 
         Raises:
@@ -131,8 +133,8 @@ class RunStart:
             self.files.begin()
             began_us = self.clock.boot_us()
             process = self.host.launch(self._launch(self.job_type))
-            self._given = None
-            return Begun(process, began_us)
+            self._input = None
+            return BegunRun(process, began_us)
         except OSError as error:
             self.files.discard()
             raise HostUnfit(f"the files of a run cannot be made: {error.strerror}") from error
@@ -141,7 +143,7 @@ class RunStart:
             raise
 
     def _launch(self, job_type: JobType) -> Launch:
-        assert self._given is not None
+        assert self._input is not None
         intent, files = self.intent, self.files
         environment = {
             **job_type.environment(self.server_environment),
@@ -153,12 +155,12 @@ class RunStart:
             environment["HEADWAY_JOB_ID"] = intent.job_id
         return Launch(
             run_id=intent.run_id,
-            argv=self._given.argv,
+            argv=self._input.argv,
             environment=environment,
             work_dir=files.work,
             log=files.log,
             exit_file=files.exit,
-            stdin=self._given.stdin,
+            stdin=self._input.stdin,
             shim=intent.adopt,
             seal=intent.seal,
             output=job_type.output,

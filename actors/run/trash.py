@@ -177,7 +177,7 @@ class Trash:
             os.mkdir(self._directory, PRIVATE)
         path = str(self._directory)
         try:
-            return process_tree.with_spare(
+            return process_tree.with_reserved_descriptor(
                 lambda: _with_access(path, None, lambda: open_directory(path))
             )
         except NotADirectoryError:  # also a link

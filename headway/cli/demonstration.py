@@ -57,11 +57,11 @@ def _run_job(client: Client, job: Job, console: Console) -> Job:
         latest = job
         for latest in client.watch(job.job_id):
             bars.show(latest)
-    _tell_end(client, latest, console)
+    _print_end(client, latest, console)
     return latest
 
 
-def _tell_end(client: Client, job: Job, console: Console) -> None:
+def _print_end(client: Client, job: Job, console: Console) -> None:
     run = _run(client, job)
     took = f" in {span(run.duration_s)}" if run and run.duration_s is not None else ""
     error = f"{run.error.code}: {run.error.message}" if run and run.error else job.reason

@@ -15,7 +15,7 @@ import trio
 from actors import messages as m
 from actors.host.shim import ExitRecord
 from actors.run.outcome import outcome_of
-from actors.run.run_life import FENCE_AFTER_S, IMMEDIATE_GRACE_S
+from actors.run.run_lifecycle import FENCE_AFTER_S, IMMEDIATE_GRACE_S
 from actors.runner import InlinePool, StopFlag
 from config.job_type import JobType
 from config.weight import LIGHT_VALUES_MAX

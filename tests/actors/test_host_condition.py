@@ -266,7 +266,7 @@ async def test_files_that_cannot_be_made_are_waited_for(
         mkdir(path, *more, **options)
 
     async with house.running() as context:
-        house.mailbox("executor")  # its spares are there
+        house.mailbox("executor")  # its directory pool is there
         with monkeypatch.context() as disk:
             disk.setattr(os, "mkdir", full)
             (job,) = await house.submit("a")

@@ -192,9 +192,9 @@ BUGS = (
     Bug(
         name="duration-by-the-wall-clock",
         breaks="setting the clock changes no duration",
-        file="actors/run/run_life.py",
-        before="Moment(self.means.clock.now(), self.means.clock.boot_us())",
-        after="Moment(self.means.clock.now(), self.means.clock.now())",
+        file="actors/run/run_lifecycle.py",
+        before="Moment(self.context.clock.now(), self.context.clock.boot_us())",
+        after="Moment(self.context.clock.now(), self.context.clock.now())",
         tests=("tests/actors/test_duration.py",),
     ),
     Bug(
@@ -209,7 +209,7 @@ BUGS = (
     Bug(
         name="host-fails-the-run",
         breaks="no run fails for what the host lacks",
-        file="actors/run/run_life.py",
+        file="actors/run/run_lifecycle.py",
         before="            except HostUnfit as error:\n",
         after="            except HostUnfit as error:\n"
         '                return self._timed(failed("spawn", str(error)))\n',
@@ -454,8 +454,8 @@ BUGS = (
         name="bare-program-started-again",
         breaks="OneRun: a program without a shim is never started twice",
         file="actors/run/run_start.py",
-        before="            return Begun(None, left=left) if has_begun or",
-        after="            return Begun(None, left=left) if False and",
+        before="            return BegunRun(None, left=left) if has_begun or",
+        after="            return BegunRun(None, left=left) if False and",
         tests=("tests/actors/test_executor.py", "tests/simulation"),
     ),
     Bug(
@@ -477,9 +477,9 @@ BUGS = (
     Bug(
         name="no-kill-after-the-grace",
         breaks="CancelBound",
-        file="actors/run/run_life.py",
+        file="actors/run/run_lifecycle.py",
         before="        self._killed = True\n"
-        "        await self._patience.until_possible(process.kill)\n",
+        "        await self._host_retry.until_possible(process.kill)\n",
         after="",
         tests=("tests/actors/test_executor.py",),
     ),
@@ -527,7 +527,7 @@ BUGS = (
     Bug(
         name="signal-forgotten",
         breaks="a cancelled run ends CANCELLED, also when its server was killed meanwhile",
-        file="actors/run/run_life.py",
+        file="actors/run/run_lifecycle.py",
         before="            self.files.note_signal()\n",
         after="",
         tests=("tests/actors/run/test_collector.py",),

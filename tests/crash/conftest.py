@@ -140,7 +140,7 @@ class Place:
         return pid
 
     @staticmethod
-    def carriers(run_id: str) -> list[process_tree.Seen]:
+    def carriers(run_id: str) -> list[process_tree.ProcessState]:
         """Every living process of the run."""
         return list(process_tree.carriers(frozenset({run_id})))
 

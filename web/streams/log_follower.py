@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from actors.host.file_tree import open_in
-from actors.run.log_times import Seen, read_times, time_of
+from actors.run.log_times import LogSize, read_times, time_of
 from actors.run.run_files import hole_of
 from headway.model.field import from_us
 from headway.model.job import TERMINAL
@@ -55,7 +55,7 @@ class Follow:
         self._over = False
         self._is_unreadable = False
         self._seen = 0
-        self._times: list[Seen] = []
+        self._times: list[LogSize] = []
 
     def __aiter__(self) -> "Follow":
         return self

@@ -1,4 +1,4 @@
-"""Output through a pipe: nothing of it is lost, whoever is killed, and nothing stays behind."""
+"""OutputPipe through a pipe: nothing of it is lost, whoever is killed, and nothing stays behind."""
 
 import os
 import select

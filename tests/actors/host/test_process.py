@@ -716,7 +716,7 @@ async def test_what_a_former_servers_run_left_is_looked_for_more_than_once(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = shop.shell("exec sleep 60")
-    first: Iterator[list[process_tree.Seen]] = iter(
+    first: Iterator[list[process_tree.ProcessState]] = iter(
         [[]]
     )  # in the middle of an exec it is not found
     real = process._members

@@ -97,7 +97,9 @@ def test_a_signal_goes_to_the_process_that_was_seen_only(start: Start) -> None:
     sleeper = start("exec sleep 60")
     seen = process_tree.look(sleeper.pid)
     assert seen is not None
-    other = process_tree.Seen(seen.pid, seen.state, seen.parent, seen.session, seen.start_ticks + 1)
+    other = process_tree.ProcessState(
+        seen.pid, seen.state, seen.parent, seen.session, seen.start_ticks + 1
+    )
     process_tree.send(other, signal.SIGKILL)
     with pytest.raises(subprocess.TimeoutExpired):
         sleeper.wait(0.05)
@@ -106,7 +108,7 @@ def test_a_signal_goes_to_the_process_that_was_seen_only(start: Start) -> None:
 
 
 def test_a_signal_to_nobody_does_no_harm() -> None:
-    process_tree.send(process_tree.Seen(2**22 + 1, "S", 1, 1, 1), signal.SIGKILL)
+    process_tree.send(process_tree.ProcessState(2**22 + 1, "S", 1, 1, 1), signal.SIGKILL)
 
 
 def test_a_lack_of_descriptors_is_not_taken_for_absence(
@@ -115,7 +117,7 @@ def test_a_lack_of_descriptors_is_not_taken_for_absence(
     process = start("echo up; exec sleep 60", HEADWAY_RUN_ID="run-scarce")
     assert process.stdout is not None
     process.stdout.readline()
-    process_tree.keep_spares()
+    process_tree.keep_reserved_descriptors()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     try:
@@ -134,8 +136,8 @@ def test_a_lack_of_descriptors_is_not_taken_for_absence(
             ]
         assert seen is not None
         process_tree.send(seen, signal.SIGKILL)
-        monkeypatch.setattr(process_tree, "_spares", [])  # those that are lost stay open
-        monkeypatch.setattr(process_tree, "keep_spares", lambda: None)
+        monkeypatch.setattr(process_tree, "_reserved", [])  # those that are lost stay open
+        monkeypatch.setattr(process_tree, "keep_reserved_descriptors", lambda: None)
         with pytest.raises(OSError, match="Too many open files"):
             process_tree.look(process.pid)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.run.directory_pool import SPARES_MAX, Spares
+from actors.run.directory_pool import POOLED_DIRECTORIES_MAX, DirectoryPool
 from actors.run.run_files import Remains, RunFiles
 from actors.run.trash import Trash
 from tests.deep_tree import nest
@@ -21,23 +21,23 @@ def trash(tmp_path: Path) -> Trash:
 
 
 @pytest.fixture
-def spares(tmp_path: Path, trash: Trash) -> Spares:
-    return Spares(tmp_path / ".spare", trash)
+def directory_pool(tmp_path: Path, trash: Trash) -> DirectoryPool:
+    return DirectoryPool(tmp_path / ".spare", trash)
 
 
-def kept(spares: Spares) -> int:
-    return len(os.listdir(spares._directory))
+def kept(directory_pool: DirectoryPool) -> int:
+    return len(os.listdir(directory_pool._directory))
 
 
-def test_an_empty_directory_serves_again(spares: Spares, tmp_path: Path) -> None:
-    spares.make(tmp_path / "one")
+def test_an_empty_directory_serves_again(directory_pool: DirectoryPool, tmp_path: Path) -> None:
+    directory_pool.make(tmp_path / "one")
     inode = (tmp_path / "one").stat().st_ino
-    assert spares.take_back(tmp_path / "one")
+    assert directory_pool.take_back(tmp_path / "one")
     assert not (tmp_path / "one").exists()
-    spares.make(tmp_path / "two")
+    directory_pool.make(tmp_path / "two")
     assert (tmp_path / "two").stat().st_ino == inode
     assert (tmp_path / "two").stat().st_mode & 0o7777 == 0o700
-    assert kept(spares) == 0
+    assert kept(directory_pool) == 0
 
 
 def leave_a_file(path: Path) -> None:
@@ -75,28 +75,30 @@ def bloat_it(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [leave_a_file, open_it, mark_it, swap_it, remove_it, bloat_it])
 def test_what_a_program_has_touched_does_not(
-    spares: Spares, tmp_path: Path, spoil: Callable[[Path], None]
+    directory_pool: DirectoryPool, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    spares.make(tmp_path / "one")
+    directory_pool.make(tmp_path / "one")
     spoil(tmp_path / "one")
-    assert not spares.take_back(tmp_path / "one")
-    assert kept(spares) == 0
+    assert not directory_pool.take_back(tmp_path / "one")
+    assert kept(directory_pool) == 0
 
 
-def test_they_are_bounded(spares: Spares, tmp_path: Path) -> None:
-    paths = [tmp_path / str(number) for number in range(SPARES_MAX + 1)]
+def test_they_are_bounded(directory_pool: DirectoryPool, tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(POOLED_DIRECTORIES_MAX + 1)]
     for path in paths:
-        spares.make(path)
-    assert [spares.take_back(path) for path in paths] == [True] * SPARES_MAX + [False]
+        directory_pool.make(path)
+    assert [directory_pool.take_back(path) for path in paths] == [True] * POOLED_DIRECTORIES_MAX + [
+        False
+    ]
 
 
 def test_nothing_is_taken_over_from_a_former_life(
-    spares: Spares, trash: Trash, tmp_path: Path
+    directory_pool: DirectoryPool, trash: Trash, tmp_path: Path
 ) -> None:
-    spares.make(tmp_path / "one")
-    spares.take_back(tmp_path / "one")
-    assert kept(Spares(tmp_path / ".spare", trash)) == 0
-    spares.make(tmp_path / "two")  # its own are gone: it makes one
+    directory_pool.make(tmp_path / "one")
+    directory_pool.take_back(tmp_path / "one")
+    assert kept(DirectoryPool(tmp_path / ".spare", trash)) == 0
+    directory_pool.make(tmp_path / "two")  # its own are gone: it makes one
     assert (tmp_path / "two").is_dir()
 
 
@@ -117,33 +119,33 @@ def test_whatever_a_former_life_has_left_there_are_spares(
         place.symlink_to(tmp_path / "victim")
     else:
         os.mkfifo(place)
-    spares = powerless(lambda: Spares(place, trash))
-    spares.make(tmp_path / "one")
-    assert spares.take_back(tmp_path / "one")
+    directory_pool = powerless(lambda: DirectoryPool(place, trash))
+    directory_pool.make(tmp_path / "one")
+    assert directory_pool.take_back(tmp_path / "one")
     assert os.listdir(tmp_path / "victim") == []
 
 
 def test_without_a_place_there_are_none(trash: Trash, tmp_path: Path) -> None:
-    spares = Spares(tmp_path / "gone" / ".spare", trash)
-    spares.make(tmp_path / "one")
-    assert not spares.take_back(tmp_path / "one")
+    directory_pool = DirectoryPool(tmp_path / "gone" / ".spare", trash)
+    directory_pool.make(tmp_path / "one")
+    assert not directory_pool.take_back(tmp_path / "one")
     assert (tmp_path / "one").is_dir()
 
 
 def test_a_run_takes_two_and_gives_back_what_is_empty(
-    spares: Spares, trash: Trash, tmp_path: Path
+    directory_pool: DirectoryPool, trash: Trash, tmp_path: Path
 ) -> None:
-    first = RunFiles(tmp_path / "run-1", spares=spares, trash=trash)
+    first = RunFiles(tmp_path / "run-1", directory_pool=directory_pool, trash=trash)
     assert first.create()
     assert first.part() == Remains()
     assert os.listdir(first.root) == []
-    assert kept(spares) == 2
-    second = RunFiles(tmp_path / "run-2", spares=spares, trash=trash)
+    assert kept(directory_pool) == 2
+    second = RunFiles(tmp_path / "run-2", directory_pool=directory_pool, trash=trash)
     assert second.create()
-    assert kept(spares) == 0
+    assert kept(directory_pool) == 0
     (second.artifacts / "story.md").touch()
     (second.work / "scratch").touch()
     remains = second.part()
     assert remains == Remains(has_artifacts=True, work=remains.work)
     assert os.listdir(second.root) == ["artifacts"]
-    assert kept(spares) == 0
+    assert kept(directory_pool) == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.run import log_times
-from actors.run.log_times import LogTimes, Seen, read_times, time_of
+from actors.run.log_times import LogSize, LogTimes, read_times, time_of
 
 NOW = 1_800_000_000_000_000
 
@@ -21,7 +21,7 @@ def test_a_byte_was_written_by_the_first_moment_that_saw_it(tmp_path: Path) -> N
     times.note(10, NOW + 2)
     times.note(30, NOW + 3)
     seen = read_times(tmp_path / "times")
-    assert seen == [Seen(10, NOW + 1), Seen(30, NOW + 3)]
+    assert seen == [LogSize(10, NOW + 1), LogSize(30, NOW + 3)]
     assert [time_of(seen, offset) for offset in (0, 9, 10, 29, 30)] == [
         NOW + 1, NOW + 1, NOW + 3, NOW + 3, None,
     ]  # fmt: skip
@@ -32,7 +32,7 @@ def test_a_log_that_becomes_shorter_is_timed_anew(tmp_path: Path) -> None:
     times.note(10, NOW)
     times.note(4, NOW + 1)
     times.note(6, NOW + 2)
-    assert read_times(tmp_path / "times") == [Seen(4, NOW + 1), Seen(6, NOW + 2)]
+    assert read_times(tmp_path / "times") == [LogSize(4, NOW + 1), LogSize(6, NOW + 2)]
 
 
 def test_another_server_goes_on_where_the_first_was_killed(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_another_server_goes_on_where_the_first_was_killed(tmp_path: Path) -> No
     again = LogTimes(path)
     again.note(10, NOW + 5)
     again.note(20, NOW + 6)
-    assert read_times(path) == [Seen(10, NOW), Seen(20, NOW + 6)]
+    assert read_times(path) == [LogSize(10, NOW), LogSize(20, NOW + 6)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_records_that_a_program_has_forged_are_left_out(tmp_path: Path, forged: 
     LogTimes(path).note(10, NOW)
     with path.open("ab") as file:
         file.write(forged)
-    assert read_times(path) == [Seen(10, NOW)]
+    assert read_times(path) == [LogSize(10, NOW)]
     path.write_bytes(forged)
     again = LogTimes(path)
     again.note(20, NOW + 1)
@@ -97,14 +97,14 @@ def test_the_end_is_kept_however_soon_it_comes(tmp_path: Path) -> None:
     assert read_times(tmp_path / "times") == [], "nobody watched: the run's own times say more"
     times.note(5, NOW)
     times.finish(9, NOW + 1)
-    assert read_times(tmp_path / "times")[-1] == Seen(9, NOW + 1)
+    assert read_times(tmp_path / "times")[-1] == LogSize(9, NOW + 1)
 
 
 def test_a_clock_that_is_set_back_keeps_the_order(tmp_path: Path) -> None:
     times = LogTimes(tmp_path / "times")
     times.note(5, NOW)
     times.note(9, NOW - 1000)
-    assert read_times(tmp_path / "times") == [Seen(5, NOW), Seen(9, NOW)]
+    assert read_times(tmp_path / "times") == [LogSize(5, NOW), LogSize(9, NOW)]
 
 
 @pytest.mark.parametrize("trick", ["link", "fifo", "directory"])

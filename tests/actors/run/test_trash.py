@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Iterator[int]:
 
 
 def descriptors() -> int:
-    process_tree.keep_spares()
+    process_tree.keep_reserved_descriptors()
     return len(os.listdir("/proc/self/fd"))
 
 

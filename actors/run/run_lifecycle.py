@@ -24,8 +24,8 @@ from actors.host.process import Host, Process
 from actors.host.shim import SHIM_NAME
 from actors.messages import RunLimitExceeded, RunProcess
 from actors.run.collector import Collector
+from actors.run.host_retry import HostRetry
 from actors.run.outcome import failed, outcome_of
-from actors.run.patience import Patience
 from actors.run.run_files import RunFiles
 from actors.run.run_reader import RunReader
 from actors.run.run_start import RunStart
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class RunContext:
     """What every run is led with. `watching`: its files are looked at when they change.
 
     `may_start`: whether programs are still started in this life. `note_blocked`: the host does not
@@ -63,7 +63,7 @@ class Means:
     files: Pool
     collector: Collector
     clock: Clock
-    watching: Callable[["RunLife"], AbstractContextManager[None]]
+    watching: Callable[["RunLifecycle"], AbstractContextManager[None]]
     may_start: Callable[[], bool]
     note_blocked: Callable[[str, str | None], Awaitable[None]]
 
@@ -76,7 +76,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class RunLife:
+class RunLifecycle:
     """A run in the executor's care. `life`: which of the scheduler's asked for it last.
 
     `job_type`: what its program is started with and judged by to the end, whatever is configured
@@ -84,7 +84,7 @@ class RunLife:
     started.
     """
 
-    means: Means
+    context: RunContext
     intent: RunIntent
     job_type: JobType | None
     files: RunFiles
@@ -93,7 +93,7 @@ class RunLife:
     unbegun: bool = False
     refused: bool = False
     _start: RunStart = field(init=False)
-    _patience: Patience = field(init=False)
+    _host_retry: HostRetry = field(init=False)
     _short: trio.CancelScope = field(default_factory=trio.CancelScope)
     _stop: trio.Event = field(default_factory=trio.Event)
     _at_once: trio.Event = field(default_factory=trio.Event)
@@ -108,15 +108,15 @@ class RunLife:
 
     def __post_init__(self) -> None:
         self.unbegun = self.intent.unbegun
-        self._patience = Patience(self.intent.run_id, self.means.note_blocked)
+        self._host_retry = HostRetry(self.intent.run_id, self.context.note_blocked)
         self._start = RunStart(
             intent=self.intent,
             job_type=self.job_type,
             files=self.files,
-            host=self.means.host,
-            clock=self.means.clock,
-            server_environment=self.means.server_environment,
-            pool=self.means.files,
+            host=self.context.host,
+            clock=self.context.clock,
+            server_environment=self.context.server_environment,
+            pool=self.context.files,
         )
 
     def end(self, *, immediately: bool = False) -> None:
@@ -142,15 +142,15 @@ class RunLife:
                 if self._process is not None:
                     await self._wait(self._process)
                     await self._refuse_unstarted(self._process)
-                return self._timed(await self._patience.look(self._judge))
+                return self._timed(await self._host_retry.look(self._judge))
             except SpawnFailed as error:
-                await self._patience.over()
+                await self._host_retry.over()
                 self.refused = True
                 self._began_us = None
                 return self._timed(failed("spawn", str(error)))
             except HostUnfit as error:
                 self.unbegun = True
-                await self._patience.pause(str(error), self._stop)
+                await self._host_retry.pause(str(error), self._stop)
 
     # ---- begin -------------------------------------------------------------------------------
 
@@ -162,20 +162,20 @@ class RunLife:
             self.unbegun = begun is None
         if begun is None:
             await self._start.prepare()
-            if not self.means.may_start():
+            if not self.context.may_start():
                 await self._stop.wait()  # the next server starts it
             if self._stop.is_set():
-                await self._patience.over()
+                await self._host_retry.over()
                 return False
             begun = self._start.start()
             self.unbegun = False
         self._process, self._began_us, self._left = begun
-        await self._patience.over()
+        await self._host_retry.over()
         return True
 
     async def _refuse_unstarted(self, process: Process) -> None:
         """Raise `HostUnfit` if the shim could not start the program, which leaves nothing."""
-        record = await self._patience.look(lambda: process.exit_record() or self._start.record())
+        record = await self._host_retry.look(lambda: process.exit_record() or self._start.record())
         if not record.unstarted:
             return
         process.close()
@@ -196,60 +196,61 @@ class RunLife:
         if self._short.cancelled_caught:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show, process)
-                nursery.start_soon(self._end_when_late, process)
-                nursery.start_soon(self._end_when_told, process)
+                nursery.start_soon(self._report_timeout, process)
+                nursery.start_soon(self._terminate_on_stop, process)
                 nursery.start_soon(self.reader.keep_progress)
                 await process.wait()
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
         # What the program left behind ends with its run; a shim that was killed leaves it all.
         end_rest = partial(process.end_rest, self._grace_s(), self._at_once)
-        self._left = await self._patience.until_possible(end_rest)
+        self._left = await self._host_retry.until_possible(end_rest)
         await self._drain(process)
-        if not await self._patience.look(lambda: process.has_log(self.files.log)):
+        if not await self._host_retry.look(lambda: process.has_log(self.files.log)):
             self._is_removed = not self.files.root.exists()
             await self._save_log(process)
 
     async def _show(self, process: Process) -> None:
         """Of a run that lasts: its process id, its progress, and an eye on its log."""
         log.info("run started", run_id=self.intent.run_id, pid=process.pid)
-        with self.means.watching(self):
+        with self.context.watching(self):
             # What was written before the directory was watched.
             await self.reader.look()
-            await self._tell_process(process)
+            await self._report_process(process)
             await trio.sleep(FENCE_AFTER_S)
-            await self._patience.until_possible(lambda: self._on_thread(process.fence))
+            await self._host_retry.until_possible(lambda: self._on_thread(process.fence))
             await trio.sleep_forever()
 
     async def _on_thread(self, work: Callable[[], None]) -> None:
         with trio.CancelScope(shield=True):  # what it has begun it ends
-            await self.means.files.run(lambda _: work())
+            await self.context.files.run(lambda _: work())
 
-    async def _tell_process(self, process: Process) -> None:
+    async def _report_process(self, process: Process) -> None:
         assert self._began_us is not None
-        await self.means.scheduler.tell(
+        await self.context.scheduler.tell(
             RunProcess(run_id=self.intent.run_id, pid=process.pid, began_us=self._began_us)
         )
 
-    async def _end_when_late(self, process: Process) -> None:
-        await trio.sleep(max(0.0, self.intent.timeout_s - await self._patience.look(process.age_s)))
-        await self.means.scheduler.tell(
+    async def _report_timeout(self, process: Process) -> None:
+        age_s = await self._host_retry.look(process.age_s)
+        await trio.sleep(max(0.0, self.intent.timeout_s - age_s))
+        await self.context.scheduler.tell(
             RunLimitExceeded(run_id=self.intent.run_id, reason="timeout")
         )
 
-    async def _end_when_told(self, process: Process) -> None:
+    async def _terminate_on_stop(self, process: Process) -> None:
         await self._stop.wait()
         grace_s = self._grace_s()
         self._term_at = trio.current_time()
         if not self._has_ended(process):
             self._signalled = True
             self.files.note_signal()
-        await self._patience.look(process.terminate)
+        await self._host_retry.look(process.terminate)
         with trio.move_on_after(grace_s):
             await self._at_once.wait()
             await trio.sleep(min(grace_s, IMMEDIATE_GRACE_S))
         self._killed = True
-        await self._patience.until_possible(process.kill)
+        await self._host_retry.until_possible(process.kill)
 
     async def _drain(self, process: Process) -> None:
         """Wait for its output, which a full disk delays; an end that is asked for does not wait.
@@ -314,7 +315,7 @@ class RunLife:
     def _timed(self, outcome: Outcome) -> Outcome:
         """Add when the program ended, and how long it ran."""
         began_us = self._began_us
-        if began_us is None and self.intent.boot_id == self.means.host.boot_id:
+        if began_us is None and self.intent.boot_id == self.context.host.boot_id:
             began_us = self.intent.began_us
         end = self._end or self._end_on_record(began_us or 0)
         duration_us = 0
@@ -339,16 +340,16 @@ class RunLife:
         return now
 
     def _now(self) -> Moment:
-        return Moment(self.means.clock.now(), self.means.clock.boot_us())
+        return Moment(self.context.clock.now(), self.context.clock.boot_us())
 
     async def _collect(self, outcome: Outcome) -> Outcome:
         """Add the last report, the size of the log, and the artifacts that are quick to have."""
         pid = None if self._process is None else self._process.pid
         if pid is None:
-            pid = (await self._patience.look(self._start.record)).pid
+            pid = (await self._host_retry.look(self._start.record)).pid
         outcome = replace(outcome, pid=pid, left=self._left, signalled=self._was_signalled())
         try:
-            remains = await self._patience.look(self.files.part)
+            remains = await self._host_retry.look(self.files.part)
         except FileNotFoundError:
             why = "its directory is not there any more"
             return outcome if pid is None else replace(outcome, collection_reason=why)
@@ -360,7 +361,7 @@ class RunLife:
             remains = replace(remains, faults=(why, *remains.faults))
         outcome, faults = await self.reader.finish(outcome, remains)
         limits = KeepLimits() if self.job_type is None else self.job_type.keep_limits
-        return await self.means.collector.collect_into(
+        return await self.context.collector.collect_into(
             outcome,
             self.intent.run_id,
             replace(remains, faults=tuple(faults)),

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Patience:
+class HostRetry:
     """Of one run. `note`: why it waits; None: it does not any more."""
 
     run_id: str

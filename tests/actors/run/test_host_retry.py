@@ -6,13 +6,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.run.patience import RETRY_S, Patience
+from actors.run.host_retry import RETRY_S, HostRetry
 
 
 class Noted:
     def __init__(self) -> None:
         self.reasons: list[str | None] = []
-        self.patience = Patience("run-1", self.note)
+        self.patience = HostRetry("run-1", self.note)
 
     async def note(self, run_id: str, reason: str | None) -> None:
         assert run_id == "run-1"
