@@ -365,7 +365,7 @@ BUGS = (
         name="pid-reuse",
         breaks="SafeSignal",
         file="actors/host/linux_host.py",
-        before="if seen is not None and seen.lives and tree.run_id_of(pid) == run_id:",
+        before="if seen is not None and seen.lives and process_tree.run_id_of(pid) == run_id:",
         after="if seen is not None and seen.lives:",
         tests=("tests/actors/host/test_process.py",),
     ),
@@ -438,8 +438,8 @@ BUGS = (
         name="no-grace-for-what-is-left",
         breaks="TERM and its grace for what a program leaves behind",
         file="actors/host/linux_process.py",
-        before="        tree.send(seen, signal.SIGTERM)\n    rest = left",
-        after="        tree.send(seen, signal.SIGKILL)\n    rest = left",
+        before="        process_tree.send(seen, signal.SIGTERM)\n    rest = left",
+        after="        process_tree.send(seen, signal.SIGKILL)\n    rest = left",
         tests=("tests/actors/host/test_process.py",),
     ),
     Bug(
@@ -701,7 +701,7 @@ BUGS = (
     Bug(
         name="c1-steers-a-terminal",
         breaks="on a terminal nothing that programs and clients wrote steers it",
-        file="headway/cli/output.py",
+        file="headway/terminal_text.py",
         before="(*range(0x7F, 0xA0), ",
         after="(0x7F, ",
         tests=("tests/headway/cli/test_output.py",),
@@ -726,7 +726,7 @@ BUGS = (
     Bug(
         name="digits-taken-for-a-time",
         breaks="a time is RFC 3339, or 422",
-        file="headway/model/job.py",
+        file="headway/model/field.py",
         before="isinstance(value, str) and _RFC_3339.fullmatch(value)",
         after="isinstance(value, str)",
         tests=("tests/headway/model/test_job.py",),
