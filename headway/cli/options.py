@@ -13,7 +13,8 @@ from headway.cli.arguments import UsageError
 from headway.cli.output import show_text
 
 if TYPE_CHECKING:
-    from headway.client.client import Client, JobType
+    from headway.client.client import Client
+    from headway.model.job_type import JobTypeView
     from headway.model.scheduler import SchedulerConfig, SchedulerStatus
 
 DEFAULT_URL = "http://127.0.0.1:8787"
@@ -40,7 +41,7 @@ def connect(url: str) -> Iterator["Client"]:
         yield client
 
 
-def print_view(value: "list[JobType] | SchedulerStatus | SchedulerConfig", json: bool) -> None:
+def print_view(value: "list[JobTypeView] | SchedulerStatus | SchedulerConfig", json: bool) -> None:
     """Print an answer as JSON, or as it looks to a person."""
     if json:
         print_json(value)

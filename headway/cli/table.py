@@ -15,11 +15,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headway.client.client import JobType
 from headway.model.artifact import Artifact
 from headway.model.explanation import Ending, Estimate, Explanation
 from headway.model.history import History
 from headway.model.job import Job, JobStatus
+from headway.model.job_type import JobTypeView
 from headway.model.reservation import Reservation
 from headway.model.run import JobRun, Left
 from headway.model.scheduler import SchedulerConfig, SchedulerStatus
@@ -59,7 +59,7 @@ def write(renderable: RenderableType, stream: IO[str] | None = None) -> None:
     stream.flush()
 
 
-def view(value: list[JobType] | SchedulerStatus | SchedulerConfig) -> Table:
+def view(value: list[JobTypeView] | SchedulerStatus | SchedulerConfig) -> Table:
     """How an answer looks that looks the same wherever it is shown."""
     match value:
         case SchedulerStatus():
@@ -95,12 +95,11 @@ def is_narrow(stream: IO[str]) -> bool:
     return stream.isatty() and get_terminal_size().columns < WIDE_COLUMNS
 
 
-def types_table(types: Iterable[JobType]) -> Table:
+def types_table(types: Iterable[JobTypeView]) -> Table:
     """One job type a line, with its parameters."""
     table = _table("TYPE", "TIMEOUT", "PARAMETERS", "DESCRIPTION", fluid=2)
     for kind in types:
-        limit = "" if kind.timeout_s is None else span(kind.timeout_s)
-        _add(table, kind.name, limit, _params(kind.params_schema), kind.description)
+        _add(table, kind.name, span(kind.timeout_s), _params(kind.params_schema), kind.description)
     return table
 
 

@@ -28,25 +28,25 @@ from headway.client.transport import (
 from headway.model.artifact import Artifact, ArtifactList
 from headway.model.event import EventFilter
 from headway.model.explanation import Explanation
-from headway.model.health import Health
+from headway.model.health import Health, Ready
 from headway.model.history import History
 from headway.model.job import (
     TERMINAL,
+    BatchAnswer,
+    BatchItem,
     Job,
     JobChanges,
-    JobFilter,
     JobPage,
+    JobQuery,
     ListedJob,
     NewJob,
-    Placed,
-    PlacedList,
 )
-from headway.model.job_type import JobType, JobTypeList, Preview
+from headway.model.job_type import JobTypeList, JobTypeView, Preview
 from headway.model.reservation import Reservation, ReservationList
 from headway.model.run import DirectRun, JobRun, RunList
 from headway.model.scheduler import SchedulerConfig, SchedulerStatus
 
-__all__ = ["ApiError", "Client", "JobPage", "JobType", "ServerEvent", "ServerUnreachable"]
+__all__ = ["ApiError", "Client", "JobPage", "JobTypeView", "ServerEvent", "ServerUnreachable"]
 
 PAGE_LIMIT = 500
 """The largest page that the server gives."""
@@ -121,23 +121,23 @@ class Client:
             Job, "POST", "/jobs", body=body, headers=headers, wait_s=wait_s or 0, repeatable=True
         )
 
-    def submit_batch(self, jobs: Sequence[NewJob]) -> list[Placed]:
+    def submit_batch(self, jobs: Sequence[NewJob]) -> list[BatchItem]:
         """Queue up to 10,000 Jobs, all or none; the answer keeps their order."""
         body = {"jobs": [job.model_dump(mode="json", exclude_unset=True) for job in jobs]}
         headers = {"Idempotency-Key": new_key()}
         return self._ask(
-            PlacedList, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
+            BatchAnswer, "POST", "/jobs/batch", body=body, headers=headers, repeatable=True
         ).jobs
 
     def list_page(
-        self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilter]
+        self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobQuery]
     ) -> JobPage:
         """One page of at most `limit` (1..500) Jobs; `cursor` is the page before's next_cursor."""
         query = {"limit": limit, "cursor": cursor, **filters}
         return self._ask(JobPage, "GET", "/jobs", query=query)
 
     def list_pages(
-        self, *, limit: int | None = None, **filters: Unpack[JobFilter]
+        self, *, limit: int | None = None, **filters: Unpack[JobQuery]
     ) -> Iterator[JobPage]:
         """Page after page until `limit` Jobs, or all, have been seen; at least one page."""
         left, cursor = limit, None
@@ -151,7 +151,7 @@ class Client:
                 return
 
     def list_jobs(
-        self, *, limit: int | None = None, **filters: Unpack[JobFilter]
+        self, *, limit: int | None = None, **filters: Unpack[JobQuery]
     ) -> Iterator[ListedJob]:
         """Every Job that matches, or the first `limit`, fetched page by page as they are taken."""
         for page in self.list_pages(limit=limit, **filters):
@@ -352,13 +352,13 @@ class Client:
 
     # System
 
-    def job_types(self) -> list[JobType]:
+    def job_types(self) -> list[JobTypeView]:
         """What may be run."""
         return self._ask(JobTypeList, "GET", "/job-types").job_types
 
-    def job_type(self, name: str) -> JobType:
+    def job_type(self, name: str) -> JobTypeView:
         """One job type, with the JSON Schema of its parameters."""
-        return self._ask(JobType, "GET", f"/job-types/{segment(name)}")
+        return self._ask(JobTypeView, "GET", f"/job-types/{segment(name)}")
 
     def preview(self, type: str, params: Mapping[str, Any] | None = None) -> Preview:
         """The exact command line that `params` would make; refused as `submit` would be."""
@@ -370,9 +370,9 @@ class Client:
         """The process answers."""
         return self._ask(Health, "GET", "/health")
 
-    def ready(self) -> Health:
+    def ready(self) -> Ready:
         """The server takes work; ApiError (503) with the reason while it does not."""
-        return self._ask(Health, "GET", "/ready")
+        return self._ask(Ready, "GET", "/ready")
 
     def events(
         self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[EventFilter]

@@ -1,4 +1,4 @@
-"""Artifact: a file that a program left to be kept."""
+"""Artifact: a file that a program left in HEADWAY_ARTIFACTS."""
 
 from headway.model.field import Model
 
@@ -6,8 +6,8 @@ from headway.model.field import Model
 class Artifact(Model):
     """A file that the program left in HEADWAY_ARTIFACTS; `name` is its path below it.
 
-    `sha256` null: it is not known yet, or the file cannot be read (see the run's `collection`).
-    `kept` false: it was beyond the limits of its type, and was removed.
+    `sha256` is null while it is being computed and for a file that cannot be read (see the run's
+    `collection`). `kept` is false for a file beyond its type's limits, which was removed.
     """
 
     name: str
@@ -17,9 +17,9 @@ class Artifact(Model):
 
 
 class Collection(Model):
-    """Whether all that the run has left is listed, checked and kept.
+    """Whether all artifacts of a run are listed, checked and kept.
 
-    Not complete without a `reason`: it still runs, or its files are still being read.
+    Incomplete without a `reason`: the run has not ended, or its files are still being read.
     """
 
     complete: bool
@@ -27,5 +27,7 @@ class Collection(Model):
 
 
 class ArtifactList(Model):
+    """Files that the program left in HEADWAY_ARTIFACTS, and whether these are all of them."""
+
     artifacts: list[Artifact]
     collection: Collection

@@ -68,13 +68,13 @@ Time = Annotated[AwareDatetime, AfterValidator(_storable), BeforeValidator(_json
 
 
 class Model(BaseModel):
-    """Frozen, and closed: an unknown field is refused."""
+    """The base of all resources: immutable, and an unknown field is rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _empty() -> Any:
-    """An empty object as the default: a literal `{}` is deep-copied for each model, for 9 µs."""
+def empty_object() -> Any:
+    """The default `{}` of a field; pydantic would deep-copy a literal one per model, for 9 µs."""
     return Field(default_factory=dict, json_schema_extra={"default": {}})
 
 

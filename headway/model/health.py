@@ -1,15 +1,24 @@
-"""Whether the server answers, and whether it is ready."""
+"""The state of the server process: alive, and ready for work."""
 
-from pydantic import BaseModel
+from typing import Literal
+
+from headway.model.field import Model
 
 
-class Health(BaseModel):
-    """`GET /health`, which has `version`, and `GET /ready`, which has the rest.
+class Health(Model):
+    """The process answers."""
 
-    `database`: "checking" or "checked". `warnings`: what works and still needs the operator.
+    status: Literal["ok"]
+    version: str
+
+
+class Ready(Model):
+    """Requests are served and Jobs are scheduled.
+
+    `database`: whether all its pages have been checked since the start; damage ends the server.
+    `warnings`: sentences about what works but needs the operator.
     """
 
-    status: str
-    version: str | None = None
-    database: str | None = None
-    warnings: list[str] = []
+    status: Literal["ready"]
+    database: Literal["checking", "checked"]
+    warnings: list[str]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from headway.model.field import Labels, Model, Name, Priority, Seconds, Time, _empty
+from headway.model.field import Labels, Model, Name, Priority, Seconds, Time, empty_object
 
 
 class JobStatus(StrEnum):
@@ -37,6 +37,8 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.SKIPPED: frozenset(),
     JobStatus.CANCELLED: frozenset(),
 }
+BATCH_MAX = 10_000
+"""The most Jobs of one batch."""
 TERMINAL = frozenset(status for status, after in TRANSITIONS.items() if not after)
 
 
@@ -44,12 +46,12 @@ class NewJob(Model):
     """What a client asks for. `run_at` null means as soon as a slot is free."""
 
     type: Annotated[str, StringConstraints(max_length=100)]
-    params: dict[str, Any] = _empty()
+    params: dict[str, Any] = empty_object()
     priority: Priority = 0
     run_at: Time | None = None
     expires_at: Time | None = None
     name: Name | None = None
-    labels: Labels = _empty()
+    labels: Labels = empty_object()
     timeout_s: Seconds | None = None
 
     @model_validator(mode="before")
@@ -132,9 +134,9 @@ class ListedJob(Job):
 
 
 class JobPage(Model):
-    """One page of `GET /jobs`; `counts` counts all Jobs by status, not only this page's.
+    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status.
 
-    Params over 4 KiB are not in it: `params_elided` says so, and `get_job` has them.
+    Params over 4 KiB are left out and marked (`params_elided`). A page ends early after 1 MiB.
     """
 
     jobs: list[ListedJob]
@@ -142,14 +144,26 @@ class JobPage(Model):
     counts: dict[str, int]
 
 
-class Placed(Model):
-    """Where one Job of a batch stands."""
+class Batch(Model):
+    """Jobs that are queued all, or none."""
+
+    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+class BatchItem(Model):
+    """Where one Job of a batch stands in the order of arrival."""
 
     job_id: str
     position: int
 
 
-class JobFilter(TypedDict, total=False):
+class BatchAnswer(Model):
+    """The Jobs of a batch, in its order."""
+
+    jobs: list[BatchItem]
+
+
+class JobQuery(TypedDict, total=False):
     """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc.
 
     `retry_of`: the id of a Job, whose retries are wanted.
@@ -170,7 +184,3 @@ class JobChanges(TypedDict, total=False):
     run_at: datetime | None
     name: str | None
     labels: Mapping[str, str]
-
-
-class PlacedList(Model):
-    jobs: list[Placed]

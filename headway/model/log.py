@@ -2,23 +2,30 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from headway.model.field import Model
 
 
-class LogPiece(BaseModel):
-    """One event of a log that is followed: where its text begins, and when that was written."""
+class LogPiece(Model):
+    """The data of one event of a log stream: text, the offset at which it begins, and its time."""
 
     text: str
     offset: int | None = None
     at: datetime | None = None
 
 
-class LogTime(BaseModel):
-    """From `offset` on, up to the next entry's, the output was written by `at`."""
+class LogTime(Model):
+    """From byte `offset` on, up to the next entry's, the output was written by `at`, and after the
+    entry before. Offsets count in the log's own file, as the ids of its event stream do."""
 
     offset: int
     at: datetime
 
 
-class LogTimeList(BaseModel):
+class LogTimeList(Model):
+    """At most 4,097 entries: 0.1 s apart, of a long run a 2,000th of its length.
+
+    A run of less than 50 ms has one. What was written while no server watched has the time at which
+    the next one saw it.
+    """
+
     times: list[LogTime]

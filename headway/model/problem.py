@@ -1,4 +1,4 @@
-"""Refusals, and the problem documents that carry them over HTTP (RFC 9457)."""
+"""Refusals, and the problem documents that represent them over HTTP (RFC 9457)."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -35,14 +35,14 @@ CODES: tuple[str, ...] = get_args(Code)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request: where (a JSON Pointer, RFC 6901) and what to do."""
+    """One fault of a request: a JSON Pointer (RFC 6901) to it, and how to correct it."""
 
     pointer: str
     message: str
 
 
 class Refusal(Exception):
-    """A request that is answered with no. `detail` says what the caller can do about it."""
+    """A rejected request. `detail` says what the caller can do about it."""
 
     def __init__(self, code: Code, detail: str, faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(detail)
@@ -51,37 +51,37 @@ class Refusal(Exception):
         self.faults = faults
 
     def anew(self) -> "Refusal":
-        """The same to raise: a constant would keep every frame alive that it was raised in."""
+        """A copy to raise: a constant would keep every frame alive that it was raised in."""
         return Refusal(self.code, self.detail, self.faults)
 
 
 FAULTS_MAX = 100
-"""So many faults stand in one problem document."""
+"""The most faults in one problem document."""
 
 STATUS: dict[Code, tuple[int, str]] = {
-    "malformed_request": (400, "The request is not valid HTTP"),
-    "malformed_json": (400, "The body is not acceptable JSON"),
-    "unauthenticated": (401, "Who are you?"),
-    "forbidden": (403, "You may not do this"),
-    "bad_origin": (403, "Requests from other origins are refused"),
-    "not_found": (404, "There is no such thing"),
-    "method_not_allowed": (405, "This cannot be done here"),
-    "request_timeout": (408, "The request took too long to arrive"),
-    "wrong_state": (409, "The thing is in another state"),
-    "gone": (410, "This is no longer offered"),
-    "precondition_failed": (412, "The thing has changed meanwhile"),
-    "too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "The body must be application/json"),
-    "range_not_satisfiable": (416, "The range lies outside the file"),
-    "bad_host": (421, "The Host header names another server"),
-    "invalid": (422, "The request is not valid"),
-    "unknown_type": (422, "There is no such job type"),
-    "idempotency_mismatch": (422, "The Idempotency-Key was used for another request"),
-    "queue_full": (429, "The queue is full"),
+    "malformed_request": (400, "Bad request"),
+    "malformed_json": (400, "Malformed JSON"),
+    "unauthenticated": (401, "Authentication required"),
+    "forbidden": (403, "Forbidden"),
+    "bad_origin": (403, "Origin not allowed"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "request_timeout": (408, "Request timeout"),
+    "wrong_state": (409, "Wrong state"),
+    "gone": (410, "Gone"),
+    "precondition_failed": (412, "Precondition failed"),
+    "too_large": (413, "Content too large"),
+    "unsupported_media_type": (415, "Unsupported media type"),
+    "range_not_satisfiable": (416, "Range not satisfiable"),
+    "bad_host": (421, "Misdirected request"),
+    "invalid": (422, "Invalid request"),
+    "unknown_type": (422, "Unknown job type"),
+    "idempotency_mismatch": (422, "Idempotency key reused"),
+    "queue_full": (429, "Queue full"),
     "rate_limited": (429, "Too many requests"),
-    "shutting_down": (503, "The server is shutting down"),
-    "unavailable": (503, "The server cannot answer at the moment"),
-    "storage_full": (507, "The disk is full"),
+    "shutting_down": (503, "Server shutting down"),
+    "unavailable": (503, "Service unavailable"),
+    "storage_full": (507, "Insufficient storage"),
 }
 RETRY_AFTER_S: dict[Code, int] = {
     "queue_full": 5,
@@ -93,14 +93,14 @@ RETRY_AFTER_S: dict[Code, int] = {
 
 
 class ProblemFault(BaseModel):
-    """One thing that is wrong: a JSON Pointer (RFC 6901) to it, and what to do."""
+    """One fault of the request: a JSON Pointer (RFC 6901) to it, and how to correct it."""
 
     pointer: str
     message: str
 
 
 class Problem(BaseModel):
-    """RFC 9457, with a stable `code`."""
+    """A problem document (RFC 9457) with a stable `code`."""
 
     type: str
     title: str

@@ -1,7 +1,9 @@
 """Reservation: a claim on the next free slot."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from headway.model.field import Model
 
@@ -21,5 +23,13 @@ class Reservation(Model):
     end_reason: str | None
 
 
+class ReservationRequest(Model):
+    """How long the slot is held, counted from when it is free; the operator sets the most."""
+
+    ttl_s: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+
+
 class ReservationList(Model):
+    """Reservations that wait or are held, in their order."""
+
     reservations: list[Reservation]

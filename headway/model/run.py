@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from headway.model.artifact import Artifact, Collection
-from headway.model.field import Model
+from headway.model.field import Model, empty_object
 
 
 class RunStatus(StrEnum):
@@ -73,11 +73,20 @@ class JobRun(Model):
     left: Left
 
 
+class RunList(Model):
+    """The single attempt at a Job, or none yet."""
+
+    runs: list[JobRun]
+    total: int
+
+
+class DirectRequest(Model):
+    """The parameters of the type."""
+
+    params: dict[str, Any] = empty_object()
+
+
 class DirectRun(JobRun):
-    """The answer of a direct run: the run, and its last 64 KiB of output as text."""
+    """A run without a Job. `log_tail`: the last 64 KiB of its output, read as UTF-8."""
 
     log_tail: str
-
-
-class RunList(Model):
-    runs: list[JobRun]

@@ -1,9 +1,11 @@
 """The scheduler: its state, its limits, its cumulative figures."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from headway.model.field import Model
+from pydantic import Field
+
+from headway.model.field import Model, Slots
 
 
 class CumulativeStats(Model):
@@ -56,3 +58,33 @@ class SchedulerConfig(Model):
     concurrency: int
     types: dict[str, int | None]
     overridden: list[str]
+
+
+class StopRequest(Model):
+    """How long the response may wait for running Jobs to end."""
+
+    wait_s: Annotated[float, Field(ge=0, le=300, strict=True, allow_inf_nan=False)] = 0.0
+
+
+class ConfigPatch(Model):
+    """Limits to change; null restores the configuration's. What is left out stays."""
+
+    concurrency: Slots | None = None
+    types: dict[str, Slots | None] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class TypeTimes(Model):
+    """Seconds at p50, p95 and p99 over the type's last runs (at most 1,000)."""
+
+    type: str
+    runs: int
+    by_status: dict[str, int]
+    wait_s: dict[str, float]
+    run_s: dict[str, float]
+    runs_per_minute: float
+
+
+class Metrics(Model):
+    """How long Jobs wait and run, per type."""
+
+    types: list[TypeTimes]

@@ -11,13 +11,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from config.weight import is_light
-from headway.model.job import NewJob
+from headway.model.job import BATCH_MAX, NewJob
 from headway.model.problem import FAULTS_MAX, Fault, Refusal
 from web.api.problem import checked
 from web.context import Context
 from web.json.batch import read_jobs
 
-BATCH_MAX = 10_000
 NEW_JOB = TypeAdapter(NewJob)
 
 

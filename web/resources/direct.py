@@ -1,17 +1,16 @@
 """/direct/{type}: a blocking request that takes the next free slot ahead of the queue."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import apsw
 import trio
-from pydantic import BaseModel, ConfigDict
 
 from actors import messages as m
 from actors.rules.public import JobTypes, run_body
 from headway.model.problem import Refusal
 from headway.model.reservation import Reservation
-from headway.model.run import JobRun
+from headway.model.run import DirectRequest, DirectRun
 from storage.reservations import find_reservation
 from storage.run_parts import run_and_result
 from storage.runs import is_running
@@ -22,19 +21,6 @@ from web.resources.acceptance import accept_params
 from web.streams.log_view import LogView
 
 TAIL_BYTES = 64 * 1024
-
-
-class DirectRequest(BaseModel):
-    """The parameters of the type."""
-
-    model_config = ConfigDict(extra="forbid")
-    params: dict[str, Any] = {}
-
-
-class DirectRun(JobRun):
-    """A run without a Job. `log_tail`: the last 64 KiB of its output, read as UTF-8."""
-
-    log_tail: str
 
 
 def register(routes: Routes, context: Context) -> None:

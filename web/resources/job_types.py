@@ -2,71 +2,17 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from config.job_type import JobType
 from config.weight import is_light
+from headway.model.job_type import Argument, JobTypeList, JobTypeView, Preview, PreviewRequest
 from headway.model.problem import Refusal
 from web.api.routes import Body, Response, Routes
 from web.context import Context
 from web.resources.acceptance import accept_params
-
-
-class Argument(BaseModel):
-    """How one parameter reaches the command line; with neither, it does on standard input."""
-
-    name: str
-    arg: str | None
-    positional: bool
-    secret: bool
-
-
-class JobTypeView(BaseModel):
-    """What may be run, and the JSON Schema of its params as the operator wrote it.
-
-    `arguments` has the order of the command line. A secret parameter is `writeOnly`. Where `adopt`
-    is false a run does not outlive a crash of the server: it fails as `interrupted`. With `output`
-    "file" the log itself is the program's standard output, and `> /dev/stderr` truncates it.
-    """
-
-    name: str
-    description: str
-    params_schema: dict[str, Any]
-    input: Literal["arguments", "json"]
-    arguments: list[Argument]
-    timeout_s: float
-    kill_grace_s: float
-    concurrency: int | None
-    adopt: bool
-    output: Literal["pipe", "file"]
-    skip_exit_codes: list[int]
-
-
-class JobTypeList(BaseModel):
-    """Every configured type."""
-
-    job_types: list[JobTypeView]
-
-
-class PreviewRequest(BaseModel):
-    """The parameters of the type."""
-
-    model_config = ConfigDict(extra="forbid")
-    params: dict[str, Any] = {}
-
-
-class Preview(BaseModel):
-    """What would be started: in place of each secret value stands `***`.
-
-    `stdin` is what the program would read; null: nothing. `params` hold the defaults.
-    """
-
-    argv: list[str]
-    stdin: str | None
-    params: dict[str, Any]
 
 
 def register(routes: Routes, context: Context) -> None:

@@ -5,16 +5,16 @@ from functools import partial
 from typing import Annotated, Literal
 
 import apsw
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import to_json
 
 from actors import messages as m
 from actors.rules.public import JobTypes, job_body, list_json, public_job, run_body
-from headway.model.artifact import Artifact, Collection
+from headway.model.artifact import Artifact, ArtifactList, Collection
 from headway.model.field import Name
-from headway.model.job import Job, JobPatch, JobStatus, ListedJob, NewJob
+from headway.model.job import Batch, BatchAnswer, Job, JobPage, JobPatch, JobStatus, NewJob
 from headway.model.problem import Fault, Refusal
-from headway.model.run import JobRun
+from headway.model.run import RunList
 from storage import jobs
 from storage.job_id import id_beginning
 from storage.jobs import JobFilter
@@ -22,7 +22,7 @@ from storage.run_parts import run_and_result
 from web.api.request import Request
 from web.api.routes import Body, Header, Query, Response, Routes, Unread
 from web.context import Context
-from web.resources.acceptance import BATCH_MAX, accept_job, accepted_batch
+from web.resources.acceptance import accept_job, accepted_batch
 from web.resources.idempotency import (
     REPLAYED,
     IdempotencyKey,
@@ -36,51 +36,6 @@ LARGE_BYTES = 64 * 1024
 """Params that are not read and shown on the event loop."""
 
 IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has one of these ETags.")]
-
-
-class Batch(BaseModel):
-    """Jobs that are queued all, or none."""
-
-    model_config = ConfigDict(extra="forbid")
-    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=BATCH_MAX)]
-
-
-class BatchItem(BaseModel):
-    """Where one Job of a batch stands in the order of arrival."""
-
-    job_id: str
-    position: int
-
-
-class BatchAnswer(BaseModel):
-    """The Jobs of a batch, in its order."""
-
-    jobs: list[BatchItem]
-
-
-class JobPage(BaseModel):
-    """One page. `next_cursor` null: it was the last. `counts`: all Jobs by status.
-
-    Params over 4 KiB are left out and marked (`params_elided`). A page ends early after 1 MiB.
-    """
-
-    jobs: list[ListedJob]
-    next_cursor: str | None
-    counts: dict[str, int]
-
-
-class RunList(BaseModel):
-    """The single attempt, or none yet."""
-
-    runs: list[JobRun]
-    total: int
-
-
-class ArtifactList(BaseModel):
-    """Files that the program left in HEADWAY_ARTIFACTS, and whether these are all of them."""
-
-    artifacts: list[Artifact]
-    collection: Collection
 
 
 def register(routes: Routes, context: Context) -> None:

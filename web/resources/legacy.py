@@ -10,10 +10,9 @@ from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel
-
 from actors import messages as m
 from headway.model.job import Job, NewJob
+from headway.model.legacy import Triggered
 from headway.model.problem import Refusal
 from storage.idempotency import Key
 from web.api.endpoint import refused
@@ -24,15 +23,6 @@ from web.resources.acceptance import accept_params
 from web.resources.idempotency import REPLAYED, IdempotencyKey, replay_headers, request_key
 
 DEPRECATED_SINCE = datetime(2026, 1, 18, tzinfo=UTC)
-
-
-class Triggered(BaseModel):
-    """The old answer."""
-
-    job_id: str
-    type: str
-    status: str
-    message: str
 
 
 def register(routes: Routes, context: Context) -> None:

@@ -3,17 +3,17 @@
 What is shown of a log is in `log_view.py`, how it is followed in `log_follower.py`.
 """
 
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from actors.run.collection import open_artifact
 from actors.run.log_times import read_times
 from actors.run.run_files import RunFiles
 from headway.model.field import MAX_INT, from_us
+from headway.model.log import LogTime, LogTimeList
 from headway.model.problem import Fault, Refusal
 from storage.jobs import status_of
 from storage.run_parts import RunHead, artifact_of_job, head_of_run
@@ -28,24 +28,6 @@ TEXT = "text/plain; charset=utf-8"
 RangeHeader = Annotated[
     str | None, Header("Range", "`bytes=FIRST-LAST`, one range (RFC 9110, 14).")
 ]
-
-
-class LogTime(BaseModel):
-    """From byte `offset` on, up to the next entry's, the output was written by `at`, and after the
-    entry before. Offsets count in the log's own file, as the ids of its event stream do."""
-
-    offset: int
-    at: datetime
-
-
-class LogTimeList(BaseModel):
-    """At most 4,097 entries: 0.1 s apart, of a long run a 2,000th of its length.
-
-    A run of less than 50 ms has one. What was written while no server watched has the time at which
-    the next one saw it.
-    """
-
-    times: list[LogTime]
 
 
 def register(routes: Routes, context: Context) -> None:

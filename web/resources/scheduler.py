@@ -4,14 +4,19 @@ from typing import Annotated, Literal
 
 import apsw
 import trio
-from pydantic import BaseModel, ConfigDict, Field
 
 from actors import messages as m
-from headway.model.field import Slots
 from headway.model.history import History
 from headway.model.problem import Fault, Refusal
-from headway.model.reservation import Reservation
-from headway.model.scheduler import SchedulerConfig, SchedulerStatus
+from headway.model.reservation import Reservation, ReservationList, ReservationRequest
+from headway.model.scheduler import (
+    ConfigPatch,
+    Metrics,
+    SchedulerConfig,
+    SchedulerStatus,
+    StopRequest,
+    TypeTimes,
+)
 from storage import reservations, scheduler
 from storage.database import snapshot
 from storage.rollup import read_history
@@ -20,52 +25,6 @@ from web.api.request import Request
 from web.api.routes import Body, Query, Response, Routes
 from web.context import Context
 from web.resources.idempotency import REPLAYED, IdempotencyKey, create_once, request_key
-
-
-class StopRequest(BaseModel):
-    """How long the answer may wait for what runs to end."""
-
-    model_config = ConfigDict(extra="forbid")
-    wait_s: Annotated[float, Field(ge=0, le=300, strict=True, allow_inf_nan=False)] = 0.0
-
-
-class ConfigPatch(BaseModel):
-    """Limits to change; null goes back to the configuration's. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
-    concurrency: Slots | None = None
-    types: dict[str, Slots | None] = {}
-
-
-class ReservationRequest(BaseModel):
-    """How long the slot is held, counted from when it is free; the operator sets the most."""
-
-    model_config = ConfigDict(extra="forbid")
-    ttl_s: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-
-
-class ReservationList(BaseModel):
-    """Claims that wait or are held, in their order."""
-
-    reservations: list[Reservation]
-
-
-class TypeTimes(BaseModel):
-    """Seconds at p50, p95 and p99 over the type's last runs (at most 1,000)."""
-
-    type: str
-    runs: int
-    by_status: dict[str, int]
-    wait_s: dict[str, float]
-    run_s: dict[str, float]
-    runs_per_minute: float
-
-
-class Metrics(BaseModel):
-    """How long things take, per type."""
-
-    types: list[TypeTimes]
-
 
 SPANS = {"hour": (60, 60), "day": (900, 96), "week": (3600, 168)}
 """Seconds a step, and whole steps, of each chart."""

@@ -1,12 +1,12 @@
 """/health, /ready, /openapi.json, /docs. `/metrics` is in `metrics.py`."""
 
-from typing import Any, Literal
+from typing import Any
 
 import trio
-from pydantic import BaseModel
 from pydantic_core import to_json
 
 from actors import messages as m
+from headway.model.health import Health, Ready
 from headway.model.problem import Refusal
 from web.api.openapi import STYLE, document, page
 from web.api.routes import Response, Routes
@@ -17,25 +17,6 @@ from web.resources import unconfigured
 PROBE_S = 2.0
 # The page of the API carries no script at all.
 DOCS_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-
-class Health(BaseModel):
-    """The process answers."""
-
-    status: Literal["ok"]
-    version: str
-
-
-class Ready(BaseModel):
-    """Requests are served and Jobs are scheduled.
-
-    `database`: whether all its pages have been checked since the start; damage ends the server.
-    `warnings`: what works, and needs the operator all the same.
-    """
-
-    status: Literal["ready"]
-    database: Literal["checking", "checked"]
-    warnings: list[str]
 
 
 def register(routes: Routes, context: Context) -> None:

@@ -93,8 +93,13 @@ STORY = {
         },
         "required": ["topic"],
     },
+    "input": "arguments",
+    "arguments": [{"name": "topic", "arg": None, "positional": True, "secret": False}],
     "timeout_s": 900.0,
+    "kill_grace_s": 10.0,
     "concurrency": 1,
+    "adopt": True,
+    "output": "pipe",
     "skip_exit_codes": [77],
 }
 OTHER_TYPE = STORY | {"name": "echo", "params_schema": {"type": "object"}}

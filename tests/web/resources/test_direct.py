@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from headway.model.job import Job
+from headway.model.run import DirectRequest
 from storage.reservations import open_reservations
 from web.api.request import Request
 from web.api.routes import Routes
@@ -30,7 +31,7 @@ async def test_a_client_that_goes_away_leaves_no_claim(
         await submit()
     for moment in range(MOMENTS):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(route.handler, request, "a", direct.DirectRequest())
+            nursery.start_soon(route.handler, request, "a", DirectRequest())
             for _ in range(moment):
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
