@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from headway.model.job import Progress
 from headway.model.scheduler import HostCondition
-from storage.transaction import Event
+from storage.events import Event
 
 KEPT_EVENTS = 10_000
 

@@ -18,10 +18,10 @@ from headway.model.reservation import Reservation
 from headway.model.run import StopReason
 from headway.model.scheduler import HostCondition, SchedulerConfig
 from storage.collections import Unfinished
+from storage.events import Event
 from storage.idempotency import Key
 from storage.intents import RunIntent
 from storage.runs import Outcome
-from storage.transaction import Event
 
 # ---- to the scheduler, from the web ------------------------------------------------------------
 

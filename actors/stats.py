@@ -26,9 +26,8 @@ from actors.messages import (
 )
 from actors.storage_watch import StorageWatch
 from actors.tally import Tally
-from storage.events import events_after, last_seq
+from storage.events import Event, events_after, last_seq
 from storage.runs import DURATION_US
-from storage.transaction import Event
 
 RUNS_PER_TYPE_MAX = 1_000
 """How many of a type's last runs the percentiles are taken over."""

@@ -1,8 +1,45 @@
-"""Reading the sequence of events back."""
+"""Events as the table `events` keeps them, and queries on it. Only a transaction adds one."""
+
+from typing import Literal, NamedTuple
 
 import apsw
 
-from storage.transaction import Event
+EventKind = Literal[
+    "server.started",
+    "server.reloaded",
+    "scheduler.started",
+    "scheduler.stopped",
+    "scheduler.configured",
+    "job.submitted",
+    "job.updated",
+    "job.due",
+    "job.progress",
+    "job.cancel_requested",
+    "job.cancelled",
+    "job.skipped",
+    "run.started",
+    "run.process",
+    "run.stopping",
+    "run.finished",
+    "run.collected",
+    "reservation.requested",
+    "reservation.held",
+    "reservation.ended",
+]
+
+
+class Event(NamedTuple):
+    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
+
+    Its fields stand in the order of the table's columns.
+    """
+
+    seq: int
+    at: int
+    kind: EventKind
+    job_id: str | None
+    run_id: str | None
+    data: str
 
 
 def last_seq(connection: apsw.Connection) -> int:

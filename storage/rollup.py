@@ -6,16 +6,14 @@ Invariant: what is kept equals a count of all events, since it is written in the
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from math import ceil, log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 from pydantic_core import from_json
 
 from headway.model.field import from_us
 from headway.model.history import History, HistoryPoint, Percentiles
-
-if TYPE_CHECKING:
-    from storage.transaction import Event
+from storage.events import Event
 
 MINUTE_US = 60_000_000
 KEPT_STEPS_S = (60, 3600)
@@ -37,7 +35,7 @@ def middle_s(bucket_: int) -> float:
     return 0.0 if bucket_ < 0 else GROWTH ** (bucket_ + 0.5) / 1e6
 
 
-def add_up(connection: apsw.Connection, now: int, events: Iterable["Event"]) -> None:
+def add_up(connection: apsw.Connection, now: int, events: Iterable[Event]) -> None:
     """Add the events of one transaction, which all have its moment, to the minute's sums."""
     queued = 0
     ended: Counter[str] = Counter()

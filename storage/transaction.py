@@ -6,50 +6,14 @@ Invariant: every change of a Job, run, reservation or of the scheduler appends a
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import apsw
 from pydantic_core import to_json
 
 from storage.database import transaction
+from storage.events import Event, EventKind
 from storage.rollup import add_up
-
-EventKind = Literal[
-    "server.started",
-    "server.reloaded",
-    "scheduler.started",
-    "scheduler.stopped",
-    "scheduler.configured",
-    "job.submitted",
-    "job.updated",
-    "job.due",
-    "job.progress",
-    "job.cancel_requested",
-    "job.cancelled",
-    "job.skipped",
-    "run.started",
-    "run.process",
-    "run.stopping",
-    "run.finished",
-    "run.collected",
-    "reservation.requested",
-    "reservation.held",
-    "reservation.ended",
-]
-
-
-class Event(NamedTuple):
-    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
-
-    Its fields stand in the order of the table's columns.
-    """
-
-    seq: int
-    at: int
-    kind: EventKind
-    job_id: str | None
-    run_id: str | None
-    data: str
 
 
 @contextmanager

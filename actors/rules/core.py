@@ -29,8 +29,9 @@ from headway.model.run import StopReason
 from headway.model.scheduler import SchedulerConfig
 from storage import collections, idempotency, intents, jobs, reservations, runs, scheduler
 from storage.errors import StorageFailed
+from storage.events import Event
 from storage.intents import RunIntent
-from storage.transaction import Event, Transaction, write_transaction
+from storage.transaction import Transaction, write_transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

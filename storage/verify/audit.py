@@ -11,7 +11,7 @@ import apsw
 from pydantic_core import from_json
 
 from headway.model.job import JobStatus
-from storage.transaction import Event
+from storage.events import Event
 from storage.verify.replay import Breach, Replay
 
 WALK = (

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from headway.model.job import TERMINAL, TRANSITIONS, JobStatus
-from storage.transaction import Event
+from storage.events import Event
 
 QUEUED = JobStatus.QUEUED
 

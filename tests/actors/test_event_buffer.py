@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors import event_buffer as feed_module
 from actors.event_buffer import EventBuffer
 from headway.model.job import Progress
-from storage.transaction import Event, EventKind
+from storage.events import Event, EventKind
 
 
 def event(seq: int, job_id: str | None = None, run_id: str | None = None) -> Event:

@@ -10,8 +10,7 @@ import apsw
 from pydantic_core import from_json
 
 from headway.model.job import JobStatus
-from storage.events import events_after
-from storage.transaction import Event
+from storage.events import Event, events_after
 from storage.verify.audit import open_jobs, open_runs
 from storage.verify.invariants import check_tables, verify
 from storage.verify.replay import Replay

@@ -16,8 +16,7 @@ from pydantic import Field, StringConstraints
 
 from headway.model.field import MAX_INT, Name
 from headway.model.problem import Fault, Refusal
-from storage.events import events_after, last_seq
-from storage.transaction import EventKind
+from storage.events import EventKind, events_after, last_seq
 from web.api.routes import Header, Query, Response, Routes
 from web.context import Context
 from web.streams.broadcaster import Shown, show

@@ -23,25 +23,20 @@ import socket
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 import h11
 import structlog
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from web.api.guard import malformed
 from web.api.reads import client_gone
-from web.server.exchange import PIECE_BYTES, AtOnce, Exchange, scope_of
-from web.server.received import Received
-from web.server.unsent import Unsent
+from web.server.exchange import PIECE_BYTES, AtOnce, Exchange, ServerState, scope_of
 
 TESTED = "0.18."
 IDLE_S = 75.0
@@ -58,18 +53,6 @@ LINGER_S = 1.0
 log = structlog.get_logger()
 
 
-class Host(Protocol):
-    """What a connection knows of its server."""
-
-    app: ASGIWrapper
-    config: Config
-    context: WorkerContext
-    at_once: AtOnce | None
-    draining: bool
-    unsent: Unsent
-    received: Received
-
-
 class _NoTimer:
     """Stands in for Hypercorn's idle task; `Connection` has its own scope."""
 
@@ -84,7 +67,7 @@ class StockConnection(TCPServer):
     idle = False
     """Unknown: its own timer, where it is armed, ends it when the server drains."""
 
-    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
+    def __init__(self, host: ServerState, stream: trio.SocketStream) -> None:
         # Hypercorn names the stream of TLS only; it takes either.
         super().__init__(
             host.app,
@@ -122,7 +105,7 @@ class StockConnection(TCPServer):
 class Connection(StockConnection):
     """One TCP connection. `idle`: it has no request."""
 
-    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
+    def __init__(self, host: ServerState, stream: trio.SocketStream) -> None:
         super().__init__(host, stream)
         self.idle_task = _NoTimer()  # type: ignore[assignment]
         self.idle = True

@@ -11,21 +11,23 @@ the order of their requests.
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import h11
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Event, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.trio.worker_context import WorkerContext
 
 from web.api.endpoint import refused
 from web.api.guard import NO_STORE
 from web.api.router import BODY_TIMEOUT_S, TOO_SLOW, AnswerBody
 from web.api.routes import Response
-
-if TYPE_CHECKING:
-    from web.server.connection import Connection
+from web.server.received import Received, Sender
+from web.server.unsent import Unsent
 
 AtOnce = Callable[[dict[str, Any]], AnswerBody | None]
 """Takes an ASGI scope; None: the request needs the whole of ASGI."""
@@ -47,12 +49,38 @@ def scope_of(request: h11.Request) -> dict[str, Any]:
     }
 
 
+class ServerState(Protocol):
+    """What a connection reads of the server that accepted it."""
+
+    app: ASGIWrapper
+    config: Config
+    context: WorkerContext
+    at_once: AtOnce | None
+    draining: bool
+    unsent: Unsent
+    received: Received
+
+
+class Peer(Sender, Protocol):
+    """The connection of a request."""
+
+    host: ServerState
+
+    def limit(self, seconds: float) -> None:
+        """Close the connection when it has read nothing for so long."""
+        ...
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send a piece of the response."""
+        ...
+
+
 class Exchange:
     """One request and its answer. Hypercorn hands over the body as to one of its own streams."""
 
     idle = False
 
-    def __init__(self, connection: "Connection", protocol: H11Protocol, answer: AnswerBody) -> None:
+    def __init__(self, connection: Peer, protocol: H11Protocol, answer: AnswerBody) -> None:
         self._connection = connection
         self._protocol = protocol
         self._answer = answer

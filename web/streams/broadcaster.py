@@ -17,7 +17,7 @@ from pydantic_core import from_json
 
 from actors.event_buffer import KEPT_EVENTS, EventBuffer, Live
 from headway.model.field import from_us
-from storage.transaction import Event
+from storage.events import Event
 from web.api.request_priority import RequestPriority
 from web.streams.sse import HEARTBEAT_S, format_event
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from storage.transaction import Event
+from storage.events import Event
 from storage.verify.replay import NAMES, Replay
 
 Step = tuple[str, str | None, dict[str, Any]]

@@ -17,8 +17,7 @@ from headway.client.transport import parse_events
 from headway.model.job import NewJob
 from headway.model.problem import Refusal
 from headway.model.scheduler import HostCondition
-from storage.events import last_seq
-from storage.transaction import Event
+from storage.events import Event, last_seq
 from web.context import Context
 from web.resources import events
 from web.resources.events import EVERYTHING, Stream, Wanted, begin, known_kinds

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.event_buffer import EventBuffer
-from storage.transaction import Event
+from storage.events import Event
 from web.api.request_priority import RequestPriority
 from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Broadcaster
 
