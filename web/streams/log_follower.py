@@ -6,20 +6,25 @@ Following counts in the file itself, which only grows.
 import codecs
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
+import apsw
 import trio
 
+from actors.clock import Clock
+from actors.event_buffer import EventBuffer
 from actors.host.file_tree import open_in
+from actors.host.inotify import FileWatcher
 from actors.run.log_times import LogSize, read_times, time_of
 from actors.run.run_files import hole_of
+from actors.runner import Pool
 from headway.model.field import from_us
 from headway.model.job import TERMINAL
 from storage.jobs import status_of
 from storage.runs import finished_at_of, run_id_of
-from web.context import Context
 from web.streams.log_view import CHUNK_BYTES, line_start
 from web.streams.sse import HEARTBEAT_S, format_event
 
@@ -27,6 +32,27 @@ NOT_YET_S = 0.05
 LOOKS_MAX = 10
 """How often a log is looked at in a row whose middle is being dropped."""
 SHORTER = "\n[headway: the program has truncated its output; it goes on from its new beginning]\n"
+
+
+class FollowContext(Protocol):
+    """What following a log reads of the server; the web layer's `Context` has it."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def draining(self) -> trio.Event: ...
+    @property
+    def events(self) -> EventBuffer: ...
+    @property
+    def file_pool(self) -> Pool: ...
+    @property
+    def files(self) -> FileWatcher: ...
+    @property
+    def reader(self) -> apsw.Connection: ...
+    @property
+    def runs_dir(self) -> Path: ...
+
+    def unless_draining(self) -> AbstractAsyncContextManager[None]: ...
 
 
 class Follow:
@@ -39,7 +65,7 @@ class Follow:
 
     def __init__(
         self,
-        context: Context,
+        context: FollowContext,
         job_id: str,
         offset: int,
         *,
