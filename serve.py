@@ -53,7 +53,6 @@ from storage.errors import (
     NewerDatabase,
     StorageFailed,
 )
-from web.api.reads import Reader, Reads
 from web.api.request_priority import RequestPriority
 from web.app import App, make_app
 from web.context import Context
@@ -63,6 +62,7 @@ from web.process.ready_line import ready_line
 from web.process.reload import Reloader, obey_hangups
 from web.process.shutdown import end_signals, shut_down
 from web.process.terminal import Terminal
+from web.reads import Reader, Reads
 from web.resources import unconfigured
 from web.server.listener import Server, listen, url_of
 from web.streams.broadcaster import Broadcaster

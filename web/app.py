@@ -8,10 +8,10 @@ import apsw
 from actors import messages as m
 from headway.model.problem import Refusal
 from web.api.capacity import PERMIT, Streams
-from web.api.endpoint import refused
 from web.api.guard import Guard
+from web.api.response import Response, refused
 from web.api.router import ASGI, AnswerBody, Express, Later, bug
-from web.api.routes import Response, Routes
+from web.api.routes import Routes
 from web.context import Context
 from web.resources import (
     direct,

@@ -28,8 +28,8 @@ from storage.collections import is_unfinished
 from storage.database import Runner
 from storage.jobs import find_job, status_of
 from storage.runs import is_running
-from web.api.reads import Reads
 from web.api.request_priority import RequestPriority
+from web.reads import Reads
 from web.streams.broadcaster import Broadcaster
 
 T = TypeVar("T")

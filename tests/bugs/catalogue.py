@@ -767,10 +767,10 @@ BUGS = (
     Bug(
         name="stopped-between-two-statements",
         breaks="a read that is stopped ends, also where there is no statement to interrupt",
-        file="web/api/reads.py",
+        file="web/reads.py",
         before="        self._connection.set_progress_handler(lambda: self._stopped, STEPS)\n",
         after="",
-        tests=("tests/web/api/test_reads.py",),
+        tests=("tests/web/test_reads.py",),
     ),
     Bug(
         name="userinfo-taken-for-a-host",

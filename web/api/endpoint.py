@@ -3,9 +3,10 @@
 from typing import Any
 
 from headway.model.problem import Fault, Refusal
-from web.api.problem import checked, problem_of
+from web.api.problem import checked
 from web.api.request import Request
-from web.api.routes import JSON, KEY, Body, Parameter, Query, Response, Route, Unread
+from web.api.response import Response, refused
+from web.api.routes import JSON, KEY, Body, Parameter, Query, Route, Unread
 from web.json.size import BODY_TOO_LARGE, is_light_text
 
 EMPTY_BYTES_MAX = 100
@@ -32,12 +33,6 @@ async def answer(route: Route, request: Request, path: dict[str, str]) -> Respon
         result.status = route.status
     result.headers.setdefault("Content-Type", JSON)
     return result
-
-
-def refused(refusal: Refusal) -> Response[Any]:
-    """The answer of a refusal."""
-    status, body, headers = problem_of(refusal)
-    return Response(status=status, body=body, headers=headers)
 
 
 async def _arguments(route: Route, request: Request, path: dict[str, str]) -> dict[str, Any]:

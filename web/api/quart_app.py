@@ -13,10 +13,11 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from headway.model.problem import Code, Refusal
-from web.api.endpoint import answer, refused
+from web.api.endpoint import answer
 from web.api.request import Request
+from web.api.response import Response, refused
 from web.api.router import BODY_TIMEOUT_S, TOO_LARGE, TOO_SLOW
-from web.api.routes import Response, Route, Routes
+from web.api.routes import Route, Routes
 from web.api.static_files import mount_page
 from web.json.size import BODY_BYTES_MAX
 

@@ -18,7 +18,8 @@ from storage.database import Runner
 from web.api.endpoint import answer
 from web.api.problem import internal_problem
 from web.api.request import Request
-from web.api.routes import Response, Route, Routes
+from web.api.response import Response
+from web.api.routes import Route, Routes
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 AnswerBody = Callable[[bytes | bytearray], Awaitable[Response[Any]]]

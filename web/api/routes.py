@@ -8,8 +8,8 @@ A handler raises `Refusal` or returns what it is annotated with; `Response` adds
 """
 
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -21,6 +21,7 @@ from headway.model.problem import Code
 from storage.database import Runner
 from web.api.problem import checked
 from web.api.request import Request
+from web.api.response import Response
 from web.json.size import BODY_BYTES_MAX, check_size
 from web.json.strict import parse
 
@@ -76,17 +77,6 @@ class Header:
 
     name: str
     description: str
-
-
-@dataclass(slots=True)
-class Response(Generic[T]):
-    """A value, or a body that is ready, or pieces of one to come; with its status and headers."""
-
-    value: T | None = None
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    pieces: AsyncIterable[bytes] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from quart import Response as QuartResponse
 from quart import request as quart_request
 
 from headway.model.problem import Refusal
-from web.api.endpoint import refused
+from web.api.response import refused
 
 STATIC = Path(__file__).parent.parent / "static"
 INDEX = "index.html"

@@ -15,7 +15,8 @@ from storage.reservations import find_reservation
 from storage.run_parts import run_and_result
 from storage.runs import is_running
 from web.api.request import Request
-from web.api.routes import Body, Response, Routes
+from web.api.response import Response
+from web.api.routes import Body, Routes
 from web.context import Context
 from web.resources.acceptance import accept_params
 from web.streams.log_view import LogView

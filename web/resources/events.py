@@ -17,7 +17,8 @@ from pydantic import Field, StringConstraints
 from headway.model.field import MAX_INT, Name
 from headway.model.problem import Fault, Refusal
 from storage.events import EventKind, events_after, last_seq
-from web.api.routes import Header, Query, Response, Routes
+from web.api.response import Response
+from web.api.routes import Header, Query, Routes
 from web.context import Context
 from web.streams.broadcaster import Shown, show
 from web.streams.sse import SSE, SSE_HEADERS, event_number, format_event

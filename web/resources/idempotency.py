@@ -14,7 +14,8 @@ from actors import messages as m
 from config.weight import LIGHT_BYTES_MAX
 from storage.idempotency import Key
 from web.api.request import Request
-from web.api.routes import Header, Response
+from web.api.response import Response
+from web.api.routes import Header
 from web.context import Context
 
 IdempotencyKey = Annotated[

@@ -10,7 +10,8 @@ from config.job_type import JobType
 from config.weight import is_light
 from headway.model.job_type import Argument, JobTypeList, JobTypeView, Preview, PreviewRequest
 from headway.model.problem import Refusal
-from web.api.routes import Body, Response, Routes
+from web.api.response import Response
+from web.api.routes import Body, Routes
 from web.context import Context
 from web.resources.acceptance import accept_params
 

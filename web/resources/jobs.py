@@ -20,7 +20,8 @@ from storage.job_id import id_beginning
 from storage.jobs import JobFilter
 from storage.run_parts import run_and_result
 from web.api.request import Request
-from web.api.routes import Body, Header, Query, Response, Routes, Unread
+from web.api.response import Response
+from web.api.routes import Body, Header, Query, Routes, Unread
 from web.context import Context
 from web.resources.acceptance import accept_job, accepted_batch
 from web.resources.idempotency import (

@@ -15,9 +15,9 @@ from headway.model.job import Job, NewJob
 from headway.model.legacy import Triggered
 from headway.model.problem import Refusal
 from storage.idempotency import Key
-from web.api.endpoint import refused
 from web.api.request import Request
-from web.api.routes import Body, Response, Routes
+from web.api.response import Response, refused
+from web.api.routes import Body, Routes
 from web.context import Context
 from web.resources.acceptance import accept_params
 from web.resources.idempotency import REPLAYED, IdempotencyKey, replay_headers, request_key

@@ -17,7 +17,8 @@ from headway.model.log import LogTime, LogTimeList
 from headway.model.problem import Fault, Refusal
 from storage.jobs import status_of
 from storage.run_parts import RunHead, artifact_of_job, head_of_run
-from web.api.routes import Header, Query, Response, Routes
+from web.api.response import Response
+from web.api.routes import Header, Query, Routes
 from web.context import Context
 from web.streams.log_follower import Follow
 from web.streams.log_view import LogView, ranged, refusal_of

@@ -29,7 +29,8 @@ from storage.collections import count_unfinished
 from storage.database import snapshot
 from storage.figures import NOT_YET_SOUGHT, QueueLength, Success
 from storage.jobs import count_by_status
-from web.api.routes import Response, Routes
+from web.api.response import Response
+from web.api.routes import Routes
 from web.api.version import installed_version
 from web.context import Context
 from web.resources.scheduler import status_from

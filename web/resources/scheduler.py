@@ -22,7 +22,8 @@ from storage.database import snapshot
 from storage.rollup import read_history
 from storage.runs import running
 from web.api.request import Request
-from web.api.routes import Body, Query, Response, Routes
+from web.api.response import Response
+from web.api.routes import Body, Query, Routes
 from web.context import Context
 from web.resources.idempotency import REPLAYED, IdempotencyKey, create_once, request_key
 

@@ -9,7 +9,8 @@ from actors import messages as m
 from headway.model.health import Health, Ready
 from headway.model.problem import Refusal
 from web.api.openapi import STYLE, document, page
-from web.api.routes import Response, Routes
+from web.api.response import Response
+from web.api.routes import Routes
 from web.api.version import installed_version
 from web.context import Context
 from web.resources import unconfigured

@@ -35,7 +35,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 
 from web.api.guard import malformed
-from web.api.reads import client_gone
+from web.reads import client_gone
 from web.server.exchange import PIECE_BYTES, AtOnce, Exchange, ServerState, scope_of
 
 TESTED = "0.18."

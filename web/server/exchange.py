@@ -22,10 +22,9 @@ from hypercorn.protocol.events import Body, EndBody, Event, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.trio.worker_context import WorkerContext
 
-from web.api.endpoint import refused
 from web.api.guard import NO_STORE
+from web.api.response import Response, refused
 from web.api.router import BODY_TIMEOUT_S, TOO_SLOW, AnswerBody
-from web.api.routes import Response
 from web.server.received import Received, Sender
 from web.server.unsent import Unsent
 

@@ -17,7 +17,7 @@ from actors.host.file_tree import NotRegular, open_in
 from actors.run.run_files import hole_of
 from actors.runner import Pool, StopFlag
 from headway.model.problem import Refusal
-from web.api.routes import Response
+from web.api.response import Response
 
 CHUNK_BYTES = 64 * 1024
 _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from headway.model.problem import CODES, STATUS
 from web.api.openapi import ANYWHERE, document, page
-from web.api.routes import Body, Header, Query, Response, Routes
+from web.api.response import Response
+from web.api.routes import Body, Header, Query, Routes
 from web.app import make_routes
 from web.context import Context
 

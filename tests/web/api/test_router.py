@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock
 
 from actors.runner import InlineRunner, ThreadRunner
-from web.api.endpoint import refused
+from web.api.response import Response, refused
 from web.api.router import ASGI, BODY_TIMEOUT_S, TOO_SLOW, Express, Later
-from web.api.routes import Body, Response, Routes
+from web.api.routes import Body, Routes
 
 JSON = {"content-type": "application/json"}
 

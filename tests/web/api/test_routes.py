@@ -13,8 +13,9 @@ from headway.model.problem import STATUS, Fault, Refusal
 from web.api.problem import problem_of
 from web.api.quart_app import mount
 from web.api.request import QUERY_FIELDS_MAX
+from web.api.response import Response
 from web.api.router import Express
-from web.api.routes import LIST_MAX, Body, Header, Query, Response, Routes
+from web.api.routes import LIST_MAX, Body, Header, Query, Routes
 
 
 class Thing(BaseModel):

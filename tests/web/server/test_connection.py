@@ -16,8 +16,8 @@ from quart_trio import QuartTrio
 from trio.testing import MockClock
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request
 
+from web.api.response import Response
 from web.api.router import BODY_TIMEOUT_S
-from web.api.routes import Response
 from web.server.connection import IDLE_S, SEND_S, Connection, StockConnection, connection_class
 from web.server.listener import ABORT_AFTER_S, Server, listen
 from web.server.received import Received

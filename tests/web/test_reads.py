@@ -11,7 +11,7 @@ import trio
 
 from actors.runner import ThreadRunner
 from headway.model.problem import Refusal
-from web.api.reads import WAITING_MAX, Reader, Reads, client_gone
+from web.reads import WAITING_MAX, Reader, Reads, client_gone
 
 DEADLINE_S = 20
 COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n %s) SELECT count(*) FROM n"
