@@ -1,11 +1,10 @@
-"""The server, put together: seams, actors, and its life. The only file that knows every layer.
+"""Wiring: seams, actors, the port, and their order. The only file that knows every layer.
 
-A life: lock the data directory, migrate, start the actors (which settle what an earlier life left
-running), open the port; on SIGTERM or SIGINT close it, answer what is in flight, wait for the
-programs, end those that take longer than the grace, write the last commit, exit 0.
+Start: lock the data directory, migrate, start the actors (which settle the runs of an earlier
+server), open the port. SIGTERM or SIGINT: close the port, complete the requests in flight, wait for
+the running programs, end those that exceed the grace, commit, exit 0.
 """
 
-import gc
 import hashlib
 import os
 import signal
@@ -16,6 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 import structlog
@@ -25,9 +25,9 @@ from actors.actor import Mailbox
 from actors.clock import Clock, SystemClock
 from actors.event_buffer import EventBuffer
 from actors.executor import Executor
+from actors.host import interpreter
 from actors.host.cgroup import find_cgroup_root
 from actors.host.free_space import FreeSpace, Space
-from actors.host.heap import return_large_blocks
 from actors.host.inotify import FileWatcher
 from actors.host.linux_host import LinuxHost
 from actors.host.process import Host
@@ -77,7 +77,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
-    """All that production and simulation do differently, and nothing else."""
+    """Everything that differs between production and simulation."""
 
     clock: Clock
     random_bytes: Callable[[int], bytes]
@@ -97,7 +97,7 @@ class Seams:
 
 @contextmanager
 def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[Seams]:
-    """The host's clock and randomness, real threads and real processes."""
+    """The seams of production: system clock, randomness, threads and processes."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     cgroups = find_cgroup_root(f"headway-{name}")
     with ExitStack() as stack:
@@ -129,8 +129,8 @@ def production_seams(data_dir: Path, stream: LogStream, umask: int) -> Iterator[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What a process was started with, beside its database. `umask`: what programs start with."""
+class StartOptions:
+    """What the command line hands to `run`. `umask` is the one that programs start with."""
 
     settings: Settings
     source: SettingsSource
@@ -140,8 +140,40 @@ class Start:
     detach: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections to the database: one that writes, and a reader for each thread that reads."""
+
+    writing: apsw.Connection
+    on_loop: apsw.Connection
+    on_threads: tuple[apsw.Connection, ...]
+
+    @classmethod
+    def open(cls, path: Path, seams: Seams, writing: apsw.Connection | None) -> "Connections":
+        """Open them all; `writing` is taken over if it is open already."""
+        writing = open_writer(path, vfs=seams.vfs) if writing is None else writing
+        on_loop, *on_threads = (open_reader(path, vfs=seams.vfs) for _ in (None, *seams.readers))
+        return cls(writing, on_loop, tuple(on_threads))
+
+    @contextmanager
+    def closing(self) -> Iterator[apsw.Connection]:
+        """Close them all at the end of the block, the writer last; yields the writer."""
+        with ExitStack() as stack:
+            for connection in (self.writing, *self.on_threads, self.on_loop):
+                stack.callback(connection.close)
+            yield self.writing
+
+
+class Mailboxes(NamedTuple):
+    """The mailboxes of the actors, which outlive them."""
+
+    scheduler: Mailbox
+    executor: Mailbox
+    stats: Mailbox
+
+
 class Headway:
-    """One life of the server without its port: the actors, and what the web layer asks."""
+    """The server without its port: the actors, and the context of the web layer."""
 
     def __init__(
         self,
@@ -151,112 +183,118 @@ class Headway:
         writing: apsw.Connection | None = None,
     ) -> None:
         """`writing`: what `open_writer` has opened already."""
-        data_dir = settings.server.data_dir
-        runs_dir = data_dir / "runs"
-        runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = data_dir / DATABASE_NAME
-        self._connections = ExitStack()
-        self._writing = open_writer(path, vfs=seams.vfs) if writing is None else writing
-        open_another = partial(open_reader, vfs=seams.vfs)
-        reader, *others = (open_another(path) for _ in (None, *seams.readers))
-        for connection in (self._writing, *others, reader):
-            self._connections.callback(connection.close)
-        quick, *long = map(Reader, others, seams.readers)
-        reserve = Reserve(data_dir / RESERVE_NAME, seams.reserve_bytes)
-        ids = Ids(seams.clock, seams.random_bytes)
-        scheduler, executor, stats = (
-            Mailbox(name, MAILBOX_MESSAGES_MAX) for name in ("scheduler", "executor", "stats")
+        self._settings = settings
+        self._seams = seams
+        self._environ = environ
+        self._data_dir = settings.server.data_dir
+        self._runs_dir = self._data_dir / "runs"
+        self._runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = self._data_dir / DATABASE_NAME
+        self._connections = Connections.open(self._path, seams, writing)
+        self._reserve = Reserve(self._data_dir / RESERVE_NAME, seams.reserve_bytes)
+        self._mailboxes = Mailboxes(
+            *(Mailbox(name, MAILBOX_MESSAGES_MAX) for name in Mailboxes._fields)
         )
-        core = Core(
-            setup=settings.setup,
+        self._core = self._new_core()
+        self.context = self._new_context()
+        # In the order in which they start: each actor sends only to those before it.
+        children = [
+            Child("stats", self._mailboxes.stats, self._new_stats),
+            Child("executor", self._mailboxes.executor, self._new_executor),
+            Child("scheduler", self._mailboxes.scheduler, self._new_scheduler),
+        ]
+        self._supervisor = Supervisor(children, fatal=(StorageFailed,))
+
+    def _new_core(self) -> Core:
+        seams = self._seams
+        ids = Ids(seams.clock, seams.random_bytes)
+        return Core(
+            setup=self._settings.setup,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
-            shortage=FreeSpace(data_dir, seams.statvfs).shortage,
+            shortage=FreeSpace(self._data_dir, seams.statvfs).shortage,
         )
+
+    def _new_context(self) -> Context:
+        seams, connections = self._seams, self._connections
+        timeout_s = self._settings.server.read_timeout_s
+        quick, *long = map(Reader, connections.on_threads, seams.readers)
         events, draining, request_priority = EventBuffer(), trio.Event(), RequestPriority()
-        self.context = Context(
-            settings=settings,
-            core=core,
-            scheduler=scheduler,
-            stats=stats,
+        return Context(
+            settings=self._settings,
+            core=self._core,
+            scheduler=self._mailboxes.scheduler,
+            stats=self._mailboxes.stats,
             events=events,
             broadcaster=Broadcaster(events, draining, request_priority),
             request_priority=request_priority,
             draining=draining,
             clock=seams.clock,
             files=FileWatcher(),
-            reader=reader,
-            reads=Reads(quick, long, timeout_s=settings.server.read_timeout_s, draining=draining),
+            reader=connections.on_loop,
+            reads=Reads(quick, long, timeout_s=timeout_s, draining=draining),
             file_pool=seams.files,
             batch_runner=seams.batches,
             body_runner=seams.bodies,
-            runs_dir=runs_dir,
+            runs_dir=self._runs_dir,
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
-            storage=StorageWatch(path),
+            storage=StorageWatch(self._path),
             tally=Tally(),
-            inspector=Inspector(
-                path,
-                open_reader=open_another,
-                runner=seams.checker,
-                scheduler=scheduler,
-                clock=seams.clock,
-                checked_at=seams.clock.now() if checked_at_once(self._writing) else None,
-            ),
+            inspector=self._new_inspector(),
         )
-        # In the order of starting: nobody is told anything before he listens.
-        self._supervisor = Supervisor(
-            [
-                Child(
-                    "stats",
-                    stats,
-                    lambda: Stats(
-                        stats,
-                        events=self.context.events,
-                        clock=seams.clock,
-                        reader=reader,
-                        storage=self.context.storage,
-                        tally=self.context.tally,
-                        types=list(core.setup.job_types),
-                    ),
-                ),
-                Child(
-                    "executor",
-                    executor,
-                    lambda: Executor(
-                        executor,
-                        scheduler=scheduler,
-                        stats=stats,
-                        host=seams.host,
-                        server_environment=environ,
-                        runs_dir=runs_dir,
-                        files=seams.files,
-                        collectors=seams.collectors,
-                        clock=seams.clock,
-                    ),
-                ),
-                Child(
-                    "scheduler",
-                    scheduler,
-                    lambda: Scheduler(
-                        scheduler,
-                        core=core,
-                        connection=self._writing,
-                        runner=seams.writer,
-                        clock=seams.clock,
-                        executor=executor,
-                        stats=stats,
-                        reserve=reserve,
-                    ),
-                ),
-            ],
-            fatal=(StorageFailed,),
+
+    def _new_inspector(self) -> Inspector:
+        checked = checked_at_once(self._connections.writing)
+        return Inspector(
+            self._path,
+            open_reader=partial(open_reader, vfs=self._seams.vfs),
+            runner=self._seams.checker,
+            scheduler=self._mailboxes.scheduler,
+            clock=self._seams.clock,
+            checked_at=self._seams.clock.now() if checked else None,
+        )
+
+    def _new_stats(self) -> Stats:
+        return Stats(
+            self._mailboxes.stats,
+            events=self.context.events,
+            clock=self._seams.clock,
+            reader=self._connections.on_loop,
+            storage=self.context.storage,
+            tally=self.context.tally,
+            types=list(self._core.setup.job_types),
+        )
+
+    def _new_executor(self) -> Executor:
+        return Executor(
+            self._mailboxes.executor,
+            scheduler=self._mailboxes.scheduler,
+            stats=self._mailboxes.stats,
+            host=self._seams.host,
+            server_environment=self._environ,
+            runs_dir=self._runs_dir,
+            files=self._seams.files,
+            collectors=self._seams.collectors,
+            clock=self._seams.clock,
+        )
+
+    def _new_scheduler(self) -> Scheduler:
+        return Scheduler(
+            self._mailboxes.scheduler,
+            core=self._core,
+            connection=self._connections.writing,
+            runner=self._seams.writer,
+            clock=self._seams.clock,
+            executor=self._mailboxes.executor,
+            stats=self._mailboxes.stats,
+            reserve=self._reserve,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Context]:
-        """The actors live in this block. Leaving it stops them, writes the last, and closes."""
-        with self._connections:
+        """Run the actors in this block; at its end stop them, commit, and close the database."""
+        with self._connections.closing() as writing:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.context.files.run)
                 await nursery.start(self.context.broadcaster.run)
@@ -265,25 +303,29 @@ class Headway:
                 self._supervisor.stop()
                 await self._supervisor.stopped.wait()
                 nursery.cancel_scope.cancel()
-            # Not waited for: a reader that is in its way may read for hours, and on a full disk
-            # there is no space. The log stays as it is then, and the next server reads it.
-            self._writing.set_busy_timeout(0)
+            # Do not wait for a reader that prevents it: it may read for hours. On a full disk there
+            # is no space. In both cases the write-ahead log stays, and the next server reads it.
+            writing.set_busy_timeout(0)
             with suppress(apsw.FullError):
-                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-async def serve(start: Start, seams: Seams, writing: apsw.Connection, level: LogLevel) -> None:
-    """One whole life of the server, from the open port to the last commit."""
-    # Around all, so that no program inherits that it is ignored.
+async def serve(
+    start: StartOptions, seams: Seams, writing: apsw.Connection, level: LogLevel
+) -> None:
+    """Serve until a signal, then shut down in order."""
+    # Around everything, so that no program inherits an ignored SIGHUP.
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
-        await live(start, Headway(start.settings, seams, os.environ, writing), level, hangups)
+        await serve_until_signal(
+            start, Headway(start.settings, seams, os.environ, writing), level, hangups
+        )
     log.info("stopped")
 
 
-async def live(
-    start: Start, headway: Headway, level: LogLevel, hangups: AsyncIterator[int]
+async def serve_until_signal(
+    start: StartOptions, headway: Headway, level: LogLevel, hangups: AsyncIterator[int]
 ) -> None:
-    """Open the port, answer until a signal, shut down."""
+    """Open the port, serve requests until SIGTERM or SIGINT, shut down."""
     settings = start.settings
     async with headway.running() as context:
         listeners = listen(settings.server.host, settings.server.port)
@@ -294,11 +336,10 @@ async def live(
                 await nursery.start(server.run, listeners)
                 context.ready.set()
                 unconfigured.log_warnings(context)
-                # Beside batches it took a POST's p99 from 2.3 to 0.3 s, a GET's median to 0.7 ms.
-                sys.setswitchinterval(0.000_1)
+                interpreter.switch_threads_often()
                 sys.stderr.write(ready_line(url_of(listeners[0])))
                 sys.stderr.flush()
-                nursery.start_soon(complete, app)
+                nursery.start_soon(complete_start, app)
                 reloader = Reloader(context, start.source, level)
                 nursery.start_soon(obey_hangups, hangups, context, reloader, start.terminal)
                 nursery.start_soon(context.inspector.run, context.draining)
@@ -306,20 +347,14 @@ async def live(
                 await shut_down(context, server, signals, detach=start.detach)
 
 
-async def complete(app: App) -> None:
-    """What a server needs to live long, and nobody has to wait for at its start."""
+async def complete_start(app: App) -> None:
+    """Load what the first requests do not need, then tune the garbage collector."""
     await app.complete()
-    # What stands now stands for the life of the server: p99 went from 25 to 15 ms. The garbage that
-    # is kept with it (3,000 objects of the imports) costs less than 40 ms of looking for it.
-    gc.freeze()
-    gc.enable()
-    # Of the young, few enough that a look at them takes 3 ms at most.
-    gc.set_threshold(10_000, 100, 20)
+    interpreter.keep_what_is_loaded()
 
 
-def run(start: Start, database: Future[apsw.Connection]) -> int:
-    """What `headway serve` does with a data directory that it holds; the exit status."""
-    return_large_blocks()
+def run(start: StartOptions, database: Future[apsw.Connection]) -> int:
+    """Serve on the data directory, which is locked already, and return the exit status."""
     server = start.settings.server
     level = configure_logging(start.stream, server.log_format, server.log_level)
     directory = server.data_dir
@@ -328,19 +363,19 @@ def run(start: Start, database: Future[apsw.Connection]) -> int:
         writing = database.result()
         with production_seams(directory, start.stream, start.umask) as seams:
             trio.run(serve, start, seams, writing, level)
-    # Nothing is raised in these blocks: Python 3.11.2 puts it in a group, SystemExit too.
+    # Raise nothing in these blocks: Python 3.11.2 wraps it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
-        status = complain(*map(told, leaves(group)))
+        status = complain(*map(error_text, leaves(group)))
     except* apsw.Error as group:
         status = complain(*(f"the database {directory}: {error}" for error in leaves(group)))
     except* KeyboardInterrupt:
-        # Before the port was open, nothing had begun; afterwards the signal is `shut_down`'s.
+        # Only while starting: once the port is open, `shut_down` handles the signal.
         status = complain("stopped while starting", status=130)
     return status
 
 
-def told(error: BaseException) -> str:
-    """An error as a sentence for the operator."""
+def error_text(error: BaseException) -> str:
+    """The reason as a sentence for the operator."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -14,7 +14,6 @@ next Job, limits, timeouts, progress, readers of events, the log, supervision. A
 these promises on this stack does all of this and more, so none is faster.
 """
 
-import gc
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from typing import Any
 import trio
 
 from actors.clock import SystemClock
-from actors.host import process_tree
+from actors.host import interpreter, process_tree
 from actors.host.children import CATCHABLE
 from actors.host.file_tree import PRIVATE
 from actors.identity import Ids
@@ -61,9 +60,8 @@ class Floor:
     def drain(self) -> float:
         """Seconds from the first claim to the last recorded end."""
         count = len(self._waiting)
-        sys.setswitchinterval(0.000_1)  # this and the garbage collector as in `headway serve`
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
+        interpreter.switch_threads_often()
+        interpreter.keep_what_is_loaded()
         elapsed = trio.run(self._drain)
         if self.rows.succeeded != count:
             raise RuntimeError(f"{count} runs, and {self.rows.succeeded} recorded as succeeded")

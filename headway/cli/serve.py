@@ -1,6 +1,5 @@
 """`headway serve`: the command that runs a server. What it is made of is imported when it runs."""
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,8 +34,9 @@ def serve_command(
     ] = False,
 ) -> int:
     """Run the server until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
-    # Nothing of what an import makes is garbage: a tenth of the start went into looking for some.
-    gc.disable()
+    from actors.host import interpreter
+
+    interpreter.prepare_imports()
     # What the server writes is for its owner only; programs start with the umask that it was given.
     umask = os.umask(0o077)
     from config.settings_source import SettingsSource
@@ -50,7 +50,7 @@ def serve_command(
         with opening(settings.server.data_dir) as database:
             import serve
 
-            start = serve.Start(
+            start = serve.StartOptions(
                 settings=settings,
                 source=source,
                 stream=stream,

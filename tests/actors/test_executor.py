@@ -678,7 +678,7 @@ async def test_being_told_again_brings_the_reason_to_stop(long: House) -> None:
     async with long.running() as context:
         (job,) = await long.submit("a")
         await trio.sleep(5)
-        long.headway._writing.execute("UPDATE job_runs SET stop_reason = 'cancel'")
+        long.headway._connections.writing.execute("UPDATE job_runs SET stop_reason = 'cancel'")
         await context.scheduler.tell(m.GetMetrics())  # a bug: the scheduler starts anew
         await trio.sleep(60)
         assert long.job(job).status is JobStatus.CANCELLED

@@ -148,7 +148,9 @@ async def test_the_last_runs_are_read_from_an_index(house: House) -> None:
     def trace(_: Any, sql: str, bindings: Any) -> bool:
         seen.extend(
             str(row[3])
-            for row in house.headway._writing.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)
+            for row in house.headway._connections.writing.execute(
+                f"EXPLAIN QUERY PLAN {sql}", bindings
+            )
         )
         return True
 

@@ -833,7 +833,7 @@ BUGS = (
         name="shutdown-waits-for-readers",
         breaks="no reader delays the end",
         file="serve.py",
-        before="            self._writing.set_busy_timeout(0)\n",
+        before="            writing.set_busy_timeout(0)\n",
         after="",
         tests=("tests/actors/test_storage_watch.py",),
     ),

@@ -293,7 +293,7 @@ class World:
         headway = Headway(self._settings, seams, {"PATH": "/bin"})
         # In production every 4,000 pages: more than a world writes, so nothing would fail in one.
         pages = self._rng.choice(CHECKPOINT_PAGES)
-        headway._writing.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()
+        headway._connections.writing.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()
         return headway
 
     # ---- looking -----------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def run(error: BaseException) -> int:
         database: Future[apsw.Connection] = Future()
         database.set_exception(error)
-        start = serve.Start(
+        start = serve.StartOptions(
             settings=settings,
             source=SettingsSource(None),
             stream=LogStream(2),
