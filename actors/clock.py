@@ -12,7 +12,6 @@ import ctypes
 import errno
 import os
 import time
-from contextlib import suppress
 from math import inf
 from typing import Protocol
 
@@ -98,9 +97,10 @@ class SystemClock:
                 raise
 
     def close(self) -> None:
-        """Give the timer back."""
-        with suppress(OSError):
+        """Close the timer. A second call does nothing: the number may be another file's by then."""
+        if self._descriptor >= 0:
             os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class Alarm:
