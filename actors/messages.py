@@ -263,6 +263,13 @@ class RunCollected(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveRuns(Message):
+    """These runs have not begun, and do not in this life: the next server starts them."""
+
+    run_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageBroke(Message):
     """A reader found that the database cannot be read any more: the process must end."""
 

@@ -23,6 +23,7 @@ from actors.messages import (
     EventsCommitted,
     HoldStarts,
     HostChanged,
+    LeaveRuns,
     RunExited,
     RunLimitExceeded,
     RunProcess,
@@ -124,9 +125,7 @@ class Scheduler(Actor):
         try:
             if not self._recovered:
                 await self._recover()
-            decision = await self._write(
-                lambda: self._core.decide(self._connection, self._now(), messages)
-            )
+            decision = await self._write(lambda: self._decide(messages))
         except apsw.FullError:
             self._wait_for_space(await self._write_urgent(batch))
             return
@@ -153,9 +152,10 @@ class Scheduler(Actor):
             for envelope in drains:
                 envelope.fail(refusal)
             return
+        leave: list[Message] = [LeaveRuns(run_ids=left)]
         # On a full disk they are left all the same: only a boot of the host would be in the way.
         with suppress(apsw.FullError):
-            await self._write(lambda: self._core.leave(self._connection, self._now(), left))
+            await self._write(lambda: self._decide(leave, dispatch=False))
 
     async def _write_urgent(self, batch: list[Envelope]) -> list[Envelope]:
         """Write what ends something into the space held back for it; returns what still waits.
@@ -167,15 +167,16 @@ class Scheduler(Actor):
             return batch
         messages = [envelope.message for envelope in urgent]
         try:
-            decision = await self._write(
-                lambda: self._core.decide(self._connection, self._now(), messages, dispatch=False)
-            )
+            decision = await self._write(lambda: self._decide(messages, dispatch=False))
         except apsw.FullError:
             return batch
         finally:
             await self._runner.run(self._reserve.fill)
         await self._conclude(urgent, decision)
         return [envelope for envelope in batch if not isinstance(envelope.message, URGENT)]
+
+    def _decide(self, messages: list[Message], *, dispatch: bool = True) -> Decision:
+        return self._core.decide(self._connection, self._now(), messages, dispatch=dispatch)
 
     def _now(self) -> int:
         return self._clock.now()

@@ -280,14 +280,14 @@ def skip_expired(tx: Transaction) -> None:
         skip_queued(tx, job_id, "it expired before it could start")
 
 
-def next_due(tx: Transaction) -> int | None:
+def next_due(connection: apsw.Connection) -> int | None:
     """When (µs) the next `run_at` or `expires_at` of a QUEUED Job comes; None if there is none."""
     moments = (
-        tx.execute(
+        connection.execute(
             "SELECT min(run_at) FROM jobs INDEXED BY jobs_run_at"
             " WHERE status = 'QUEUED' AND deferred = 1"
         ).get,
-        tx.execute(
+        connection.execute(
             "SELECT min(expires_at) FROM jobs INDEXED BY jobs_expires_at"
             " WHERE status = 'QUEUED' AND expires_at IS NOT NULL"
         ).get,

@@ -217,9 +217,9 @@ def end_expired(tx: Transaction) -> None:
         end(tx, reservation_id, "expired")
 
 
-def next_expiry(tx: Transaction) -> int | None:
+def next_expiry(connection: apsw.Connection) -> int | None:
     """When (µs) the next held slot is given back by itself."""
-    moment = tx.execute("SELECT min(expires_at) FROM reservations WHERE state = 'HELD'").get
+    moment = connection.execute("SELECT min(expires_at) FROM reservations WHERE state = 'HELD'").get
     assert moment is None or isinstance(moment, int)
     return moment
 

@@ -1,4 +1,4 @@
-"""What a request with an `Idempotency-Key` is answered, the first time and again.
+"""Requests with an `Idempotency-Key` in the rules: carried out once, then the first answer again.
 
 How long answers are kept is decided in `storage/idempotency.py`.
 """
@@ -6,6 +6,8 @@ How long answers are kept is decided in `storage/idempotency.py`.
 from pydantic_core import to_json
 
 from actors import messages as m
+from actors.rules.context import Context
+from actors.rules.noun import Noun
 from actors.rules.public import JobTypes, job_body
 from headway.model.job import Job
 from headway.model.reservation import Reservation
@@ -34,3 +36,14 @@ def keep(tx: Transaction, key: Key, made: Job | Reservation, types: JobTypes) ->
     idempotency.keep(tx, key, body, location)
     jobs = (made,) if isinstance(made, Job) else ()
     return m.Submission(jobs=jobs, response=body, location=location)
+
+
+def once(tx: Transaction, context: Context, message: m.Once) -> m.Submission:
+    """Carry out a creation, unless its key has been used."""
+    if (answer := replayed(tx, message.key)) is not None:
+        return answer
+    made = context.apply(tx, message.message)
+    return keep(tx, message.key, made, context.setup.job_types)
+
+
+NOUN = Noun(handlers={m.Once: once})

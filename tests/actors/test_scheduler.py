@@ -305,9 +305,9 @@ async def test_what_waits_for_space_is_bounded(
         run_id = house.run(job).run_id
         decide = context.core.decide
 
-        def counted(connection: Any, now: int, batch: list[Any]) -> Any:
+        def counted(connection: Any, now: int, batch: list[Any], **options: Any) -> Any:
             waiting.append(len(batch))
-            return decide(connection, now, batch)
+            return decide(connection, now, batch, **options)
 
         monkeypatch.setattr(context.core, "decide", counted)
         disk.error = apsw.FullError

@@ -25,11 +25,12 @@ BUGS = (
         name="acknowledge-before-commit",
         breaks="AckDurable",
         file="actors/rules/core.py",
-        before="answers.append(outcome.Value(self._apply(tx, message, effects)))\n",
-        after="answers.append(outcome.Value(self._apply(tx, message, effects)))\n"
-        "                        tx.execute('COMMIT')\n"
-        "                        tx.execute('BEGIN IMMEDIATE')\n"
-        "                        tx.execute('SAVEPOINT message')\n",
+        before="                return outcome.Value(self._context.apply(tx, message))\n",
+        after="                answer = outcome.Value(self._context.apply(tx, message))\n"
+        "                tx.execute('COMMIT')\n"
+        "                tx.execute('BEGIN IMMEDIATE')\n"
+        "                tx.execute('SAVEPOINT message')\n"
+        "                return answer\n",
         tests=("tests/simulation/test_world.py",),
     ),
     Bug(
@@ -107,8 +108,8 @@ BUGS = (
     Bug(
         name="starts-while-draining",
         breaks="a server that has drained starts nothing",
-        file="actors/rules/core.py",
-        before="                self._dispatch.draining = True\n",
+        file="actors/rules/scheduler.py",
+        before="    context.draining = True\n",
         after="",
         tests=("tests/simulation/test_world.py",),
     ),
@@ -148,8 +149,8 @@ BUGS = (
     Bug(
         name="refusal-overtaken-by-a-start",
         breaks="UnknownNotSuccess: a run that began after all is not FAILED",
-        file="actors/rules/run_end.py",
-        before="    if message.refused_in not in (None, dispatch.life):\n",
+        file="actors/rules/runs.py",
+        before="    if message.refused_in not in (None, context.life):\n",
         after="    if False:\n",
         tests=("tests/actors/rules/test_core.py", "tests/actors/test_executor.py"),
     ),
@@ -226,7 +227,7 @@ BUGS = (
     Bug(
         name="claims-while-the-host-is-unfit",
         breaks="while claimed runs cannot begin nothing else is claimed",
-        file="actors/rules/dispatch.py",
+        file="actors/rules/context.py",
         before="        self.blocked, self.waiting = reason, run_ids\n",
         after="        self.waiting = run_ids\n",
         tests=("tests/actors/test_host_condition.py",),
@@ -250,8 +251,8 @@ BUGS = (
     Bug(
         name="waiting-run-interrupted-at-shutdown",
         breaks="a run that never began is left to the next server",
-        file="actors/rules/core.py",
-        before=" or intent.run_id in self.left:\n",
+        file="actors/rules/runs.py",
+        before=" or intent.run_id in context.left:\n",
         after=":\n",
         tests=("tests/actors/test_host_condition.py",),
     ),
@@ -316,8 +317,8 @@ BUGS = (
         name="queue-before-reservation",
         breaks="ReservationOrder",
         file="actors/rules/dispatch.py",
-        before="            if claim is not None:\n",
-        after="            if claim is not None and not queue_moves:\n",
+        before="    if (waiting := reservations.first_waiting(tx)) is not None:\n",
+        after="    if not capacity.queue_moves and (waiting := reservations.first_waiting(tx)):\n",
         tests=("tests/actors/rules/test_dispatch.py",),
     ),
     Bug(
@@ -331,8 +332,8 @@ BUGS = (
     Bug(
         name="expired-job-runs",
         breaks="a Job never starts after its expires_at",
-        file="actors/rules/dispatch.py",
-        before="        jobs.skip_expired(tx)\n",
+        file="actors/rules/jobs.py",
+        before="    jobs.skip_expired(tx)\n",
         after="",
         tests=("tests/actors/rules/test_dispatch.py", "tests/actors/rules/test_core.py"),
     ),
@@ -355,8 +356,8 @@ BUGS = (
     Bug(
         name="draining-server-starts-jobs",
         breaks="a draining server starts nothing",
-        file="actors/rules/core.py",
-        before="                self._dispatch.draining = True\n",
+        file="actors/rules/scheduler.py",
+        before="    context.draining = True\n",
         after="",
         tests=("tests/actors/rules/test_core.py",),
     ),
@@ -518,9 +519,8 @@ BUGS = (
     Bug(
         name="collection-forgotten",
         breaks="what a killed server has not collected the next one does",
-        file="actors/rules/core.py",
-        before="            "
-        "effects += self._dispatch.collect(collections.unfinished(connection))\n",
+        file="actors/rules/runs.py",
+        before="    _collect(context, collections.unfinished(tx.connection))\n",
         after="",
         tests=("tests/actors/run/test_collector.py", "tests/simulation"),
     ),
@@ -597,9 +597,9 @@ BUGS = (
     Bug(
         name="if-match-ignored",
         breaks="If-Match is honoured",
-        file="actors/rules/core.py",
-        before="        if if_match is not None and if_match.isdisjoint(",
-        after="        if if_match == frozenset() and if_match.isdisjoint(",
+        file="actors/rules/jobs.py",
+        before="    if if_match is not None and if_match.isdisjoint(",
+        after="    if if_match == frozenset() and if_match.isdisjoint(",
         tests=("tests/actors/rules/test_core.py", "tests/contract/test_jobs.py"),
     ),
     Bug(
@@ -678,15 +678,15 @@ BUGS = (
         name="reload-before-the-commit",
         breaks="a reload that was not committed changes nothing",
         file="actors/rules/core.py",
-        before="        self._dispatch.setup = message.setup\n",
-        after="        self._dispatch.setup = self.setup = message.setup\n",
+        before="        self.setup = self._context.setup\n",
+        after="            self.setup = self._context.setup\n",
         tests=("tests/actors/rules/test_core.py",),
     ),
     Bug(
         name="type-gone-holds-the-queue",
         breaks="ReservationOrder: a direct run of a type that is gone gives its turn up",
-        file="actors/rules/core.py",
-        before="if type_name is not None and type_name not in self._setup.job_types:",
+        file="actors/rules/scheduler.py",
+        before="if type_name is not None and type_name not in context.setup.job_types:",
         after="if False:",
         tests=("tests/actors/rules/test_core.py",),
     ),
@@ -734,7 +734,7 @@ BUGS = (
     Bug(
         name="put-off-beyond-its-expiry",
         breaks="expires_at before run_at is 422, also in a PATCH",
-        file="actors/rules/core.py",
+        file="actors/rules/jobs.py",
         before="expires_at is not None and expires_at <= run_at:",
         after="expires_at is not None and expires_at < run_at:",
         tests=("tests/actors/rules/test_core.py",),

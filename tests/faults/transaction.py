@@ -134,8 +134,9 @@ def deciding(*messages: Message, later_s: float = 1) -> Callable[[apsw.Connectio
 
 def leaving(run_id: str) -> Callable[[apsw.Connection], object]:
     """An orderly end leaves a run that has not begun."""
-    run_ids = frozenset({run_id})
-    return lambda connection: make_core("srv-1", 1001).leave(connection, NOW + S, run_ids)
+    messages: list[Message] = [m.LeaveRuns(run_ids=frozenset({run_id}))]
+    core = make_core("srv-1", 1001)
+    return lambda connection: core.decide(connection, NOW + S, messages, dispatch=False)
 
 
 def recover(connection: apsw.Connection) -> object:

@@ -192,13 +192,13 @@ def test_it_is_planned_once_and_not_anew_for_each_type(
 
 def test_the_next_moment_is_the_earliest_of_both_kinds(write: Any, put: Any, now: int) -> None:
     with write() as tx:
-        assert next_due(tx) is None
+        assert next_due(tx.connection) is None
         put(tx, run_at=from_us(now - S))  # due already: no moment to wait for
-        assert next_due(tx) is None
+        assert next_due(tx.connection) is None
         put(tx, expires_at=from_us(now + 9 * S))
-        assert next_due(tx) == now + 9 * S
+        assert next_due(tx.connection) == now + 9 * S
         put(tx, run_at=from_us(now + 5 * S))
-        assert next_due(tx) == now + 5 * S
+        assert next_due(tx.connection) == now + 5 * S
 
 
 def test_the_next_moment_is_read_from_indexes(
@@ -207,7 +207,7 @@ def test_the_next_moment_is_read_from_indexes(
     with write() as tx:
         put(tx)
         seen = spied(connection)
-        next_due(tx)
+        next_due(tx.connection)
     by_run_at, by_expires_at = (plan(connection, *statement) for statement in seen)
     assert "USING COVERING INDEX jobs_run_at" in by_run_at
     assert "USING COVERING INDEX jobs_expires_at" in by_expires_at
@@ -218,7 +218,7 @@ def test_due_jobs_become_eligible_the_earliest_first(write: Any, put: Any, now: 
         made = [put(tx, run_at=from_us(now + n * S)) for n in (3, 1, 2, 4)]
     with write(now + 3 * S) as tx:
         jobs.promote_due(tx)
-        assert next_due(tx) == now + 4 * S
+        assert next_due(tx.connection) == now + 4 * S
     assert [(f.kind, f.job_id) for f in tx.events] == [
         ("job.due", made[n].job_id) for n in (1, 2, 0)
     ]
@@ -269,7 +269,7 @@ def test_a_new_run_at_defers_or_frees(
         job = put(tx, run_at=moment(first_s))
         patch_job(tx, job, JobPatch(run_at=moment(then_s)))
         found = next_eligible(tx, ["story"])
-        waits = next_due(tx)
+        waits = next_due(tx.connection)
     assert (found is None) == (then_s == 5)
     assert (waits is None) == (then_s != 5)
 

@@ -43,10 +43,10 @@ def test_the_time_of_a_hold_begins_when_it_is_held(
 ) -> None:
     with write() as tx:
         hold(tx, "rsv-1", ttl_s=1.5)
-        assert reservations.next_expiry(tx) is None
+        assert reservations.next_expiry(tx.connection) is None
     with write(now + 10 * S) as tx:
         reservations.hold(tx, "rsv-1")
-        assert reservations.next_expiry(tx) == now + 10 * S + 3 * S // 2
+        assert reservations.next_expiry(tx.connection) == now + 10 * S + 3 * S // 2
     found = find_reservation(connection, "rsv-1")
     assert (found.state, found.held_at) == ("HELD", from_us(now + 10 * S))
     assert found.expires_at == from_us(now + 10 * S + 3 * S // 2)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from actors import messages as m
+from actors.rules import jobs
+from actors.rules.runs import claim
 from actors.rules.verdict import judge
 from config.limits import Limits
 from headway.model.field import from_us
@@ -117,13 +119,13 @@ def test_a_message_that_is_refused_half_way_is_taken_back(
 
 
 def test_a_refused_message_starts_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = desk.core._dispatch.claim
+    real = claim
 
     def refuse_late(*arguments: Any) -> str:
         real(*arguments)
         raise Refusal("invalid", "after all")
 
-    monkeypatch.setattr(desk.core._dispatch, "claim", refuse_late)
+    monkeypatch.setattr(jobs, "claim", refuse_late)
     decision = desk.decide(m.TriggerJob(type="a", params={}))
     assert (decision.effects, decision.events) == ([], [])
     assert desk.running() == []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.identity import Identity
-from actors.rules.dispatch import Dispatch
+from actors.rules.core import Core
 from actors.rules.explanations import Rules, explain
 from config.job_type import JobType
 from config.setup import Setup
@@ -60,11 +60,9 @@ def measure(connection: apsw.Connection, type: str, *seconds: float) -> None:
             finish_run(tx, run_id, Outcome(status=RunStatus.COMPLETED, exit_code=0))
 
 
-def make_dispatch(
-    concurrency: int, shortage: Callable[[int], str | None] = lambda _: None
-) -> Dispatch:
+def make_core(concurrency: int, shortage: Callable[[int], str | None] = lambda _: None) -> Core:
     numbers = count()
-    return Dispatch(
+    return Core(
         setup=Setup(job_types=TYPES, concurrency=concurrency),
         identity=Identity(boot_id="b", server_id="s"),
         new_id=lambda kind: f"{kind}-{next(numbers)}",
@@ -129,11 +127,10 @@ def test_a_job_without_a_reason_is_one_that_the_next_dispatch_starts(
     host = data.draw(st.sampled_from([None] * 4 + ["blocked", "short"]), "host")
     rules = Rules(types=TYPES, concurrency=slots, draining=draining, host_reason=host)
     told = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
-    dispatch = make_dispatch(slots, lambda _: host if host == "short" else None)
-    dispatch.draining = rules.draining
-    dispatch.blocked = host if host == "blocked" else None
-    with write_transaction(connection, NOW) as tx:
-        dispatch.dispatch(tx, [])
+    core = make_core(slots, lambda _: host if host == "short" else None)
+    core._context.draining = rules.draining
+    core._context.blocked = host if host == "blocked" else None
+    core.decide(connection, NOW, [])
     started = {job_id for (job_id,) in connection.execute("SELECT job_id FROM job_runs") if job_id}
     assert {job_id for job_id, why in told.items() if not why.waiting} == started
     for why in told.values():

@@ -1,0 +1,114 @@
+"""A noun is one module and one line: the core handles its messages and fires its timers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import apsw
+import pytest
+
+from actors.actor import Ask
+from actors.identity import Identity
+from actors.rules.context import Context
+from actors.rules.core import Core
+from actors.rules.noun import Noun
+from actors.rules.nouns import NOUNS
+from config.setup import Setup
+from headway.model.problem import Refusal
+from storage.transaction import Transaction
+
+NOW = 1_800_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinNote(Ask[int]):
+    """Keep a note until a moment (µs)."""
+
+    until: int
+
+
+class Notes:
+    """A noun of the test: its rows, its steps in their order."""
+
+    def __init__(self) -> None:
+        self.pinned: list[int] = []
+        self.steps: list[str] = []
+        self.noun = Noun(
+            handlers={PinNote: self.pin},
+            next_due=lambda _: min(self.pinned, default=None),
+            fire=self.fire,
+            recover=self.recover,
+        )
+
+    def pin(self, tx: Transaction, _: Context, message: PinNote) -> int:
+        if message.until <= tx.now:
+            raise Refusal("invalid", "correct /until")
+        self.pinned.append(message.until)
+        tx.emit("scheduler.started")
+        return len(self.pinned)
+
+    def fire(self, tx: Transaction, _: Context) -> None:
+        self.steps.append("fire")
+        self.pinned = [until for until in self.pinned if until > tx.now]
+
+    def recover(self, _: Transaction, __: Context) -> None:
+        self.steps.append("recover")
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def core(notes: Notes) -> Core:
+    return Core(
+        setup=Setup(job_types={}),
+        identity=Identity(boot_id="boot-1", server_id="srv-1"),
+        new_id=lambda kind: kind,
+        nouns=(*NOUNS, notes.noun),
+    )
+
+
+@pytest.fixture
+def connection(fresh: Callable[[], apsw.Connection]) -> apsw.Connection:
+    return fresh()
+
+
+def test_a_noun_answers_and_sets_the_alarm(core: Core, connection: apsw.Connection) -> None:
+    decision = core.decide(connection, NOW, [PinNote(until=NOW + 5), PinNote(until=NOW + 3)])
+    assert [answer.unwrap() for answer in decision.answers] == [1, 2]
+    assert [event.kind for event in decision.events] == ["scheduler.started"] * 2
+    assert decision.next_due == NOW + 3
+
+
+def test_a_refusal_of_a_noun_is_an_answer(core: Core, connection: apsw.Connection) -> None:
+    (answer,) = core.decide(connection, NOW, [PinNote(until=NOW)]).answers
+    with pytest.raises(Refusal, match="until"):
+        answer.unwrap()
+
+
+def test_a_timer_fires_before_each_dispatch(
+    core: Core, connection: apsw.Connection, notes: Notes
+) -> None:
+    core.decide(connection, NOW, [PinNote(until=NOW + 3)])
+    decision = core.decide(connection, NOW + 3, [])
+    assert (notes.steps, decision.next_due) == (["fire", "fire"], None)
+    core.decide(connection, NOW + 3, [], dispatch=False)
+    assert notes.steps == ["fire", "fire"]
+
+
+def test_a_noun_recovers_before_the_first_dispatch(
+    core: Core, connection: apsw.Connection, notes: Notes
+) -> None:
+    core.recover(connection, NOW)
+    assert notes.steps == ["recover", "fire"]
+
+
+def test_a_message_has_one_handler(notes: Notes) -> None:
+    with pytest.raises(AssertionError, match="two handlers"):
+        Core(
+            setup=Setup(job_types={}),
+            identity=Identity(boot_id="boot-1", server_id="srv-1"),
+            new_id=lambda kind: kind,
+            nouns=(notes.noun, notes.noun),
+        )
