@@ -1,14 +1,12 @@
 """What may be run: a command line, and the parameters that complete it.
 
 Invariant: params that `accept` has let through make a command line (or a standard input) with
-which a process can be spawned, and their values cannot change what is run. How one value reaches
-the command line is in `parameter.py`, where job types come from in `config/settings.py`, and how a
-command line becomes a process in `linux_host.py`.
+which a process can be spawned, and their values cannot change what is run. How values reach the
+command line is in `parameter.py` and `command_line.py`, what is wrong with a definition in
+`type_faults.py`, and how a command line becomes a process in `linux_host.py`.
 """
 
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -20,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -27,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from config.command_line import DASH, CommandLine, Template
 from config.parameter import (
     DIALECT,
     FAULTS_MAX,
@@ -37,6 +37,7 @@ from config.parameter import (
     nearest,
     pointer,
     raise_all,
+    to_json,
 )
 from config.run_limits import (
     ARTIFACT_LIMIT_BYTES,
@@ -45,6 +46,7 @@ from config.run_limits import (
     KeepLimits,
 )
 from config.schema_faults import faults_in
+from config.type_faults import env_troubles, troubles_between
 from headway.model.field import MAX_INT, Seconds
 from headway.model.problem import Fault, Refusal
 
@@ -63,7 +65,6 @@ _SHORT, _SHORT_CHARS = (int, float, bool, type(None)), 30
 """One value of these is one slot of at most 30 characters; more than 256 of them are counted."""
 _REDACTED = "***"
 _INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": "UTC"}
-_SCALARS = ("string", "integer", "number", "boolean", "object")
 
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
@@ -75,8 +76,9 @@ class JobType(BaseModel):
     """A job type. Only the operator defines one; nothing that a client sends can change it.
 
     `env` is given as a list of names, passed through from the server's environment, or as a table
-    of values in which `true` passes the name through; it is kept as the table. The word "{python}"
-    of `command` is headway's own interpreter. With `adopt = false` its programs start without the
+    of values in which `true` passes the name through; it is kept as the table. `command` and `env`
+    may hold placeholders (see `command_line.py`). `separator` false: no "--" stands before the
+    positional parameters. With `adopt = false` its programs start without the
     shim: sooner, but a server that crashes takes them along. Times are in seconds, sizes in bytes.
     """
 
@@ -90,6 +92,7 @@ class JobType(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
     adopt: bool = True
     input: Literal["arguments", "json"] = "arguments"
+    separator: bool = True
     env: dict[str, str | Literal[True]] = {}
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
     output: Literal["pipe", "file"] = "pipe"
@@ -101,6 +104,16 @@ class JobType(BaseModel):
     on_artifact_limit: Literal["drop", "fail"] = "drop"
     params: dict[ParameterName, Parameter] = {}
     required: list[str] = []
+    _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _words(cls, command: Any) -> Any:
+        """A command line as one text is what a shell takes, and no shell is started."""
+        if isinstance(command, str):
+            words = ", ".join(map(to_json, command.split()))
+            raise PydanticCustomError("headway", f"use a list: command = [{words}]")
+        return command
 
     @field_validator("command")
     @classmethod
@@ -116,14 +129,14 @@ class JobType(BaseModel):
             given = dict.fromkeys(given, True)
         if not isinstance(given, dict):
             raise PydanticCustomError("headway", "give a list of names, or a table of values")
-        raise_all("env", _env_troubles(given))
+        raise_all("env", env_troubles(given))
         return given
 
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, given: Any, handler: ModelWrapValidatorHandler["JobType"]) -> "JobType":
         """Joins what is wrong between the fields to what is wrong within them: all at once."""
-        between = list(_troubles_between(given)) if isinstance(given, dict) else []
+        between = list(troubles_between(given)) if isinstance(given, dict) else []
         try:
             made = handler(given)
         except ValidationError as error:
@@ -161,25 +174,34 @@ class JobType(BaseModel):
         """The same, or None: to say what is wrong takes much longer than to see that it is."""
         given, unfit = self._completed(params), list[Trouble]()
         inspect(given, (), unfit)
-        if not unfit and self._validator.is_valid(given) and self._is_spawnable(given):
-            return given
-        return None
+        if unfit or not self._validator.is_valid(given) or not self._is_spawnable(given):
+            return None
+        return None if any(self._text_troubles(given)) else given
 
     def is_exceeded_by(self, timeout_s: float | None) -> bool:
         """Whether a Job may not have so long a time."""
         return timeout_s is not None and timeout_s > self.timeout_s
 
-    def argv(self, params: Mapping[str, Any]) -> list[str]:
-        """The whole command line of accepted params, in the order in which they are defined."""
-        slots = list(self._head)
-        for name, options in self._options:
-            if name in params:
-                slots += options(params[name])
-        after: list[str] = []
-        for name, texts in self._positionals:
-            if name in params:
-                after += texts(params[name])
-        return [*slots, "--", *after] if after else slots
+    def located(self, *, config_dir: str, data_dir: str) -> "JobType":
+        """The same type, which knows where its configuration and its runs are."""
+        made = self.model_copy()
+        made._places = {"config_dir": config_dir, "data_dir": data_dir}
+        return made
+
+    def places(self, run_id: str, job_id: str | None) -> dict[str, str]:
+        """What the placeholders of one run stand for. `job_id` is empty for a direct run."""
+        run = f"{self._places.get('data_dir', '')}/runs/{run_id}"
+        return {
+            **self._places,
+            "run_id": run_id,
+            "job_id": job_id or "",
+            "artifacts": f"{run}/artifacts",
+            "work": f"{run}/work",
+        }
+
+    def argv(self, params: Mapping[str, Any], places: Mapping[str, str] | None = None) -> list[str]:
+        """The whole command line of accepted params; without `places` as far as it is known."""
+        return self._command_line.argv(params, self._places if places is None else places)
 
     def stdin(self, params: Mapping[str, Any]) -> bytes | None:
         """The accepted params as one JSON object; None where they are arguments."""
@@ -195,16 +217,23 @@ class JobType(BaseModel):
             return params
         return {name: _REDACTED if name in self._secrets else params[name] for name in params}
 
-    def display_argv(self, params: Mapping[str, Any]) -> list[str]:
+    def display_argv(
+        self, params: Mapping[str, Any], places: Mapping[str, str] | None = None
+    ) -> list[str]:
         """The command line for other eyes."""
-        return self.argv(self.redact(params))
+        return self.argv(self.redact(params), places)
 
-    def environment(self, server_env: Mapping[str, str]) -> dict[str, str]:
+    def environment(
+        self,
+        server_env: Mapping[str, str],
+        params: Mapping[str, Any] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
         """What the program inherits, without the HEADWAY_* names that the executor adds."""
         made = {name: server_env.get(name, fallback) for name, fallback in _INHERITED.items()}
-        for name, value in self.env.items():
-            if value is not True:
-                made[name] = value
+        for name, value in self._env_templates.items():
+            if value is not None:
+                made[name] = value.fill(params or {}, self._places if places is None else places)
             elif name in server_env:
                 made[name] = server_env[name]
         return made
@@ -232,18 +261,27 @@ class JobType(BaseModel):
         return tuple(name for name, param in self.params.items() if param.wants_integers)
 
     @cached_property
-    def _head(self) -> tuple[str, ...]:
-        return tuple(sys.executable if word == "{python}" else word for word in self.command)
+    def _command_line(self) -> CommandLine:
+        return CommandLine(
+            self.command,
+            self.params,
+            has_arguments=self.input == "arguments",
+            separator=self.separator,
+        )
 
     @cached_property
-    def _options(self) -> list[tuple[str, Callable[[Any], list[str]]]]:
-        arguments = self.params.items() if self.input == "arguments" else ()
-        return [(name, param.options) for name, param in arguments if param.arg]
+    def _env_templates(self) -> dict[str, Template | None]:
+        """None: passed through from the server."""
+        return {
+            name: None if value is True else Template.parse(value)
+            for name, value in self.env.items()
+        }
 
     @cached_property
-    def _positionals(self) -> list[tuple[str, Callable[[Any], list[str]]]]:
-        arguments = self.params.items() if self.input == "arguments" else ()
-        return [(name, param.texts) for name, param in arguments if param.positional]
+    def _env_params(self) -> dict[str, Template]:
+        """The environment variables in which parameters stand."""
+        templates = self._env_templates.items()
+        return {name: text for name, text in templates if text is not None and text.params}
 
     @cached_property
     def _is_terse(self) -> bool:
@@ -258,7 +296,7 @@ class JobType(BaseModel):
     def _is_spawnable(self, given: dict[str, Any]) -> bool:
         if self._is_terse and all(map(_is_small, given.values())):
             return True
-        if self.input == "arguments":
+        if self.input == "arguments" and not self._env_params:
             slots = self.argv(given)
             if len(slots) < _SMALL_SLOTS and sum(map(len, slots)) < _SMALL_CHARS:
                 return True
@@ -288,19 +326,36 @@ class JobType(BaseModel):
             schema, validator = self.params[name].value_schema, self._validators[name]
             inner = islice(faults_in(value, schema, validator), FAULTS_MAX)
             found += [((name, *path), message) for path, message in inner]
+        found += self._text_troubles(sound)
         found += self._size_troubles(sound)
         return list(dict.fromkeys(found))[:FAULTS_MAX]
 
+    def _text_troubles(self, given: Mapping[str, Any]) -> Iterator[Trouble]:
+        """Texts that the schema allows, and the program or the page would take for another."""
+        for name in self._command_line.dashes(given):
+            yield (name,), DASH
+        for name in self._single_lines:
+            value = given.get(name)
+            if isinstance(value, str) and len(value.splitlines()) + value.endswith("\n") > 1:
+                yield (name,), "give it on one line"
+
+    @cached_property
+    def _single_lines(self) -> tuple[str, ...]:
+        return tuple(name for name, param in self.params.items() if param.single_line)
+
     def _size_troubles(self, given: dict[str, Any]) -> Iterator[Trouble]:
-        if self.input == "json":
-            if len(pydantic_core.to_json(given)) >= STDIN_BYTES_MAX:
-                yield (), f"shorten them: as JSON they must stay below {STDIN_BYTES_MAX} bytes"
-            return
+        if self.input == "json" and len(pydantic_core.to_json(given)) >= STDIN_BYTES_MAX:
+            yield (), f"shorten them: as JSON they must stay below {STDIN_BYTES_MAX} bytes"
         for name in self.params:
-            own = self.argv({name: given[name]}) if name in given else []
-            if any(_slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own[len(self._head) :]):
+            own = self._command_line.slots_of(name, given) if name in given else []
+            own += [
+                f"{variable}={value.fill(given, {})}"
+                for variable, value in self._env_params.items()
+                if name in value.params
+            ]
+            if any(_slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own):
                 yield (name,), f"shorten it: an argument must stay below {ARGUMENT_BYTES_MAX} bytes"
-        slots = self.argv(given)
+        slots = self.argv(given) + [text.fill(given, {}) for text in self._env_params.values()]
         if sum(map(_slot_bytes, slots)) + len(slots) * _POINTER_BYTES >= ARGV_BYTES_MAX:
             yield (), f"shorten them: a command line must stay below {ARGV_BYTES_MAX} bytes"
 
@@ -319,54 +374,3 @@ def _whole(value: Any) -> Any:
     if type(value) is float and value.is_integer():
         return int(value)
     return [_whole(item) for item in value] if type(value) is list else value
-
-
-def _env_troubles(env: dict[Any, Any]) -> Iterator[Trouble]:
-    for name, value in env.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-            yield (str(name),), "name a variable with letters, digits and _ only"
-        elif name.startswith("HEADWAY_"):
-            yield (name,), "remove it: headway itself sets the names that begin with HEADWAY_"
-        elif value is not True and (not isinstance(value, str) or "\0" in value):
-            yield (name,), "give text without NUL, or true to pass it through from the server"
-
-
-def _troubles_between(given: dict[str, Any]) -> Iterator[Trouble]:
-    """What is wrong between fields that may be wrong themselves, and are then passed over."""
-    params, required = given.get("params", {}), given.get("required", [])
-    if not isinstance(params, dict) or not isinstance(required, list | tuple):
-        return
-    tables = {name: table for name in params if (table := _table(params[name])) is not None}
-    yield from _ways_troubles(tables, is_json=given.get("input") == "json")
-    positionals = [name for name, table in tables.items() if table.get("positional") is True]
-    for name in positionals[:-1]:
-        is_always_there = name in required or "default" in tables[name]
-        if not is_always_there or tables[name].get("type") not in _SCALARS:
-            yield (
-                ("params", name, "positional"),
-                "use arg: only the last positional one may be left out, null or an array, "
-                "or a value could slip into another's place",
-            )
-    for index, name in enumerate(required):
-        if isinstance(name, str) and name not in params:
-            yield ("required", index), f"remove it: there is no such name{nearest(name, params)}"
-
-
-def _ways_troubles(tables: dict[str, dict[str, Any]], is_json: bool) -> Iterator[Trouble]:
-    """Each parameter has exactly one way to the program, and no two share a flag."""
-    owners: dict[str, str] = {}
-    for name, table in tables.items():
-        arg, is_positional = table.get("arg"), table.get("positional") is True
-        if arg is not None and is_positional:
-            yield ("params", name, "positional"), "keep either arg or positional, not both"
-        elif arg is None and not is_positional and not is_json:
-            flag = "--" + str(name).replace("_", "-")
-            yield ("params", name), f'add arg = "{flag}" or positional = true'
-        if isinstance(arg, str) and owners.setdefault(arg, name) != name:
-            yield ("params", name, "arg"), f'choose another: it belongs to "{owners[arg]}"'
-
-
-def _table(param: Any) -> dict[str, Any] | None:
-    if isinstance(param, Parameter):
-        return param.model_dump(exclude_unset=True)
-    return param if isinstance(param, dict) else None

@@ -1,9 +1,9 @@
 """One parameter of a job type: the JSON Schema of its value, and its way to the command line.
 
-Invariant: a value becomes whole slots (`--name=value`, or a slot after `--`), never a part of one
-that could be split, interpreted or taken for an option. What a value may be at all (text without
-NUL or lone surrogates, finite numbers, integers that SQLite can hold, bounded nesting) is decided
-here by `inspect`; what a whole command line may be is in `job_type.py`.
+A value becomes slots by the parameter's style (`--name=value`, `-n value`, `-nvalue`, or a slot of
+its own); none is ever split or interpreted. What a value may be at all (text without NUL or lone
+surrogates, finite numbers, integers that SQLite can hold, bounded nesting) is decided here by
+`inspect`; the whole command line is in `command_line.py`.
 """
 
 import difflib
@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import jsonschema_rs
 from jsonschema_rs import ValidationErrorKind as Kind
@@ -52,7 +52,20 @@ _SCHEMA_OF_SCHEMAS = {
     "unevaluatedProperties": False,
 }
 _KEYWORDS = (
-    *("arg", "positional", "secret", "type", "default", "description", "title", "enum", "const"),
+    *(
+        "arg",
+        "positional",
+        "style",
+        "allow_dash",
+        "single_line",
+        "secret",
+        "type",
+        "default",
+        "description",
+        "title",
+        "enum",
+        "const",
+    ),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"),
     *("minLength", "maxLength", "format", "items", "minItems", "maxItems", "uniqueItems"),
     *("properties", "required", "additionalProperties", "anyOf", "oneOf", "allOf", "not", "if"),
@@ -81,18 +94,27 @@ _ADVICE = {
 }
 
 
+Style = Literal["joined", "separate", "attached", "spread", "repeated"]
+"""How a value follows its flag: `--n=5`, `-n 5`, `-n5`; `--tags a b`, `--tag=a --tag=b`."""
+
+
 class Parameter(BaseModel):
     """How a parameter reaches the command line, and the JSON Schema of its value.
 
-    `arg`, `positional` and `secret` are headway's; every other key is a keyword of JSON Schema
-    draft 2020-12. Refused are misspelt keywords, unknown formats (formats are checked), `$ref`
-    and its kin, and patterns that need backtracking, with which one value could hold up the server.
+    `arg`, `positional`, `style`, `allow_dash`, `single_line` and `secret` are headway's; every
+    other key is a keyword of JSON Schema draft 2020-12. Without a `style` a flag of two dashes is
+    joined to its value, and one of a single dash stands before it. Refused are misspelt keywords,
+    unknown formats (formats are checked), `$ref` and its kin, and patterns that need backtracking,
+    with which one value could hold up the server.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     arg: str | None = None
     positional: bool = False
+    style: Style | None = None
+    allow_dash: bool = False
+    single_line: bool = False
     secret: bool = False
 
     @cached_property
@@ -106,23 +128,44 @@ class Parameter(BaseModel):
         items = self.value_schema.get("items")
         return _is_integer(self.value_schema) or (isinstance(items, dict) and _is_integer(items))
 
+    @cached_property
+    def stands_alone(self) -> bool:
+        """Whether a value behind `arg` is an argument of its own."""
+        return self.style == "spread" or self._way == "separate"
+
+    @cached_property
+    def _way(self) -> str:
+        """How one value follows its flag."""
+        if self.style in ("joined", "separate", "attached"):
+            return self.style
+        return "joined" if (self.arg or "").startswith("--") else "separate"
+
     def options(self, value: Any) -> list[str]:
-        """The slots of an accepted value behind `arg`: one, or one for each item of an array.
+        """The slots of an accepted value behind `arg`, for each item of an array.
 
         True is the bare flag; false, null and the empty array are nothing.
         """
         if value is None or value is False:
             return []
+        arg = f"{self.arg}"
         if value is True:
-            return [f"{self.arg}"]
-        arg = self.arg
-        return [f"{arg}={text}" for text in self.texts(value)]
+            return [arg]
+        texts = self.texts(value)
+        if self.style == "spread":
+            return [arg, *texts] if texts else []
+        match self._way:
+            case "joined":
+                return [f"{arg}={text}" for text in texts]
+            case "attached":
+                return [arg + text for text in texts]
+            case _:
+                return [slot for text in texts for slot in (arg, text)]
 
     def texts(self, value: Any) -> list[str]:
-        """The slots of an accepted value after `--`: null is nothing, an array one an item."""
+        """An accepted value as text, each item of an array by itself: null is nothing."""
         if value is None:
             return []
-        return list(map(_text, value)) if type(value) is list else [_text(value)]
+        return list(map(text_of, value)) if type(value) is list else [text_of(value)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -132,6 +175,7 @@ class Parameter(BaseModel):
     def _troubles(self) -> Iterator[Trouble]:
         if self.arg is not None and not re.fullmatch(r"--?[^\s=\x00-][^\s=\x00]*", self.arg):
             yield ("arg",), 'write it as "--name" or "-n", with neither "=" nor spaces in it'
+        yield from self._style_troubles()
         if self.secret:
             for key in [key for key in _PUBLIC if key in self.value_schema]:
                 yield (key,), "remove it: the schema of a secret can be read by all; use env"
@@ -139,6 +183,17 @@ class Parameter(BaseModel):
         yield from wrong
         if not wrong and "default" in self.value_schema:
             yield from self._default_troubles(self.value_schema["default"])
+
+    def _style_troubles(self) -> Iterator[Trouble]:
+        kind = self.value_schema.get("type")
+        if self.style is not None and self.arg is None:
+            yield ("style",), "remove it, or add arg: it says how a value follows its flag"
+        elif self.style == "attached" and (self.arg or "").startswith("--"):
+            yield ("style",), "give arg one dash: a value is attached to a flag like -n"
+        elif self.style == "spread" and kind not in ("array", ["array", "null"]):
+            yield ("style",), 'add type = "array": only the items of an array can be spread'
+        if self.single_line and kind not in ("string", ["string", "null"]):
+            yield ("single_line",), 'add type = "string": only text has lines'
 
     def _default_troubles(self, default: Any) -> Iterator[Trouble]:
         found: list[Trouble] = []
@@ -303,7 +358,8 @@ def _compile_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
             yield path, error.message
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as an argument: text as it is, anything else as JSON."""
     if type(value) is str:
         return value
     # What the encoder writes for these two, without the 2 µs that starting it costs.

@@ -8,9 +8,8 @@ in `toml_file.py`; the job types that are there without a file stand in `templat
 import ipaddress
 import os
 import re
-import shutil
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,6 +32,7 @@ from config.parameter import nearest, raise_all
 from config.setup import Setup
 from config.template import TEMPLATE
 from config.toml_file import KeyPath, UnusableFile, find_lines, line_of, parse, read_text
+from config.type_warnings import type_warnings
 from storage import data_directory
 
 SHOWN_CHARS_MAX = 60
@@ -223,7 +223,7 @@ def load(
             faults.append(_fault(variable or file, line, key, message))
     if faults:
         raise ConfigurationError(sorted(faults, key=lambda fault: fault.line or 0))
-    return _locate(settings, directory)
+    return _locate(settings, directory, path)
 
 
 def built_in_types() -> dict[str, JobType]:
@@ -243,29 +243,9 @@ def warnings(
     if not settings.job_types:
         found.append((("job_types",), "add a job type: without one, nothing can be run"))
     for name, job_type in settings.job_types.items():
-        for key, message in _type_warnings(job_type, server_env):
+        for key, message in type_warnings(job_type, server_env):
             found.append((("job_types", name, *key), message))
     return [_fault("", None, key, message) for key, message in found]
-
-
-def _type_warnings(
-    job_type: JobType, server_env: Mapping[str, str]
-) -> Iterator[tuple[KeyPath, str]]:
-    program = job_type.argv({})[0]
-    if "/" in program and not program.startswith("/"):
-        yield ("command",), f'give "{program}" in full: a program starts in a directory of its own'
-    elif shutil.which(program, path=job_type.environment(server_env)["PATH"]) is None:
-        yield ("command",), f'install "{program}" or correct its name: PATH has no such program'
-    for name, param in job_type.params.items():
-        has_way = param.arg is not None or param.positional
-        if has_way and job_type.input == "json":
-            yield ("params", name), 'remove arg and positional: input = "json" does not use them'
-        elif has_way and param.secret:
-            yield (
-                ("params", name),
-                'use input = "json": while the program runs, other users of this machine '
-                "can read its arguments",
-            )
 
 
 def _override(
@@ -334,18 +314,12 @@ def _names_in(table: KeyPath) -> list[str]:
     return list(Settings.model_fields)
 
 
-def _locate(settings: Settings, directory: Path) -> Settings:
-    """Makes data_dir absolute, and says it to the job types that ask for it."""
+def _locate(settings: Settings, directory: Path, path: Path | None) -> Settings:
+    """Make data_dir absolute, and let the job types know it and the directory of the file."""
+    config_dir = os.path.abspath(directory if path is None else (directory / path).parent)
     data_dir = Path(os.path.abspath(directory / settings.server.data_dir))
     job_types = {
-        name: job_type.model_copy(
-            update={
-                "env": {
-                    variable: value if value is True else value.replace("{data_dir}", str(data_dir))
-                    for variable, value in job_type.env.items()
-                }
-            }
-        )
+        name: job_type.located(config_dir=config_dir, data_dir=str(data_dir))
         for name, job_type in settings.job_types.items()
     }
     server = settings.server.model_copy(update={"data_dir": data_dir})

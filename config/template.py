@@ -50,6 +50,7 @@ skip_exit_codes = [77]                            # "nothing to do": the run is 
 # adopt = true                                    # false: start programs without the shim, which
 #                                                 # costs less; but a server that crashes cannot go
 #                                                 # on waiting for them: they are ended, interrupted
+# separator = true                                # false: no "--" before positional parameters
 # output = "pipe"                                 # "file": the log itself is the standard output,
 #                                                 # a little cheaper; but a shell's > /dev/stderr
 #                                                 # truncates it

@@ -41,10 +41,11 @@ class BegunRun(NamedTuple):
 
 
 class ProgramInput(NamedTuple):
-    """What a program is program_input: its command line and its standard input."""
+    """What a program is given: its command line, its standard input, its environment."""
 
     argv: list[str]
     stdin: bytes | None
+    environment: dict[str, str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,8 +114,14 @@ class RunStart:
         if job_type is None or self._input is not None:
             return
 
+        places = job_type.places(self.intent.run_id, self.intent.job_id)
+
         def program_input() -> ProgramInput:
-            return ProgramInput(job_type.argv(params), job_type.stdin(params))
+            return ProgramInput(
+                job_type.argv(params, places),
+                job_type.stdin(params),
+                job_type.environment(self.server_environment, params, places),
+            )
 
         self._input = (
             program_input() if is_light(params) else await self.pool.run(lambda _: program_input())
@@ -146,7 +153,7 @@ class RunStart:
         assert self._input is not None
         intent, files = self.intent, self.files
         environment = {
-            **job_type.environment(self.server_environment),
+            **self._input.environment,
             "HEADWAY_RUN_ID": intent.run_id,
             "HEADWAY_ARTIFACTS": str(files.artifacts),
             "HEADWAY_REPORT": str(files.report),

@@ -63,17 +63,17 @@ def test_a_real_program_reads_back_what_was_given(
 def test_a_real_program_sees_every_slot_whatever_is_in_it() -> None:
     job = job_type(
         command=["{python}", "-c", "import json, sys; print(json.dumps(sys.argv[1:]))"],
-        params={"x": {"arg": "-x"}, "words": {"type": "array", "positional": True}},
+        params={"x": {"arg": "--x"}, "words": {"type": "array", "positional": True}},
     )
     words = ["--", "--help", "", "a b", "*", "$HOME", "숲\n🌲"]
     read = json.loads(run(job, job.accept({"x": {"a": [1, None]}, "words": words})))
-    assert read == ['-x={"a":[1,null]}', "--", *words]
+    assert read == ['--x={"a":[1,null]}', "--", *words]
 
 
 @pytest.mark.parametrize("letter", ["a", "숲"])
 def test_the_longest_argument_that_is_accepted_can_be_spawned(letter: str) -> None:
-    job = job_type(command=["true"], params={"x": {"arg": "-x"}, "y": {"arg": "-y"}})
-    room = ARGUMENT_BYTES_MAX - 1 - len("-x=\0")
+    job = job_type(command=["true"], params={"x": {"arg": "--x"}, "y": {"arg": "--y"}})
+    room = ARGUMENT_BYTES_MAX - 1 - len("--x=\0")
     text = letter * (room // len(letter.encode())) + "a" * (room % len(letter.encode()))
     assert run(job, job.accept({"x": text})) == ""
     with pytest.raises(Refusal) as caught:
@@ -83,8 +83,8 @@ def test_the_longest_argument_that_is_accepted_can_be_spawned(letter: str) -> No
 
 @pytest.mark.parametrize("size", [0, 100, 60_000])
 def test_the_longest_command_line_that_is_accepted_can_be_spawned(size: int) -> None:
-    job = job_type(command=["true"], params={"x": {"arg": "-x"}})
-    head_bytes, slot_bytes = len("true\0") + 8, len("-x=\0") + size + 8
+    job = job_type(command=["true"], params={"x": {"arg": "--x"}})
+    head_bytes, slot_bytes = len("true\0") + 8, len("--x=\0") + size + 8
     count = (ARGV_BYTES_MAX - 1 - head_bytes) // slot_bytes
     assert run(job, job.accept({"x": ["a" * size] * count})) == ""
     with pytest.raises(Refusal) as caught:

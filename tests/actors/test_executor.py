@@ -100,7 +100,7 @@ class MarkedPool(InlinePool):
 
 
 @pytest.mark.parametrize("count", [1, LIGHT_VALUES_MAX])
-@pytest.mark.parametrize("way", [{"input": "json"}, {"arg": "-n"}])
+@pytest.mark.parametrize("way", [{"input": "json"}, {"arg": "--n"}])
 async def test_large_params_are_written_out_on_a_thread(
     house: House, monkeypatch: pytest.MonkeyPatch, count: int, way: dict[str, str]
 ) -> None:
@@ -130,7 +130,7 @@ async def test_large_params_are_written_out_on_a_thread(
         assert launch.stdin is not None
         assert json.loads(launch.stdin) == {"n": [7] * count}
     else:
-        assert launch.argv == ["in", *["-n=7"] * count]
+        assert launch.argv == ["in", *["--n=7"] * count]
     assert where == [count > 1]
 
 

@@ -47,7 +47,7 @@ def test_an_arg_that_is_no_flag_is_refused(arg: str) -> None:
     assert "/arg" in troubles(arg=arg)
 
 
-@pytest.mark.parametrize("arg", ["-n", "--n", "--max-stories", "--길이"])
+@pytest.mark.parametrize("arg", ["--n", "--max-stories", "--길이"])
 def test_an_arg_that_is_a_flag_is_taken(arg: str) -> None:
     assert parameter(arg=arg).options("1") == [f"{arg}=1"]
 
@@ -102,21 +102,21 @@ def test_keywords_of_ones_own_begin_with_x() -> None:
     ("value", "options", "texts"),
     [
         (None, [], []),
-        (True, ["-x"], ["true"]),
+        (True, ["--x"], ["true"]),
         (False, [], ["false"]),
-        ("", ["-x="], [""]),
-        ("--help", ["-x=--help"], ["--help"]),
-        (3, ["-x=3"], ["3"]),
-        (-2.5, ["-x=-2.5"], ["-2.5"]),
-        (1e300, ["-x=1e+300"], ["1e+300"]),
+        ("", ["--x="], [""]),
+        ("--help", ["--x=--help"], ["--help"]),
+        (3, ["--x=3"], ["3"]),
+        (-2.5, ["--x=-2.5"], ["-2.5"]),
+        (1e300, ["--x=1e+300"], ["1e+300"]),
         ([], [], []),
-        (["a b", "-c"], ["-x=a b", "-x=-c"], ["a b", "-c"]),
-        ([True, None, [1]], ["-x=true", "-x=null", "-x=[1]"], ["true", "null", "[1]"]),
-        ({"a": ["숲", 1]}, ['-x={"a":["숲",1]}'], ['{"a":["숲",1]}']),
+        (["a b", "-c"], ["--x=a b", "--x=-c"], ["a b", "-c"]),
+        ([True, None, [1]], ["--x=true", "--x=null", "--x=[1]"], ["true", "null", "[1]"]),
+        ({"a": ["숲", 1]}, ['--x={"a":["숲",1]}'], ['{"a":["숲",1]}']),
     ],
 )
 def test_the_slots_of_a_value(value: Any, options: list[str], texts: list[str]) -> None:
-    made = parameter(arg="-x")
+    made = parameter(arg="--x")
     assert made.options(value) == options
     assert made.texts(value) == texts
 

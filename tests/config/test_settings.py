@@ -64,7 +64,7 @@ def test_without_a_file_headway_is_ready_to_run() -> None:
 
 def test_the_template_says_what_the_defaults_are(tmp_path: Path) -> None:
     path = write(tmp_path, TEMPLATE)
-    assert load(path, {}) == load(None, {})
+    assert load(path, {}).model_dump() == load(None, {}).model_dump()
     assert "#" in TEMPLATE
 
 
@@ -77,7 +77,8 @@ def test_every_line_that_the_template_leaves_out_could_be_put_in(tmp_path: Path)
     story = settings.job_types["story"]
     assert story.concurrency == 1
     changed = {"concurrency": None}
-    assert story.model_copy(update=changed) == load(None, {}).job_types["story"]
+    usual = load(None, {}).job_types["story"]
+    assert story.model_copy(update=changed).model_dump() == usual.model_dump()
 
 
 def test_every_key_of_the_server_and_the_scheduler_stands_in_the_template() -> None:
@@ -163,7 +164,13 @@ def test_the_placeholder_is_the_absolute_data_dir(tmp_path: Path) -> None:
     text = f'[server]\ndata_dir = "d/../e"\n{TYPE}env = {{ A = "{{data_dir}}/x", B = true }}'
     settings = load(write(tmp_path, text), {})
     assert settings.server.data_dir == Path.cwd() / "e"
-    assert settings.job_types["x"].env == {"A": f"{Path.cwd()}/e/x", "B": True}
+    assert (
+        settings.job_types["x"].environment({"B": "b"}).items()
+        >= {
+            "A": f"{Path.cwd()}/e/x",
+            "B": "b",
+        }.items()
+    )
 
 
 def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic_core import to_json
 
 from config.job_type import JobType
+from config.parameter import Parameter
 from config.weight import is_light
 from headway.model.job_type import Argument, JobTypeList, JobTypeView, Preview, PreviewRequest
 from headway.model.problem import Refusal
@@ -67,7 +68,7 @@ def type_view(job_type: JobType) -> JobTypeView:
     """A type as clients see it: not its command, not its environment."""
     schema = job_type.schema
     properties = {
-        name: entry | {"writeOnly": True} if job_type.params[name].secret else entry
+        name: entry | hints_of(job_type.params[name])
         for name, entry in schema["properties"].items()
     }
     return JobTypeView(
@@ -86,3 +87,9 @@ def type_view(job_type: JobType) -> JobTypeView:
         output=job_type.output,
         skip_exit_codes=list(job_type.skip_exit_codes),
     )
+
+
+def hints_of(param: Parameter) -> dict[str, bool]:
+    """What a form should know of a parameter beyond its schema."""
+    hints = {"writeOnly": param.secret, "x-single-line": param.single_line}
+    return {name: value for name, value in hints.items() if value}

@@ -33,7 +33,7 @@ class NotedRunner(InlineRunner):
 
 @pytest.fixture
 def job_types() -> dict[str, dict[str, Any]]:
-    words = {"type": "array", "items": {"type": "string"}, "arg": "-w"}
+    words = {"type": "array", "items": {"type": "string"}, "arg": "--w"}
     return {
         "args": {"command": ["x"], "params": {"words": words}},
         "free": {"command": ["x"], "input": "json", "params": {"any": {}}},
