@@ -9,6 +9,7 @@ command line is in `parameter.py` and `command_line.py`, what is wrong with a de
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
@@ -27,6 +28,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from config.command_line import DASH, CommandLine, Template
+from config.env_file import read_env_file
 from config.parameter import (
     DIALECT,
     FAULTS_MAX,
@@ -64,7 +66,8 @@ _SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below 
 _SHORT, _SHORT_CHARS = (int, float, bool, type(None)), 30
 """One value of these is one slot of at most 30 characters; more than 256 of them are counted."""
 _REDACTED = "***"
-_INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": "UTC"}
+_INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": None}
+"""What programs have of the server's environment, or this; without TZ the host's zone counts."""
 
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
@@ -77,7 +80,8 @@ class JobType(BaseModel):
 
     `env` is given as a list of names, passed through from the server's environment, or as a table
     of values in which `true` passes the name through; it is kept as the table. `command` and `env`
-    may hold placeholders (see `command_line.py`). `separator` false: no "--" stands before the
+    may hold placeholders (see `command_line.py`); `env_file` is read when the configuration is, and
+    what `env` says goes before it. `separator` false: no "--" stands before the
     positional parameters. With `adopt = false` its programs start without the
     shim: sooner, but a server that crashes takes them along. Times are in seconds, sizes in bytes.
     """
@@ -94,6 +98,7 @@ class JobType(BaseModel):
     input: Literal["arguments", "json"] = "arguments"
     separator: bool = True
     env: dict[str, str | Literal[True]] = {}
+    env_file: Word | None = None
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
     output: Literal["pipe", "file"] = "pipe"
     output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
@@ -105,6 +110,7 @@ class JobType(BaseModel):
     params: dict[ParameterName, Parameter] = {}
     required: list[str] = []
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _env_values: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("command", mode="before")
     @classmethod
@@ -183,9 +189,16 @@ class JobType(BaseModel):
         return timeout_s is not None and timeout_s > self.timeout_s
 
     def located(self, *, config_dir: str, data_dir: str) -> "JobType":
-        """The same type, which knows where its configuration and its runs are."""
+        """The same type, which knows where its configuration and its runs are.
+
+        Raises:
+            UnusableEnvFile: its `env_file` cannot be used.
+        """
         made = self.model_copy()
         made._places = {"config_dir": config_dir, "data_dir": data_dir}
+        if self.env_file is not None:
+            path = Template.parse(self.env_file).fill({}, made._places)
+            made._env_values = read_env_file(Path(config_dir, path))
         return made
 
     def places(self, run_id: str, job_id: str | None) -> dict[str, str]:
@@ -230,7 +243,11 @@ class JobType(BaseModel):
         places: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
         """What the program inherits, without the HEADWAY_* names that the executor adds."""
-        made = {name: server_env.get(name, fallback) for name, fallback in _INHERITED.items()}
+        made = {"PYTHONUNBUFFERED": "1"}  # so that a log shows a line when it is printed
+        for name, fallback in _INHERITED.items():
+            if (inherited := server_env.get(name, fallback)) is not None:
+                made[name] = inherited
+        made |= self._env_values
         for name, value in self._env_templates.items():
             if value is not None:
                 made[name] = value.fill(params or {}, self._places if places is None else places)

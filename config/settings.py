@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from config.authority import host_name
+from config.env_file import UnusableEnvFile
 from config.job_type import JobType
 from config.limits import Limits
 from config.parameter import nearest, raise_all
@@ -223,7 +224,10 @@ def load(
             faults.append(_fault(variable or file, line, key, message))
     if faults:
         raise ConfigurationError(sorted(faults, key=lambda fault: fault.line or 0))
-    return _locate(settings, directory, path)
+    located = _locate(settings, directory, path, text, faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return located
 
 
 def built_in_types() -> dict[str, JobType]:
@@ -314,14 +318,23 @@ def _names_in(table: KeyPath) -> list[str]:
     return list(Settings.model_fields)
 
 
-def _locate(settings: Settings, directory: Path, path: Path | None) -> Settings:
+def _locate(
+    settings: Settings,
+    directory: Path,
+    path: Path | None,
+    text: str,
+    faults: list[ConfigurationFault],
+) -> Settings:
     """Make data_dir absolute, and let the job types know it and the directory of the file."""
     config_dir = os.path.abspath(directory if path is None else (directory / path).parent)
     data_dir = Path(os.path.abspath(directory / settings.server.data_dir))
-    job_types = {
-        name: job_type.located(config_dir=config_dir, data_dir=str(data_dir))
-        for name, job_type in settings.job_types.items()
-    }
+    job_types: dict[str, JobType] = {}
+    for name, job_type in settings.job_types.items():
+        try:
+            job_types[name] = job_type.located(config_dir=config_dir, data_dir=str(data_dir))
+        except UnusableEnvFile as error:
+            key = ("job_types", name, "env_file")
+            faults.append(_fault(str(path or ""), line_of(find_lines(text), key), key, str(error)))
     server = settings.server.model_copy(update={"data_dir": data_dir})
     return settings.model_copy(update={"server": server, "job_types": job_types})
 

@@ -59,7 +59,7 @@ async def test_a_program_is_given_what_the_contract_says(house: House) -> None:
         "PATH": "/bin",
         "HOME": "/",
         "LANG": "C.UTF-8",
-        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
         "HEADWAY_JOB_ID": job.job_id,
         "HEADWAY_RUN_ID": launch.run_id,
         "HEADWAY_ARTIFACTS": str(root / "artifacts"),

@@ -266,8 +266,9 @@ def test_the_environment_is_clean() -> None:
         "HOME": "/h",
         "LANG": "ko_KR.UTF-8",
         "TZ": "Asia/Seoul",
+        "PYTHONUNBUFFERED": "1",
     }
-    assert job_type().environment({}).keys() == {"PATH", "HOME", "LANG", "TZ"}
+    assert job_type().environment({}).keys() == {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"}
 
 
 def test_env_passes_names_through_and_sets_values() -> None:
