@@ -15,7 +15,7 @@ from headway.cli.arguments import UsageError
 from headway.terminal_text import clean
 
 if TYPE_CHECKING:
-    from headway.client.client import ApiError
+    from headway.client.error import ApiError
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -41,7 +41,7 @@ def exit_with(verb: Callable[P, int]) -> Callable[P, int]:
 
     @wraps(verb)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
-        from headway.client.client import ApiError, ServerUnreachable
+        from headway.client.error import ApiError, ServerUnreachable
 
         if isinstance(sys.stdout, TextIOWrapper):  # a terminal without UTF-8 must not end the verb
             sys.stdout.reconfigure(errors="backslashreplace")

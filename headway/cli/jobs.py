@@ -26,8 +26,8 @@ from headway.cli.options import (
 from headway.cli.output import show_text
 
 if TYPE_CHECKING:
-    from headway.client.client import Client, JobPage
-    from headway.model.job import Job
+    from headway.client.client import Client
+    from headway.model.job import Job, JobPage
     from headway.model.job_type import Preview
     from headway.model.run import JobRun
 
@@ -167,7 +167,7 @@ def retry(
     job_id: JobId, /, *, wait: Wait = False, url: Url = DEFAULT_URL, json: AsJson = False
 ) -> int:
     """Queue a new Job like one that has ended; its id is printed."""
-    from headway.client.client import new_key
+    from headway.client.session import new_key
 
     with connect(url) as client:
         job = client.retry_job(job_id, idempotency_key=new_key())
@@ -231,7 +231,7 @@ def _params(
     client: "Client", type_name: str, given: str | None, pairs: list[str] | None
 ) -> dict[str, Any]:
     """The schema is asked for only where it decides what a value means."""
-    from headway.client.client import ApiError
+    from headway.client.error import ApiError
 
     schema: dict[str, Any] = {}
     if pairs:

@@ -1,1 +1,1 @@
-"""The HTTP API as Python calls."""
+"""The HTTP API as Python calls, blocking and asynchronous."""

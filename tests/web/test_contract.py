@@ -2,6 +2,9 @@
 
 import importlib
 import pkgutil
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
@@ -10,6 +13,10 @@ from pydantic import BaseModel
 
 import headway.model
 import web.resources
+from headway.client.blocking import run
+from headway.client.client import AllOperations
+from headway.client.log_reader import LogReader
+from headway.client.session import R, Session
 from web.api.openapi import document
 from web.api.routes import Route
 from web.app import make_routes
@@ -61,3 +68,65 @@ async def test_every_component_of_the_document_is_a_class_of_the_contract(contex
 def test_the_resources_of_web_define_no_models() -> None:
     classes = classes_of(web.resources)
     assert [each for each in classes if issubclass(each, BaseModel)] == []
+
+
+class Recorder(Session):
+    """A session that sends nothing: it records which class is made of which response."""
+
+    def __init__(self) -> None:
+        self.url = "http://headway"
+        self.asked: list[tuple[str, str, type[BaseModel]]] = []
+
+    async def ask(self, response_class: type[R], method: str, path: str, **options: object) -> R:
+        self.asked.append((method, path, response_class))
+        raise Recorded
+
+    def called(self, operation: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        """Call an operation up to its first request."""
+        answer = operation(*arguments)
+        with suppress(Recorded, AttributeError):  # a stream has no response to parse
+            run(answer.__anext__() if isinstance(answer, AsyncGenerator) else answer)
+
+
+class Recorded(Exception):
+    """The request was recorded."""
+
+
+WITHOUT_METHOD = {("POST", "/jobs/{type}/trigger")}
+"""Deprecated when the client was written: it has no method for it."""
+ARGUMENTS: dict[str, Sequence[Any]] = {
+    "submit": ("x",),
+    "submit_batch": ([],),
+    "list_page": (), "list_pages": (), "list_jobs": (),
+    "reserve": (5,),
+    "job_types": (), "health": (), "ready": (), "events": (),
+    "scheduler_start": (), "scheduler_stop": (), "scheduler_status": (),
+    "scheduler_history": (), "scheduler_metrics": (), "scheduler_config": (),
+    "reservations": (), "release_all": (),
+    "artifact": ("x", "y"),
+}  # fmt: skip
+"""Of each operation; the rest takes one id or name."""
+
+
+def parsed_classes() -> dict[tuple[str, str], type[BaseModel]]:
+    """The class that the client makes of the response to each operation it calls."""
+    recorder = Recorder()
+    client = AllOperations(recorder)
+    for name in dir(client):
+        if not name.startswith("_") and callable(getattr(client, name)):
+            recorder.called(getattr(client, name), ARGUMENTS.get(name, ("x",)))
+    recorder.called(lambda: client.scheduler_config(concurrency=2), ())
+    recorder.called(lambda: LogReader(recorder, "x").times(), ())
+    return {(method, path): made for method, path, made in recorder.asked}
+
+
+async def test_the_client_returns_the_class_that_the_server_documents(
+    routes: list[Route],
+) -> None:
+    parsed = parsed_classes()
+    documented = {
+        (route.method, re.sub(r"\{\w+\}", "x", route.path)): response_class(route)
+        for route in routes
+        if route.result is not None and (route.method, route.path) not in WITHOUT_METHOD
+    }
+    assert parsed == documented

@@ -138,7 +138,7 @@ def test_the_demo_names_places_on_disk_if_it_knows_where(fake: tuple[Fake, str])
 def test_the_demo_says_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("headway.client.transport.RETRY_DELAYS_S", ())
+    monkeypatch.setattr("headway.client.session.RETRY_DELAYS_S", ())
     assert play("http://127.0.0.1:9")[0] == 3
     assert "headway: no headway server answers" in capsys.readouterr().err
 

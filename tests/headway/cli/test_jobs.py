@@ -694,7 +694,7 @@ def test_a_refusal_exits_with_two_and_a_broken_server_with_three(
 def test_no_server_exits_with_three(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("headway.client.transport.RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr("headway.client.session.RETRY_DELAYS_S", (0.0,))
     assert headway("list", "--url", "http://127.0.0.1:9") == 3
     err = capsys.readouterr().err
     assert "headway: no headway server answers at http://127.0.0.1:9: connection refused." in err

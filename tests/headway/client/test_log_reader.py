@@ -1,5 +1,6 @@
 """A log on the client's side: lines as they were, each with its time."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.client.client import Client
-from headway.client.log_reader import LogLine, LogPart, timed_lines
+from headway.client.log_reader import LineTimer, LogLine, LogPart
 from headway.model.log import LogTime
 
 NOW = datetime(2031, 5, 1, 8, tzinfo=UTC)
@@ -17,6 +18,11 @@ NOW = datetime(2031, 5, 1, 8, tzinfo=UTC)
 
 def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
+
+
+def timed_lines(parts: Iterable[LogPart], times: Sequence[LogTime]) -> list[LogLine]:
+    timer = LineTimer(times)
+    return [*(line for part in parts for line in timer.feed(part)), *timer.end()]
 
 
 TIMES = [LogTime(offset=0, at=at(1)), LogTime(offset=4, at=at(5)), LogTime(offset=10, at=at(9))]
@@ -28,7 +34,7 @@ def test_lines_put_together_are_the_output(pieces: list[bytes]) -> None:
     for data in pieces:
         end += len(data)
         parts.append(LogPart(data=data, end=end))
-    lines = list(timed_lines(parts, TIMES))
+    lines = timed_lines(parts, TIMES)
     assert b"".join(line.line for line in lines) == b"".join(pieces)
     assert all(line.line.count(b"\n") == 1 for line in lines[:-1])
 
@@ -38,7 +44,7 @@ def test_a_line_has_the_time_of_its_first_byte() -> None:
     assert [(line.line, line.at) for line in timed_lines(parts, TIMES)] == [
         (b"ab\n", at(1)), (b"cd\n", at(1)), (b"ef\n", at(5)), (b"gh", at(5)),
     ]  # fmt: skip
-    assert list(timed_lines([LogPart(data=b"x", end=1)], [])) == [LogLine(at=None, line=b"x")]
+    assert timed_lines([LogPart(data=b"x", end=1)], []) == [LogLine(at=None, line=b"x")]
 
 
 def test_what_came_after_the_samples_has_the_time_of_its_event() -> None:

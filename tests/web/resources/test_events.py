@@ -12,8 +12,7 @@ from pydantic_core import from_json
 from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
-from headway.client.client import ServerEvent
-from headway.client.transport import parse_events
+from headway.client.event_stream import EventDecoder, ServerEvent
 from headway.model.job import NewJob
 from headway.model.problem import Refusal
 from headway.model.scheduler import HostCondition
@@ -44,7 +43,7 @@ class Listener:
 
     @property
     def told(self) -> list[ServerEvent]:
-        return list(parse_events(b"".join(self.pieces).decode().split("\n")))
+        return list(EventDecoder().feed(b"".join(self.pieces)))
 
     @property
     def events(self) -> list[Any]:
