@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 JSON = {"Content-Type": "application/json"}
 POST_PATHS = [

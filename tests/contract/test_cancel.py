@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 KILL_GRACE_S = 0.5  # of the type `stubborn`
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 RUNNING = "SELECT run_id FROM job_runs WHERE status = 'RUNNING' AND lane = 'direct'"
 WAITING = "SELECT 1 FROM reservations WHERE state = 'WAITING' AND kind = 'direct'"

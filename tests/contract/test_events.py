@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def numbers(events: list[Any]) -> list[int]:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 HOST = b"Host: 127.0.0.1\r\n"
 POST = b"POST /jobs HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"

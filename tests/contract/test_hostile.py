@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 pytestmark = pytest.mark.usefixtures("hostile")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def preview(server: Server, type: str, params: Any) -> Any:

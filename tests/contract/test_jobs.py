@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 JOB_FIELDS = {
     *("job_id", "type", "status", "params", "priority", "position", "name", "labels", "run_at"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def check_notices(answer: Any, *, sunset: bool) -> None:

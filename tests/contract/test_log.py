@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def follow(server: Server, job_id: str, **headers: str) -> list[tuple[str, str | None, Any]]:

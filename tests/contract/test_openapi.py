@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 # api.md, section 2: every request, and each status that it names for it.
 CONTRACT = {

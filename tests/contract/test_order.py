@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle, pairwise
 from typing import Any
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 # Each type has a queue of its own inside; the order is that of all of them together.
 QUICK: list[tuple[str, dict[str, Any]]] = [("ok", {}), ("skips", {"code": 0}), ("echo", {})]

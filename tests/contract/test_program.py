@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def end(server: Server, type: str, params: dict[str, Any] | None = None, **fields: Any) -> Any:

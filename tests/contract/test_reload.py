@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 ADDED = '[job_types.added]\ncommand = ["/bin/echo", "added"]\n'
 TWO = '[job_types.two]\ncommand = ["/bin/sh", "-c", "exit 5"]\n'

@@ -11,7 +11,7 @@ from typing import Any
 
 from storage.database import open_reader
 from storage.verify.invariants import verify
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 FIGURES = """
 SELECT
@@ -245,9 +245,7 @@ def test_a_second_server_on_the_same_directory_ends_and_names_the_first(
     second = launch(start=False)
     second.data_dir = server.data_dir
     second.spawn()
-    assert second.process is not None
-    status = second.process.wait(server.deadline_s)
-    second.process = None
+    status = second.wait()
     assert status not in (0, None)
     assert f"process id {server.pid}" in second.log()
     assert str(server.data_dir) in second.log()
@@ -259,9 +257,7 @@ def test_a_port_that_is_taken_is_said_plainly(launch: Callable[..., Any]) -> Non
     server = launch()
     second = launch(start=False)
     second.spawn("--bind", server.url.removeprefix("http://"))
-    assert second.process is not None
-    status = second.process.wait(server.deadline_s)
-    second.process = None
+    status = second.wait()
     assert status not in (0, None)
     assert "Traceback" not in second.log()
     assert second.log().strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 STATUS_FIELDS = {
     *("scheduler_running", "current_job_id", "running_job_ids", "queue_length", "eligible"),

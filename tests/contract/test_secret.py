@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def test_a_secret_is_masked_wherever_a_job_is_shown(server: Server) -> None:

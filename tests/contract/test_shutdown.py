@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 PATIENT = "shutdown_grace_s = 60"
 """Longer than a test waits for anything: who waits for the grace is too late."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 ATTACK = "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202egnp.exe"
 """Clears the screen, names the window, colours (in one C1 character), turns the direction."""

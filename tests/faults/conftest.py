@@ -12,18 +12,16 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import (  # noqa: F401 - fixtures and a hook
-    DEADLINE_S,
-    Server,
     _deadline,
     _next_server,
     _shared,
-    eventually,
     gate,
     launch,
     new_gate,
     pytest_runtest_makereport,
     server,
 )
+from tests.eventually import eventually
 
 
 class SmallDisk:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 FORKS = "clone,clone3,vfork,fork"
 CHANGES = "mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,link,linkat"
@@ -107,7 +107,7 @@ class Descriptors(Condition):
         """The prefix does it."""
 
     def end(self) -> None:
-        if self.server.process is not None and self.server.process.poll() is None:
+        if self.server.process is not None and not self.server.process.ended:
             _, hard = resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE)
             self._set(hard)
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 
 def rename(server: Server, old: str, new: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 HOSTILE = 100
 POST = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 MIB = 1 << 20
 BULKY = {f"key{number}": "y" * 90 for number in range(9)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 
 MIB = 1 << 20
 FREE = "HEADWAY_SCHEDULER__FREE_SPACE_BYTES"

@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.conftest import DEADLINE_S, HEADWAY, Server
+from tests.contract.server import Server
+from tests.eventually import DEADLINE_S
+from tests.server_process import HEADWAY
 
 PIPE_BYTES = 4096
 DROPPED = re.compile(r"^headway_log_lines_dropped_total ([0-9.]+)$", re.M)
@@ -113,14 +115,17 @@ def start(launch: Callable[..., Any]) -> Callable[[Target], Any]:
         with closing(socket.create_server(("127.0.0.1", 0))) as probe:
             bind = f"127.0.0.1:{probe.getsockname()[1]}"
 
-        def listens() -> str | None:
-            assert server.process.poll() is None, "it ended while starting"
+        def is_ready() -> bool:
+            assert not server.process.ended, "it ended while starting"
             with suppress(httpx.TransportError):
-                if httpx.get(f"http://{bind}/ready").status_code == 200:
-                    return f"http://{bind}"
-            return None
+                return httpx.get(f"http://{bind}/ready").status_code == 200
+            return False
 
-        server._announced = listens
+        def await_url() -> None:
+            server.eventually(is_ready, "it listens")
+            server.process.url = f"http://{bind}"
+
+        server._await_url = await_url
         server.start("--bind", bind)
         target.break_()
         return server

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Server
+from tests.contract.server import Server
 from tests.faults.host import CONDITIONS, WITNESS, Condition, not_ready
 
 OUTPUT = b"".join(b"%015d\n" % number for number in range(3_000))
@@ -212,10 +212,10 @@ def listens(server: Server, said: int) -> bool:
     process = server.process
     assert process is not None
     outcome = server.eventually(
-        lambda: "listening on" in server.log()[said:] or process.poll() is not None,
+        lambda: "listening on" in server.log()[said:] or process.ended,
         "it listens or ends",
     )
-    if outcome and process.poll() is None:
+    if outcome and not process.ended:
         server.await_ready()
         return True
     return False
