@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from bench.result import Figure, Report, at_most, percentile, ratio
-from bench.server import READY_TIMEOUT_S, Program, alive, fill, headway, status
+from bench.server import READY_TIMEOUT_S, Program, fill, headway, status
 from bench.wire import Connection, Unexpected
+from tests.server_process import is_alive
 
 SUMMARY = "kill -9 with 100,000 queued and 8 running, to ready with every run settled"
 QUEUED = 100_000
@@ -63,13 +64,13 @@ def _recover(server: Program, running: dict[str, int]) -> float:
     server.start()
     with server.connect() as connection:
         connection.exchange("GET", "/ready")
-        while server.said().count('"run adopted"') < RUNNING:
+        while server.stderr().count('"run adopted"') < RUNNING:
             if time.perf_counter() - begin > READY_TIMEOUT_S:
                 raise TimeoutError("the runs were not adopted")
             time.sleep(0.002)
         ids = set(status(connection)["running_job_ids"])
         elapsed = time.perf_counter() - begin
-        if ids != set(running) or not all(alive(pid) for pid in running.values()):
+        if ids != set(running) or not all(is_alive(pid) for pid in running.values()):
             raise Unexpected(f"{running} ran before the kill, {ids} run now")
     return elapsed
 

@@ -4,7 +4,6 @@ Each is started by this module, ended by its process id, and never outlives its 
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from actors.host.log_writer import PID_NAME
 from bench.machine import ROOT
 from bench.wire import Connection
-from web.process.ready_line import ready_url
+from tests.server_process import NotReady, ServerProcess, StillRunning
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -60,48 +59,53 @@ command = ["/usr/bin/seq", "1000000"]
 (a log of 7 MB)."""
 
 
-class NotReady(Exception):
-    """A process did not come up; the message ends with what it said."""
-
-
 class Program:
-    """A server process that says `… listening on URL` when it is ready. A context manager."""
+    """A server that can be started again and again on one log. A context manager."""
 
     def __init__(self, arguments: list[str], log: Path) -> None:
         self._arguments = arguments
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = ""
+        self._process: ServerProcess | None = None
 
     @property
     def is_headway(self) -> bool:
-        """Whether it is ours, and not one that ours is compared with."""
+        """Whether it is a headway, and not a server that headway is compared with."""
         return "headway" in self._arguments
+
+    @property
+    def process(self) -> ServerProcess:
+        """The process that was started last."""
+        assert self._process is not None
+        return self._process
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        assert self._process is not None
-        return self._process.pid
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.process.url
 
     def start(self) -> float:
-        """Start, and return after how many seconds it said that it is ready."""
-        with self._log.open("wb") as log:
-            begin = time.perf_counter()
-            self._process = subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log)
-        while time.perf_counter() - begin < READY_TIMEOUT_S:
-            if url := ready_url(self.said()):
-                self.url = url
-                return time.perf_counter() - begin
-            if self._process.poll() is not None:
-                break
-            time.sleep(LOOK_S)
-        self.kill()
-        raise NotReady(f"{self._arguments}: {self.said()[-2000:]}")
+        """Start it: the seconds until its ready line.
 
-    def said(self) -> str:
+        Raises:
+            NotReady: it ended, or took too long.
+        """
+        begin = time.perf_counter()
+        self._process = ServerProcess.execute(self._arguments, self._log, directory=ROOT)
+        try:
+            self._process.await_ready(READY_TIMEOUT_S, LOOK_S)
+        except NotReady:
+            self._process.kill()
+            raise
+        return time.perf_counter() - begin
+
+    def stderr(self) -> str:
         """Its standard error so far."""
-        return self._log.read_text(errors="replace")
+        return self.process.stderr()
 
     def connect(self) -> Connection:
         """A new connection to it."""
@@ -109,18 +113,16 @@ class Program:
 
     def stop(self) -> None:
         """TERM, then KILL if that is not enough."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        if self._process is not None:
             try:
-                self._process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
+                self._process.stop(STOP_TIMEOUT_S)
+            except StillRunning:
+                self._process.kill()
 
     def kill(self) -> None:
         """KILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
 
     def __enter__(self) -> "Program":
         self.start()
@@ -133,9 +135,8 @@ class Program:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            code = None if self._process is None else self._process.poll()
-            end = "it was running" if code is None else f"it had ended with {code}"
-            error.add_note(f"{self.url}: {end}; it said: {self.said()[-2000:]}")
+            end = "it had ended" if self.process.ended else "it was running"
+            error.add_note(f"{self.url}: {end}; its log: {self.stderr()[-2000:]}")
         self.stop()
 
 
@@ -231,15 +232,6 @@ def memory_bytes(pid: int, field: str) -> int:
 def reset_peak(pid: int) -> None:
     """Let `VmHWM` begin anew with what is resident now: proc_pid_clear_refs(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _field(text: str, name: str) -> str:

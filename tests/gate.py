@@ -15,11 +15,11 @@ class Gate:
         self._writer: int | None = None
         os.mkfifo(path)
 
-    def write(self, text: bytes) -> None:
+    def write(self, text: bytes | str) -> None:
         """Let the program print this, and hold it still."""
         if self._writer is None:
             self._writer = self._open()
-        os.write(self._writer, text)
+        os.write(self._writer, text.encode() if isinstance(text, str) else text)
 
     def open(self) -> None:
         """Let the program go on."""

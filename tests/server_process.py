@@ -20,6 +20,7 @@ from typing import Any, Self
 import httpx
 import trio
 
+from actors.host import process_tree
 from storage.database import DATABASE_NAME, open_reader
 from storage.verify.invariants import verify
 from web.process.ready_line import ready_url
@@ -61,6 +62,12 @@ def broken_invariants(data_dir: Path) -> list[str]:
         return [f"{found.name}: {b}" for found in verify(connection) for b in found.breaches]
     finally:
         connection.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    seen = process_tree.look(pid)
+    return seen is not None and seen.lives
 
 
 class ServerProcess:

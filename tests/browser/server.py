@@ -1,28 +1,20 @@
 """A real `headway serve` for the browser, on one port through all its kills and restarts."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+from tests.eventually import eventually
+from tests.gate import Gate
+from tests.server_process import HEADWAY, ServerProcess, serve_arguments
 
-from web.process.ready_line import ready_url
-
-HEADWAY = Path(sys.executable).with_name("headway")
 # Chromium without its windows, where it is there: the same engine for half the CPU time.
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))),
     None,
 )
 DEADLINE_S = 20.0
-POLL_S = 0.02
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -101,46 +93,12 @@ required = ["text"]
 Json = dict[str, Any]
 
 
-def eventually(probe: Callable[[], Any], why: str) -> Any:
-    """The first true answer of `probe`, asked again and again until the time is over."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (answer := probe()):
-        assert time.monotonic() < deadline, f"within {DEADLINE_S} s: {why}"
-        time.sleep(POLL_S)
-    return answer
-
-
-class Pipe:
+class Pipe(Gate):
     """A named pipe that holds a program until it is closed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._writer = 0
-        os.mkfifo(path)
-
-    def write(self, text: str) -> None:
-        """The program prints this; it stays held."""
-        self._open()
-        os.write(self._writer, text.encode())
-
     def close(self) -> None:
-        """The program goes on."""
-        self._open()
-        self.drop()
-
-    def drop(self) -> None:
-        """Let go of it, whether or not a program reads."""
-        if self._writer:
-            os.close(self._writer)
-        self._writer = 0
-
-    def _open(self) -> None:
-        def attempt() -> int:
-            with suppress(OSError):  # ENXIO: no program reads yet
-                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-            return 0
-
-        self._writer = self._writer or eventually(attempt, "a program opens the pipe")
+        """Let the program go on."""
+        self.open()
 
 
 class Server:
@@ -156,32 +114,22 @@ class Server:
 
     def start(self) -> None:
         """Serve; return when it listens. The port stays the same from the first time on."""
-        offset = self._log.stat().st_size if self._log.exists() else 0
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [HEADWAY, "serve", "--config", "headway.toml", "--bind", self._bind],
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-                cwd=self.directory,
-            )
-
-        def announced() -> str | None:
-            assert self._process.poll() is None, self._log.read_text()
-            text = self._log.read_text()[offset:]
-            return ready_url(text)
-
-        self.url = eventually(announced, "the server listens")
+        arguments = serve_arguments(
+            self.directory / "data", self.directory / "headway.toml", bind=self._bind
+        )
+        process = ServerProcess.execute([HEADWAY, *arguments], self._log, directory=self.directory)
+        self._process = process.await_ready()
+        self.url = process.url
         self._bind = self.url.removeprefix("http://")
-        self.client = httpx.Client(base_url=self.url, timeout=DEADLINE_S, verify=False)
+        self.client = process.client(timeout=DEADLINE_S)
 
     def reload(self) -> None:
         """Let it read its configuration again."""
-        self._process.send_signal(signal.SIGHUP)
+        self._process.send(signal.SIGHUP)
 
     def kill(self) -> None:
         """As the kernel does when memory is out."""
         self._process.kill()
-        self._process.wait()
         self.client.close()
 
     def close(self) -> None:
@@ -189,8 +137,7 @@ class Server:
         for job in self.get("/jobs?status=RUNNING")["jobs"]:
             self.client.post(f"/jobs/{job['job_id']}/cancel")
         self.client.close()
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(DEADLINE_S) == 0, self._log.read_text()
+        assert self._process.stop(DEADLINE_S) == 0, self._log.read_text()
 
     def get(self, path: str) -> Json:
         """The JSON of a GET."""

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 import httpx
 
-from actors.host import process_tree
 from storage.database import DATABASE_NAME
 from tests.contract.problem import Json, check_problem, documented
 from tests.event_stream import read_events
@@ -32,6 +31,7 @@ from tests.server_process import (
     ServerProcess,
     broken_invariants,
     environment,
+    is_alive,
     serve_arguments,
 )
 
@@ -42,12 +42,6 @@ CONFIG = Path(__file__).with_name("config.toml").read_text()
 TERMINAL = frozenset({"COMPLETED", "FAILED", "SKIPPED", "CANCELLED"})
 PROTECTION = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
 """What every answer carries, so that no page of another site gets at it."""
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
-    seen = process_tree.look(pid)
-    return seen is not None and seen.lives
 
 
 class Server:

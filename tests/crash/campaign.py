@@ -14,7 +14,8 @@ import trio
 
 from actors.host import process_tree
 from tests.crash.episode import Episode, Totals
-from tests.crash.server import Breach, Launcher, can_trace
+from tests.crash.server import Breach, can_trace
+from tests.server_process import Launcher
 
 DEATHS_PER_EPISODE = 12
 

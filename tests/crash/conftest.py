@@ -17,7 +17,8 @@ from tests.crash.check import TERMINAL, Checker, Victims
 from tests.crash.client import Journal, Lost, Submission, Wire
 from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
-from tests.crash.server import KillAt, Launcher, Life, Server, can_trace
+from tests.crash.server import KillAt, Life, Server, can_trace
+from tests.server_process import Launcher
 
 DEADLINE_S = 60
 LOOK_S = 0.005

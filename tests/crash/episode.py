@@ -23,7 +23,8 @@ from tests.crash.check import TERMINAL, Checker, Victims, counts
 from tests.crash.client import Client, Journal, Wire
 from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
-from tests.crash.server import Breach, KillAt, Launcher, Life, Server, reap_strays
+from tests.crash.server import Breach, KillAt, Life, Server, reap_strays
+from tests.server_process import Launcher
 
 CLIENTS = 6
 LOAD_MAX_S = 0.6
@@ -156,7 +157,7 @@ class Episode:
             await self._under_load(life, plan)
         status = await self._reap(life)
         if status != -signal.SIGKILL and not (plan == "shutdown" and status == 0):
-            raise Breach(f"it ended by itself with {status}:\n{self.server.said(life)[-3000:]}")
+            raise Breach(f"it ended by itself with {status}:\n{life.stderr()[-3000:]}")
         if not ready:
             plan = "migration" if migrates else "recovery"
         elif life.was_hit:
@@ -199,13 +200,13 @@ class Episode:
                 nursery.start_soon(self.client.drive, life.url)
             nursery.start_soon(self._strike, life)
             nursery.start_soon(self._end, life, plan)
-            await life.wait()
+            await life.until_ended()
             # The clients notice by themselves: what they are told last is in the sockets.
 
     async def _end(self, life: Life, plan: str) -> None:
         longest_s = LOAD_MAX_S if life.tracer is None else TRACED_LOAD_MAX_S
         with trio.move_on_after(0.05 + self.rng.random() * longest_s):
-            await life.wait()
+            await life.until_ended()
         if plan == "shutdown":
             life.send(signal.SIGTERM)
             await trio.sleep(self.rng.random() * 0.3)
@@ -224,7 +225,7 @@ class Episode:
         """KILL a shim or a program now and then."""
         for _ in range(self.rng.randint(0, STRIKES_MAX)):
             with trio.move_on_after(self.rng.random() * LOAD_MAX_S):
-                await life.wait()
+                await life.until_ended()
             self._strike_one()
 
     def _strike_one(self) -> None:
@@ -298,7 +299,7 @@ class Episode:
             if set(now["jobs"]) <= TERMINAL and "RUNNING" not in now["runs"]:
                 return
             if trio.current_time() > deadline or life.ended:
-                raise Breach(f"it does not come to an end: {now}\n{self.server.said(life)[-3000:]}")
+                raise Breach(f"it does not come to an end: {now}\n{life.stderr()[-3000:]}")
             await trio.sleep(LOOK_S)
 
     def _compare(self, told: dict[str, int]) -> None:

@@ -4,26 +4,21 @@ A life is forked by the launcher or, dearer, executed as a user does it. `strace
 n-th call of a chosen system call, before that call does anything (strace(1), `--inject`).
 """
 
-import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
 import trio
 
 from actors.host import process_tree
-from web.process.ready_line import ready_url
+from tests.server_process import HEADWAY, Launcher, ServerProcess, serve_arguments
 
-ROOT = Path(__file__).parents[2]
-HEADWAY = Path(sys.executable).with_name("headway")
 READY_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 30.0
 LOOK_S = 0.003
@@ -50,68 +45,16 @@ def can_trace() -> bool:
     return tried.returncode == 0
 
 
-class Launcher:
-    """The process that forks servers. A context manager."""
+class Life(ServerProcess):
+    """One process of `headway serve`, and the strace that may kill it."""
 
-    def __enter__(self) -> Self:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "tests.crash.launcher"]
-        with theirs:
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd=ROOT)
-        self._channel = ours
-        self._answers = ours.makefile("r")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._answers.close()
-        self._channel.close()
-        self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        pid: int = self._process.pid
-        return pid
-
-    def start(self, **order: Any) -> int:
-        """Fork a headway."""
-        pid: int = self._ask({"start": order})["pid"]
-        return pid
-
-    def reap(self, pid: int) -> int:
-        """Wait for the end of one that it has forked: its exit status, or minus a signal."""
-        status: int = self._ask({"reap": pid})["status"]
-        return status
-
-    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        self._channel.sendall(json.dumps(order).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(self._answers.readline())
-        return answer
-
-
-@dataclass(slots=True)
-class Life:
-    """One process of `headway serve`, until it is reaped."""
-
-    pid: int
-    pidfd: int
-    log_from: int
-    tracer: subprocess.Popen[bytes] | None = None
-    executed: subprocess.Popen[bytes] | None = None
-    url: str = ""
-    struck: bool = False
-    kill_at: KillAt | None = None
-    trace_from: int = 0
-    threads: set[int] = field(default_factory=set)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the process has ended (it may not be reaped yet)."""
-        try:
-            signal.pidfd_send_signal(self.pidfd, 0)
-        except ProcessLookupError:
-            return True
-        return not _lives(self.pid)
+    def __init__(self, pid: int, log: Path, log_from: int, reap: Callable[[], int]) -> None:
+        super().__init__(pid, log, log_from, reap)
+        self.kill_at: KillAt | None = None
+        self.tracer: subprocess.Popen[bytes] | None = None
+        self.trace_from = 0
+        self.threads: set[int] = set()
+        self._was_killed = False
 
     def tasks(self) -> set[int]:
         """The ids of its threads now."""
@@ -122,33 +65,23 @@ class Life:
     @property
     def was_hit(self) -> bool:
         """Whether it was strace that killed it."""
-        return self.kill_at is not None and not self.struck
+        return self.kill_at is not None and not self._was_killed
 
-    async def wait(self) -> None:
-        """Return when the process has ended."""
-        # A duplicate, since several tasks wait and each descriptor has one reader.
-        own = os.dup(self.pidfd)
-        try:
-            await trio.lowlevel.wait_readable(own)
-        finally:
-            os.close(own)
-
-    def send(self, number: signal.Signals) -> None:
-        """A signal, if it is still there."""
-        if not self.ended:
-            self.struck = self.struck or number == signal.SIGKILL
-            signal.pidfd_send_signal(self.pidfd, number)
+    def send(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        self._was_killed = self._was_killed or (number == signal.SIGKILL and not self.ended)
+        super().send(number)
 
 
 @dataclass(slots=True)
 class Server:
-    """A data directory, and whoever serves it."""
+    """A data directory, and the lives of a server on it."""
 
     launcher: Launcher
     directory: Path
     seams: dict[str, str] = field(default_factory=dict)
     own: set[int] = field(default_factory=set)
-    """Children of this process for which somebody here waits."""
+    """Children of this process that are reaped by name, not as strays."""
 
     def __post_init__(self) -> None:
         self.own.add(self.launcher.pid)
@@ -169,32 +102,23 @@ class Server:
 
     def begin(self, kill_at: KillAt | None = None, *options: str, execute: bool = False) -> Life:
         """A new life; with `kill_at` a short one. It is not ready when this returns."""
-        log_from = self.log.stat().st_size if self.log.exists() else 0
-        arguments = ["serve", "--bind", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
-        arguments += ["--config", str(self.directory / "headway.toml"), *options]
+        arguments = serve_arguments(self.data_dir, self.directory / "headway.toml", *options)
         if execute:
-            with self.log.open("ab") as output:
-                process = subprocess.Popen(
-                    [HEADWAY, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=self.directory,
-                )
-            self.own.add(process.pid)
-            return Life(process.pid, os.pidfd_open(process.pid), log_from, executed=process)
-        pid = self.fork(arguments, traced=kill_at is not None)
-        life = Life(pid, os.pidfd_open(pid), log_from)
+            life = Life.execute([HEADWAY, *arguments], self.log, directory=self.directory)
+            self.own.add(life.pid)
+            return life
+        life = self.fork(arguments, traced=kill_at is not None)
         if kill_at is not None:
             self._trace(life, kill_at)
         return life
 
-    def fork(self, arguments: list[str], *, traced: bool = False) -> int:
-        """Any verb of the command line, in a fork of the launcher."""
-        return self.launcher.start(
-            arguments=arguments,
-            directory=str(self.directory),
-            output=str(self.log),
+    def fork(self, arguments: list[str], *, traced: bool = False) -> Life:
+        """Any command of headway, in a fork of the launcher."""
+        return Life.fork(
+            self.launcher,
+            arguments,
+            self.log,
+            directory=self.directory,
             traced=traced,
             **self.seams,
         )
@@ -224,31 +148,23 @@ class Server:
         deadline = trio.current_time() + READY_TIMEOUT_S
         while not life.ended:
             life.threads |= life.tasks()
-            said = self.said(life)
-            if url := ready_url(said):
-                life.url = url
+            if life.look_ready():
                 return True
             if trio.current_time() > deadline:
-                raise Breach(f"not ready after {READY_TIMEOUT_S:g} s:\n{said[-3000:]}")
+                raise Breach(f"not ready after {READY_TIMEOUT_S:g} s:\n{life.stderr()[-3000:]}")
             await trio.sleep(LOOK_S)
         return False
 
-    def said(self, life: Life) -> str:
-        """The standard error of this life so far."""
-        with self.log.open("rb") as file:
-            file.seek(life.log_from)
-            return file.read().decode(errors="replace")
-
     async def reap(self, life: Life) -> int:
-        """Wait for its end, let the tracer go, and tell its exit status.
+        """Wait for its end, end the tracer, and return its exit status.
 
         Raises:
             Breach: it does not end, or an actor crashed in it.
         """
         with trio.move_on_after(END_TIMEOUT_S) as scope:
-            await life.wait()
+            await life.until_ended()
         if scope.cancelled_caught:
-            raise Breach(f"it has not ended:\n{self.said(life)[-3000:]}")
+            raise Breach(f"it has not ended:\n{life.stderr()[-3000:]}")
         if life.tracer is not None:
             # What the server has started may live on, and strace with it. Asked to end it waits for
             # each of them to stop, and for a parent in vfork(2) without end; dead it lets go.
@@ -259,13 +175,9 @@ class Server:
             for pid in probes:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        os.close(life.pidfd)
-        executed = life.executed
-        status = self.launcher.reap(life.pid) if executed is None else executed.wait()
-        said = self.said(life)
-        for accident in ("actor crashed", "request failed", "Traceback", "told in vain"):
-            if accident in said:
-                raise Breach(f"its log tells of an accident:\n{said[-3000:]}")
+        status = life.wait()
+        if life.accidents():
+            raise Breach(f"its log shows {life.accidents()}:\n{life.stderr()[-3000:]}")
         return status
 
     def others_killed(self, life: Life) -> int:
@@ -283,10 +195,9 @@ class Server:
         Raises:
             Breach: an invariant is broken.
         """
-        before = self.log.stat().st_size
-        pid = self.fork(["verify", "--data-dir", str(self.data_dir)])
-        if self.launcher.reap(pid) != 0:
-            raise Breach(self.log.read_bytes()[before:].decode(errors="replace"))
+        checking = self.fork(["verify", "--data-dir", str(self.data_dir)])
+        if checking.wait() != 0:
+            raise Breach(checking.stderr())
 
 
 async def reap_strays(own: set[int]) -> None:
@@ -305,11 +216,3 @@ def is_traced(task: int | str) -> bool:
     with suppress(OSError):
         return "\nTracerPid:\t0\n" not in Path(f"/proc/{task}/status").read_text()
     return True
-
-
-def _lives(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat.rpartition(b") ")[2][:1] not in (b"Z", b"X")

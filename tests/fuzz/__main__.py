@@ -14,7 +14,6 @@ import argparse
 import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,13 +27,9 @@ from pathlib import Path
 
 import httpx
 
-from storage.database import DATABASE_NAME, open_reader
-from storage.verify.invariants import verify
-from web.process.ready_line import ready_url
+from tests.server_process import HEADWAY, ROOT, ServerProcess, broken_invariants, serve_arguments
 
-ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-READY_S_MAX = 60
 FUZZ_S_MAX = 1_200
 LOOK_S = 1.0
 EXAMPLES = 50
@@ -75,36 +70,17 @@ ENDLESS = ("--exclude-path", "/events")
 
 @contextmanager
 def server(directory: Path) -> Iterator[str]:
-    """A server of its own; gives its address, and ends it in good order."""
+    """A server of its own; yields its address, and stops it in order."""
     config, log = directory / "headway.toml", directory / "log"
     config.write_text(CONFIG)
-    command: list[str | Path] = [
-        BIN / "headway",
-        "serve",
-        "--config",
-        config,
-        "--bind",
-        "127.0.0.1:0",
-    ]
-    with log.open("wb") as stderr:
-        process = subprocess.Popen([*command, "--data-dir", directory / "data"], stderr=stderr)
+    command: list[str | Path] = [HEADWAY, *serve_arguments(directory / "data", config)]
+    process = ServerProcess.execute(command, log, directory=directory)
     try:
-        yield address(process, log)
+        yield process.await_ready().url
     finally:
-        process.send_signal(signal.SIGTERM)
-        status = process.wait(READY_S_MAX)
-    if status != 0 or b"Traceback" in log.read_bytes() or b"request failed" in log.read_bytes():
-        raise SystemExit(f"the server ended with {status}:\n{log.read_text()[-4000:]}")
-
-
-def address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where it listens, as soon as it says so."""
-    deadline = time.monotonic() + READY_S_MAX
-    while process.poll() is None and time.monotonic() < deadline:
-        if url := ready_url(log.read_text()):
-            return url
-        time.sleep(0.05)
-    raise SystemExit(f"the server did not start:\n{log.read_text()}")
+        status = process.stop()
+    if status != 0 or process.accidents():
+        raise SystemExit(f"the server ended with {status}:\n{process.stderr()[-4000:]}")
 
 
 def give_back(client: httpx.Client) -> None:
@@ -196,9 +172,7 @@ def main() -> int:
         begin = time.monotonic()
         with server(root) as url, operator(url):
             made, wrong = rounds(url, given.requests, given.seed)
-        connection = open_reader(root / "data" / DATABASE_NAME)
-        broken = [finding for finding in verify(connection) if finding.breaches]
-        connection.close()
+        broken = broken_invariants(root / "data")
     print(*wrong, *broken, sep="\n", end="")
     print(
         f"generated requests: {made:,}, seed {given.seed}, "

@@ -12,9 +12,10 @@ from pathlib import Path
 import trio
 
 from tests.crash.campaign import end_all
-from tests.crash.server import ROOT, Breach, Launcher
+from tests.crash.server import Breach
 from tests.hostile.episode import Episode, Totals
 from tests.hostile.victim import remove_tree
+from tests.server_process import ROOT, Launcher
 
 RUNS_PER_EPISODE = 42
 PR_SET_DUMPABLE, PR_CAPBSET_DROP = 4, 24

@@ -20,13 +20,14 @@ import trio
 from actors.host import process_tree
 from actors.host.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.episode import command_line, leaves
-from tests.crash.server import ROOT, Breach, Launcher, Server, reap_strays
+from tests.crash.server import Breach, Server, reap_strays
 from tests.hostile.calm import Calm, Seen
 from tests.hostile.hostility import Hostility, look_around
 from tests.hostile.lives import Lives
 from tests.hostile.program import plan, write_config
 from tests.hostile.pulse import Sample, read_samples
 from tests.hostile.victim import Victims
+from tests.server_process import ROOT, Launcher
 
 HOSTILE_AT_ONCE = 2
 CALM_AT_ONCE = 2

@@ -61,7 +61,7 @@ class Lives:
         self._is_detached = "--detach" in options
         if not await self.server.ready(life):
             status = await self.server.reap(life)
-            raise Breach(f"it ended with {status} while starting:\n{self.server.said(life)}")
+            raise Breach(f"it ended with {status} while starting:\n{life.stderr()}")
         self._life = life
         self._client = httpx.AsyncClient(base_url=life.url, timeout=None, verify=False)
         announce(self.server.directory, life.url, life.pid)
@@ -95,7 +95,7 @@ class Lives:
         status = await self.server.reap(life)
         self.ends.append(End(kind, begin, boot_s() - begin))
         if status != expected:
-            raise Breach(f"it ended with {status} at {kind}:\n{self.server.said(life)[-3000:]}")
+            raise Breach(f"it ended with {status} at {kind}:\n{life.stderr()[-3000:]}")
         assert self._client is not None
         with suppress(httpx.TransportError):
             await self._client.aclose()
@@ -142,7 +142,7 @@ class Lives:
 
     def _must_live(self) -> None:
         if (life := self._life) is not None and life.ended:
-            raise Breach(f"the server ended by itself:\n{self.server.said(life)[-3000:]}")
+            raise Breach(f"the server ended by itself:\n{life.stderr()[-3000:]}")
 
     async def follow(self, path: str, seconds: float) -> None:
         """Read a stream for a while, or until the end of the life."""

@@ -13,13 +13,13 @@ import pytest
 
 from actors.host import process_tree
 from actors.host.children import PR_SET_CHILD_SUBREAPER
-from tests.crash.server import ROOT
 from tests.hostile.hostility import explains, wrong_end, wrong_output
 from tests.hostile.lives import End
 from tests.hostile.program import FIRST, GRACE_S, LAST, SKIP_CODE, Plan, plan
 from tests.hostile.pulse import Sample, Spent, machine_s
 from tests.hostile.scene import Note, note_path
 from tests.hostile.victim import Victims, remove_tree
+from tests.server_process import ROOT
 
 DEADLINE_S = 60
 UNENDING = ("slow", "leader_killed")
