@@ -9,7 +9,9 @@ import anyio
 import pytest
 
 from headway import ApiError, AsyncClient, Client, JobStatus
-from tests.contract.conftest import TEST_DEADLINE_S, Gate, Server
+from tests.contract.conftest import TEST_DEADLINE_S
+from tests.contract.server import Server
+from tests.gate import Gate
 
 Use = Callable[[AsyncClient], Awaitable[Any]]
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
