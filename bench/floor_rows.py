@@ -17,8 +17,8 @@ from storage.transaction import write_transaction
 
 SERVER, BOOT = "srv-01890a5d-ac96-774b-bcce-b302099a8057", "c4a3bca6-ba5d-4b2d-a39d-ff9a850495f0"
 
-MOVE = """UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),
- started_at = iif(?, ?, started_at), finished_at = ?, duration_us = ?
+MOVE = """UPDATE jobs SET status = ?, hold = 'none', version = version + 1,
+ reason = coalesce(?, reason), started_at = iif(?, ?, started_at), finished_at = ?, duration_us = ?
  WHERE job_id = ? AND status = ? RETURNING type"""
 END = """UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = max(?, started_at),
  duration_us = coalesce(?, max(? - started_at, 0)), exit_code = ?, signal = ?, error_code = ?,

@@ -20,6 +20,7 @@ from pathlib import Path
 import apsw
 
 from storage.errors import DamagedDatabase
+from storage.job_row import NOT_DUE, STARTABLE
 
 CHECKED_AT_ONCE_BYTES = 16 * 1024 * 1024
 """The check of so much takes 20 ms, from a disk 50 ms: less than the imports beside it."""
@@ -44,10 +45,8 @@ READ_AT_START = (
     "SELECT * FROM run_counts",
     "SELECT * FROM job_runs INDEXED BY job_runs_running WHERE status = 'RUNNING'",
     "SELECT * FROM reservations INDEXED BY reservations_state WHERE state IN ('WAITING', 'HELD')",
-    "SELECT position FROM jobs INDEXED BY jobs_eligible WHERE status = 'QUEUED' AND deferred = 0"
-    f" LIMIT {_HEAD}",
-    "SELECT position FROM jobs INDEXED BY jobs_run_at WHERE status = 'QUEUED' AND deferred = 1"
-    f" LIMIT {_HEAD}",
+    f"SELECT position FROM jobs INDEXED BY jobs_eligible WHERE {STARTABLE} LIMIT {_HEAD}",
+    f"SELECT position FROM jobs INDEXED BY jobs_run_at WHERE {NOT_DUE} LIMIT {_HEAD}",
     "SELECT position FROM jobs INDEXED BY jobs_expires_at WHERE status = 'QUEUED'"
     f" AND expires_at IS NOT NULL LIMIT {_HEAD}",
     f"SELECT seq, at FROM events ORDER BY seq DESC LIMIT {_HEAD}",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import apsw
 
 from headway.model.run import RunStatus
+from storage.job_row import STARTABLE
 
 SOUGHT_RUNS_MAX = 5_000
 """How far one scrape goes back to find a success: some 10 ms."""
@@ -38,7 +39,7 @@ NOT_YET_SOUGHT = Success(before=(2**63 - 1, ""))
 def queue_by_type(connection: apsw.Connection) -> dict[str, QueueLength]:
     """From the kept counts; types of which nothing waits are left out."""
     rows = connection.execute(
-        "SELECT type, sum(iif(deferred, 0, n)), sum(iif(deferred, n, 0)) FROM job_counts"
+        "SELECT type, sum(iif(hold = 'none', n, 0)), sum(iif(hold = 'none', 0, n)) FROM job_counts"
         " WHERE status = 'QUEUED' GROUP BY type HAVING sum(n) > 0"
     )
     return {type_name: QueueLength(eligible, deferred) for type_name, eligible, deferred in rows}
@@ -62,7 +63,7 @@ def waits_since(connection: apsw.Connection, type_name: str) -> int | None:
     while True:
         row = connection.execute(
             "SELECT priority, max(created_at, coalesce(run_at, 0)) FROM jobs"
-            " INDEXED BY jobs_eligible WHERE status = 'QUEUED' AND deferred = 0"
+            f" INDEXED BY jobs_eligible WHERE {STARTABLE}"
             " AND type = ? AND priority < ? ORDER BY type, priority DESC, position LIMIT 1",
             (type_name, priority),
         ).fetchone()

@@ -12,7 +12,7 @@ import apsw
 from headway.model.job import JobStatus, ListedJob
 from headway.model.problem import Refusal
 from storage.job_id import BEGINS, id_beginning, is_id, span
-from storage.job_row import COLUMNS, job_from_row
+from storage.job_row import LISTED_COLUMNS, PARAMS_AT, job_from_row
 
 PAGE_MAX = 500
 PAGE_BYTES_MAX = 1024 * 1024
@@ -21,11 +21,6 @@ PARAMS_BYTES_MAX = 4 * 1024
 """Longer params are left out of a list."""
 STORED_PER_SHOWN = 64
 """To read past so many bytes of params takes as long as to show one: they count, too."""
-
-_BEFORE_PARAMS = COLUMNS.partition(" params,")[0].count(",")
-_LISTED = COLUMNS.replace(
-    " params,", f" iif(octet_length(params) <= {PARAMS_BYTES_MAX}, params, NULL),"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +55,9 @@ def list_jobs(
     # A Job has few retries, whatever else they must match; there are many of each status.
     index = "" if wanted.retry_of is None else " INDEXED BY jobs_retry_of"
     rows = connection.execute(
-        f"SELECT octet_length(params), {_LISTED} FROM jobs{index}"
+        f"SELECT octet_length(params), {LISTED_COLUMNS} FROM jobs{index}"
         f" WHERE {' AND '.join(where) or 'TRUE'} ORDER BY position {wanted.order} LIMIT ?",
-        (*bindings, limit + 1),
+        (PARAMS_BYTES_MAX, *bindings, limit + 1),
     )
     page, room = list[ListedJob](), PAGE_BYTES_MAX
     for stored, *row in rows:
@@ -75,7 +70,7 @@ def list_jobs(
 
 
 def _listed(row: list[Any]) -> ListedJob:
-    before, params, after = row[:_BEFORE_PARAMS], row[_BEFORE_PARAMS], row[_BEFORE_PARAMS + 1 :]
+    before, params, after = row[:PARAMS_AT], row[PARAMS_AT], row[PARAMS_AT + 1 :]
     job = job_from_row((*before, "{}" if params is None else params, *after))
     return ListedJob.model_construct(**job.__dict__, params_elided=params is None)
 

@@ -8,27 +8,26 @@ row changed, so a transition that `TRANSITIONS` does not allow cannot be written
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import apsw
 from pydantic_core import to_json
 
-from headway.model.field import from_us, to_us
+from headway.model.field import to_us
 from headway.model.job import TERMINAL, TRANSITIONS, Job, JobPatch, JobStatus, NewJob, Progress
 from headway.model.problem import Refusal
-from storage.job_list import PAGE_MAX as PAGE_MAX
-from storage.job_list import JobFilter as JobFilter
-from storage.job_list import count_by_status as count_by_status
-from storage.job_list import list_jobs as list_jobs
-from storage.job_row import COLUMNS, job_from_row
-from storage.transaction import Transaction
-
-INSERT = (
-    "INSERT INTO jobs (job_id, type, status, params, priority, deferred, name, labels, run_at,"
-    " expires_at, timeout_s, retry_of, origin, created_at, version)"
-    # As text it would take four times as much memory for its widest character.
-    " VALUES (?, ?, 'QUEUED', CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+from storage.job_row import (
+    COLUMNS,
+    HOLD,
+    INSERT,
+    NOT_DUE,
+    RUN_AT,
+    STARTABLE,
+    hold_of,
+    job_from_new,
+    job_from_row,
+    new_row,
 )
+from storage.transaction import Transaction
 
 
 def insert_jobs(
@@ -38,7 +37,7 @@ def insert_jobs(
 
     Returns the position of the first; the others follow it one by one.
     """
-    rows = [_row(tx.now, job_id, job, origin, retry_of) for job_id, job in new]
+    rows = [new_row(tx.now, job_id, job, origin, retry_of) for job_id, job in new]
     tx.connection.executemany(INSERT, rows)
     first: int = tx.connection.last_insert_rowid() - len(rows) + 1
     for position, ((job_id, job), row) in enumerate(zip(new, rows, strict=True), first):
@@ -50,30 +49,11 @@ def insert_jobs(
             type=job.type,
             priority=job.priority,
             position=position,
-            run_at=row[7],
-            deferred=row[4],
+            run_at=row[RUN_AT],
+            hold=row[HOLD],
             origin=origin,
         )
     return first
-
-
-def _row(now: int, job_id: str, new: NewJob, origin: str, retry_of: str | None) -> tuple[Any, ...]:
-    run_at = None if new.run_at is None else to_us(new.run_at)
-    return (
-        job_id,
-        new.type,
-        to_json(new.params),
-        new.priority,
-        run_at is not None and run_at > now,
-        new.name,
-        to_json(new.labels).decode() if new.labels else "{}",
-        run_at,
-        None if new.expires_at is None else to_us(new.expires_at),
-        new.timeout_s,
-        retry_of,
-        origin,
-        now,
-    )
 
 
 def insert_job(
@@ -81,29 +61,7 @@ def insert_job(
 ) -> Job:
     """Queue one Job: see `insert_jobs`."""
     position = insert_jobs(tx, [(job_id, new)], origin=origin, retry_of=retry_of)
-    return Job.model_construct(
-        job_id=job_id,
-        type=new.type,
-        status=JobStatus.QUEUED,
-        params=new.params,
-        priority=new.priority,
-        position=position,
-        name=new.name,
-        labels=new.labels,
-        # As it will be read: in UTC, in whole microseconds.
-        run_at=None if new.run_at is None else from_us(to_us(new.run_at)),
-        expires_at=None if new.expires_at is None else from_us(to_us(new.expires_at)),
-        timeout_s=new.timeout_s,
-        retry_of=retry_of,
-        origin=origin,
-        created_at=from_us(tx.now),
-        started_at=None,
-        finished_at=None,
-        duration_s=None,
-        progress=None,
-        reason=None,
-        version=1,
-    )
+    return job_from_new(tx.now, position, job_id, new, origin=origin, retry_of=retry_of)
 
 
 def find_job(connection: apsw.Connection, job_id: str) -> Job:
@@ -149,7 +107,7 @@ def next_eligible(tx: Transaction, types: Sequence[str]) -> Job | None:
     for type_ in types:
         head = tx.execute(
             "SELECT -priority, position FROM jobs INDEXED BY jobs_eligible"
-            " WHERE status = 'QUEUED' AND deferred = 0 AND type = ?"
+            f" WHERE {STARTABLE} AND type = ?"
             " ORDER BY type, priority DESC, position LIMIT 1",
             (type_,),
         ).fetchone()
@@ -179,8 +137,9 @@ def move(
     assert after in TRANSITIONS[before], f"{before} -> {after} is not in the table of transitions"
     ended_at = tx.now if finished_at is None else finished_at
     row = tx.execute(
-        "UPDATE jobs SET status = ?, version = version + 1, reason = coalesce(?, reason),"
-        " started_at = iif(?, ?, started_at), finished_at = ?, duration_us = ?"
+        "UPDATE jobs SET status = ?, hold = 'none', version = version + 1,"
+        " reason = coalesce(?, reason), started_at = iif(?, ?, started_at),"
+        " finished_at = ?, duration_us = ?"
         " WHERE job_id = ? AND status = ? RETURNING type",
         (
             after,
@@ -214,14 +173,14 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
     changed = patch.model_fields_set
     new = {name: getattr(patch if name in changed else job, name) for name in JobPatch.model_fields}
     run_at = None if new["run_at"] is None else to_us(new["run_at"])
-    deferred = run_at is not None and run_at > tx.now
+    hold = hold_of(run_at, tx.now)
     tx.execute(
-        "UPDATE jobs SET priority = ?, run_at = ?, deferred = ?, name = ?, labels = ?,"
+        "UPDATE jobs SET priority = ?, run_at = ?, hold = ?, name = ?, labels = ?,"
         " version = version + 1 WHERE job_id = ? AND status = 'QUEUED'",
         (
             new["priority"],
             run_at,
-            deferred,
+            hold,
             new["name"],
             to_json(new["labels"]).decode(),
             job.job_id,
@@ -237,7 +196,7 @@ def patch_job(tx: Transaction, job: Job, patch: JobPatch) -> Job:
         type=job.type,
         priority=new["priority"],
         run_at=run_at,
-        deferred=deferred,
+        hold=hold,
         fields=sorted(changed),
     )
     return find_job(tx.connection, job.job_id)
@@ -259,12 +218,11 @@ def promote_due(tx: Transaction) -> None:
     """Make Jobs eligible whose `run_at` has come: all, since the last may be the most urgent."""
     due = tx.execute(
         "SELECT position, job_id, type FROM jobs INDEXED BY jobs_run_at"
-        " WHERE status = 'QUEUED' AND deferred = 1"
-        " AND run_at <= ? ORDER BY run_at",
+        f" WHERE {NOT_DUE} AND run_at <= ? ORDER BY run_at",
         (tx.now,),
     ).fetchall()
     for position, job_id, type_ in due:
-        tx.execute("UPDATE jobs SET deferred = 0 WHERE position = ?", (position,))
+        tx.execute("UPDATE jobs SET hold = 'none' WHERE position = ?", (position,))
         tx.emit("job.due", job_id=job_id, type=type_)
 
 
@@ -284,8 +242,7 @@ def next_due(connection: apsw.Connection) -> int | None:
     """When (µs) the next `run_at` or `expires_at` of a QUEUED Job comes; None if there is none."""
     moments = (
         connection.execute(
-            "SELECT min(run_at) FROM jobs INDEXED BY jobs_run_at"
-            " WHERE status = 'QUEUED' AND deferred = 1"
+            f"SELECT min(run_at) FROM jobs INDEXED BY jobs_run_at WHERE {NOT_DUE}"
         ).get,
         connection.execute(
             "SELECT min(expires_at) FROM jobs INDEXED BY jobs_expires_at"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import apsw
 
+from storage.job_row import STARTABLE
 from storage.runs import DURATION_US
 
 COUNTED_MAX = 10_000
@@ -18,7 +19,7 @@ SAMPLES_MAX = 200
 
 _SIDE = (
     "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_eligible"
-    " WHERE status = 'QUEUED' AND deferred = 0 AND type = ?1 AND {} LIMIT ?4)"
+    f" WHERE {STARTABLE} AND type = ?1 AND {{}} LIMIT ?4)"
 )
 _AHEAD = (_SIDE.format("priority > ?2"), _SIDE.format("priority = ?2 AND position < ?3"))
 _BEHIND = (_SIDE.format("priority < ?2"), _SIDE.format("priority = ?2 AND position > ?3"))
@@ -90,9 +91,7 @@ def _count(
 
 
 def _eligible(connection: apsw.Connection, type_: str) -> int:
-    n = connection.execute(
-        "SELECT n FROM job_counts WHERE type = ? AND status = 'QUEUED' AND deferred = 0", (type_,)
-    ).get
+    n = connection.execute(f"SELECT n FROM job_counts WHERE type = ? AND {STARTABLE}", (type_,)).get
     assert isinstance(n, int)
     return n
 
@@ -109,7 +108,7 @@ def types_ahead(
         ):
             places += connection.execute(
                 "SELECT -priority, position, type FROM jobs INDEXED BY jobs_eligible"
-                f" WHERE status = 'QUEUED' AND deferred = 0 AND type = ?1 AND {where}",
+                f" WHERE {STARTABLE} AND type = ?1 AND {where}",
                 (type_, *given),
             )
     return [type_ for _, _, type_ in sorted(places)]

@@ -68,15 +68,15 @@ class QueueCounts:
 def queue_counts(connection: apsw.Connection, types: Container[str]) -> QueueCounts:
     """From the kept counts: a row or two for each type that ever was. `types`: those configured."""
     counts = QueueCounts()
-    for type_name, deferred, n in connection.execute(
-        "SELECT type, deferred, n FROM job_counts WHERE status = 'QUEUED' AND n > 0 ORDER BY type"
+    for type_name, hold, n in connection.execute(
+        "SELECT type, hold, n FROM job_counts WHERE status = 'QUEUED' AND n > 0 ORDER BY type"
     ):
         if type_name not in types:
             counts.unconfigured[type_name] = counts.unconfigured.get(type_name, 0) + n
-        elif deferred:
-            counts.deferred += n
-        else:
+        elif hold == "none":
             counts.eligible += n
+        else:
+            counts.deferred += n
     return counts
 
 

@@ -119,16 +119,13 @@ def compare(
 def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
     """The Jobs that have not ended are those of the events, at their places in the queue."""
     agreeing = 0
-    for job_id, status, deferred, priority in connection.execute(
-        "SELECT job_id, status, deferred, priority FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"
+    for job_id, status, hold, priority in connection.execute(
+        "SELECT job_id, status, hold, priority FROM jobs WHERE status IN ('QUEUED', 'RUNNING')"
     ):
         job = replay.jobs.get(str(job_id))
         if job is None or job.status != status:
             yield "EventsAtomic", f"{job_id} is {status}, which its events do not say"
-        elif status == JobStatus.QUEUED and (-job.place[0], not job.eligible) != (
-            priority,
-            bool(deferred),
-        ):
+        elif status == JobStatus.QUEUED and (-job.place[0], job.hold) != (priority, hold):
             yield "EventsAtomic", f"{job_id} has a place in the queue that its events do not say"
         else:
             agreeing += 1

@@ -29,6 +29,7 @@ from itertools import islice
 import apsw
 
 from headway.model.field import LABELS_MAX, NAME_LENGTH_MAX, TIME_MAX_US
+from storage.job_row import HOLDS
 from storage.rollup import recount
 from storage.scheduler import cumulative_stats, recounted_stats
 from storage.verify.audit import walk
@@ -178,13 +179,13 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
     if kept != counted:
         yield f"kept {kept!r}, counted {counted!r}"
     for row in connection.execute(
-        "SELECT type, status, deferred, n FROM job_counts WHERE n <> 0 EXCEPT"
-        " SELECT type, status, deferred, count(*) FROM jobs GROUP BY type, status, deferred"
+        "SELECT type, status, hold, n FROM job_counts WHERE n <> 0 EXCEPT"
+        " SELECT type, status, hold, count(*) FROM jobs GROUP BY type, status, hold"
     ):
         yield f"kept count {row} is not what the rows say"
     for row in connection.execute(
-        "SELECT type, status, deferred, count(*) FROM jobs GROUP BY type, status, deferred EXCEPT"
-        " SELECT type, status, deferred, n FROM job_counts"
+        "SELECT type, status, hold, count(*) FROM jobs GROUP BY type, status, hold EXCEPT"
+        " SELECT type, status, hold, n FROM job_counts"
     ):
         yield f"counted {row}, which is not kept"
 
@@ -238,6 +239,16 @@ def collected_after_the_end(connection: apsw.Connection) -> Iterator[str]:
         yield f"{run_id} has collected all, but not {name}"
 
 
+def held_while_queued(connection: apsw.Connection) -> Iterator[str]:
+    """Only a QUEUED Job is held, by a known reason; a time that holds it is there."""
+    known = ", ".join(f"'{hold}'" for hold in HOLDS)
+    for job_id, status, hold in connection.execute(
+        f"SELECT job_id, status, hold FROM jobs WHERE hold NOT IN ({known})"
+        " OR hold <> 'none' AND status <> 'QUEUED' OR hold = 'time' AND run_at IS NULL"
+    ):
+        yield f"{job_id} is {status}, and held by {hold}"
+
+
 def reservations_end(connection: apsw.Connection) -> Iterator[str]:
     """A reservation has ended exactly if it says when and why; one that is held says since when."""
     for name, state in connection.execute(
@@ -265,6 +276,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "SameStatus": (same_status,),
     "NoPhantom": (no_phantom,),
     "TerminalFinal": (times_in_order,),
+    "HeldWhileQueued": (held_while_queued,),
     "CancelBeforeStart": (cancelled_as_asked,),
     "ReservationOrder": (reservations_end,),
     "Collected": (collected_after_the_end,),

@@ -59,11 +59,11 @@ class Finished(Protocol):
 
 @dataclass(slots=True)
 class Told:
-    """A Job that has not ended, as its events tell it. `eligible`: no `run_at` holds it back."""
+    """A Job that has not ended, by its events. `hold`: why it may not start, 'none' if it may."""
 
     type: str
     place: Place
-    eligible: bool
+    hold: str
     status: JobStatus = QUEUED
 
 
@@ -173,7 +173,7 @@ class Replay:
             self._broken("StablePaging", what)
         self._last_position = max(position, self._last_position)
         place = (-data["priority"], position)
-        self.jobs[job_id] = Told(intern(data["type"]), place, not data["deferred"])
+        self.jobs[job_id] = Told(intern(data["type"]), place, _hold(data))
         self._line_up(job_id)
 
     def _queued(self, event: Event) -> Told | None:
@@ -192,12 +192,12 @@ class Replay:
         if job := self._queued(event):
             data = from_json(event.data)
             job.place = (-data["priority"], job.place[1])
-            job.eligible = not data["deferred"]
+            job.hold = _hold(data)
             self._line_up(str(event.job_id))
 
     def _due(self, event: Event) -> None:
         if job := self._queued(event):
-            job.eligible = True
+            job.hold = "none"
             self._line_up(str(event.job_id))
 
     def _progressed(self, event: Event) -> None:
@@ -221,7 +221,7 @@ class Replay:
 
     def _line_up(self, job_id: str) -> None:
         job = self.jobs[job_id]
-        if job.eligible:
+        if job.hold == "none":
             heappush(self._queues.setdefault(job.type, []), (job.place, job_id))
 
     def _first(self, type_name: str) -> Place | None:
@@ -229,7 +229,7 @@ class Replay:
         while queue:
             place, job_id = queue[0]
             job = self.jobs.get(job_id)
-            if job is not None and (job.status, job.eligible, job.place) == (QUEUED, True, place):
+            if job is not None and (job.status, job.hold, job.place) == (QUEUED, "none", place):
                 return place
             heappop(queue)
         return None
@@ -268,7 +268,7 @@ class Replay:
         job = self.jobs.get(job_id)
         if job is None or job.status is not QUEUED:
             return  # which `_move` has a name for
-        if not job.eligible:
+        if job.hold != "none":
             self._broken("DispatchOrder", f"{job_id} starts before it is due")
         for other, limit in self.limits.items():
             below = limit is None or self._busy(other) < limit
@@ -352,6 +352,12 @@ class Replay:
             self._broken("SingleWriter", f"{life} goes on at event {event.seq}, after {self.life}")
         self.life = life
         self._lives.add(life)
+
+
+def _hold(data: dict[str, Any]) -> str:
+    """The hold in an event's data; until 0009 it was a boolean."""
+    hold = data.get("hold")
+    return str(hold) if hold is not None else "time" if data["deferred"] else "none"
 
 
 def wrong_turn(before: JobStatus, after: JobStatus) -> str:

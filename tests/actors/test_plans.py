@@ -17,7 +17,7 @@ from headway.model.run import RunStatus
 from storage.events import events_after, last_seq
 from storage.idempotency import Key
 from storage.intents import running_intents
-from storage.jobs import JobFilter, count_by_status, list_jobs
+from storage.job_list import JobFilter, count_by_status, list_jobs
 from storage.runs import Outcome, run_of_job
 from storage.scheduler import read_status
 from tests.actors.conftest import Desk

@@ -292,10 +292,18 @@ BUGS = (
     Bug(
         name="run-at-ignored",
         breaks="DispatchOrder",
-        file="storage/jobs.py",
-        before="        run_at is not None and run_at > now,\n",
-        after="        False,\n",
+        file="storage/job_row.py",
+        before='"time" if run_at is not None and run_at > now else "none"',
+        after='"none"',
         tests=("tests/storage/test_jobs.py", "tests/actors/rules/test_core.py"),
+    ),
+    Bug(
+        name="hold-outlives-the-queue",
+        breaks="HeldWhileQueued",
+        file="storage/jobs.py",
+        before="\"UPDATE jobs SET status = ?, hold = 'none', version",
+        after='"UPDATE jobs SET status = ?, version',
+        tests=("tests/actors/rules/test_core.py", "tests/simulation"),
     ),
     Bug(
         name="one-too-many-of-a-type",
@@ -678,8 +686,10 @@ BUGS = (
         name="reload-before-the-commit",
         breaks="a reload that was not committed changes nothing",
         file="actors/rules/core.py",
-        before="        self.setup = self._context.setup\n",
-        after="            self.setup = self._context.setup\n",
+        before="                return outcome.Value(self._context.apply(tx, message))\n",
+        after="                value = self._context.apply(tx, message)\n"
+        "                self.setup = self._context.setup\n"
+        "                return outcome.Value(value)\n",
         tests=("tests/actors/rules/test_core.py",),
     ),
     Bug(
@@ -921,9 +931,9 @@ BUGS = (
     Bug(
         name="long-params-in-lists",
         breaks="params over 4 KiB are left out of lists",
-        file="storage/job_list.py",
-        before="iif(octet_length(params) <= {PARAMS_BYTES_MAX}, params, NULL)",
-        after="params",
+        file="storage/job_row.py",
+        before="iif(octet_length(params) <= ?, params, NULL)",
+        after="coalesce(params, ?)",
         tests=("tests/storage/test_job_list.py",),
     ),
     Bug(

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from storage.job_id import id_beginning
-from storage.jobs import JobFilter, list_jobs
+from storage.job_list import JobFilter, list_jobs
 
 ONE = "job-01a2233b-8faa-735c-8c52-d6074203d845"
 TWO = "job-01a2233b-9359-76e5-bde7-211098376a0d"

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from headway.model.field import from_us
 from headway.model.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress
 from headway.model.problem import Refusal
-from storage import jobs
-from storage.jobs import JobFilter, find_job, list_jobs, next_due, next_eligible, patch_job
+from storage import job_list, jobs
+from storage.job_list import JobFilter, list_jobs
+from storage.jobs import find_job, next_due, next_eligible, patch_job
 from storage.transaction import write_transaction
 
 S = 1_000_000
@@ -62,7 +63,7 @@ def test_submitting_is_an_event(write: Any, put: Any, now: int) -> None:
         job = put(tx, run_at=from_us(now + S))
     (event,) = tx.events
     assert (event.kind, event.job_id) == ("job.submitted", job.job_id)
-    assert '"deferred":true' in event.data
+    assert '"hold":"time"' in event.data
 
 
 def test_a_job_that_is_not_there(connection: apsw.Connection) -> None:
@@ -453,7 +454,7 @@ def test_counts_name_every_status(connection: apsw.Connection, write: Any, put: 
         put(tx)
         put(tx, type="other")
         jobs.cancel_queued(tx, put(tx).job_id)
-    assert jobs.count_by_status(connection) == {
+    assert job_list.count_by_status(connection) == {
         "QUEUED": 2,
         "RUNNING": 0,
         "COMPLETED": 0,

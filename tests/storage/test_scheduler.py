@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from headway.model.field import from_us
 from headway.model.job import JobPatch, JobStatus, NewJob
 from headway.model.run import RunStatus
-from storage import intents, jobs, runs, scheduler
+from storage import intents, job_list, jobs, runs, scheduler
 from storage.intents import RunIntent
 from storage.runs import Outcome
 from storage.transaction import Transaction, write_transaction
@@ -168,15 +168,17 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def kept_equals_counted(self) -> None:
-        rows = list(self.connection.execute("SELECT type, status, deferred FROM jobs"))
-        kept = self.connection.execute("SELECT type, status, deferred, n FROM job_counts")
+        rows = list(self.connection.execute("SELECT type, status, hold FROM jobs"))
+        kept = self.connection.execute("SELECT type, status, hold, n FROM job_counts")
         assert {tuple(key): n for *key, n in kept if n} == Counter(rows)
-        queued = Counter(deferred for _, status, deferred in rows if status == "QUEUED")
-        assert scheduler.queue_length(self.connection) == queued[0] + queued[1]
+        queued = Counter(hold for _, status, hold in rows if status == "QUEUED")
+        assert scheduler.queue_length(self.connection) == queued["none"] + queued["time"]
         counts = scheduler.queue_counts(self.connection, {"a", "b"})
-        assert (counts.eligible, counts.deferred) == (queued[0], queued[1])
+        assert (counts.eligible, counts.deferred) == (queued["none"], queued["time"])
         by_status = Counter(status for _, status, _ in rows)
-        assert jobs.count_by_status(self.connection) == {s.value: by_status[s] for s in JobStatus}
+        assert job_list.count_by_status(self.connection) == {
+            s.value: by_status[s] for s in JobStatus
+        }
 
     @invariant()
     def figures_equal_a_recount(self) -> None:

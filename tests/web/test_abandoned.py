@@ -14,7 +14,7 @@ from actors.runner import InlinePool, InlineRunner, ThreadRunner
 from config.job_type import JobType
 from config.settings import ServerSettings, Settings
 from serve import Headway, Seams
-from storage import jobs
+from storage import job_list
 from web.app import make_app
 from web.context import Context
 from web.server.listener import Server, listen
@@ -63,14 +63,14 @@ async def read_answer(stream: trio.SocketStream) -> bytes:
 async def serve(
     tmp_path: Path, programs: Any, silent_log: None, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    real = jobs.list_jobs
+    real = job_list.list_jobs
 
     def list_jobs(connection: Any, wanted: Any, **how: Any) -> Any:
         if wanted.text == "endless":
             connection.execute(ENDLESS).fetchall()
         return real(connection, wanted, **how)
 
-    monkeypatch.setattr(jobs, "list_jobs", list_jobs)
+    monkeypatch.setattr(job_list, "list_jobs", list_jobs)
 
     @asynccontextmanager
     async def serve(**server_settings: Any) -> AsyncIterator[Served]:

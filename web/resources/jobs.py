@@ -15,9 +15,9 @@ from headway.model.field import Name
 from headway.model.job import Batch, BatchAnswer, Job, JobPage, JobPatch, JobStatus, NewJob
 from headway.model.problem import Fault, Refusal
 from headway.model.run import RunList
-from storage import jobs
+from storage import job_list, jobs
 from storage.job_id import id_beginning
-from storage.jobs import JobFilter
+from storage.job_list import JobFilter
 from storage.run_parts import run_and_result
 from web.api.request import Request
 from web.api.response import Response
@@ -142,7 +142,7 @@ def register_read(routes: Routes, context: Context) -> None:
             Query("Only the retries of the Job with this id."),
         ] = None,
         limit: Annotated[
-            Annotated[int, Field(ge=1, le=jobs.PAGE_MAX)], Query("Jobs per page.")
+            Annotated[int, Field(ge=1, le=job_list.PAGE_MAX)], Query("Jobs per page.")
         ] = 50,
         cursor: Annotated[
             Name | None, Query("`next_cursor` of the page before, with the same filters.")
@@ -160,13 +160,13 @@ def register_read(routes: Routes, context: Context) -> None:
             order=order,
         )
         page, next_cursor = await context.walk(
-            lambda connection: jobs.list_jobs(connection, wanted, limit=limit, cursor=cursor),
+            lambda connection: job_list.list_jobs(connection, wanted, limit=limit, cursor=cursor),
             is_long=bool(q) and id_beginning(q) is None,
         )
         return JobPage.model_construct(
             jobs=[public_job(context.with_progress(job), context.job_types) for job in page],
             next_cursor=next_cursor,
-            counts=jobs.count_by_status(context.reader),
+            counts=job_list.count_by_status(context.reader),
         )
 
     @routes.add(

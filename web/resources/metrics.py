@@ -28,7 +28,7 @@ from storage import figures
 from storage.collections import count_unfinished
 from storage.database import snapshot
 from storage.figures import NOT_YET_SOUGHT, QueueLength, Success
-from storage.jobs import count_by_status
+from storage.job_list import count_by_status
 from web.api.response import Response
 from web.api.routes import Routes
 from web.api.version import installed_version

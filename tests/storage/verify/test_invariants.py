@@ -110,7 +110,7 @@ def test_a_whole_database_breaks_nothing(told: apsw.Connection) -> None:
 STARTED = {"type": "story", "lane": "queue", "waited_s": 0}
 OVER = {"type": "story", "lane": "queue", "status": "FAILED", "error": "signal"}
 TIMES = {"waited_s": 0, "duration_s": 0}
-NEW = {"type": "story", "priority": 0, "run_at": None, "deferred": False, "origin": "api"}
+NEW = {"type": "story", "priority": 0, "run_at": None, "hold": "none", "origin": "api"}
 
 DOCTORED: list[tuple[str, tuple[str, ...]]] = [
     # The tables by themselves.
@@ -151,13 +151,16 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
     ("AckDurable", ("DELETE FROM jobs WHERE job_id = 'last'",)),
     ("AckDurable", ("DELETE FROM jobs WHERE job_id = 'cancelled'",)),
     ("AckDurable", ("DELETE FROM job_runs WHERE run_id = 'run-of-rsv-1'",)),
-    ("NoPhantom", ("INSERT INTO jobs (job_id, type, status, params, priority, deferred, labels,"
+    ("NoPhantom", ("INSERT INTO jobs (job_id, type, status, params, priority, hold, labels,"
                    " origin, created_at, version)"
-                   " VALUES ('new', 'story', 'QUEUED', '{}', 0, 0, '{}', 'api', 1, 1)",)),
+                   " VALUES ('new', 'story', 'QUEUED', '{}', 0, 'none', '{}', 'api', 1, 1)",)),
     ("NoPhantom", ("UPDATE job_runs SET run_id = 'run-new' WHERE run_id = 'run-of-rsv-1'",)),
     ("NoPhantom", ("UPDATE job_runs SET run_id = 'run-new' WHERE job_id = 'done'",)),
     ("EventsAtomic", ("UPDATE jobs SET priority = 7 WHERE job_id = 'last'",)),
-    ("EventsAtomic", ("UPDATE jobs SET deferred = 0 WHERE job_id = 'later'",)),
+    ("EventsAtomic", ("UPDATE jobs SET hold = 'none' WHERE job_id = 'later'",)),
+    ("HeldWhileQueued", ("UPDATE jobs SET hold = 'time' WHERE job_id = 'done'",)),
+    ("HeldWhileQueued", ("UPDATE jobs SET hold = 'time' WHERE job_id = 'last'",)),
+    ("HeldWhileQueued", ("UPDATE jobs SET hold = 'nothing' WHERE job_id = 'last'",)),
     ("EventsAtomic", ("UPDATE jobs SET status = 'SKIPPED' WHERE job_id = 'cancelled'",)),
     ("EventsAtomic", ("UPDATE reservations SET state = 'HELD', held_at = 1, expires_at = 2"
                      " WHERE reservation_id = 'rsv-4'",)),

@@ -30,7 +30,12 @@ def job(
     return (
         "job.submitted",
         name,
-        {"type": type_, "priority": priority, "position": position, "deferred": later},
+        {
+            "type": type_,
+            "priority": priority,
+            "position": position,
+            "hold": "time" if later else "none",
+        },
     )
 
 
@@ -72,7 +77,7 @@ def test_the_right_story_breaks_nothing() -> None:
         run("3", type_="b"),
         run("2"),  # "4" is more urgent, but its type is at its limit
         end("2"),
-        ("job.updated", "1", {"priority": -1, "deferred": False}),
+        ("job.updated", "1", {"priority": -1, "hold": "none"}),
         ("job.due", "5", {}),
         run("5"),
         end("5", "FAILED"),
@@ -111,7 +116,7 @@ def test_the_right_story_breaks_nothing() -> None:
         ("LegalPath", [("job.cancelled", "1", {})]),
         ("LegalPath", [job("1", 1), job("1", 2)]),
         ("LegalPath", [job("1", 1), end("1")]),
-        ("LegalPath", [("job.updated", "1", {"priority": 1, "deferred": False})]),
+        ("LegalPath", [("job.updated", "1", {"priority": 1, "hold": "none"})]),
         ("LegalPath", [job("1", 1), run("1"), ("job.due", "1", {})]),
         ("OneRun", [job("1", 1), run("1"), run("1")]),
         ("OneRun", [job("1", 1), run("1"), end("1"), run("1")]),
@@ -139,7 +144,7 @@ def test_the_right_story_breaks_nothing() -> None:
             [
                 job("1", 1),
                 job("2", 2),
-                ("job.updated", "2", {"priority": 9, "deferred": False}),
+                ("job.updated", "2", {"priority": 9, "hold": "none"}),
                 run("1"),
             ],
         ),
