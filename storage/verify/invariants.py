@@ -14,7 +14,7 @@ decided by tests that look at processes, files and answers as well:
 | NoLostWakeup: nothing waits that could start | tests/simulation after each commit and at the end |
 | IntentFirst, OneRun, of processes | tests/simulation at each start, tests/crash |
 | NoOrphan: what lives belongs to a RUNNING run | tests/simulation after each commit, tests/crash |
-| SafeSignal: only after boot id, pid and start time match | tests/actors/host/test_process.py |
+| SafeSignal: only after boot id, pid and start time match | tests/actors/host/test_linux_host.py |
 | OutputExact: the log is what the program wrote | tests/actors, tests/contract/test_log.py |
 | RecoveryIdempotent, of every interrupted recovery | tests/simulation, tests/crash, tests/faults |
 | SingleWriter: a second server is refused | tests/storage/test_database.py, tests/faults |

@@ -376,7 +376,7 @@ BUGS = (
         file="actors/host/linux_host.py",
         before="if seen is not None and seen.lives and process_tree.run_id_of(pid) == run_id:",
         after="if seen is not None and seen.lives:",
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="signal-to-a-stranger",
@@ -409,7 +409,7 @@ BUGS = (
         file="actors/host/shim.py",
         before='        if not line.endswith("\\n"):\n            break\n',
         after='        line = line.rstrip("\\n") + "\\n"\n',
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="any-seal-believed",
@@ -417,7 +417,7 @@ BUGS = (
         file="actors/host/shim.py",
         before="if match and digest_of(match[2]) in digests else None",
         after="if match else None",
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="log-writer-not-replaced",
@@ -449,7 +449,7 @@ BUGS = (
         file="actors/host/linux_process.py",
         before="        process_tree.send(seen, signal.SIGTERM)\n    rest = left",
         after="        process_tree.send(seen, signal.SIGKILL)\n    rest = left",
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="orphans-left",
@@ -457,7 +457,7 @@ BUGS = (
         file="actors/host/linux_process.py",
         before="self._orphans() if self._ended else [self._pid, *self._orphans()]",
         after="[] if self._ended else [self._pid]",
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="bare-program-started-again",
@@ -481,7 +481,7 @@ BUGS = (
         file="actors/host/linux_process.py",
         before="            self._is_unsure = True\n",
         after="            pass\n",
-        tests=("tests/actors/host/test_process.py",),
+        tests=("tests/actors/host",),
     ),
     Bug(
         name="no-kill-after-the-grace",

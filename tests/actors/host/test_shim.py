@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from actors.host.shim import SEAL_FD, SHIM, SHIM_NAME, parse_exit_file
+from actors.host.shim import SEAL_FD, SHIM, SHIM_NAME, ExitRecord, parse_exit_file
 from storage.intents import digest_of
 
 DEADLINE_S = 30
@@ -73,3 +74,40 @@ def test_a_shim_whose_program_ends_says_nothing_else(shell: list[str], tmp_path:
     record = parse_exit_file(exit_file.read_text(), {digest_of(SEAL)})
     assert (record.unstarted, record.started, record.exit_code) == (False, True, 0)
     assert "unstarted" not in exit_file.read_text()
+
+
+STARTED = "started 7\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("started 7", {}),
+        ("started 7 x\n", {}),
+        ("exit 0\n", {}),  # of what?
+        (STARTED, {"pid": 7}),
+        (STARTED + "exit 0", {"pid": 7}),
+        (STARTED + "exit 0\n", {"pid": 7, "exit_code": 0}),
+        (STARTED + "exit 3\nmore\n", {"pid": 7, "exit_code": 3}),
+        (STARTED + "exit 0\nexit 1\n", {"pid": 7, "exit_code": 0}),
+        (STARTED + "exit 137\n", {"pid": 7, "exit_code": 137}),
+        (STARTED + "Killed\nexit 137\n", {"pid": 7, "signal": 9}),
+        (STARTED + "Killed\nexit 0\n", {"pid": 7, "exit_code": 0}),
+        (STARTED + "Segmentation fault (core dumped)\nexit 139\n",
+         {"pid": 7, "signal": 11}),
+        (STARTED + "exit 130\n", {"pid": 7, "exit_code": 130}),
+        (STARTED + "exit 141\n", {"pid": 7, "exit_code": 141}),
+        (STARTED + "exit 128\n", {"pid": 7, "exit_code": 128}),
+        ("sh: a word before\n" + STARTED + "exit 137\n",
+         {"pid": 7, "exit_code": 137}),
+        (STARTED + "\nexit 137\n", {"pid": 7, "signal": 9}),
+        (STARTED + "exit -1\n", {"pid": 7}),
+        (STARTED + "started 8\nexit 1\n", {"pid": 7, "exit_code": 1}),
+    ],
+)  # fmt: skip
+def test_only_what_the_shim_finished_writing_happened(text: str, expected: dict[str, Any]) -> None:
+    record = parse_exit_file(text)
+    assert record == ExitRecord(**expected)
+    assert record.started == ("pid" in expected)
+    assert record.ended == ("exit_code" in expected or "signal" in expected)
