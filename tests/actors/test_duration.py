@@ -10,7 +10,7 @@ import trio
 from actors.rules.explanations import Rules, explain
 from headway.model.explanation import Ending
 from headway.model.field import from_us
-from tests.actors.conftest import House
+from tests.actors.house import House
 from web.context import Context
 
 S = 1_000_000

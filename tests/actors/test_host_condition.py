@@ -16,8 +16,9 @@ from actors.scheduler import HOST_RETRY_S
 from headway.model.field import from_us
 from headway.model.job import JobStatus
 from headway.model.scheduler import HostCondition
-from tests.actors.conftest import Desk, House
+from tests.actors.desk import Desk
 from tests.actors.host.test_free_space import Disk
+from tests.actors.house import House
 from web.context import Context
 from web.process.shutdown import shut_down
 

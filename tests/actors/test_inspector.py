@@ -18,7 +18,7 @@ from storage import damage
 from storage.damage import PageCheck
 from storage.database import DATABASE_NAME, Runner, open_reader
 from storage.errors import StorageFailed
-from tests.actors.conftest import House
+from tests.actors.house import House
 
 DEADLINE_S = 20
 

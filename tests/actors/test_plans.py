@@ -20,7 +20,7 @@ from storage.intents import running_intents
 from storage.job_list import JobFilter, count_by_status, list_jobs
 from storage.runs import Outcome, run_of_job
 from storage.scheduler import read_status
-from tests.actors.conftest import Desk
+from tests.actors.desk import Desk
 
 GROWING = {"jobs", "job_labels", "job_runs", "events", "reservations", "idempotency"}
 """Tables that grow with the queue or with time."""

@@ -9,7 +9,7 @@ import trio
 
 from actors.run.run_reader import PROGRESS_PAUSE_S
 from headway.model.job import JobStatus, Progress
-from tests.actors.conftest import House
+from tests.actors.house import House
 
 
 @pytest.fixture

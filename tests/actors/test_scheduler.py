@@ -18,7 +18,7 @@ from storage.database import open_reader
 from storage.disk_reserve import Reserve
 from storage.errors import StorageFailed
 from storage.runs import Outcome
-from tests.actors.conftest import House
+from tests.actors.house import House
 from web.process.shutdown import shut_down
 
 S = 1_000_000

@@ -11,7 +11,7 @@ from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, summary
 from storage.database import open_writer, transaction
 from storage.events import events_after
-from tests.actors.conftest import House
+from tests.actors.house import House
 from web.context import Context
 
 S = 1_000_000

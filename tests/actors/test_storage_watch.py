@@ -14,7 +14,7 @@ from actors import storage_watch
 from actors.storage_watch import LARGE_WAL_BYTES, LOOK_PAUSE_S, USUAL_WAL_BYTES, StorageWatch
 from storage import data_directory
 from storage.database import DATABASE_NAME
-from tests.actors.conftest import House
+from tests.actors.house import House
 
 MIB = 1 << 20
 

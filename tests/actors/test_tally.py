@@ -11,7 +11,7 @@ from actors import messages as m
 from actors.stats import RUNS_PER_TYPE_MAX
 from actors.tally import BOUNDS_S, Histogram, Tally
 from storage.events import events_after
-from tests.actors.conftest import House
+from tests.actors.house import House
 
 
 @given(st.lists(st.floats(-10, 1e6)))

@@ -152,7 +152,11 @@ BUGS = (
         file="actors/rules/runs.py",
         before="    if message.refused_in not in (None, context.life):\n",
         after="    if False:\n",
-        tests=("tests/actors/rules/test_core.py", "tests/actors/test_executor.py"),
+        tests=(
+            "tests/actors/rules/test_core.py",
+            "tests/actors/test_executor.py",
+            "tests/actors/run",
+        ),
     ),
     Bug(
         name="finished-twice",
@@ -392,7 +396,7 @@ BUGS = (
         file="actors/run/run_start.py",
         before="(record.started or record.ended or intent.began_us is not None)",
         after="record.ended",
-        tests=("tests/actors/test_executor.py", "tests/simulation"),
+        tests=("tests/actors/test_executor.py", "tests/actors/run", "tests/simulation"),
     ),
     Bug(
         name="success-by-assumption",
@@ -401,7 +405,10 @@ BUGS = (
         before='    return failed("interrupted", "no exit status was recorded: '
         'the host or the shim went down")',
         after="    return Outcome(status=RunStatus.COMPLETED, exit_code=0)",
-        tests=("tests/actors/test_executor.py",),
+        tests=(
+            "tests/actors/test_executor.py",
+            "tests/actors/run",
+        ),
     ),
     Bug(
         name="torn-line-believed",
@@ -465,7 +472,7 @@ BUGS = (
         file="actors/run/run_start.py",
         before="            return BegunRun(None, left=left) if has_begun or",
         after="            return BegunRun(None, left=left) if False and",
-        tests=("tests/actors/test_executor.py", "tests/simulation"),
+        tests=("tests/actors/test_executor.py", "tests/actors/run", "tests/simulation"),
     ),
     Bug(
         name="spare-not-empty",
@@ -490,7 +497,10 @@ BUGS = (
         before="        self._killed = True\n"
         "        await self._host_retry.until_possible(process.kill)\n",
         after="",
-        tests=("tests/actors/test_executor.py",),
+        tests=(
+            "tests/actors/test_executor.py",
+            "tests/actors/run",
+        ),
     ),
     Bug(
         name="cancelled-run-completes",
@@ -554,7 +564,11 @@ BUGS = (
         file="actors/run/run_start.py",
         before="            **job_type.environment(self.server_environment),\n",
         after="            **self.server_environment,\n",
-        tests=("tests/actors/test_executor.py", "tests/contract/test_program.py"),
+        tests=(
+            "tests/actors/test_executor.py",
+            "tests/actors/run",
+            "tests/contract/test_program.py",
+        ),
     ),
     Bug(
         name="value-becomes-an-option",

@@ -24,7 +24,7 @@ from storage.idempotency import Key
 from storage.intents import digest_of
 from storage.runs import Outcome
 from storage.verify.invariants import verify
-from tests.actors.conftest import Desk
+from tests.actors.desk import Desk
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

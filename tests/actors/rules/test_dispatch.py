@@ -13,7 +13,7 @@ from headway.model.job import Job, JobStatus, NewJob
 from headway.model.run import RunStatus
 from storage.runs import Outcome
 from storage.verify.invariants import verify
-from tests.actors.conftest import Desk
+from tests.actors.desk import Desk
 
 S = 1_000_000
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)

@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages as m
 from storage.reservations import open_reservations
-from tests.actors.conftest import Desk
+from tests.actors.desk import Desk
 
 
 def limited(desk: Desk, **limits: Any) -> None:

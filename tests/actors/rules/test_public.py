@@ -8,7 +8,7 @@ import pytest
 from actors.rules.public import batch_body, job_body, public_job, public_run
 from headway.model.job import NewJob
 from storage.runs import find_run
-from tests.actors.conftest import Desk
+from tests.actors.desk import Desk
 
 PARAMS = {"key": "s3cret"}
 

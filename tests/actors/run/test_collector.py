@@ -23,7 +23,7 @@ from storage.collections import unfinished
 from storage.database import DATABASE_NAME, open_writer
 from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, request_stop
 from storage.transaction import write_transaction
-from tests.actors.conftest import House
+from tests.actors.house import House
 from tests.deep_tree import nest
 
 pytestmark = pytest.mark.usefixtures("hostile")

@@ -1,0 +1,98 @@
+"""The rules by hand: messages in, decisions out."""
+
+from itertools import count
+from typing import Any
+
+import apsw
+import outcome
+
+from actors import messages as m
+from actors.identity import Identity
+from actors.rules.core import Core, Decision
+from config.limits import Limits
+from config.setup import Setup
+from headway.model.job import Job, NewJob
+from headway.model.problem import Refusal
+from headway.model.reservation import Reservation
+from headway.model.run import JobRun, RunStatus
+from storage.jobs import find_job
+from storage.reservations import find_reservation
+from storage.runs import Outcome, find_run
+from tests.actors.house import make_types
+
+
+class Desk:
+    """The rules alone: messages in, decisions out, time as it is told."""
+
+    def __init__(self, connection: apsw.Connection, concurrency: int = 1, **types: Any) -> None:
+        self.connection = connection
+        self.now = 1_800_000_000_000_000
+        self.types = make_types(**types)
+        self._ids = count(1)
+        self.server_id = "srv-1"
+        self.concurrency = concurrency
+        self.core = self.make_core()
+
+    def setup(self, *without: str, **limits: Any) -> Setup:
+        """What is configured, without these types."""
+        types = {name: type_ for name, type_ in self.types.items() if name not in without}
+        return Setup(job_types=types, concurrency=self.concurrency, limits=Limits(**limits))
+
+    def make_core(self, server_id: str = "srv-1", **limits: Any) -> Core:
+        return Core(
+            setup=self.setup(**limits),
+            identity=Identity(boot_id="boot-1", server_id=server_id),
+            new_id=lambda prefix: f"{prefix}-{next(self._ids):04d}",
+        )
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += round(seconds * 1_000_000)
+
+    def decide(self, *messages: Any) -> Decision:
+        return self.core.decide(self.connection, self.now, list(messages))
+
+    def ask(self, message: Any) -> Any:
+        """The answer to a message alone in its batch; raises what was refused."""
+        (answer,) = self.decide(message).answers
+        return answer.unwrap()
+
+    def refusal(self, message: Any) -> str:
+        (answer,) = self.decide(message).answers
+        assert isinstance(answer, outcome.Error)
+        assert isinstance(answer.error, Refusal)
+        return answer.error.code
+
+    def submit(self, *jobs: dict[str, Any] | str) -> list[Job]:
+        new = tuple(NewJob(**(job if isinstance(job, dict) else {"type": job})) for job in jobs)
+        return list(self.ask(m.SubmitJobs(jobs=new)).jobs)
+
+    def job(self, job: Job | str) -> Job:
+        return find_job(self.connection, job if isinstance(job, str) else job.job_id)
+
+    def reservation(self, reservation_id: str) -> Reservation:
+        return find_reservation(self.connection, reservation_id)
+
+    def finish(self, ended: Outcome | None = None) -> None:
+        """End whatever began to run first; well, unless `ended` says otherwise."""
+        ended = ended or Outcome(status=RunStatus.COMPLETED, exit_code=0)
+        self.decide(m.RunExited(run_id=self.running()[0].run_id, outcome=ended))
+
+    def direct(self, type_: str = "b") -> m.DirectTicket:
+        """Claim the next slot for a direct run."""
+        ticket: m.DirectTicket = self.ask(m.StartDirect(type=type_, params={}))
+        return ticket
+
+    def running(self) -> list[JobRun]:
+        """What runs, in the order of starting."""
+        rows = self.connection.execute(
+            "SELECT run_id FROM job_runs WHERE status = 'RUNNING' ORDER BY started_at, run_id"
+        )
+        return [find_run(self.connection, str(run_id)) for (run_id,) in rows.fetchall()]
+
+    def dump(self) -> list[Any]:
+        """Everything that the database holds."""
+        tables = self.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return [
+            (name, self.connection.execute(f"SELECT * FROM {name}").fetchall())
+            for (name,) in tables.fetchall()
+        ]
