@@ -42,7 +42,7 @@ from actors.supervisor import Child, Supervisor, SupervisorGaveUp
 from actors.tally import Tally
 from config.settings import Settings
 from config.settings_source import SettingsSource
-from headway.terminal_text import complain
+from headway.terminal_text import print_errors
 from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
 from storage.disk_reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
@@ -365,12 +365,12 @@ def run(start: StartOptions, database: Future[apsw.Connection]) -> int:
             trio.run(serve, start, seams, writing, level)
     # Raise nothing in these blocks: Python 3.11.2 wraps it in a group, SystemExit too.
     except* (*REFUSED_AT_START, OSError, SupervisorGaveUp, StorageFailed) as group:
-        status = complain(*map(error_text, leaves(group)))
+        status = print_errors(*map(error_text, leaves(group)))
     except* apsw.Error as group:
-        status = complain(*(f"the database {directory}: {error}" for error in leaves(group)))
+        status = print_errors(*(f"the database {directory}: {error}" for error in leaves(group)))
     except* KeyboardInterrupt:
         # Only while starting: once the port is open, `shut_down` handles the signal.
-        status = complain("stopped while starting", status=130)
+        status = print_errors("stopped while starting", status=130)
     return status
 
 

@@ -1,7 +1,7 @@
-"""headway: the command line. What its commands do is imported when they run.
+"""The command `headway`. What its commands need is imported when they run.
 
-A server is put together in `serve.py`, which takes most of a second to import; `--help` and the
-commands of a client do without.
+A server is wired in `serve.py`, which takes most of a second to import; `--help` and the client
+commands do without it.
 """
 
 import os
@@ -10,14 +10,23 @@ from pathlib import Path
 
 import cyclopts
 
-from headway.cli import admin_commands, demo, jobs, serve
+from headway.cli import (
+    admin_commands,
+    demo,
+    direct,
+    job_types,
+    jobs,
+    logs,
+    scheduler,
+    serve,
+)
 from headway.cli.descriptors import occupy_standard_descriptors
-from headway.terminal_text import seen
+from headway.terminal_text import for_stream
 
 
 def usage_error(error: cyclopts.CycloptsError) -> object:
-    """What is shown of a command line that cannot be understood: it repeats what was typed."""
-    return cyclopts.CycloptsPanel(seen(str(error), sys.stderr))
+    """The panel for a command line that cannot be parsed; it repeats what was typed."""
+    return cyclopts.CycloptsPanel(for_stream(str(error), sys.stderr))
 
 
 app = cyclopts.App(
@@ -26,7 +35,7 @@ app = cyclopts.App(
     help="A job server for one machine: durable jobs, one HTTP API, no broker.",
     version_flags=["--version"],
 )
-for commands in (jobs, admin_commands, serve, demo):
+for commands in (jobs, direct, job_types, logs, scheduler, admin_commands, serve, demo):
     commands.register(app)
 
 
@@ -38,11 +47,11 @@ def main() -> None:
     try:
         sys.exit(app())
     except BrokenPipeError:
-        # The reader of our output (head, less) has what it wanted; say nothing while leaving.
+        # The reader of the output (head, less) has closed it: exit without a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     finally:
-        # The interpreter would try once more, and end with another status.
+        # The interpreter would flush once more, and exit with another status.
         try:
             sys.stderr.flush()
         except OSError:

@@ -1,4 +1,4 @@
-"""Text for a terminal: nothing in it steers the terminal."""
+"""Text for a terminal, in which nothing controls the terminal."""
 
 import codecs
 import re
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TextIO
 
-# As Unicode's pictures of them: ␛ for ESC.
+# Unicode's pictures of control characters: ␛ for ESC.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)}
-# DEL, C1 and what turns the direction, so that a line reads as another one (CVE-2021-42574): as
-# JSON would write them, which keeps JSON what it is.
+# DEL, C1 and what changes the direction, so that a line reads as another one (CVE-2021-42574): as
+# JSON escapes, so that JSON keeps its meaning.
 _ESCAPES = {
     code: f"\\u{code:04x}"
     for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -21,22 +21,22 @@ _LONE_CR = re.compile("\r(?!\n)")
 
 
 def clean(text: object) -> str:
-    """`text` on one line, with every character that could steer a terminal made visible."""
+    """`text` on one line, with every character that could control a terminal made visible."""
     return str(text).translate(_ONE_LINE)
 
 
 def visible(text: str) -> str:
-    """`text` on its lines, with everything else that could steer a terminal made visible."""
+    """`text` on its lines, with every other control character made visible."""
     return _LONE_CR.sub(_PICTURES[ord("\r")], text.translate(_LINES))
 
 
-def seen(text: str, stream: TextIO) -> str:
-    """`text` as it goes to this stream: on a terminal `visible`."""
+def for_stream(text: str, stream: TextIO) -> str:
+    """`text` as it is written to this stream: on a terminal as `visible`."""
     return visible(text) if stream.isatty() else text
 
 
 def visible_pieces(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Each piece as `visible`; a character or a line end that two pieces share is not torn."""
+    """Each piece as `visible`; a character or a line end in two pieces is not split."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""
     for piece in pieces:
@@ -46,9 +46,9 @@ def visible_pieces(pieces: Iterable[bytes]) -> Iterator[str]:
     yield visible(rest + decoder.decode(b"", final=True))
 
 
-def complain(*messages: str, status: int = 1) -> int:
-    """Say what is wrong; gives the exit status."""
-    with suppress(OSError):  # standard error cannot be written: the status says it alone
+def print_errors(*messages: str, status: int = 1) -> int:
+    """Print what is wrong on standard error, and return the exit status."""
+    with suppress(OSError):  # if standard error cannot be written, the status remains
         for message in messages:
-            print(f"headway: {seen(message, sys.stderr)}", file=sys.stderr)
+            print(f"headway: {for_stream(message, sys.stderr)}", file=sys.stderr)
     return status

@@ -1,6 +1,6 @@
-"""The operator's verbs beside `serve`: init, check, verify, backup. They need no running server.
+"""The operator's commands beside `serve`: init, check, verify, backup; none needs a running server.
 
-What they need is imported when they run, so that `--help` and the client's verbs stay quick.
+What they need is imported when they run, so that `--help` and the client commands stay quick.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import cyclopts
 
 from headway.cli.output import show_text
-from headway.terminal_text import complain, seen
+from headway.terminal_text import for_stream, print_errors
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -21,15 +21,18 @@ ConfigOption = Annotated[
     Path | None, cyclopts.Parameter(help="Configuration file; else ./headway.toml if it is there.")
 ]
 DataDirOption = Annotated[
-    Path | None, cyclopts.Parameter(help="Where everything is kept; overrides the configuration.")
+    Path | None,
+    cyclopts.Parameter(
+        help="The directory of the database, logs and artifacts; overrides the configuration."
+    ),
 ]
 BindOption = Annotated[str | None, cyclopts.Parameter(help="HOST:PORT; port 0 takes a free one.")]
 
 
 def register(app: cyclopts.App) -> None:
-    """Add the verbs to `app`."""
-    for verb in (init, check, verify, backup):
-        app.command(verb)
+    """Add the commands to `app`."""
+    for command in (init, check, verify, backup):
+        app.command(command)
 
 
 def init(path: Path = Path("headway.toml")) -> None:
@@ -41,7 +44,7 @@ def init(path: Path = Path("headway.toml")) -> None:
         with new_file(path) as beside:
             beside.write_text(TEMPLATE, encoding="utf-8")
     except FileExistsError:
-        fail(f"{path} is there already and was left as it is: name another file")
+        fail(f"{path} is there already and was not changed: name another file")
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror}")
     show_text(f"wrote {path}; edit it, then: headway check {path}")
@@ -57,7 +60,7 @@ def check(
     bind: BindOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Say everything that is wrong at once, with its line, of what `serve` would start with."""
+    """Report every fault of the configuration that `serve` would use, each with its line."""
     from config.settings import warnings
     from config.settings_source import SettingsSource
 
@@ -65,12 +68,12 @@ def check(
         fail("name the configuration file once: with --config, or without", status=2)
     settings = load_settings(SettingsSource(path or config, bind=bind, data_dir=data_dir))
     for warning in warnings(settings):
-        print(f"warning: {seen(str(warning), sys.stderr)}", file=sys.stderr)
+        print(f"warning: {for_stream(str(warning), sys.stderr)}", file=sys.stderr)
     show_text(f"good: {len(settings.job_types)} job types: {', '.join(sorted(settings.job_types))}")
 
 
 def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> int:
-    """Check the invariants on the database of a living or dead server; 1 if one is broken."""
+    """Check the invariants on a database, also of a running server; exit 1 if one is broken."""
     import apsw
 
     from headway.cli.table import findings_table, write
@@ -97,19 +100,19 @@ def verify(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> in
 
 
 def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
-    """Copy the database, also of a running server, into FILE: a whole and checked one, or none."""
+    """Copy the database, also of a running server, into FILE: a whole, checked copy or none."""
     import signal
 
     from storage.backup import BackupFailed, back_up
 
     path = existing_database(config, data_dir)
-    # Each of them leaves nothing behind, as Ctrl-C does.
+    # As Ctrl-C, each of them ends the copy and removes it.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         size_bytes = back_up(path, file)
     except FileExistsError:
-        fail(f"{file} is there already and was left as it is: name another file", status=2)
+        fail(f"{file} is there already and was not changed: name another file", status=2)
     except BackupFailed as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -118,7 +121,7 @@ def backup(file: Path, *, config: ConfigOption = None, data_dir: DataDirOption =
 
 
 def existing_database(config: Path | None, data_dir: Path | None) -> Path:
-    """Where the database is; exits 2 if there is none."""
+    """The path of the database; exits with 2 if there is none."""
     from config.settings_source import SettingsSource
     from storage.database import DATABASE_NAME
 
@@ -134,7 +137,7 @@ def existing_database(config: Path | None, data_dir: Path | None) -> Path:
 
 
 def load_settings(source: "SettingsSource") -> "Settings":
-    """The configuration; exits 2 when it is wrong."""
+    """The configuration; exits with 2 if it is wrong."""
     from config.settings import ConfigurationError
 
     try:
@@ -146,5 +149,5 @@ def load_settings(source: "SettingsSource") -> "Settings":
 
 
 def fail(*messages: str, status: int = 1) -> NoReturn:
-    """Say what is wrong, and leave."""
-    sys.exit(complain(*messages, status=status))
+    """Print what is wrong, and exit."""
+    sys.exit(print_errors(*messages, status=status))

@@ -1,8 +1,8 @@
-"""What was typed becomes JSON: `--param k=v`, `--label k=v`, `--run-at`.
+"""Parse arguments into JSON: `--param k=v`, `--label k=v`, `--run-at`.
 
-A value is JSON where the parameter's schema asks for something else than a string, and the text
-itself where it does not; so `--param zip=00501` keeps its zeros. Whether the result fits the
-schema is for the server to say.
+A value is JSON where the parameter's schema requires something other than a string, and the text
+itself where it does not; so `--param zip=00501` keeps its zeros. Only the server checks whether the
+result fits the schema.
 """
 
 import json
@@ -22,7 +22,7 @@ _EXAMPLE = {
 
 
 class UsageError(Exception):
-    """What was typed cannot be meant; the message says what to type."""
+    """An argument is wrong; the message says what to type instead."""
 
 
 def parse_params(
@@ -30,7 +30,7 @@ def parse_params(
 ) -> dict[str, Any]:
     """The params object: `--params` as its base, each `--param` pair on top of it.
 
-    `schema` is the job type's. A repeated name appends to an array and is refused otherwise.
+    `schema` is the job type's. A repeated name appends to an array, and is rejected otherwise.
     """
     base = _load("--params", given) if given is not None else {}
     if not isinstance(base, dict):
@@ -50,7 +50,7 @@ def parse_params(
 
 
 def split_pairs(option: str, pairs: Sequence[str]) -> list[tuple[str, str]]:
-    """Each `key=value` in two, at its first equals sign."""
+    """Each `key=value`, split at its first equals sign."""
     split = []
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -61,28 +61,28 @@ def split_pairs(option: str, pairs: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def parse_labels(pairs: Sequence[str]) -> dict[str, str]:
-    """The labels object; a key that is given twice is refused."""
+    """The labels object; a key that is given twice is rejected."""
     labels = split_pairs("--label", pairs)
     if len(dict(labels)) < len(labels):
         raise UsageError("a --label key is given twice: a Job has one value for each key")
     return dict(labels)
 
 
-def parse_moment(option: str, text: str) -> datetime:
-    """An RFC 3339 time, as the server takes it.
+def parse_time(option: str, text: str) -> datetime:
+    """An RFC 3339 time, as the server accepts it.
 
     Without an offset it would mean another moment elsewhere, so it is rejected.
     """
     example = f"write {option} like 2031-05-01T08:00:00Z, or with an offset like +09:00"
-    if (moment := _moment(text)) is not None:
-        return moment
-    if _moment(f"{text}Z") is not None:
+    if (time := _time(text)) is not None:
+        return time
+    if _time(f"{text}Z") is not None:
         raise UsageError(f"{text!r} has no time zone: {example}")
     raise UsageError(f"{text!r} is no time: {example}")
 
 
-def _moment(text: str) -> datetime | None:
-    # Here, so that `--help` stays quick.
+def _time(text: str) -> datetime | None:
+    # Imported here, so that `--help` stays quick.
     from pydantic import TypeAdapter, ValidationError
 
     from headway.model.field import Time
@@ -94,7 +94,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def kinds_of(rule: object) -> frozenset[str]:
-    """The JSON types that a schema allows, as far as it says so; none means anything."""
+    """The JSON types that a schema allows, as far as they can be told; empty means any."""
     if not isinstance(rule, Mapping):
         return frozenset()
     declared = rule.get("type")
@@ -108,7 +108,7 @@ def kinds_of(rule: object) -> frozenset[str]:
 
 
 def _items(name: str, text: str, rule: Mapping[str, Any]) -> list[Any]:
-    """A whole JSON array, or one item of it."""
+    """The items of a JSON array, or one item."""
     if text.lstrip().startswith("["):
         whole = _load(f"--param {name}", text)
         return list(whole)
@@ -123,12 +123,12 @@ def _value(option: str, text: str, kinds: frozenset[str]) -> Any:
 
 def _load(option: str, text: str, example: str = '{"topic": "lighthouse"}') -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise UsageError(f"{option} wants JSON, like {example}; {text!r} is not") from None
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 

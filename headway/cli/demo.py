@@ -1,4 +1,4 @@
-"""`headway demo`: a server of its own, and what `demonstration.py` does with it."""
+"""`headway demo`: start a server, and run `demonstration.py` on it."""
 
 import os
 import subprocess
@@ -16,8 +16,8 @@ def register(app: cyclopts.App) -> None:
 
 
 def demo(*, data_dir: DataDirOption = None) -> int:
-    """Start a server on a free port, run a research Job and stories, show what came of them."""
-    # Here, since they cost `serve` a tenth of a second at its start and 10 MB.
+    """Start a server on a free port, run a research Job and stories, show their results."""
+    # Imported here: they would cost `serve` a tenth of a second at its start, and 10 MB.
     import rich.console
 
     from headway.cli.demonstration import demo as run_demo

@@ -1,7 +1,7 @@
-"""How a verb of the command line ends: one clear sentence, and the exit status that stands for it.
+"""How a command ends: one clear sentence on standard error, and its exit status.
 
-Exit status: 0 done, 1 failed or cancelled, 2 usage or a refused request, 3 no server that could
-answer, 130 interrupted. This is the one place in which an exception becomes one of these.
+Exit status: 0 done, 1 failed or cancelled, 2 usage or a rejected request, 3 no server that could
+answer, 130 interrupted. Only this module turns an exception into one of these.
 """
 
 import os
@@ -27,39 +27,39 @@ EXIT_BROKEN_PIPE = 141
 
 ADVICE = {
     "unknown_type": "`headway types` lists what may be run.",
-    "unauthenticated": "The server wants credentials that this command line does not have.",
-    "shutting_down": "The server is going down; try again when it is back.",
+    "unauthenticated": "The server requires credentials that this command line does not have.",
+    "shutting_down": "The server is shutting down; try again when it is back.",
     "storage_full": "Free some space on the server's disk.",
 }
-"""What to do about a refusal, where the server's own words do not say it."""
+"""What to do about a rejection, where the server's `detail` does not say it."""
 
 P = ParamSpec("P")
 
 
-def exit_with(verb: Callable[P, int]) -> Callable[P, int]:
-    """Turn what a verb raises into one clear sentence and the exit status that stands for it."""
+def exit_with(command: Callable[P, int]) -> Callable[P, int]:
+    """Turn what a command raises into one clear sentence and the exit status for it."""
 
-    @wraps(verb)
+    @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
         from headway.client.error import ApiError, ServerUnreachable
 
-        if isinstance(sys.stdout, TextIOWrapper):  # a terminal without UTF-8 must not end the verb
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal without UTF-8 is no error
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            status = verb(*args, **kwargs)
+            status = command(*args, **kwargs)
             sys.stdout.flush()
         except UsageError as error:
-            say(f"headway: {error}.")
+            print_note(f"headway: {error}.")
             return EXIT_USAGE
-        except ApiError as refusal:
-            _complain(refusal)
-            return EXIT_USAGE if refusal.status < 500 else EXIT_UNREACHABLE
+        except ApiError as error:
+            _print_rejection(error)
+            return EXIT_USAGE if error.status < 500 else EXIT_UNREACHABLE
         except ServerUnreachable as error:
-            say(f"headway: {error}.")
-            say("Start one with `headway serve`, or name it with --url or HEADWAY_URL.")
+            print_note(f"headway: {error}.")
+            print_note("Start one with `headway serve`, or name it with --url or HEADWAY_URL.")
             return EXIT_UNREACHABLE
         except BrokenPipeError:
-            # What is still buffered has no reader; without this the interpreter complains at exit.
+            # What is still buffered has no reader; the interpreter would fail on it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_BROKEN_PIPE
         except KeyboardInterrupt:
@@ -69,16 +69,16 @@ def exit_with(verb: Callable[P, int]) -> Callable[P, int]:
     return guarded
 
 
-def say(sentence: str) -> None:
-    """One line to the person, on standard error."""
+def print_note(sentence: str) -> None:
+    """Print one line for people, on standard error."""
     print(clean(sentence), file=sys.stderr, flush=True)
 
 
-def _complain(refusal: "ApiError") -> None:
-    say(f"headway: {refusal.detail}")
-    for fault in refusal.faults:
-        say(f"  {fault.pointer or '(whole request)'}: {fault.message}")
-    if refusal.code in ADVICE:
-        say(ADVICE[refusal.code])
-    if refusal.retry_after_s is not None:
-        say(f"Try again in {refusal.retry_after_s:g} s.")
+def _print_rejection(error: "ApiError") -> None:
+    print_note(f"headway: {error.detail}")
+    for fault in error.faults:
+        print_note(f"  {fault.pointer or '(whole request)'}: {fault.message}")
+    if error.code in ADVICE:
+        print_note(ADVICE[error.code])
+    if error.retry_after_s is not None:
+        print_note(f"Try again in {error.retry_after_s:g} s.")

@@ -3,13 +3,13 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from headway.cli.table import progress_text
+from headway.cli.job_view import progress_text
 from headway.model.job import Job
 from headway.terminal_text import clean
 
 
 class JobBars:
-    """A progress bar for each Job that is shown; nothing at all where there is no terminal."""
+    """A progress bar for each Job that is shown; none where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -30,7 +30,7 @@ class JobBars:
         self._progress.stop()
 
     def show(self, job: Job) -> None:
-        """Draw the Job as it is now; a fraction that is not known makes the bar pulse."""
+        """Draw the Job as it is now; without a known fraction the bar pulses."""
         state = clean(f"{job.status} {progress_text(job)}".strip())
         if job.job_id not in self._tasks:
             label = clean(job.name or job.type)

@@ -1,27 +1,34 @@
-"""The client verbs of the command line: each asks the server over HTTP and prints the answer.
+"""The commands on Jobs: `headway submit`, `list`, `show`, `cancel`, `retry`, `priority`.
 
-Standard output carries the answer alone (the id, the table, the JSON, the log); what is said about
-it, and progress bars, go to standard error. What each exit status means is in `exit_status.py`.
-Everything heavy is imported when a verb runs, so that `--help` stays quick.
+Standard output carries the result alone (the id, the table, the JSON); notes and progress bars go
+to standard error. What each exit status means is in `exit_status.py`. Everything heavy is imported
+when a command runs, so that `--help` stays quick.
 """
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from headway.cli import logs, scheduler
-from headway.cli.arguments import UsageError, parse_labels, parse_moment, parse_params, split_pairs
-from headway.cli.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, exit_with, say
+from headway.cli.arguments import UsageError, parse_labels, parse_time, split_pairs
+from headway.cli.exit_status import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    exit_with,
+    print_note,
+)
 from headway.cli.options import (
     DEFAULT_URL,
     AsJson,
     JobId,
-    Raw,
+    Pairs,
+    ParamsJson,
+    TypeName,
     Url,
     connect,
     print_json,
-    print_view,
+    read_params,
 )
 from headway.cli.output import show_text
 
@@ -33,14 +40,8 @@ if TYPE_CHECKING:
 
 Wait = Annotated[
     bool,
-    Parameter(negative="", help="Stay until the Job has ended; its outcome is the exit status."),
+    Parameter(negative="", help="Wait until the Job has ended; its outcome is the exit status."),
 ]
-TypeName = Annotated[str, Parameter(help="The job type; see `headway types`.")]
-Pairs = Annotated[
-    list[str] | None,
-    Parameter(name="--param", negative="", help="A parameter as KEY=VALUE; repeat to give more."),
-]
-ParamsJson = Annotated[str | None, Parameter(help="All parameters as one JSON object.")]
 Labels = Annotated[
     list[str] | None, Parameter(name="--label", negative="", help="KEY=VALUE; may be repeated.")
 ]
@@ -48,17 +49,11 @@ Status = Literal["QUEUED", "RUNNING", "COMPLETED", "FAILED", "SKIPPED", "CANCELL
 
 
 def register(app: App) -> None:
-    """Add the client verbs to `app`."""
+    """Add the commands to `app`."""
     app.command(submit)
     app.command(list_jobs, name="list")
-    app.command(show)
-    logs.register(app)
-    app.command(cancel)
-    app.command(retry)
-    app.command(priority)
-    app.command(direct)
-    app.command(types)
-    scheduler.register(app)
+    for command in (show, cancel, retry, priority):
+        app.command(command)
 
 
 @exit_with
@@ -84,11 +79,11 @@ def submit(
     json: AsJson = False,
 ) -> int:
     """Queue a Job; its id is printed."""
-    begin = None if run_at is None else parse_moment("--run-at", run_at)
-    expiry = None if expires_at is None else parse_moment("--expires-at", expires_at)
+    begin = None if run_at is None else parse_time("--run-at", run_at)
+    expiry = None if expires_at is None else parse_time("--expires-at", expires_at)
     labels = parse_labels(label or [])
     with connect(url) as client:
-        given = _params(client, type, params, param)
+        given = read_params(client, type, params, param)
         if preview:
             _print_preview(client.preview(type, given), json)
             return EXIT_DONE
@@ -145,7 +140,8 @@ def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> i
     if json:
         print_json({"job": job, "run": run, "explanation": why})
     else:
-        from headway.cli.table import job_view, write
+        from headway.cli.job_view import job_view
+        from headway.cli.table import write
 
         write(job_view(job, run, why))
     return EXIT_DONE
@@ -153,12 +149,12 @@ def show(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> i
 
 @exit_with
 def cancel(job_id: JobId, /, *, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
-    """Cancel a Job; a running program is asked to end, then killed."""
+    """Cancel a Job; a running program gets TERM, then KILL."""
     with connect(url) as client:
         job = client.cancel_job(job_id)
     _print_job(job, json)
     if job.finished_at is None:
-        say("It runs, and was asked to end.")
+        print_note("It is running, and is being ended.")
     return EXIT_DONE
 
 
@@ -190,61 +186,8 @@ def priority(
     return EXIT_DONE
 
 
-@exit_with
-def direct(
-    type: TypeName,
-    /,
-    *,
-    param: Pairs = None,
-    params: ParamsJson = None,
-    raw: Raw = False,
-    url: Url = DEFAULT_URL,
-    json: AsJson = False,
-) -> int:
-    """Run ahead of the queue, wait for the end, print the end of the output. Ctrl-C cancels it."""
-    from headway.model.run import RunStatus
-
-    with connect(url) as client:
-        given = _params(client, type, params, param)
-        try:
-            run = client.direct(type, given)
-        except KeyboardInterrupt:
-            say("The direct run is given up; the server ends it.")
-            return EXIT_INTERRUPTED
-    if json:
-        print_json(run)
-    else:
-        show_text(run.log_tail, end="", raw=raw)
-        say(_verdict(run.status, None, run))
-    return EXIT_DONE if run.status in (RunStatus.COMPLETED, RunStatus.SKIPPED) else EXIT_FAILED
-
-
-@exit_with
-def types(*, url: Url = DEFAULT_URL, json: AsJson = False) -> int:
-    """List what may be run, with its parameters."""
-    with connect(url) as client:
-        print_view(client.job_types(), json)
-    return EXIT_DONE
-
-
-def _params(
-    client: "Client", type_name: str, given: str | None, pairs: list[str] | None
-) -> dict[str, Any]:
-    """The schema is asked for only where it decides what a value means."""
-    from headway.client.error import ApiError
-
-    schema: dict[str, Any] = {}
-    if pairs:
-        try:
-            schema = client.job_type(type_name).params_schema
-        except ApiError as refusal:
-            if refusal.code != "not_found":  # an unknown type is refused better by what follows
-                raise
-    return parse_params(given, pairs or [], schema)
-
-
 def _print_preview(shown: "Preview", json: bool) -> None:
-    """As a shell would take it; what the program reads comes after it."""
+    """Print the command line as for a shell; after it, the standard input of the program."""
     from shlex import join
 
     if json:
@@ -252,32 +195,35 @@ def _print_preview(shown: "Preview", json: bool) -> None:
         return
     show_text(join(shown.argv))
     if shown.stdin is not None:
-        say(f"On its standard input: {shown.stdin}")
+        print_note(f"On its standard input: {shown.stdin}")
 
 
 def _accepted(client: "Client", job: "Job", wait: bool, json: bool) -> int:
-    """Say that a Job was queued and, if asked, stay with it; the exit status."""
+    """Print that a Job was queued and, with `wait`, wait for its end; the exit status."""
     if not wait:
         _print_job(job, json)
         if not json:
-            say(f"Follow it with `headway log -f {job.job_id}`.")
+            print_note(f"Follow it with `headway log -f {job.job_id}`.")
         return EXIT_DONE
     if not json:
         show_text(job.job_id)
     try:
         job = _wait(client, job)
     except KeyboardInterrupt:
-        say(f"Not waiting any more; {job.job_id} goes on. `headway cancel {job.job_id}` ends it.")
+        print_note(f"No longer waiting; {job.job_id} continues.")
+        print_note(f"End it with `headway cancel {job.job_id}`.")
         return EXIT_INTERRUPTED
     if json:
         print_json(job)
     else:
-        say(_verdict(job.status, job.reason, _run_of(client, job.job_id)))
+        from headway.cli.job_view import outcome_text
+
+        print_note(outcome_text(job.status, job.reason, _run_of(client, job.job_id)))
     return EXIT_DONE if job.status in ("COMPLETED", "SKIPPED") else EXIT_FAILED
 
 
 def _wait(client: "Client", job: "Job") -> "Job":
-    """Stay with a Job to its end, behind a progress bar."""
+    """Wait for the end of a Job, and show a progress bar."""
     from rich.console import Console
 
     from headway.cli.job_bars import JobBars
@@ -294,27 +240,19 @@ def _run_of(client: "Client", job_id: str) -> "JobRun | None":
     return runs[0] if runs else None
 
 
-def _verdict(status: str, reason: str | None, run: "JobRun | None") -> str:
-    """How it ended, in a line: `FAILED after 3.2 s: exit_status: …`."""
-    from headway.cli.table import span
-
-    took = f" after {span(run.duration_s)}" if run and run.duration_s is not None else ""
-    why = f"{run.error.code}: {run.error.message}" if run and run.error else reason
-    return f"{status}{took}{f': {why}' if why else ''}"
-
-
 def _print_job(job: "Job", json: bool) -> None:
-    """The id alone is the answer, so that a script can keep it; the rest is for people."""
+    """Print the id alone on standard output, so that a script can use it."""
     if json:
         print_json(job)
     else:
         show_text(job.job_id)
         at = f", priority {job.priority}, position {job.position}" if job.status == "QUEUED" else ""
-        say(f"{job.status}{at}.")
+        print_note(f"{job.status}{at}.")
 
 
 def _print_pages(pages: "list[JobPage]", json: bool) -> None:
-    from headway.cli.table import counts_line, is_narrow, jobs_table, write
+    from headway.cli.job_view import counts_line, jobs_table
+    from headway.cli.table import is_narrow, write
 
     jobs = [job for page in pages for job in page.jobs]
     last = pages[-1]
@@ -323,6 +261,6 @@ def _print_pages(pages: "list[JobPage]", json: bool) -> None:
         return
     if jobs:
         write(jobs_table(jobs, narrow=is_narrow(sys.stdout)))
-    say(f"{len(jobs)} shown. All Jobs: {counts_line(last.counts)}.")
+    print_note(f"{len(jobs)} shown. All Jobs: {counts_line(last.counts)}.")
     if last.next_cursor:
-        say(f"There are more: --limit {len(jobs) * 10}.")
+        print_note(f"There are more: --limit {len(jobs) * 10}.")

@@ -1,4 +1,4 @@
-"""`headway log`: what a run wrote, so far or as it comes, byte for byte or with times."""
+"""`headway log`: the output of a run, so far or as it is written, byte for byte or with times."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: App) -> None:
-    """Add the verb to `app`."""
+    """Add the command to `app`."""
     app.command(log)
 
 
@@ -25,10 +25,11 @@ def log(
     /,
     *,
     follow: Annotated[
-        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the run has ended.")
+        bool,
+        Parameter(name=["--follow", "-f"], negative="", help="Continue until the run has ended."),
     ] = False,
     tail: Annotated[
-        int | None, Parameter(help="Begin at the first line of the last so many bytes.")
+        int | None, Parameter(help="Begin at the first line of the last TAIL bytes.")
     ] = None,
     times: Annotated[
         bool, Parameter(negative="", help="Before each line, when it was written (UTC).")
@@ -37,9 +38,9 @@ def log(
     url: Url = DEFAULT_URL,
     json: AsJson = False,
 ) -> int:
-    """Print what a Job's run wrote; with --json as lines of {"text": …}.
+    """Print the output of a Job's run; with --json as lines of {"text": …}.
 
-    Byte for byte, but on a terminal with escapes and control characters made visible.
+    Byte for byte; on a terminal, escapes and control characters are made visible.
     """
     if tail is not None and tail < 0:
         raise UsageError("--tail wants a number of bytes, at least 0")
@@ -56,7 +57,7 @@ def log(
 
 
 def _text_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The output as JSON lines; a character that two pieces share is not torn."""
+    """The output as JSON lines; a character in two pieces is not split."""
     from codecs import iterdecode
     from json import dumps
 

@@ -1,4 +1,4 @@
-"""`headway serve`: the command that runs a server. What it is made of is imported when it runs."""
+"""`headway serve`: the command that runs a server. What it needs is imported when it runs."""
 
 import os
 from collections.abc import Iterator
@@ -65,7 +65,8 @@ def serve_command(
 def opening(data_dir: Path) -> "Iterator[Future[apsw.Connection]]":
     """Hold the data directory; a thread locks it and opens the connection that may write.
 
-    SQLite needs no interpreter to read the pages of a long queue, so a start imports meanwhile.
+    SQLite needs no interpreter to read the pages of a long queue, so modules are imported at the
+    same time.
     The future raises what `directory_lock` and `open_writer` raise.
     """
     from concurrent.futures import ThreadPoolExecutor

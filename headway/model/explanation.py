@@ -1,4 +1,4 @@
-"""Why a Job does not run, as it is told: the models."""
+"""Explanation: why a Job does not run, its position, and when it will probably start or end."""
 
 from datetime import datetime
 from typing import Literal
@@ -21,10 +21,10 @@ ReasonCode = Literal[
 
 
 class Reason(Model):
-    """One thing that holds the Job back at this moment, whatever else does.
+    """One cause that keeps the Job from starting now, independent of the others.
 
-    `count`: how many Jobs, slots or reservations it speaks of. `until`: when it ends by itself,
-    if that is known. `by`: what stands in the way (Jobs, runs, reservations; at most 20 names).
+    `count`: the number of Jobs, slots or reservations concerned. `until`: when it ends by itself,
+    if that is known. `by`: the Jobs, runs or reservations that block it (at most 20 ids).
     """
 
     code: ReasonCode
@@ -51,12 +51,13 @@ class Ending(Model):
 
 
 class Explanation(Model):
-    """`waiting`: everything that holds the Job back; empty when it runs, has ended or starts now.
+    """Why a Job waits, and when it will probably start or end.
 
-    `ahead`: how many eligible Jobs go before it, null unless it is one itself; not `ahead_exact`:
-    at least so many. `estimate` (of the start) and `ending` (of a running Job) rest on the last
-    200 runs of each type that has a part in it; null: not to be known, since one of them was never
-    measured, or since somebody has to act first.
+    `waiting`: every cause; empty when the Job runs, has ended or starts now. `ahead`: how many
+    eligible Jobs are before it, null unless it is eligible itself; without `ahead_exact` at least
+    that many. `estimate` (of the start) and `ending` (of a running Job) are based on the last 200
+    runs of each type involved; null: unknown, since one of them was never measured, or since the
+    Job waits for an action of a person.
     """
 
     job_id: str

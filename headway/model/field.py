@@ -17,16 +17,16 @@ from pydantic.types import AllowInfNan
 from pydantic_core import PydanticCustomError
 
 MAX_INT = 2**63 - 1
-"""SQLite's largest integer; no number of the API may exceed it."""
+"""SQLite's largest integer, and the largest of the API."""
 TIME_MAX_US = 253_402_300_799_999_999
-"""The last microsecond of the year 9999, which is the last that a datetime can show."""
+"""The last microsecond of the year 9999, the last that a datetime can represent."""
 PRIORITY_MAX = 100
 NAME_LENGTH_MAX = 200
 LABELS_MAX = 32
 
 
 def _json_number(value: object) -> object:
-    """JSON's numbers only: pydantic would also take strings and booleans."""
+    """Accept JSON numbers only: pydantic would also accept strings and booleans."""
     if isinstance(value, bool | str):
         raise PydanticCustomError("number_type", "Input should be a number")
     return value
@@ -36,7 +36,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def _json_time(value: object) -> object:
-    """RFC 3339 text only: pydantic would also take numbers, and text of digits, as Unix time."""
+    """Accept RFC 3339 text only: pydantic would also accept Unix times, also as text."""
     is_text = isinstance(value, str) and _RFC_3339.fullmatch(value)
     if not is_text and not isinstance(value, datetime):
         raise PydanticCustomError(
@@ -47,14 +47,14 @@ def _json_time(value: object) -> object:
 
 
 def _storable(moment: datetime) -> datetime:
-    """The same moment in UTC, if it can be stored and shown again."""
+    """The same time in UTC, if it can be stored and shown again."""
     us = to_us(moment)
     if not 0 <= us <= TIME_MAX_US:
         raise PydanticCustomError("time_range", "Input should be from 1970 to 9999 in UTC")
     return from_us(us)
 
 
-# Text that people give: no control characters, since it ends up in terminals, headers and logs.
+# Text from clients: no control characters, since it is shown in terminals, headers and logs.
 Label = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 Labels = Annotated[dict[LabelKey, Label], Field(max_length=LABELS_MAX)]

@@ -1,4 +1,4 @@
-"""What happened over the last hour, day or week, as it is told: the models."""
+"""History: the queue and its outcomes over the last hour, day or week."""
 
 from datetime import datetime
 from typing import Annotated
@@ -19,7 +19,7 @@ class Percentiles(Model):
 class HistoryPoint(Model):
     """The queue at the moment `at`, and what ended in the step before it.
 
-    Counted are runs by their outcome, and Jobs that never ran but were skipped or cancelled.
+    It counts runs by their outcome, and Jobs that were skipped or cancelled before they ran.
     `wait_s` and `run_s` are of the runs that ended in the step; null: none did.
     """
 
@@ -36,7 +36,7 @@ class HistoryPoint(Model):
 class History(Model):
     """Points `step_s` apart; the last is of now, so the step before it may be shorter."""
 
-    # `from` is a word of Python's own.
+    # `from` is a keyword of Python.
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     from_: Annotated[datetime, Field(alias="from")]

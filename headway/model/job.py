@@ -1,8 +1,8 @@
-"""The nouns: Job, JobRun, Reservation, and the one table of what may become what.
+"""Job: a request to run one job type once, and the table of the transitions of its status.
 
 Invariant: nothing leaves a terminal status, and no module writes a status that `TRANSITIONS` does
-not allow; the SQL beside it repeats the old status in its WHERE clause. How a row is stored is in
-`jobs.py` and `runs.py`.
+not allow; the SQL that changes a status repeats the old one in its WHERE clause. How a row is
+stored is in `storage/jobs.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from headway.model.field import Labels, Model, Name, Priority, Seconds, Time, em
 
 
 class JobStatus(StrEnum):
-    """Where a Job is in its life."""
+    """The state of a Job."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -43,7 +43,7 @@ TERMINAL = frozenset(status for status, after in TRANSITIONS.items() if not afte
 
 
 class NewJob(Model):
-    """What a client asks for. `run_at` null means as soon as a slot is free."""
+    """A request for a Job. `run_at` null means as soon as a slot is free."""
 
     type: Annotated[str, StringConstraints(max_length=100)]
     params: dict[str, Any] = empty_object()
@@ -85,9 +85,9 @@ class JobPatch(Model):
 
 
 class Progress(Model):
-    """What the program last reported: a fraction from 0 to 1, and a message.
+    """The last progress that the program reported: a fraction from 0 to 1, and a message.
 
-    It is shown when it is reported, and stored every 5 seconds at most and at the end; only then
+    It is shown when it is reported, and stored at most every 5 seconds and at the end; only then
     the Job's `version` grows.
     """
 
@@ -99,7 +99,7 @@ class Job(Model):
     """A request to run one job type once. `version` grows by one with every change.
 
     `finished_at` is when its program ended by the wall clock; `duration_s` is how long the program
-    ran, by a clock that nobody sets. A Job that never ran has none.
+    ran, by a clock that cannot be set. A Job that never ran has none.
     """
 
     job_id: str
@@ -166,7 +166,7 @@ class BatchAnswer(Model):
 class JobQuery(TypedDict, total=False):
     """Filters of `GET /jobs`: `label` is `key=value`, `order` desc (newest first) or asc.
 
-    `retry_of`: the id of a Job, whose retries are wanted.
+    `retry_of`: the id of a Job, to list only its retries.
     """
 
     status: Sequence[str]
@@ -178,7 +178,7 @@ class JobQuery(TypedDict, total=False):
 
 
 class JobChanges(TypedDict, total=False):
-    """What may change while a Job is QUEUED; a key left out stays as it is, None clears it."""
+    """The fields that may change while a Job is QUEUED; one left out stays, None clears it."""
 
     priority: int
     run_at: datetime | None

@@ -9,7 +9,7 @@ from headway.model.field import Model, empty_object
 
 
 class RunStatus(StrEnum):
-    """Where a JobRun is in its life."""
+    """The state of a JobRun."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -19,10 +19,10 @@ class RunStatus(StrEnum):
 
 
 Lane = Literal["queue", "direct", "legacy"]
-"""How a run came to its process: from the queue, ahead of it, or outside it (legacy trigger)."""
+"""How a run was started: from the queue, ahead of it, or outside it (legacy trigger)."""
 ErrorCode = Literal["exit_status", "signal", "timeout", "spawn", "output_limit", "interrupted"]
 StopReason = Literal["cancel", "timeout", "output_limit", "shutdown"]
-"""Why headway itself ends a program. Committed before the first signal is sent."""
+"""Why headway itself ends a program; committed before the first signal is sent."""
 
 
 class RunError(Model):

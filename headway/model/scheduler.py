@@ -9,7 +9,7 @@ from headway.model.field import Model, Slots
 
 
 class CumulativeStats(Model):
-    """Totals over the life of the database; always equal to a recount of it."""
+    """Totals since the database was made; always equal to a recount of it."""
 
     total_executed: int
     succeeded: int
@@ -19,9 +19,9 @@ class CumulativeStats(Model):
 
 
 class HostCondition(Model):
-    """What of the host keeps Jobs from starting: a full disk, no process or descriptor left, ….
+    """A condition of the host that keeps Jobs from starting, such as a full disk.
 
-    No Job fails for it: they start by themselves when it is over.
+    No Job fails because of it: they start by themselves when it is over.
     """
 
     reason: str

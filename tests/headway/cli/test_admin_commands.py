@@ -157,7 +157,7 @@ def test_a_configuration_appears_whole(data_dir: Path, capsys: pytest.CaptureFix
     check()
     with pytest.raises(SystemExit):
         init()
-    assert "is there already and was left as it is" in capsys.readouterr().err
+    assert "is there already and was not changed" in capsys.readouterr().err
 
 
 def test_check_says_what_is_wrong_with_the_data_directory(

@@ -147,8 +147,8 @@ def test_the_demo_says_what_is_wrong(
     ("status", "runs", "code", "words"),
     [
         ("SKIPPED", True, 0, "story: nothing to do"),
-        ("SKIPPED", False, 0, "story: it was never started: it expired."),
-        ("CANCELLED", True, 1, "story: somebody cancelled it"),
+        ("SKIPPED", False, 0, "story: it never started: it expired."),
+        ("CANCELLED", True, 1, "story: it was cancelled"),
         ("FAILED", True, 1, "story: failed in 2 s: timeout: it took longer than 900 s. `headway"),
     ],
 )

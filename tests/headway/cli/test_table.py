@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.table import Table
 
-from headway.cli.table import size, span, write
+from headway.cli.table import duration_text, size_text, write
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from headway.cli.table import size, span, write
     ],
 )
 def test_spans(seconds: float, shown: str) -> None:
-    assert span(seconds) == shown
+    assert duration_text(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_spans(seconds: float, shown: str) -> None:
     ],
 )
 def test_sizes(count: int, shown: str) -> None:
-    assert size(count) == shown
+    assert size_text(count) == shown
 
 
 class Terminal(io.StringIO):
