@@ -562,7 +562,7 @@ BUGS = (
         name="environment-leaks",
         breaks="a program gets a clean environment",
         file="actors/run/run_start.py",
-        before="            **job_type.environment(self.server_environment),\n",
+        before="            **self._input.environment,\n",
         after="            **self.server_environment,\n",
         tests=(
             "tests/actors/test_executor.py",
@@ -573,10 +573,18 @@ BUGS = (
     Bug(
         name="value-becomes-an-option",
         breaks="a parameter cannot become an option",
-        file="config/job_type.py",
-        before='return [*slots, "--", *after] if after else slots',
-        after="return [*slots, *after]",
+        file="config/command_line.py",
+        before="if after and self.separator:",
+        after="if False:",
         tests=("tests/config/test_job_type.py", "tests/actors/test_command_line.py"),
+    ),
+    Bug(
+        name="dash-in-a-placeholder",
+        breaks="a parameter cannot become an option",
+        file="config/command_line.py",
+        before="if any(text.startswith(\"-\") for text in texts):",
+        after="if False:",
+        tests=("tests/config/test_command_line.py",),
     ),
     Bug(
         name="secret-shown",

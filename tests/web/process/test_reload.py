@@ -58,7 +58,8 @@ async def test_another_data_directory_waits_for_a_restart(
         ("server.data_dir", str(tmp_path)),
     ]
     assert done["changed"] == ["job_types.a"]
-    assert context.job_types["a"].env == {"DATA": str(tmp_path), "NEW": "1"}
+    made = context.job_types["a"].environment({})
+    assert (made["DATA"], made["NEW"]) == (str(tmp_path), "1")
 
 
 async def test_what_the_scheduler_refuses_is_tried_again_by_the_next(

@@ -1,0 +1,6 @@
+#!/bin/sh
+# count.sh FILE...
+echo "first: $1"
+for file in "$@"; do
+    wc -l <"$file"
+done
