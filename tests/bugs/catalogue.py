@@ -582,7 +582,7 @@ BUGS = (
         name="dash-in-a-placeholder",
         breaks="a parameter cannot become an option",
         file="config/command_line.py",
-        before="if any(text.startswith(\"-\") for text in texts):",
+        before='if any(text.startswith("-") for text in texts):',
         after="if False:",
         tests=("tests/config/test_command_line.py",),
     ),
