@@ -330,7 +330,7 @@ async def serve_until_signal(
     async with headway.running() as context:
         listeners = listen(settings.server.host, settings.server.port)
         app = make_app(context)
-        server = Server(app, app.at_once)
+        server = Server(app, app.accept)
         with end_signals() as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run, listeners)

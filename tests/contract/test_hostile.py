@@ -349,7 +349,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_connection(server
         while piece := connection.recv(1 << 20):
             received += len(piece)
     assert received < 64 << 20
-    server.eventually(lambda: "answer cut short" in server.log(), "the log says so")
+    server.eventually(lambda: "response cut short" in server.log(), "the log says so")
     assert server.is_sound(), server.log()
     assert server.client.get(f"/jobs/{job}/artifacts/y").content == b"small\n"
 

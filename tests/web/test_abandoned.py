@@ -21,7 +21,7 @@ from web.server.listener import Server, listen
 
 DEADLINE_S = 20
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-WAYS = {"at once": "", "through ASGI": "Prefer: wait=1\r\n"}
+WAYS = {"at once": "", "through Quart": "Prefer: wait=1\r\n"}
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -95,7 +95,7 @@ async def serve(
             )
             async with Headway(settings, seams, {}).running() as context:
                 app = make_app(context)
-                server, (listener,) = Server(app, app.at_once), listen("127.0.0.1", 0)
+                server, (listener,) = Server(app, app.accept), listen("127.0.0.1", 0)
                 async with trio.open_nursery() as nursery:
                     await nursery.start(server.run, [listener])
                     yield Served(context, server, listener.socket.getsockname()[1])

@@ -1,16 +1,21 @@
 """The app and its guard: whose requests pass, and that nothing ends in a stack trace."""
 
+import errno
 import json
 from typing import Any
 
 import pytest
 import trio
-from quart import Quart
+from trio.testing import MockClock
 
+from actors.runner import InlineRunner, ThreadRunner
 from headway.model.problem import CODES, STATUS
-from web.api.quart_app import mount
-from web.app import make_app, make_routes
+from web.api.guard import ASGI
+from web.api.response import Response
+from web.app import App, LazyApp, make_app, make_routes
 from web.context import Context
+from web.json.size import BODY_BYTES_MAX
+from web.server.connection import Accepted
 
 
 class Wire:
@@ -165,13 +170,6 @@ async def test_every_no_is_a_problem_document(
         assert "POST" in headers["allow"]
 
 
-async def test_too_large_a_body_is_refused(wire: Any, context: Context) -> None:
-    large = str(context.settings.server.max_body_bytes + 1)
-    headers = {**LOCAL, "Content-Type": "application/json", "Content-Length": large}
-    status, _, body = await wire.ask("POST", "/jobs", headers, b"{}")
-    assert (status, json.loads(body)["code"]) == (413, "too_large")
-
-
 async def test_a_bug_says_nothing_about_itself(
     wire: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,21 +190,93 @@ async def test_a_draining_server_closes_its_connections(wire: Any, context: Cont
     assert (status, headers["connection"]) == (200, "close")
 
 
-async def test_at_once_is_for_requests_that_pass_the_guard(wire: Any, context: Context) -> None:
-    def scope(host: str) -> dict[str, Any]:
-        return {
-            "type": "http",
-            "method": "GET",
-            "path": "/health",
-            "raw_path": b"/health",
-            "query_string": b"",
-            "headers": [(b"host", host.encode())],
-        }
+def head(method: str, path: str, **headers: str) -> dict[str, Any]:
+    """The scope of a request whose body has not arrived."""
+    fields = {"host": "127.0.0.1", **headers}
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [
+            (name.replace("_", "-").encode(), text.encode()) for name, text in fields.items()
+        ],
+    }
 
-    assert wire.guard.at_once(scope("127.0.0.1")) is not None
-    assert wire.guard.at_once(scope("evil.example")) is None
-    context.draining.set()
-    assert wire.guard.at_once(scope("127.0.0.1")) is None
+
+class TestAccept:
+    """Which of the two paths a request takes, by its head."""
+
+    @pytest.fixture
+    def app(self, context: Context) -> App:
+        return make_app(context)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "headers"),
+        [
+            ("GET", "/health", {}),
+            ("POST", "/jobs", {}),
+            ("POST", "/jobs", {"transfer_encoding": "chunked"}),
+            ("POST", "/jobs/batch", {"prefer": "wait=1"}),  # nothing waits for a batch
+            ("GET", "/nowhere", {}),
+            ("PUT", "/jobs", {}),
+        ],
+    )
+    async def test_what_waits_for_nothing_is_answered_in_the_reading_task(
+        self, app: App, method: str, path: str, headers: dict[str, str]
+    ) -> None:
+        accepted = app.accept(head(method, path, **headers))
+        assert isinstance(accepted, Accepted)
+        assert accepted.respond is not None
+
+    @pytest.mark.parametrize(
+        ("method", "path", "headers"),
+        [
+            ("GET", "/events", {}),
+            ("POST", "/direct/a", {}),
+            ("POST", "/jobs", {"prefer": "wait=1"}),
+            ("HEAD", "/health", {}),
+            ("GET", "/", {}),
+            ("GET", "/jobs/job-1/log", {}),
+        ],
+    )
+    async def test_what_may_wait_or_stream_goes_to_quart(
+        self, app: App, method: str, path: str, headers: dict[str, str]
+    ) -> None:
+        assert app.accept(head(method, path, **headers)) == Accepted(BODY_BYTES_MAX)
+
+    async def test_the_guard_rejects_it_first(self, app: App) -> None:
+        rejected = app.accept(head("GET", "/health", host="evil.example"))
+        assert isinstance(rejected, Response)
+        assert rejected.status == 421
+
+    async def test_a_body_is_not_waited_for_where_there_is_no_operation(self, app: App) -> None:
+        rejected = app.accept(head("PATCH", "/nowhere", content_length="2"))
+        assert isinstance(rejected, Response)
+        assert rejected.status == 404
+
+    async def test_only_a_batch_may_be_as_large_as_the_settings_allow(
+        self, app: App, context: Context
+    ) -> None:
+        sizes = []
+        for path in ("/jobs", "/jobs/batch"):
+            accepted = app.accept(head("POST", path))
+            assert isinstance(accepted, Accepted)
+            sizes.append(accepted.body_bytes_max)
+        most = context.settings.server.max_body_bytes
+        assert sizes == [BODY_BYTES_MAX, most]
+        assert most > BODY_BYTES_MAX
+
+    async def test_both_paths_give_the_same_response(self, app: App, wire: Any) -> None:
+        for method, path in (("GET", "/health"), ("GET", "/nowhere"), ("PUT", "/jobs")):
+            accepted = app.accept(head(method, path))
+            assert isinstance(accepted, Accepted)
+            assert accepted.respond is not None
+            response = await accepted.respond(b"")
+            status, headers, body = await wire.ask(method, path, LOCAL)
+            assert (response.status, response.body) == (status, body)
+            assert {name.lower() for name in response.headers} <= headers.keys()
 
 
 def test_every_code_has_a_status() -> None:
@@ -214,7 +284,55 @@ def test_every_code_has_a_status() -> None:
     assert all(400 <= status < 600 and title for status, title in STATUS.values())
 
 
-async def test_every_route_can_be_mounted(context: Context) -> None:
+async def test_no_two_routes_are_the_same(context: Context) -> None:
     routes = make_routes(context)
-    mount(routes, Quart("test", static_folder=None))
     assert len({(route.method, route.path) for route in routes}) == len(routes)
+
+
+class TestLazyApp:
+    """The app that is made when it is first needed."""
+
+    @pytest.fixture
+    def made(self) -> list[str]:
+        """The scopes that reached the app, after a line for each time that it was made."""
+        return []
+
+    def lazy(self, made: list[str], runner: Any) -> LazyApp:
+        def make() -> ASGI:
+            made.append("made")
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                made.append(scope)
+
+            return app
+
+        return LazyApp(make, runner)
+
+    async def test_it_is_made_once_for_all_requests(self, made: list[str]) -> None:
+        with ThreadRunner("making") as runner, trio.fail_after(10):
+            lazy = self.lazy(made, runner)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lazy.made)
+                nursery.start_soon(lazy, "a", None, None)
+                nursery.start_soon(lazy, "b", None, None)
+            await lazy("c", None, None)
+        assert (made[0], sorted(made[1:])) == ("made", ["a", "b", "c"])
+
+    async def test_nothing_is_made_before(self, made: list[str]) -> None:
+        self.lazy(made, InlineRunner())
+        assert made == []
+
+    async def test_it_is_tried_again_while_descriptors_are_scarce(
+        self, made: list[str], autojump_clock: MockClock
+    ) -> None:
+        failures = [OSError(errno.EMFILE, "too many open files")] * 2
+
+        def make() -> ASGI:
+            if failures:
+                raise failures.pop()
+            made.append("made")
+            return LazyApp(make, InlineRunner())
+
+        lazy = LazyApp(make, InlineRunner())
+        await lazy.made()
+        assert (made, failures) == (["made"], [])

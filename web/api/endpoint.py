@@ -1,4 +1,4 @@
-"""What a route makes of a call: arguments checked, the handler asked, its word put into bytes."""
+"""Validate arguments, call the handler, serialise its result."""
 
 from typing import Any
 
@@ -7,38 +7,37 @@ from web.api.problem import checked
 from web.api.request import Request
 from web.api.response import Response, refused
 from web.api.routes import JSON, KEY, Body, Parameter, Query, Route, Unread
-from web.json.size import BODY_TOO_LARGE, is_light_text
+from web.json.size import is_light_text
 
 EMPTY_BYTES_MAX = 100
-"""Of an empty object, with its white space."""
+"""The size of an empty object, with its white space."""
 
 
-async def answer(route: Route, request: Request, path: dict[str, str]) -> Response[Any]:
-    """What the route's handler says, with its body (or the pieces of one) and its status."""
+async def respond(route: Route, request: Request, path: dict[str, str]) -> Response[Any]:
+    """The response of the route's handler, with its status, and its body or the pieces of one."""
     try:
         result = await route.handler(**await _arguments(route, request, path))
         if isinstance(result, Response) and result.pieces is not None:
             if request.method == "HEAD":
-                result.pieces, result.body = None, b""  # they may never end
+                result.pieces = None  # they may never end
             else:
                 request.take_stream()
     except Refusal as refusal:
         return refused(refusal)
-    if not isinstance(result, Response):
-        result = Response(result)
-    if result.body is None and result.pieces is None:
-        assert route.result is not None, f"{route.path} must answer with a body"
-        result.body = route.result.dump_json(result.value)
-    if result.status is None:
-        result.status = route.status
-    result.headers.setdefault("Content-Type", JSON)
-    return result
+    response = result if isinstance(result, Response) else Response(result)
+    if response.status is None:
+        response.status = route.status
+    if route.result is not None:
+        if response.body is None:
+            response.body = route.result.dump_json(response.value)
+        response.headers.setdefault("Content-Type", JSON)
+    return response
 
 
 async def _arguments(route: Route, request: Request, path: dict[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(path)
     query = request.query()
-    # A GET of a fixed page may carry anything: some clients add a time, so that nothing is cached.
+    # A GET without parameters may carry any: some clients add a time, so that nothing is cached.
     if not route.queries.issuperset(query) and (route.queries or route.method != "GET"):
         unknown = sorted(set(query) - route.queries)
         faults = tuple(Fault(f"/{name}", "there is no such parameter") for name in unknown)
@@ -48,7 +47,7 @@ async def _arguments(route: Route, request: Request, path: dict[str, str]) -> di
         faults = (Fault(f"/{KEY}", "leave this header out"),)
         raise Refusal("invalid", f"{KEY} cannot be honoured: {route.no_key}", faults)
     if route.body is None and request.has_body:
-        await _reject_body(route, request)
+        _reject_body(route, request)
     for parameter in route.in_head:
         arguments[parameter.name] = _read(parameter, request, query)
     if route.body is not None:
@@ -58,9 +57,9 @@ async def _arguments(route: Route, request: Request, path: dict[str, str]) -> di
     return arguments
 
 
-async def _reject_body(route: Route, request: Request) -> None:
-    """Read it, or what stays on the line would end the connection. A GET's body has no meaning."""
-    raw = await _raw_body(route, request)
+def _reject_body(route: Route, request: Request) -> None:
+    """Return if there is no body but an empty object. That of a GET has no meaning."""
+    raw = request.body
     if route.method == "GET":
         return
     if len(raw) > EMPTY_BYTES_MAX or raw.translate(None, b" \t\r\n") not in (b"", b"{}"):
@@ -86,17 +85,8 @@ def _read(parameter: Parameter, request: Request, query: dict[str, list[str]]) -
     return list(dict.fromkeys(value)) if parameter.many else value
 
 
-async def _raw_body(route: Route, request: Request) -> bytes | bytearray:
-    if int(request.header(b"content-length") or 0) > route.body_bytes_max:
-        raise BODY_TOO_LARGE.anew()
-    raw = await request.body()
-    if len(raw) > route.body_bytes_max:
-        raise BODY_TOO_LARGE.anew()
-    return raw
-
-
 async def _read_body(route: Route, parameter: Parameter, request: Request) -> Any:
-    raw = await _raw_body(route, request)
+    raw = request.body
     assert isinstance(parameter.source, Body)
     if parameter.source.optional and not raw:
         return parameter.adapter.validate_python({})

@@ -1,9 +1,9 @@
-"""Before every handler: what may not be asked here is refused, whatever kind of request it is.
+"""Reject requests by their head alone, before any handler, in one place for every type of scope.
 
 A page on another site can make a browser send requests here, and a name that resolves to 127.0.0.1
-can make them look local (DNS rebinding). So the Host, the Origin and the browser's own word on who
-asks (Fetch Metadata) are compared on every method, in one place for every type of ASGI scope.
-Refusals end their connection: what follows them on it is not looked at.
+can make them look local (DNS rebinding). So the Host, the Origin and what the browser states about
+the origin of the request (Fetch Metadata) are checked on every method.
+A refusal ends its connection: what follows it there is not read.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 
 from config.authority import host_name
 from headway.model.problem import Refusal
-from web.api.problem import malformed_problem, problem_of
+from web.api.response import Response, refused
 
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -39,34 +39,34 @@ CODED = Refusal("unsupported_media_type", "send the body as it is, without a Con
 NO_WEBSOCKET = Refusal(
     "not_found", "there are no WebSockets here: GET /events is a stream of server-sent events"
 )
-NO_STORE = (b"cache-control", b"no-store")
 
 
 class Guard:
-    """ASGI middleware. A draining server also says that it closes the connection."""
+    """ASGI middleware; `check` is for requests that are answered without ASGI."""
 
-    def __init__(
-        self, app: ASGI, allowed_hosts: Iterable[str], is_draining: Callable[[], bool]
-    ) -> None:
+    def __init__(self, app: ASGI, allowed_hosts: Iterable[str]) -> None:
         self._app = app
-        self._is_draining = is_draining
         self._names = LOOPBACK_NAMES | set(filter(None, map(host_name, allowed_hosts)))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ASGI. Raises for a type of scope that is not HTTP, as ASGI wants for what is unknown."""
+        """ASGI. Raises for a type of scope that is not HTTP, as ASGI requires."""
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             raise NotImplementedError(f"headway serves no {kind!r}")
         refusal = self.check(scope)
         if kind == "websocket":
-            await _refuse_websocket(scope, send, refusal or NO_WEBSOCKET)
+            await _refuse_websocket(scope, send, refusal or _response(NO_WEBSOCKET))
         elif refusal is not None:
-            await _send_problem(send, refusal, "http.response")
+            await refusal.send(send, closing=True)
         else:
-            await self._app(_origin_form(scope), receive, self._completing(send))
+            await self._app(origin_form(scope), receive, send)
 
-    def check(self, scope: Any) -> Refusal | None:
-        """Why the request is refused by its head alone; None: it is not."""
+    def check(self, scope: Any) -> Response[Any] | None:
+        """The refusal of a request by its head; None: it is acceptable."""
+        refusal = self._refusal(scope)
+        return None if refusal is None else _response(refusal)
+
+    def _refusal(self, scope: Any) -> Refusal | None:
         seen: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _WATCHED:
@@ -79,25 +79,10 @@ class Guard:
             authority = absolute[2] if ours else b""
         if host_name(host := authority.decode("latin-1")) not in self._names:
             return BAD_HOST
-        return None if seen.keys() <= _HARMLESS else _check_rest(scope, seen, host.lower())
-
-    def _completing(self, send: Any) -> Any:
-        """Nothing that the API answers is stored; files that say how they may be are."""
-
-        async def completing(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message["headers"])
-                if not any(name.lower() == b"cache-control" for name, _ in headers):
-                    headers.append(NO_STORE)
-                if self._is_draining():
-                    headers.append((b"connection", b"close"))
-                message = {**message, "headers": headers}
-            await send(message)
-
-        return completing
+        return None if seen.keys() <= _HARMLESS else _check_headers(scope, seen, host.lower())
 
 
-def _check_rest(scope: Any, seen: dict[bytes, bytes], host: str) -> Refusal | None:
+def _check_headers(scope: Any, seen: dict[bytes, bytes], host: str) -> Refusal | None:
     if b"transfer-encoding" in seen and (
         b"content-length" in seen or scope.get("http_version") == "1.0"
     ):
@@ -119,8 +104,8 @@ def _check_rest(scope: Any, seen: dict[bytes, bytes], host: str) -> Refusal | No
     return None
 
 
-def _origin_form(scope: Any) -> Any:
-    """The scope as if its target had been a path alone."""
+def origin_form(scope: Any) -> Any:
+    """The same scope, with the path alone as its target (RFC 9112, 3.2.1)."""
     if scope["raw_path"][:1] == b"/" or not (found := _ABSOLUTE.fullmatch(scope["raw_path"])):
         return scope
     begin = len(found[0]) - len(found[3] or b"")
@@ -128,32 +113,15 @@ def _origin_form(scope: Any) -> Any:
     return {**scope, "path": path, "raw_path": found[3] or b"/"}
 
 
-def malformed(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Headers and body of the answer to what h11 takes for no request: 400, 431 or 501."""
-    _, body, headers = malformed_problem(status)
-    return _closing_headers(headers, body), body
-
-
-async def _refuse_websocket(scope: Any, send: Any, refusal: Refusal) -> None:
+async def _refuse_websocket(scope: Any, send: Any, response: Response[Any]) -> None:
     if (kind := "websocket.http.response") in scope.get("extensions", ()):
-        await _send_problem(send, refusal, kind)
+        await response.send(send, closing=True, kind=kind)
     else:
         await send({"type": "websocket.close"})  # the server's own 403
 
 
-async def _send_problem(send: Any, refusal: Refusal, kind: str) -> None:
-    status, body, headers = problem_of(refusal)
+def _response(refusal: Refusal) -> Response[Any]:
+    response = refused(refusal)
     if refusal is CODED:
-        headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
-    wire = _closing_headers(headers, body)
-    await send({"type": f"{kind}.start", "status": status, "headers": wire})
-    await send({"type": f"{kind}.body", "body": body})
-
-
-def _closing_headers(headers: dict[str, str], body: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        *((name.lower().encode(), value.encode()) for name, value in headers.items()),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        NO_STORE,
-    ]
+        response.headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+    return response

@@ -1,6 +1,6 @@
-"""One request as the typed layer sees it, whichever path it took: Quart's or the router's."""
+"""One request with its whole body, the same on both request paths."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,28 +12,22 @@ QUERY_FIELDS_MAX = 200
 
 
 class Request:
-    """One request, with its body, or else with `read_body`, which is asked at most once."""
+    """The head of a request, from its ASGI scope, and its body."""
 
-    __slots__ = ("_body", "_headers", "_query", "_read_body", "_scope", "method", "path")
+    __slots__ = ("_headers", "_query", "_scope", "body", "method", "path")
 
-    def __init__(
-        self,
-        scope: Any,
-        read_body: Callable[[], Awaitable[Body]] | None = None,
-        body: Body | None = None,
-    ) -> None:
+    def __init__(self, scope: Any, body: Body = b"") -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.body = body
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self._headers) < len(scope["headers"]):
             self._headers = _joined(scope["headers"])
         self._query: bytes = scope["query_string"]
-        self._read_body = read_body
-        self._body = body
         self._scope = scope
 
     def take_stream(self) -> None:
-        """Count it among what takes a connection for long, until its answer has ended.
+        """Count it among the requests that hold a connection for long, until its response ends.
 
         Raises:
             Refusal: `rate_limited`.
@@ -41,7 +35,7 @@ class Request:
         take_stream(self._scope)
 
     def header(self, name: bytes) -> str | None:
-        """The header of this name, which is given in lower case."""
+        """The value of a header. `name`: in lower case."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -63,20 +57,9 @@ class Request:
             raise Refusal("invalid", f"give at most {QUERY_FIELDS_MAX} parameters in a query")
         return parse_qs(text, keep_blank_values=True)
 
-    async def body(self) -> Body:
-        """The whole body.
-
-        Raises:
-            Refusal: `too_large`, or `request_timeout`.
-        """
-        if self._body is None:
-            assert self._read_body is not None
-            self._body = await self._read_body()
-        return self._body
-
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Several headers of a name are one list (RFC 9110, 5.3): none of them is passed over."""
+    """Several headers of one name as the list that they form (RFC 9110, 5.3)."""
     joined: dict[bytes, bytes] = {}
     for name, value in headers:
         joined[name] = b"%b, %b" % (joined[name], value) if name in joined else value

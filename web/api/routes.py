@@ -141,7 +141,12 @@ class Route:
     @cached_property
     def body_bytes_max(self) -> float:
         """How large its body may be: that of a batch, whatever the server takes."""
-        return inf if self.body is not None and self.body.unread else BODY_BYTES_MAX
+        return inf if self.takes_batch else BODY_BYTES_MAX
+
+    @cached_property
+    def takes_batch(self) -> bool:
+        """Whether its body is a batch, which its handler reads itself."""
+        return self.body is not None and self.body.unread
 
     @cached_property
     def in_head(self) -> tuple[Parameter, ...]:
@@ -160,7 +165,7 @@ class Route:
         return self.method == "POST" and not self.repeatable and not takes_key
 
     @property
-    def at_once(self) -> bool:
+    def is_immediate(self) -> bool:
         """Whether it answers JSON without waiting for anything but the disk."""
         return self.result is not None and not self.waits
 

@@ -1,20 +1,19 @@
-"""The page at `/`: the files below web/static/, read once at the start and served as they are.
+"""The page at `/`: the files of web/static/, read once at the start and served as they are.
 
-Invariant: a request is looked up among the names that were found in the package, never in the file
-system, so no path leads anywhere else; no file carries inline code or style, which the policy below
-would reject. The page is a client like any other: what it does, it does through the API.
+Invariant: only a name that was found in the package is served, so no path leads anywhere else; no
+file carries inline code or style, which the policy below would refuse. The page is a client like
+any other: what it does, it does through the API.
 """
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-from quart import Quart
-from quart import Response as QuartResponse
-from quart import request as quart_request
+from typing import Annotated, Any
 
 from headway.model.problem import Refusal
-from web.api.response import refused
+from web.api.response import Response
+from web.api.routes import Header, Routes
 
 STATIC = Path(__file__).parent.parent / "static"
 INDEX = "index.html"
@@ -47,6 +46,8 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+Tags = Annotated[str | None, Header("If-None-Match", "Which versions the client has.")]
+
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
@@ -66,15 +67,13 @@ class StaticFile:
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         return cls(body, {"Content-Type": MEDIA_TYPES[path.suffix], "ETag": etag, **HEADERS})
 
-    def response(self, if_none_match: str | None) -> QuartResponse:
+    def response(self, if_none_match: str | None) -> Response[None]:
         """Return the file, or 304 if the client has it (RFC 9110, 13.1.2)."""
         tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
         if "*" in tags or self.headers["ETag"] in tags:
             kept = {name: text for name, text in self.headers.items() if name != "Content-Type"}
-            response = QuartResponse(b"", status=304, headers=kept)
-            del response.headers["Content-Length"]  # it would be that of the whole file
-            return response
-        return QuartResponse(self.body, headers=self.headers)
+            return Response(status=304, headers=kept)
+        return Response(body=self.body, headers=dict(self.headers))
 
 
 def static_files() -> dict[str, StaticFile]:
@@ -83,15 +82,27 @@ def static_files() -> dict[str, StaticFile]:
     return {path.relative_to(STATIC).as_posix(): StaticFile.read(path) for path in paths}
 
 
-def mount_page(app: Quart) -> None:
-    """Serve the page at `/`, and its files below `/static/`."""
-    files = static_files()
+class Page:
+    """The operations that serve the page. They stand in no document of the API."""
 
-    async def page(name: str = INDEX) -> QuartResponse:
-        if (found := files.get(name)) is None:
-            done = refused(Refusal("not_found", f"the page has no file {name!r}"))
-            return QuartResponse(done.body, status=done.status, headers=done.headers)
-        return found.response(quart_request.headers.get("If-None-Match"))
+    @cached_property
+    def files(self) -> dict[str, StaticFile]:
+        """The files, read when they are first asked for."""
+        return static_files()
 
-    app.add_url_rule("/", "page", page, methods=["GET"])
-    app.add_url_rule("/static/<path:name>", "static", page, methods=["GET"])
+    def routes(self) -> Routes:
+        """The page at `/`, and its files below `/static/`."""
+        routes = Routes()
+        common: dict[str, Any] = {"tag": "page", "media": tuple(MEDIA_TYPES.values())}
+
+        @routes.add("GET", "/", summary="The page", **common)
+        async def page(tags: Tags = None) -> Response[None]:
+            return self.files[INDEX].response(tags)
+
+        @routes.add("GET", "/static/{name}", summary="A file of the page", **common)
+        async def file(name: str, tags: Tags = None) -> Response[None]:
+            if (found := self.files.get(name)) is None:
+                raise Refusal("not_found", f"the page has no file {name!r}")
+            return found.response(tags)
+
+        return routes

@@ -33,7 +33,7 @@ async def request_key(context: Context, request: Request, key: str | None) -> Ke
     """The client's key, with what it stands for."""
     if key is None:
         return None
-    body = await request.body()
+    body = request.body
     digest = partial(request_digest, request.method, request.path, body)
     if len(body) > LIGHT_BYTES_MAX:
         return Key(key=key, request=await context.body_runner.run(digest))

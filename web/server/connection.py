@@ -1,132 +1,162 @@
-"""One TCP connection: Hypercorn's, with the defects cured that a server of our own must not have.
+"""One TCP connection, and the cycle of each of its requests.
 
-What Hypercorn 0.18 does, and what is done here:
-- `send_all` is shielded without end, so a client that stops reading holds the shutdown up for ever;
+Every request is received here to its end, so that the deadline and the size limit of a body are in
+one place. Then it is answered in this task, or an ASGI app gets it with its whole body.
+
+Hypercorn 0.18 parses and recycles. Replaced, because a server must not depend on its clients:
+- `send_all` is shielded without a limit, so a client that stops reading delays a shutdown forever;
   here a piece has `SEND_S`, then the socket is closed.
 - After a response through Quart its idle timer is never armed again; here one scope lives as long
   as the connection, and only its deadline moves.
 - Every piece that is sent, also an empty one, takes a lock, a cancel scope and a checkpoint; here
-  the socket is written to at once, and only what does not fit into it takes these.
+  the socket is written to directly, and only what does not fit into it takes these.
 - `Upgrade: h2c` becomes HTTP/2 in clear text, past every limit of HTTP/1.1; here it is ignored.
-- Each request gets a task and a channel, also one that is answered at once: see `exchange.py`.
+- HTTPStream starts a task and opens a channel for each request, which costs more than everything
+  else that `POST /jobs` needs (bench/PROFILE.md); here only a request that streams or waits does.
 - A body that turns out shorter than its declared length ends in a traceback; here in the end of the
   connection, which the client notices, and in a line of the log.
-- Requests that came together are all worked for, one after another, also when the client has gone
-  after the first; 64 KiB of them could be hundreds of large pages. Here nothing more is begun.
+- Pipelined requests are all worked for, also when the client has gone after the first; 64 KiB of
+  them could be hundreds of large pages. Here no further one is started.
 
-Invariant: TLS and WebSocket go Hypercorn's way. Much of what is overridden here is not public, so
-another minor version than the tests have seen gets Hypercorn's own class: see `connection_class`.
+Invariant: nothing of a connection is read while its request is being answered, so responses leave
+in the order of their requests.
 """
 
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
+from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import unquote
 
 import h11
 import structlog
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Body, EndBody
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
 
-from web.api.guard import malformed
+from headway.model.problem import Refusal
+from web.api.response import Response, malformed, refused
 from web.reads import client_gone
-from web.server.exchange import PIECE_BYTES, AtOnce, Exchange, ServerState, scope_of
+from web.server.received import Received
+from web.server.unsent import Unsent
 
-TESTED = "0.18."
 IDLE_S = 75.0
 """How long a connection may stay open without a request, or take to send the head of one."""
+BODY_TIMEOUT_S = 30.0
+"""How long the body of a request may take to arrive."""
 SEND_S = 30.0
-"""How long one piece of an answer may take to be read by the client."""
+"""How long a client may take to read one piece of a response."""
+PIECE_BYTES = 64 * 1024
+"""Larger responses are sent in such pieces."""
 ESTABLISHED = 1
 """`tcpi_state` of TCP_INFO, tcp(7)."""
 BUSY_SPARED_S = 4.5
-"""Where connections are short: so much longer than an idle one a client may take with a request."""
+"""How much longer than an idle client one with a request keeps its connection, where they are
+short."""
 LINGER_S = 1.0
-"""At shutdown: how long an open connection may still bring a request that was on its way."""
+"""How long an open connection may still bring a request when the server drains."""
+
+TOO_SLOW = Refusal("request_timeout", f"the body must arrive within {BODY_TIMEOUT_S:g} seconds")
 
 log = structlog.get_logger()
 
-
-class _NoTimer:
-    """Stands in for Hypercorn's idle task; `Connection` has its own scope."""
-
-    async def restart(self, *_: Any) -> None: ...
-
-    async def stop(self) -> None: ...
+Address = tuple[str, int] | None
+Respond = Callable[[bytes | bytearray], Awaitable[Response[Any]]]
+"""Responds to a request whose head is known, given its body."""
 
 
-class StockConnection(TCPServer):
-    """Hypercorn's own behaviour, for a version that nobody has tested `Connection` with."""
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request whose head is acceptable. Without `respond`, the ASGI app gets it."""
 
-    idle = False
-    """Unknown: its own timer, where it is armed, ends it when the server drains."""
+    body_bytes_max: float
+    respond: Respond | None = None
+
+
+Accept = Callable[[dict[str, Any]], Accepted | Response[Any]]
+"""Takes an ASGI scope; a response rejects the request, and ends its connection."""
+
+
+class ServerState(Protocol):
+    """What a connection reads of the server that accepted it."""
+
+    app: ASGIWrapper
+    config: Config
+    context: WorkerContext
+    accept: Accept
+    draining: bool
+    unsent: Unsent
+    received: Received
+
+
+class Connection(TCPServer):
+    """One TCP connection. `idle`: it has no request."""
+
+    protocol: "Http"  # type: ignore[assignment]
 
     def __init__(self, host: ServerState, stream: trio.SocketStream) -> None:
         # Hypercorn names the stream of TLS only; it takes either.
-        super().__init__(
-            host.app,
-            host.config,
-            host.context,
-            ConnectionState({}),
-            stream,  # type: ignore[arg-type]
-        )
-
-    async def run(self) -> None:
-        """Serve it. What works for it can see whether its client is still there."""
-        client_gone.set(self.is_gone)
-        await super().run()
-
-    def is_gone(self) -> bool:
-        """Whether the client has closed its end, also behind bytes that were not yet read."""
-        sock = getattr(self.stream, "transport_stream", self.stream).socket
-        try:
-            return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
-        except OSError:
-            return True
-
-    def set_idle(self, idle: bool) -> None:
-        """It has no idle scope."""
-
-    def awaited_s(self) -> float:
-        """How long it has been its client's turn, as far as is known."""
-        return 0.0
-
-    def abort(self) -> None:
-        """Close the socket under whatever waits on it, shielded or not."""
-        getattr(self.stream, "transport_stream", self.stream).socket.close()
-
-
-class Connection(StockConnection):
-    """One TCP connection. `idle`: it has no request."""
-
-    def __init__(self, host: ServerState, stream: trio.SocketStream) -> None:
-        super().__init__(host, stream)
-        self.idle_task = _NoTimer()  # type: ignore[assignment]
+        super().__init__(host.app, host.config, host.context, {}, stream)  # type: ignore[arg-type]
         self.idle = True
         self.host = host
         self._is_broken = False
         self._since = trio.current_time()
         self._stalled_since: float | None = None
-        self._is_plain = isinstance(stream, trio.SocketStream)
         self._scope = trio.CancelScope(deadline=trio.current_time() + IDLE_S)
 
+    @property
+    def _socket(self) -> trio.socket.SocketType:
+        return self.stream.socket  # type: ignore[no-any-return]
+
+    async def run(self) -> None:
+        """Serve it. Handlers can see by `client_gone` whether their client is still there."""
+        client_gone.set(self.is_gone)
+        try:
+            sock = self._socket
+            client = parse_socket_addr(sock.family, sock.getpeername())
+            server = parse_socket_addr(sock.family, sock.getsockname())
+            async with TaskGroup() as task_group:
+                self.protocol = Http(self, task_group, client, server)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+    def is_gone(self) -> bool:
+        """Whether the client has closed its end, also behind bytes that were not yet read."""
+        try:
+            state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        except OSError:
+            return True
+        return bool(state[0] != ESTABLISHED)
+
+    def abort(self) -> None:
+        """Close the socket under whatever waits on it, shielded or not."""
+        self._socket.close()
+
     async def protocol_send(self, event: Event) -> None:
-        """Hypercorn hands over bytes, the end, or a change between idle and busy."""
+        """Take from Hypercorn: bytes, the end, or a change between idle and busy."""
         if isinstance(event, RawData):
             if event.data:
                 await self.send(event.data)
         elif isinstance(event, Updated):
             if self._is_broken and not event.idle:
-                raise trio.BrokenResourceError("nobody would read the answer to this request")
+                raise trio.BrokenResourceError("no client would read the response to this request")
             self.set_idle(event.idle)
         elif isinstance(event, Closed):
-            # Quart cancels the task that brings this: the end of the stream tells it that the
+            # Quart cancels the task that sends this: it learns from the end of the stream that the
             # client has gone. The socket must be closed all the same.
             with trio.CancelScope(shield=True):
                 await super().protocol_send(event)
@@ -140,27 +170,24 @@ class Connection(StockConnection):
         self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
 
     def awaited_s(self) -> float:
-        """How long it has been its client's turn: to ask, to send a body, to read an answer.
+        """How long the server has waited for the client: for a request, a body, or its reading.
 
-        With a request that has begun a client gets more time.
+        A client that has begun a request gets more time.
         """
         now = trio.current_time()
         if self.idle:
             return now - self._since
         if self._stalled_since is not None:
             return now - self._stalled_since - BUSY_SPARED_S
-        protocol = self.protocol.protocol
-        is_body_due = (
-            isinstance(protocol, H11Protocol) and protocol.connection.their_state is h11.SEND_BODY
-        )
+        is_body_due = self.protocol.connection.their_state is h11.SEND_BODY
         return now - self._since - BUSY_SPARED_S if is_body_due else 0.0
 
     def limit(self, seconds: float) -> None:
-        """Reading ends in so many seconds, unless somebody sets another limit."""
+        """Stop reading in so many seconds, unless another limit is set."""
         self._scope.deadline = trio.current_time() + seconds
 
     def stalled_s(self) -> float:
-        """How long its client has read nothing of an answer that waits."""
+        """How long its client has read nothing of a response that waits."""
         since = self._stalled_since
         return 0.0 if since is None else trio.current_time() - since
 
@@ -169,7 +196,7 @@ class Connection(StockConnection):
         if not self.send_lock.locked() and not (data := self._send_at_once(data)):
             return
         async with self.send_lock:
-            # Shielded, since half an answer is worse than none; but not for ever.
+            # Shielded, since half a response is worse than none; but not without a limit.
             with (
                 trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_S) as scope,
                 self.host.unsent.hold(self, len(data)),
@@ -197,109 +224,174 @@ class Connection(StockConnection):
 
     def _send_at_once(self, data: bytes | memoryview) -> bytes | memoryview:
         """What did not fit into the socket's buffer. A bad socket is `send_all`'s to find."""
-        if not self._is_plain:
-            return data
         try:
-            sent = os.write(self.stream.socket.fileno(), data)
+            sent = os.write(self._socket.fileno(), data)
         except OSError:
             return data
         # Without a copy of what is left.
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
     async def _read_data(self) -> None:
-        protocol = self.protocol.protocol
-        if isinstance(protocol, H11Protocol):
-            protocol._check_protocol = _stay_http1  # type: ignore[method-assign,assignment]
-            protocol._send_error_response = _refusing(protocol)  # type: ignore[method-assign,assignment]
-            protocol.stream_send = _cutting(protocol)  # type: ignore[method-assign,assignment]
-            if self.host.at_once is not None:
-                self._exchange_at_once(protocol, self.host.at_once)
         try:
             with self._scope:
-                await super()._read_data()
-        except trio.BrokenResourceError:
-            await self.protocol.handle(Closed())
-        if self._scope.cancelled_caught:
-            if isinstance(protocol.stream, Exchange):  # type: ignore[union-attr]
-                await protocol.stream.too_slow()  # type: ignore[union-attr]
-            await self.protocol.handle(Closed())
-
-    def _exchange_at_once(self, protocol: H11Protocol, at_once: AtOnce) -> None:
-        create_stream = protocol._create_stream
-
-        async def create(request: h11.Request) -> None:
-            if (answer := at_once(scope_of(request))) is None:
-                await create_stream(request)
-                self._count_body(protocol.stream)
-            else:
-                protocol.stream = Exchange(self, protocol, answer)  # type: ignore[assignment]
-
-        protocol._create_stream = create  # type: ignore[method-assign]
-
-    def _count_body(self, stream: Any) -> None:
-        """As an `Exchange` counts its own."""
-        handle, size_bytes = stream.handle, 0
-
-        async def handle_counted(event: Any) -> None:
-            nonlocal size_bytes
-            if isinstance(event, Body):
-                size_bytes += len(event.data)
-                if size_bytes > PIECE_BYTES:
-                    self.host.received.note(self, size_bytes)
-            elif isinstance(event, EndBody):
-                self.host.received.complete(self)
-            await handle(event)
-
-        stream.handle = handle_counted
+                data = b"head"
+                while data:
+                    data = bytes(await self.stream.receive_some(MAX_RECV))
+                    await self.protocol.handle(RawData(data))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        if self._scope.cancelled_caught and isinstance(self.protocol.stream, Exchange):
+            await self.protocol.respond(refused(TOO_SLOW), closing=True)
+        await self.protocol.handle(Closed())
 
 
-def _refusing(protocol: H11Protocol) -> Callable[[int], Awaitable[None]]:
-    """In place of Hypercorn's answer to what is not HTTP, which has no body."""
+class Http(H11Protocol):
+    """HTTP/1.1 on a connection: one request after another."""
 
-    async def refuse(status: int) -> None:
-        headers, body = malformed(status)
-        headers += protocol.config.response_headers("h11")
-        await protocol._send_h11_event(h11.Response(status_code=status, headers=headers))
-        await protocol._send_h11_event(h11.Data(data=body))
-        await protocol._send_h11_event(h11.EndOfMessage())
+    def __init__(
+        self, connection: Connection, task_group: TaskGroup, client: Address, server: Address
+    ) -> None:
+        host = connection.host
+        super().__init__(
+            host.app,
+            host.config,
+            host.context,
+            task_group,
+            ConnectionState({}),
+            False,  # without TLS
+            client,
+            server,
+            connection.protocol_send,
+        )
+        self.host = host
+        self.peer = connection
+        self._head: Any = None
+        self._is_head_request = False
 
-    return refuse
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Ignore an Upgrade (RFC 9110, 7.8): Hypercorn would switch to HTTP/2 in clear text."""
 
+    async def _create_stream(self, request: h11.Request) -> None:
+        self._is_head_request = request.method == b"HEAD"
+        scope = scope_of(request)
+        accepted = self.host.accept(scope)
+        if isinstance(accepted, Response):
+            await self.respond(accepted, closing=True)
+        elif _content_length(scope) > (most := accepted.body_bytes_max):
+            await self.respond(refused(too_large(most)), closing=True)
+        else:
+            self.stream = Exchange(self, request, accepted)  # type: ignore[assignment]
 
-def _cutting(protocol: H11Protocol) -> Callable[[Any], Awaitable[None]]:
-    """As the protocol sends, but for an end that comes too early: a file has become shorter."""
-    send = protocol.stream_send
+    async def respond(self, response: Response[Any], *, closing: bool = False) -> None:
+        """Send a response with a body, and end the request, or with `closing` the connection."""
+        await response.send(self._send_message, closing=closing or self.host.draining)
+        await self.stream_send(StreamClosed(STREAM_ID))
 
-    async def send_or_cut(event: Any) -> None:
+    async def pass_on(self, request: h11.Request, body: bytearray) -> None:
+        """Start the ASGI app for a request with its whole body."""
+        await super()._create_stream(request)
+        assert self.stream is not None
+        if body:
+            await self.stream.handle(Body(STREAM_ID, bytes(body)))
+        await self.stream.handle(EndBody(STREAM_ID))
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Take an event of the stream. An end that comes too early: a file has become shorter."""
         try:
-            await send(event)
+            await super().stream_send(event)
         except h11.LocalProtocolError as error:
             if not isinstance(event, EndBody):
                 raise
             # What follows, the end of the stream, closes the connection.
-            log.warning("answer cut short", why=str(error))
+            log.warning("response cut short", why=str(error))
 
-    return send_or_cut
+    async def _send_error_response(self, status_code: int) -> None:
+        """Reject what h11 does not parse as a request."""
+        if self.connection.our_state is h11.IDLE:
+            self._is_head_request = False  # the last one's
+        await malformed(status_code).send(self._send_message, closing=True)
+
+    async def _send_message(self, message: Any) -> None:
+        """ASGI's `send` for a response with a body: in one write, one packet, one wake of a client.
+
+        A large body is sent apart: a copy would be kept for as long as the client reads.
+        """
+        if message["type"] == "http.response.start":
+            self._head = message
+            return
+        headers = [*self._head["headers"], *self.config.response_headers("h11")]
+        encode = self.connection.send
+        head = encode(h11.Response(status_code=self._head["status"], headers=headers))
+        body = b"" if self._is_head_request else encode(h11.Data(data=message["body"]))
+        end = encode(h11.EndOfMessage())
+        assert head is not None
+        assert body is not None
+        if len(body) <= PIECE_BYTES:
+            await self.peer.send(head + body + (end or b""))
+        else:
+            for part in filter(None, (head, body, end)):
+                await self.peer.send(part)
 
 
-async def _stay_http1(_: Any) -> None:
-    """In place of a switch to HTTP/2 in clear text: an Upgrade is ignored (RFC 9110, 7.8)."""
+class Exchange:
+    """One request while its body arrives. Hypercorn hands events to it as to one of its streams."""
+
+    idle = False
+
+    def __init__(self, protocol: Http, request: h11.Request, accepted: Accepted) -> None:
+        self._protocol = protocol
+        self._request = request
+        self._accepted = accepted
+        self._body = bytearray()
+        protocol.peer.limit(BODY_TIMEOUT_S)
+
+    async def handle(self, event: StreamEvent) -> None:
+        """Take a piece of the body, or its end; the end of the connection needs no action."""
+        peer = self._protocol.peer
+        if isinstance(event, Body):
+            self._body += event.data
+            if len(self._body) > (most := self._accepted.body_bytes_max):
+                await self._protocol.respond(refused(too_large(most)), closing=True)
+            elif len(self._body) > PIECE_BYTES:
+                peer.host.received.note(peer, len(self._body))
+        elif isinstance(event, EndBody):
+            peer.limit(inf)
+            peer.host.received.complete(peer)
+            # The body is not kept while the response waits for its client.
+            body, self._body = self._body, bytearray()
+            if self._accepted.respond is None:
+                await self._protocol.pass_on(self._request, body)
+                return
+            response = await self._accepted.respond(body)
+            del body
+            await self._protocol.respond(response)
+            if self._protocol.connection.trailing_data[0]:
+                # The next request is here already: other tasks run before it.
+                await trio.lowlevel.checkpoint()
 
 
-def connection_class(installed: str | None = None) -> type[StockConnection]:
-    """What serves a connection under this version of Hypercorn; warns when it is Hypercorn's own.
+def too_large(most_bytes: float) -> Refusal:
+    """The refusal of a body that exceeds its limit."""
+    return Refusal("too_large", f"send at most {most_bytes:.0f} bytes, or several requests")
 
-    Then a shutdown aborts, after `ABORT_AFTER_S`, what `Connection` would have closed in good
-    order: idle connections whose last answer went through Quart, and readers that stall.
-    """
-    installed = installed or version("hypercorn")
-    if installed.startswith(TESTED):
-        return Connection
-    log.warning(
-        "untested Hypercorn: its own connections are used",
-        installed=installed,
-        tested=f"{TESTED}x",
-        shutdown="idle and stalled connections are cut, up to 2 s after the last run has ended",
-        meanwhile="they stay open for as long as their clients want, and answers take longer",
-    )
-    return StockConnection
+
+def scope_of(request: h11.Request) -> dict[str, Any]:
+    """The part of an ASGI scope that is in the head of a request."""
+    path, _, query = request.target.partition(b"?")
+    return {
+        "type": "http",
+        "http_version": request.http_version.decode("ascii"),
+        "method": request.method.decode("ascii").upper(),
+        "scheme": "http",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "headers": list(request.headers),
+    }
+
+
+def _content_length(scope: dict[str, Any]) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return 0

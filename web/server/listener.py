@@ -15,8 +15,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from web.api.capacity import connections_max
-from web.server.connection import Connection, StockConnection, connection_class
-from web.server.exchange import AtOnce
+from web.server.connection import Accept, Connection
 from web.server.received import Received
 from web.server.unsent import Unsent
 
@@ -52,8 +51,8 @@ class _Config(Config):
 class Server:
     """Accepts connections until it is drained, and ends when the last of them has ended."""
 
-    def __init__(self, app: Any, at_once: AtOnce | None = None) -> None:
-        """`at_once`: answers without ASGI what it can, see `exchange.py`."""
+    def __init__(self, app: Any, accept: Accept) -> None:
+        """`app`: ASGI, for the requests that `accept` leaves to it."""
         self.config: Config = _Config()
         self.config.include_server_header = False
         self.config.h11_max_incomplete_size = 64 * 1024
@@ -61,9 +60,8 @@ class Server:
         self.config.keep_alive_max_requests = 2**63
         self.app = ASGIWrapper(app)
         self.context = WorkerContext(None)
-        self.at_once = at_once
-        self.connections: set[StockConnection] = set()
-        self._connection_class = connection_class()
+        self.accept = accept
+        self.connections: set[Connection] = set()
         self._connections_max = connections_max()
         self.unsent = Unsent()
         self.received = Received()
@@ -85,8 +83,6 @@ class Server:
                 await accepting.start(accept, limited)
                 task_status.started()
                 await self._drain.wait()
-                if not issubclass(self._connection_class, Connection):
-                    await self.context.terminated.set()  # for Hypercorn's own idle timers
                 accepting.cancel_scope.cancel()
             for listener in listeners:
                 await listener.aclose()
@@ -114,7 +110,7 @@ class Server:
             await self._closed.park()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        connection = self._connection_class(self, stream)
+        connection = Connection(self, stream)
         self.connections.add(connection)
         try:
             await connection

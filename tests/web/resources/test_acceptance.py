@@ -114,9 +114,8 @@ async def test_a_million_values_are_refused_before_they_are_parsed(
 async def test_only_a_batch_may_be_larger(asker: Asker) -> None:
     padding = b" " * BODY_BYTES_MAX
     job = b'{"type":"args","params":{}}'
-    for headers in ({}, {"Content-Length": str(BODY_BYTES_MAX + len(job))}):
-        status, problem, times = await asker.ask("/jobs", job + padding, **headers)
-        assert (status, problem["code"], times) == (413, "too_large", 0)
+    status, problem, _ = await asker.ask("/jobs", job + padding)
+    assert (status, problem["code"]) == (413, "too_large")
     status, _, _ = await asker.ask("/jobs/batch", b'{"jobs":[' + job + padding + b"]}")
     assert status == 201
 
