@@ -11,15 +11,15 @@ import pytest
 from config.settings import (
     ConfigurationError,
     ConfigurationFault,
-    Settings,
     built_in_types,
     load,
     warnings,
 )
-from config.template import TEMPLATE
 from headway.model.problem import Refusal
 
 DEADLINE_S = 30
+
+
 TYPE = '[job_types.x]\ncommand = ["true"]\n'
 
 
@@ -40,8 +40,6 @@ def places(path: Path, environ: dict[str, str] | None = None) -> list[tuple[int 
 
 
 # Defaults and the template
-
-
 def test_without_a_file_headway_is_ready_to_run() -> None:
     settings = load(None, {})
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8787)
@@ -60,55 +58,6 @@ def test_without_a_file_headway_is_ready_to_run() -> None:
     }
     assert list(settings.job_types) == ["story", "research"]
     assert warnings(settings) == []
-
-
-def test_the_template_says_what_the_defaults_are(tmp_path: Path) -> None:
-    path = write(tmp_path, TEMPLATE)
-    assert load(path, {}).model_dump() == load(None, {}).model_dump()
-    assert "#" in TEMPLATE
-
-
-def test_every_line_that_the_template_leaves_out_could_be_put_in(tmp_path: Path) -> None:
-    told = TEMPLATE.replace("# sunset", "sunset").replace("# concurrency", "concurrency")
-    told = told.replace("# output_limit_bytes", "output_limit_bytes")
-    told = told.replace("# on_output_limit", "on_output_limit")
-    settings = load(write(tmp_path, told), {})
-    assert settings.server.sunset == date(2030, 1, 1)
-    story = settings.job_types["story"]
-    assert story.concurrency == 1
-    changed = {"concurrency": None}
-    usual = load(None, {}).job_types["story"]
-    assert story.model_copy(update=changed).model_dump() == usual.model_dump()
-
-
-def test_every_key_of_the_server_and_the_scheduler_stands_in_the_template() -> None:
-    for name in ("server", "scheduler"):
-        section = getattr(Settings(), name)
-        for key in type(section).model_fields:
-            assert f"\n{key} = " in TEMPLATE or f"\n# {key} = " in TEMPLATE, key
-
-
-def test_the_story_takes_its_parameters() -> None:
-    story = load(None, {}).job_types["story"]
-    assert (story.timeout_s, story.skip_exit_codes) == (900, (77,))
-    params = story.accept(
-        {
-            "max_stories": 200,
-            "duration_seconds": 1.5,
-            "interval_seconds": 0,
-            "enable_dedup": True,
-            "topic": "--help",
-            "seed": 0,
-            "model": "m",
-        }
-    )
-    assert story.argv(params)[1:] == [
-        *("-m", "pipelines.story", "--max-stories=200", "--duration-seconds=1.5"),
-        *("--interval-seconds=0", "--enable-dedup", "--topic=--help", "--seed=0", "--model=m"),
-    ]
-    for wrong in ({"max_stories": 201}, {"seed": -1}, {"topic": "a" * 201}, {"words": "a"}):
-        with pytest.raises(Refusal):
-            story.accept(wrong)
 
 
 def test_the_research_takes_its_parameters() -> None:
@@ -152,8 +101,6 @@ def test_the_built_in_programs_work_offline(
 
 
 # The file
-
-
 def test_a_file_with_job_types_has_only_those(tmp_path: Path) -> None:
     assert list(load(write(tmp_path, TYPE), {}).job_types) == ["x"]
     assert list(load(write(tmp_path, "[server]\n"), {}).job_types) == list(built_in_types())
@@ -298,8 +245,6 @@ def test_any_other_address_is_a_fault(bind: str) -> None:
 
 
 # The environment
-
-
 def test_the_environment_overrides_single_keys(tmp_path: Path) -> None:
     path = write(tmp_path, "[server]\nbind = '127.0.0.1:1'\nlog_level = 'error'\n")
     settings = load(
@@ -351,8 +296,6 @@ def test_a_value_is_a_literal_or_text_and_never_more(value: str) -> None:
 
 
 # Warnings
-
-
 def test_what_is_hardly_meant_is_a_warning_and_no_fault(tmp_path: Path) -> None:
     program = tmp_path / "there"
     program.touch(mode=0o755)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.schema_faults import count_values as count_of_value
-from config.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX, is_light
+from config.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from headway.model.problem import Refusal
 from tests.web.json.test_strict import JSON
 from web.json import size
@@ -96,11 +96,3 @@ def test_what_is_light_by_its_bytes() -> None:
     assert is_light_text(b'"' + b"x" * (LIGHT_BYTES_MAX - 2) + b'"')
     assert not is_light_text(b'"' + b"x" * LIGHT_BYTES_MAX + b'"')
     assert not is_light_text(b"[" + b"10," * LIGHT_VALUES_MAX + b"1]")
-
-
-def test_what_is_light_as_a_value() -> None:
-    assert is_light({"a": ["x" * LIGHT_BYTES_MAX]}) is False
-    assert is_light({"a": ["x" * (LIGHT_BYTES_MAX - 1)]}) is True
-    assert is_light({"x" * (LIGHT_BYTES_MAX + 1): 1}) is False
-    assert is_light([1] * (LIGHT_VALUES_MAX - 1)) is True
-    assert is_light({"a": {"b": [1] * LIGHT_VALUES_MAX}}) is False
