@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from headway.model.event import EventView
+
 EVENT_BYTES_MAX = 8 * 1024 * 1024
 """A longer line or event is not headway's, and would fill the memory."""
 
@@ -20,6 +22,14 @@ class ServerEvent:
     name: str
     id: str | None = None
     data: str = ""
+
+    def parsed(self) -> EventView:
+        """The event of headway that `data` represents.
+
+        Raises:
+            ValueError: it represents none, as `open`, `comment`, `reset` and `goodbye`.
+        """
+        return EventView.model_validate_json(self.data, extra="ignore")
 
 
 class EventDecoder:

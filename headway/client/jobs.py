@@ -12,8 +12,8 @@ from headway.client.session import new_key, segment
 from headway.model.explanation import Explanation
 from headway.model.job import (
     TERMINAL,
-    BatchAnswer,
     BatchItem,
+    BatchResponse,
     Job,
     JobChanges,
     JobPage,
@@ -67,7 +67,7 @@ class JobOperations(Operations):
     async def submit_batch(self, jobs: Sequence[NewJob]) -> list[BatchItem]:
         """Queue up to 10,000 Jobs, all or none; the result keeps their order."""
         body = {"jobs": [job.model_dump(mode="json", exclude_unset=True) for job in jobs]}
-        return (await self._create(BatchAnswer, "/jobs/batch", body, new_key())).jobs
+        return (await self._create(BatchResponse, "/jobs/batch", body, new_key())).jobs
 
     async def list_page(
         self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobQuery]

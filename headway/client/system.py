@@ -7,7 +7,7 @@ from typing import Unpack
 from headway.client.blocking import BlockingOperations, blocking, iterating
 from headway.client.event_stream import ServerEvent
 from headway.client.operations import Operations
-from headway.model.event import EventFilter
+from headway.model.event import EventQuery
 from headway.model.health import Health, Ready
 
 
@@ -23,7 +23,7 @@ class SystemOperations(Operations):
         return await self._session.ask(Ready, "GET", "/ready")
 
     async def events(
-        self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[EventFilter]
+        self, job_id: str | None = None, *, after: int | None = None, **only: Unpack[EventQuery]
     ) -> AsyncGenerator[ServerEvent, None]:
         """Every committed event that matches, without end; close the iterator to stop.
 

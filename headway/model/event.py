@@ -1,10 +1,24 @@
-"""Filters of `GET /events`."""
+"""Event: a committed change of a Job, a run or the scheduler."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from datetime import datetime
+from typing import Any, TypedDict
+
+from headway.model.field import Model
 
 
-class EventFilter(TypedDict, total=False):
+class EventView(Model):
+    """An event as `GET /events` sends it. `seq` null: it is live only, and was not committed."""
+
+    seq: int | None
+    at: datetime
+    kind: str
+    job_id: str | None
+    run_id: str | None
+    data: dict[str, Any]
+
+
+class EventQuery(TypedDict, total=False):
     """Filters of `GET /events`: `kind` may be a beginning like `run.`."""
 
     type: Sequence[str]

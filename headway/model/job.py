@@ -8,7 +8,7 @@ stored is in `storage/jobs.py`.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -157,7 +157,7 @@ class BatchItem(Model):
     position: int
 
 
-class BatchAnswer(Model):
+class BatchResponse(Model):
     """The Jobs of a batch, in its order."""
 
     jobs: list[BatchItem]
@@ -174,7 +174,7 @@ class JobQuery(TypedDict, total=False):
     label: Sequence[str]
     q: str | None
     retry_of: str | None
-    order: str | None
+    order: Literal["asc", "desc"]
 
 
 class JobChanges(TypedDict, total=False):

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from headway import ApiError, AsyncClient, Client, JobStatus
+from headway.model.event import EventView
 from tests.contract.conftest import TEST_DEADLINE_S
 from tests.contract.server import Server
 from tests.gate import Gate
@@ -88,6 +89,18 @@ def test_a_task_that_leaves_a_stream_leaves_nothing_behind(server: Server, backe
         assert (await client.ready()).status == "ready"
 
     play(server, backend, use)
+
+
+def test_an_event_is_what_the_contract_says(server: Server) -> None:
+    with Client(server.url) as client:
+        job = client.submit("ok", wait_s=30)
+        for event in client.events(job.job_id, after=0, kind=["run."]):
+            if event.name == "run.finished":
+                break
+        parsed = EventView.model_validate_json(event.data)  # and nothing else
+        assert parsed == event.parsed()
+        assert (parsed.kind, parsed.job_id) == (event.name, job.job_id)
+        assert str(parsed.seq) == event.id
 
 
 @BACKENDS

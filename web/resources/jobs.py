@@ -12,7 +12,7 @@ from actors import messages as m
 from actors.rules.public import JobTypes, job_body, list_json, public_job, run_body
 from headway.model.artifact import Artifact, ArtifactList, Collection
 from headway.model.field import Name
-from headway.model.job import Batch, BatchAnswer, Job, JobPage, JobPatch, JobStatus, NewJob
+from headway.model.job import Batch, BatchResponse, Job, JobPage, JobPatch, JobStatus, NewJob
 from headway.model.problem import Fault, Refusal
 from headway.model.run import RunList
 from storage import job_list, jobs
@@ -106,7 +106,7 @@ def register_submit(routes: Routes, context: Context) -> None:
         request: Request,
         body: Annotated[Unread[Batch], Body()],
         idempotency_key: IdempotencyKey = None,
-    ) -> Response[BatchAnswer]:
+    ) -> Response[BatchResponse]:
         new = await context.batch_runner.run(partial(accepted_batch, context, body.raw))
         key = await request_key(context, request, idempotency_key)
         done = await context.ask(m.SubmitJobs(jobs=new, key=key, batch=True))
