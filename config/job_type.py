@@ -81,7 +81,8 @@ class JobType(BaseModel):
     `env` is given as a list of names, passed through from the server's environment, or as a table
     of values in which `true` passes the name through; it is kept as the table. `command` and `env`
     may hold placeholders (see `command_line.py`); `env_file` is read when the configuration is, and
-    what `env` says goes before it. `separator` false: no "--" stands before the
+    what `env` says goes before it. With a `directory` programs do not start in a fresh one, but
+    there. `separator` false: no "--" stands before the
     positional parameters. With `adopt = false` its programs start without the
     shim: sooner, but a server that crashes takes them along. Times are in seconds, sizes in bytes.
     """
@@ -99,6 +100,7 @@ class JobType(BaseModel):
     separator: bool = True
     env: dict[str, str | Literal[True]] = {}
     env_file: Word | None = None
+    directory: Word | None = None
     skip_exit_codes: Annotated[tuple[ExitCode, ...], Field(strict=False)] = (77,)
     output: Literal["pipe", "file"] = "pipe"
     output_limit_bytes: Annotated[int, Field(ge=4096, le=MAX_INT)] = OUTPUT_LIMIT_BYTES
@@ -201,16 +203,19 @@ class JobType(BaseModel):
             made._env_values = read_env_file(Path(config_dir, path))
         return made
 
-    def places(self, run_id: str, job_id: str | None) -> dict[str, str]:
+    def places(self, run_id: str, job_id: str | None, params: Mapping[str, Any]) -> dict[str, str]:
         """What the placeholders of one run stand for. `job_id` is empty for a direct run."""
         run = f"{self._places.get('data_dir', '')}/runs/{run_id}"
-        return {
+        places = {
             **self._places,
             "run_id": run_id,
             "job_id": job_id or "",
             "artifacts": f"{run}/artifacts",
             "work": f"{run}/work",
         }
+        if self.directory is not None:
+            places["work"] = Template.parse(self.directory).fill(params, places)
+        return places
 
     def argv(self, params: Mapping[str, Any], places: Mapping[str, str] | None = None) -> list[str]:
         """The whole command line of accepted params; without `places` as far as it is known."""
@@ -231,10 +236,11 @@ class JobType(BaseModel):
         return {name: _REDACTED if name in self._secrets else params[name] for name in params}
 
     def display_argv(
-        self, params: Mapping[str, Any], places: Mapping[str, str] | None = None
+        self, params: Mapping[str, Any], run_id: str = "{run_id}", job_id: str | None = "{job_id}"
     ) -> list[str]:
-        """The command line for other eyes."""
-        return self.argv(self.redact(params), places)
+        """The command line for other eyes, of one run or of any."""
+        shown = self.redact(params)
+        return self.argv(shown, self.places(run_id, job_id, shown))
 
     def environment(
         self,

@@ -60,6 +60,7 @@ skip_exit_codes = [77]                            # "nothing to do": the run is 
 # artifact_limit_files = 10_000
 # report_limit_bytes = 16_777_216                 # of a report is read, and then its last MiB
 # on_artifact_limit = "drop"                      # do not keep what is beyond, or "fail" the run
+# directory = "{config_dir}"                       # programs start there, not in a fresh directory
 # env_file = "{config_dir}/story.env"             # NAME=value lines; only its owner may read it
 env.OPENAI_BASE_URL = true
 env.OPENAI_API_KEY = true

@@ -27,6 +27,7 @@ def troubles_between(given: dict[str, Any]) -> Iterator[Trouble]:
     if not isinstance(params, dict) or not isinstance(required, list | tuple):
         return
     tables = {name: table for name in params if (table := _table(params[name])) is not None}
+    yield from _directory_troubles(given.get("directory"))
     placed = dict(_placed(given))
     yield from _ways_troubles(tables, placed.values(), is_json=given.get("input") == "json")
     for key, template in placed.items():
@@ -53,6 +54,7 @@ def _placed(given: dict[str, Any]) -> Iterator[tuple[Path, Template]]:
         texts += [(("command", index), word) for index, word in enumerate(command)]
     if isinstance(env, dict):
         texts += [(("env", name), value) for name, value in env.items()]
+    texts.append((("directory",), given.get("directory")))
     for key, text in texts:
         if isinstance(text, str):
             yield key, Template.parse(text)
@@ -94,6 +96,15 @@ def _template_troubles(
                 f'give "{name}" a pattern or an enum, or an argument of its own:'
                 " any text could change the meaning of what is around it",
             )
+
+
+def _directory_troubles(directory: Any) -> Iterator[Trouble]:
+    if not isinstance(directory, str):
+        return
+    if not directory.startswith(("/", "{config_dir}", "{data_dir}")):
+        yield ("directory",), "give it in full, or begin with {config_dir} or {data_dir}"
+    if "{work}" in directory:
+        yield ("directory",), "remove {work}: it is this directory"
 
 
 def _is_scalar(table: dict[str, Any]) -> bool:

@@ -1,11 +1,12 @@
 """What a job type allows and is hardly meant: `headway check` and the start of a server say it."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from config.command_line import unknown_placeholders
+from config.command_line import Template, unknown_placeholders
 from config.job_type import JobType
 from config.parameter import Parameter, Trouble
 
@@ -28,11 +29,26 @@ def type_warnings(job_type: JobType, server_env: Mapping[str, str]) -> Iterator[
                 f'give "{word}" in full, or as {{config_dir}}/{word}:'
                 " a program starts in a directory of its own",
             )
+    yield from _directory_warnings(job_type)
     for variable, value in job_type.env.items():
         for found in unknown_placeholders(value) if isinstance(value, str) else ():
             yield ("env", variable), f"{found} is no placeholder, and stays as it is"
     for name, param in job_type.params.items():
         yield from _param_warnings(job_type, name, param)
+
+
+def _directory_warnings(job_type: JobType) -> Iterator[Trouble]:
+    if (given := job_type.directory) is None:
+        return
+    for found in unknown_placeholders(given):
+        yield ("directory",), f"{found} is no placeholder, and stays as it is"
+    directory = job_type.places("{run_id}", "{job_id}", {})["work"]
+    is_fixed = "{" not in directory and not Template.parse(given).params
+    if is_fixed and not Path(directory).is_dir():
+        yield (
+            ("directory",),
+            f"make it, or programs cannot start: mkdir -p {shlex.quote(directory)}",
+        )
 
 
 def _program_warnings(job_type: JobType, server_env: Mapping[str, str]) -> Iterator[Trouble]:

@@ -60,6 +60,10 @@ class Launch:
 def executable(launch: Launch) -> str:
     """Where the program is; says before the spawn what the shell could only say in the log."""
     name = launch.argv[0]
+    if not os.path.isdir(launch.work_dir):
+        raise SpawnFailed(f"cannot start {name} in {launch.work_dir}: there is no such directory")
+    if not os.access(launch.work_dir, os.X_OK):
+        raise SpawnFailed(f"cannot start {name} in {launch.work_dir}: it may not be entered")
     if "/" in name:
         path = os.path.join(launch.work_dir, name)
         if not os.path.exists(path):

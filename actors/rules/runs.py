@@ -82,7 +82,7 @@ def _intend(tx: Transaction, context: Context, intent: RunIntent, eligible_at: i
         tx,
         intent,
         server_id=context.identity.server_id,
-        argv=job_type.display_argv(intent.params, job_type.places(intent.run_id, intent.job_id)),
+        argv=job_type.display_argv(intent.params, intent.run_id, intent.job_id),
         eligible_at=min(eligible_at, tx.now),
     )
     _ensure(context, replace(intent, unbegun=True))

@@ -10,6 +10,7 @@ nothing has begun and nothing is left: the same may be tried again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -41,11 +42,12 @@ class BegunRun(NamedTuple):
 
 
 class ProgramInput(NamedTuple):
-    """What a program is given: its command line, its standard input, its environment."""
+    """What a program is given. `directory`: where it starts, if not in a fresh one."""
 
     argv: list[str]
     stdin: bytes | None
     environment: dict[str, str]
+    directory: Path | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,13 +116,14 @@ class RunStart:
         if job_type is None or self._input is not None:
             return
 
-        places = job_type.places(self.intent.run_id, self.intent.job_id)
+        places = job_type.places(self.intent.run_id, self.intent.job_id, params)
 
         def program_input() -> ProgramInput:
             return ProgramInput(
                 job_type.argv(params, places),
                 job_type.stdin(params),
                 job_type.environment(self.server_environment, params, places),
+                None if job_type.directory is None else Path(places["work"]),
             )
 
         self._input = (
@@ -164,7 +167,7 @@ class RunStart:
             run_id=intent.run_id,
             argv=self._input.argv,
             environment=environment,
-            work_dir=files.work,
+            work_dir=self._input.directory or files.work,
             log=files.log,
             exit_file=files.exit,
             stdin=self._input.stdin,

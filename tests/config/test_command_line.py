@@ -126,12 +126,20 @@ def test_places_are_filled_in_and_what_is_not_known_yet_stays() -> None:
         *(sys.executable, f"x{sys.executable}", "/etc/headway/a", "{work}", "run-1", "{work}"),
     ]
     located = job.located(config_dir="/c", data_dir="/d")
-    assert located.argv({}, located.places("run-2", None))[2:5] == [
+    assert located.argv({}, located.places("run-2", None, {}))[2:5] == [
         "/c/a",
         "/d/runs/run-2/work",
         "run-2",
     ]
     assert located.argv({})[2:5] == ["/c/a", "{work}", "{run_id}"]
+
+
+def test_a_directory_is_the_place_of_work() -> None:
+    table = {"directory": "{data_dir}/of/{params.x}", "command": ["p", "{work}/y"]}
+    params = {"x": TEXT | {"pattern": "^[a-z]+$"}}
+    job = job_type(**table, params=params, required=["x"]).located(config_dir="/c", data_dir="/d")
+    places = job.places("run-1", "job-1", {"x": "ann"})
+    assert job.argv({"x": "ann"}, places) == ["p", "/d/of/ann/y"]
 
 
 def test_an_environment_has_placeholders_too() -> None:
@@ -184,6 +192,9 @@ def test_a_secret_in_a_placeholder_is_shown_to_no_one() -> None:
             "/params/x/single_line",
             "string",
         ),
+        ({"directory": "work"}, "/directory", "begin with {config_dir}"),
+        ({"directory": "/a/{work}"}, "/directory", "remove {work}"),
+        ({"directory": "/a/{params.y}"}, "/directory", "there is no parameter y"),
         ({"command": "python x.py"}, "/command", 'use a list: command = ["python", "x.py"]'),
     ],
 )

@@ -52,3 +52,10 @@ def test_a_script_that_cannot_be_executed(tmp_path: Path) -> None:
 def test_a_style_that_few_programs_read() -> None:
     params = {"x": {"arg": "-x", "style": "joined"}}
     assert '"separate"' in said(params=params)["params/x/style"]
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    assert said(directory=str(tmp_path)) == {}
+    assert "mkdir -p" in said(directory=f"{tmp_path}/no")["directory"]
+    assert said(directory=f"{tmp_path}/{{run_id}}") == {}
+    assert "{home} is no placeholder" in said(directory="/{home}")["directory"]

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,3 +313,25 @@ def test_a_report_that_is_no_file_any_more_harms_nobody(server: Server) -> None:
     # With its directory the record of its end is gone: never success by assumption.
     _, run = end(server, "shell", {"script": 'rm -rf "${HEADWAY_ARTIFACTS%/*}"'})
     assert run["exit_code"] == 0 or run["error"]["code"] == "interrupted"
+
+
+# ---- where it starts ---------------------------------------------------------------------------
+
+
+def test_a_type_may_have_a_directory_of_its_own(
+    launch: Callable[..., Server], tmp_path: Path
+) -> None:
+    (tmp_path / "project").mkdir()
+    table = f"""
+[job_types.there]
+command = ["sh", "-c", "pwd; echo {{work}}; echo left > left.txt"]
+directory = "{tmp_path}/project"
+"""
+    server = launch(tables=table)
+    job = server.run("there")
+    assert server.output(job["job_id"]).decode().split() == [f"{tmp_path}/project"] * 2
+    assert (tmp_path / "project" / "left.txt").read_text() == "left\n"
+    shutil.rmtree(tmp_path / "project")
+    job, run = end(server, "there")
+    assert (run["status"], run["error"]["code"]) == ("FAILED", "spawn")
+    assert "there is no such directory" in run["error"]["message"]
