@@ -173,14 +173,14 @@ def test_another_configuration_is_shown_at_once(
 
 
 @pytest.mark.parametrize(
-    ("locale", "text"),
+    ("locale", "text", "heading"),
     [
-        ("en-GB", "1 queued job waits for a type that is not configured: fail."),
-        ("ko-KR", "대기 중인 Job 1개의 유형이 설정에 없습니다: fail."),
+        ("en-GB", "1 queued job waits for a type that is not configured: fail.", "Warnings"),
+        ("ko-KR", "대기 중인 Job 1개의 유형이 설정에 없습니다: fail.", "경고"),
     ],
 )
 def test_jobs_whose_type_is_gone_are_named(
-    reloaded: Server, visit: Callable[..., Page], locale: str, text: str
+    reloaded: Server, visit: Callable[..., Page], locale: str, text: str, heading: str
 ) -> None:
     reloaded.client.post("/scheduler/stop")
     job_id = reloaded.submit("fail")
@@ -194,6 +194,10 @@ def test_jobs_whose_type_is_gone_are_named(
     expect(banner).to_contain_text(text)
     page.goto(f"{reloaded.url}/#/jobs/{job_id}")
     expect(page.locator("explain-box")).to_contain_text("SIGHUP")
+    page.goto(f"{reloaded.url}/#/scheduler")
+    expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    expect(page.locator("server-warnings li")).to_contain_text(["the type fail"])
     path.write_text(config)
     reloaded.reload()
     expect(banner).to_be_hidden()
+    expect(page.locator("server-warnings")).to_be_hidden()

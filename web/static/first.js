@@ -1,12 +1,12 @@
-// Before the first paint: the theme and the language that were chosen. Not a module, so that
-// nothing is shown in the wrong colours first. What is not chosen follows the browser.
+// Sets the theme and the language that were chosen, before the first paint: not a module, so that
+// nothing is shown in the wrong colours first. Without a choice they follow the browser.
 (() => {
   const root = document.documentElement;
-  const stored = (name) => {
+  const stored = (/** @type {string} */ name) => {
     try {
       return localStorage.getItem(name);
     } catch {
-      return null; // storage may be forbidden; the page works without
+      return null; // storage may be forbidden
     }
   };
   const theme = stored("headway.theme");

@@ -1,12 +1,7 @@
-// Where the page begins: the views are made known, then the frame, then the connection.
-import "./views/queue-view.js";
-import "./views/new-job-view.js";
-import "./views/job-view.js";
-import "./views/scheduler-view.js";
-import "./views/charts-view.js";
+// The entry of the page: defines the views and the frame, then connects.
 import "./views/app-shell.js";
-import { board } from "./scheduler/scheduler-state.js";
 import { live } from "./events/live-events.js";
+import { schedulerState } from "./scheduler/scheduler-state.js";
 
-board.start();
+schedulerState.start();
 live.start();

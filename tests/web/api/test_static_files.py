@@ -181,25 +181,6 @@ def texts(language: str) -> dict[str, str]:
     return dict(entries)
 
 
-def test_both_languages_have_the_same_texts() -> None:
-    english, korean = texts("en"), texts("ko")
-    assert list(english) == list(korean)
-    for key, text in english.items():
-        assert placeholders(text) == placeholders(korean[key]), key
-        assert text.startswith("{") == korean[key].startswith("{"), key
-
-
-def placeholders(text: str) -> set[str]:
-    return set(re.findall(r"\{(\w+)\}", text))
-
-
-def test_plural_texts_have_every_form_of_their_language() -> None:
-    for language, forms in (("en", {"one", "other"}), ("ko", {"other"})):
-        for key, text in texts(language).items():
-            if text.startswith("{"):
-                assert set(re.findall(r"(\w+): \"", text)) == forms, (language, key)
-
-
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     used: set[str] = set()
     patterns: list[str] = []

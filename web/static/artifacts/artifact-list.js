@@ -1,9 +1,9 @@
-// What a program left: texts and pictures are shown, everything can be downloaded. A text is shown as
-// text whatever it says it is; a picture stands in <img>, where nothing in it can run.
-import { ask, jobPath } from "../core/api.js";
+// The files that a program left: texts and pictures are shown, all can be downloaded. A text is shown as
+// text whatever its name is; a picture is shown by <img>, where no script in it runs.
+import { jobPath, request } from "../core/api.js";
 import { h, setText, textBlock } from "../core/dom.js";
-import { bytes } from "../jobs/job-sections.js";
 import { faultText } from "../core/notice.js";
+import { bytes } from "../core/size.js";
 import { t } from "../i18n/text.js";
 
 const TEXT_BYTES_MAX = 512 * 1024;
@@ -12,32 +12,48 @@ const PROSE = /\.(md|txt)$/i;
 const PICTURES = /\.(png|jpe?g|webp)$/i;
 const OPENED_MAX = 2; // so many texts are open from the beginning
 
-class ArtifactList extends HTMLElement {
-  jobId = "";
-  #shown = "";
+/** @import { Artifact, Collection } from "../core/types.js" */
 
-  /** Show these; the same ones again change nothing, though their checksums may have come since. */
+export class ArtifactList extends HTMLElement {
+  #jobId;
+  #shown = "";
+  #note = h("p", { class: "artifact-note dim" });
+
+  /** @param {string} jobId */
+  constructor(jobId) {
+    super();
+    this.#jobId = jobId;
+  }
+
+  /**
+   * Show these files. The same ones again change nothing, though their checksums may have come since.
+   * @param {Artifact[]} artifacts
+   * @param {Collection | undefined} collection
+   */
   show(artifacts, collection) {
     const note = noteOf(artifacts, collection);
-    const key = JSON.stringify(artifacts.map(({ sha256, ...rest }) => rest));
+    const key = JSON.stringify(artifacts.map(({ name, size_bytes, kept }) => [name, size_bytes, kept]));
     if (key !== this.#shown) {
       this.#shown = key;
-      const order = [...artifacts].sort((a, b) => b.kept - a.kept || rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
+      const order = [...artifacts].sort((a, b) => Number(b.kept) - Number(a.kept) || rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
       this.replaceChildren(
         h("h2", {}, t("artifact.title")),
-        h("p", { class: "artifact-note dim" }),
+        this.#note,
         h("ul", { class: "artifacts" }, order.map((one, index) => (one.kept ? this.#item(one, index < OPENED_MAX) : lost(one)))));
     }
     this.hidden = artifacts.length === 0 && note === "";
-    const line = this.querySelector(".artifact-note");
-    setText(line, note);
-    line.hidden = note === "";
+    setText(this.#note, note);
+    this.#note.hidden = note === "";
   }
 
+  /**
+   * @param {Artifact} artifact
+   * @param {boolean} isOpen
+   */
   #item(artifact, isOpen) {
     const { name, size_bytes: size } = artifact;
-    const path = jobPath(this.jobId, "artifacts", name);
-    const download = h("a", { class: "tool", href: path, download: name.split("/").at(-1), "aria-label": t("artifact.downloadName", { name }) }, t("artifact.download"));
+    const path = jobPath(this.#jobId, "artifacts", name);
+    const download = h("a", { class: "tool", href: path, download: name.split("/").at(-1) ?? name, "aria-label": t("artifact.downloadName", { name }) }, t("artifact.download"));
     const about = [h("span", { class: "artifact-name", dir: "auto" }, name), h("span", { class: "dim" }, bytes(size))];
     if (PICTURES.test(name)) {
       return h("li", {}, h("div", { class: "artifact-head" }, about, download), h("img", { src: path, alt: name, loading: "lazy", class: "picture" }));
@@ -51,24 +67,37 @@ class ArtifactList extends HTMLElement {
   }
 }
 
-// A file beyond the limits of its type.
+/**
+ * A file beyond the limits of its type.
+ * @param {Artifact} artifact
+ */
 function lost({ name, size_bytes: size }) {
   return h("li", { class: "not-kept" }, h("div", { class: "artifact-head" },
     h("span", { class: "artifact-name", dir: "auto" }, name), h("span", { class: "dim" }, `${bytes(size)}, ${t("artifact.notKept")}`)));
 }
 
-// What is still to come, or why it will not.
+/**
+ * What is still to come, or why it will not.
+ * @param {Artifact[]} artifacts
+ * @param {Collection | undefined} collection
+ */
 function noteOf(artifacts, collection) {
   if (collection === undefined || collection.complete) return "";
   if (collection.reason !== null) return t("artifact.incomplete", { reason: collection.reason });
   return t(artifacts.length > 0 ? "artifact.pending" : "artifact.collecting");
 }
 
+/**
+ * @param {string} path
+ * @param {number} size
+ * @param {HTMLElement} target
+ */
 async function read(path, size, target) {
   try {
+    /** @type {{[name: string]: string}} */
     const headers = { Accept: "*/*" };
     if (size > TEXT_BYTES_MAX) headers.Range = `bytes=0-${TEXT_BYTES_MAX - 1}`;
-    const raw = new Uint8Array(await (await ask("GET", path, { headers })).arrayBuffer());
+    const raw = new Uint8Array(await (await request("GET", path, { headers })).arrayBuffer());
     target.textContent = new TextDecoder().decode(raw);
     if (size > TEXT_BYTES_MAX) target.append("\n", h("em", {}, t("artifact.cut", { size: bytes(TEXT_BYTES_MAX) })));
   } catch (error) {
@@ -76,7 +105,10 @@ async function read(path, size, target) {
   }
 }
 
-// What people read stands before what machines read.
+/**
+ * Files that people read come before those that machines read.
+ * @param {string} name
+ */
 function rank(name) {
   if (PROSE.test(name)) return 0;
   return PICTURES.test(name) ? 1 : TEXTS.test(name) ? 2 : 3;

@@ -1,9 +1,17 @@
-// Requests to the server, and its refusals. A refusal is a `Problem` with the server's own code,
-// sentence and the place of each fault; a server that does not answer is `Unreachable`.
+// Requests to the server. A request that the server rejects raises a `Problem` with the server's own code,
+// sentence and the place of each fault; without a response, `Unreachable`.
 import { noteServerTime } from "./time.js";
 
-/** What the server refused (RFC 9457). `faults`: [{pointer, message}]. */
+/** @import { Job, JobPage, ProblemFault } from "./types.js" */
+
+/** @typedef {{headers?: {[name: string]: string}, signal?: AbortSignal}} RequestOptions */
+
+/** A problem document of the server (RFC 9457). */
 export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {{title?: string, detail?: string, code?: string, errors?: ProblemFault[]}} body
+   */
   constructor(status, body) {
     super(body.detail ?? body.title ?? `HTTP ${status}`);
     this.status = status;
@@ -12,60 +20,107 @@ export class Problem extends Error {
   }
 }
 
-/** Nobody answered. */
+/** The server did not respond. */
 export class Unreachable extends Error {}
 
-/** The server's answer, if it is no refusal. */
-export async function ask(method, path, { body, headers = {}, signal } = {}) {
+/**
+ * Send a request; return its response unless it is a problem.
+ * @param {string} method
+ * @param {string} path
+ * @param {RequestOptions & {body?: unknown}} [options]
+ */
+export async function request(method, path, { body, headers = {}, signal } = {}) {
+  /** @type {RequestInit & {headers: {[name: string]: string}}} */
   const options = { method, headers: { Accept: "application/json", ...headers }, signal };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
+  return responseOf(path, options);
+}
+
+/**
+ * Fetch; return the response unless it is a problem.
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+export async function responseOf(path, options) {
   let response;
   try {
     response = await fetch(path, options);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreachable(error.message);
+    if (isAbort(error)) throw error;
+    throw new Unreachable(error instanceof Error ? error.message : String(error));
   }
   noteServerTime(response.headers.get("Date"));
-  if (!response.ok && response.status !== 206) {
-    throw new Problem(response.status, await response.json().catch(() => ({})));
-  }
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
   return response;
 }
 
-/** The JSON of a GET. */
+/**
+ * Whether a request ended because its signal was aborted.
+ * @param {unknown} error
+ */
+export function isAbort(error) {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+/**
+ * The JSON of a GET.
+ * @param {string} path
+ * @param {RequestOptions} [options]
+ * @returns {Promise<any>}
+ */
 export async function get(path, options) {
-  return (await ask("GET", path, options)).json();
+  return (await request("GET", path, options)).json();
 }
 
-/** The JSON that a POST, PATCH or DELETE answers. */
+/**
+ * The JSON of the response to a POST, PATCH or DELETE.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {RequestOptions} [options]
+ * @returns {Promise<any>}
+ */
 export async function send(method, path, body, options) {
-  return (await ask(method, path, { ...options, body })).json();
+  return (await request(method, path, { ...options, body })).json();
 }
 
-/** A path with a query; lists repeat their name, what is empty is left out. */
+/**
+ * A path with a query: lists repeat their name, empty values are left out.
+ * @param {string} path
+ * @param {{[name: string]: string | number | null | undefined | string[]}} query
+ */
 export function withQuery(path, query) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const one of [value].flat()) {
-      if (one !== null && one !== undefined && one !== "") search.append(name, one);
+      if (one !== null && one !== undefined && one !== "") search.append(name, String(one));
     }
   }
   const text = search.toString();
   return text ? `${path}?${text}` : path;
 }
 
-/** The path of a Job, or of something that belongs to it: `jobPath(id, "artifacts", "a/b.txt")`. */
+/**
+ * The path of a Job, or of something that belongs to it: `jobPath(id, "artifacts", "a/b.txt")`.
+ * @param {string} jobId
+ * @param {...string} rest
+ */
 export function jobPath(jobId, ...rest) {
   const steps = rest.flatMap((step) => step.split("/"));
   return `/jobs/${[jobId, ...steps].map(encodeURIComponent).join("/")}`;
 }
 
-/** The Job as a list has it: without long params. */
-export async function listed(jobId, options) {
+/**
+ * The Job as a list has it: without long params.
+ * @param {string} jobId
+ * @param {RequestOptions} [options]
+ * @returns {Promise<Job>}
+ */
+export async function listedJob(jobId, options) {
+  /** @type {JobPage} */
   const { jobs } = await get(withQuery("/jobs", { q: jobId, limit: 1 }), options);
   if (jobs[0]?.job_id !== jobId) throw new Problem(404, {});
   return jobs[0];

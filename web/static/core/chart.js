@@ -1,16 +1,33 @@
-// Small charts in SVG, by hand: areas, lines, stacked bars over time. Each says in words what it shows,
-// and holds its figures as a table for whoever does not see it; the pointer or the arrow keys read values.
+// Small charts in SVG: areas, lines, stacked bars over time. Each has a summary in words and its figures as
+// a table, for readers who do not see it; the pointer or the arrow keys read values.
+import { linesOf, scaleOf, SIZE } from "./chart-scale.js";
 import { freshId, h, setText, svg } from "./dom.js";
 import { t } from "../i18n/text.js";
 import { clock } from "./time.js";
 
-const SIZE = { width: 720, height: 200, left: 48, right: 12, top: 10, bottom: 24 };
+/** @import { ChartKind, Scale, Series } from "./chart-scale.js" */
+
+/** @typedef {(value: number) => string} Format */
+/**
+ * @typedef {object} ChartOptions
+ * @property {string} title
+ * @property {string} summary
+ * @property {ChartKind} kind
+ * @property {number[]} times - ms since 1970, one for each value of a series
+ * @property {Series[]} series
+ * @property {Format} format
+ * @property {Format} [formatAxis] - a shorter form
+ * @property {boolean} [isTime] - values are seconds
+ * @property {number} stepS - the width of one point
+ */
+
 const TICKS = 4;
+/** @type {{[key: string]: number}} */
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
 /**
- * A chart. `series`: [{name, color, values: [number | null]}] along `times`; `kind`: "line", "area" or
- * "bars" (stacked); `format` writes a value, `formatAxis` a short one; `isTime`: values are seconds;
- * `stepS` is the width of one point.
+ * Make a chart.
+ * @param {ChartOptions} options
  */
 export function chart({ title, summary, kind, times, series, format, formatAxis = format, isTime = false, stepS }) {
   const titleId = freshId("chart");
@@ -20,41 +37,17 @@ export function chart({ title, summary, kind, times, series, format, formatAxis 
   const picture = svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, class: "chart", role: "img", "aria-labelledby": titleId, tabindex: "0" },
     svg("title", { id: titleId }, `${title}. ${summary}`), grid(scale, times, formatAxis), drawing(kind, times, series, scale), marker);
   const box = h("div", { class: "chart-box" }, picture, tip);
-  readable(box, picture, { times, series, format, scale, tip, marker });
+  makeReadable(box, picture, { times, series, format, scale, tip, marker });
   return h("figure", { class: "chart-figure" },
     h("figcaption", {}, h("h2", {}, title), h("p", { class: "dim" }, summary), legend(series)),
     box, h("details", { class: "chart-table" }, h("summary", {}, t("chart.table")), table(title, times, series, format)));
 }
 
-function scaleOf({ kind, times, series, stepS, isTime }) {
-  const first = times[0] ?? 0;
-  const last = (times.at(-1) ?? 1) + (kind === "bars" ? stepS * 1000 : 0);
-  const totals = kind === "bars"
-    ? times.map((_, i) => series.reduce((sum, one) => sum + (one.values[i] ?? 0), 0))
-    : series.flatMap((one) => one.values.filter((v) => v !== null));
-  const top = niceTop(Math.max(0, ...totals), isTime);
-  const wide = SIZE.width - SIZE.left - SIZE.right;
-  const high = SIZE.height - SIZE.top - SIZE.bottom;
-  return {
-    top, first, last,
-    x: (time) => SIZE.left + (wide * (time - first)) / Math.max(1, last - first),
-    y: (value) => SIZE.top + high * (1 - value / top),
-  };
-}
-
-// The smallest round number that is not less and has round quarters: of counts whole ones, of times
-// those that are round in minutes or hours.
-function niceTop(value, isTime) {
-  if (value <= 0 || (value <= 4 && !isTime)) return 4;
-  if (isTime && value > 40) {
-    const unit = value > 2400 ? 3600 : 60;
-    return unit * niceTop(Math.max(4, value / unit), false);
-  }
-  const power = 10 ** Math.floor(Math.log10(value));
-  const tops = [1, 1.2, 2, 4, 8, 10, 12].map((step) => step * power);
-  return tops.find((top) => top >= value && (isTime || top % 4 === 0));
-}
-
+/**
+ * @param {Scale} scale
+ * @param {number[]} times
+ * @param {Format} format
+ */
 function grid(scale, times, format) {
   const lines = Array.from({ length: TICKS + 1 }, (_, i) => {
     const value = (scale.top * i) / TICKS;
@@ -70,39 +63,44 @@ function grid(scale, times, format) {
     const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
     return svg("text", { class: "chart-text", x: scale.x(time), y: SIZE.height - 6, "text-anchor": anchor }, clock(time, { date: isLong }));
   });
-  return svg("g", { "aria-hidden": "true" }, lines, marks);
+  return svg("g", { "aria-hidden": "true" }, lines.flat(), marks);
 }
 
+/**
+ * @param {ChartKind} kind
+ * @param {number[]} times
+ * @param {Series[]} series
+ * @param {Scale} scale
+ */
 function drawing(kind, times, series, scale) {
   if (kind === "bars") return bars(times, series, scale);
-  return svg("g", { "aria-hidden": "true" }, series.map((one) => {
-    const runs = pieces(times, one.values);
-    return runs.map((points) => {
-      const line = points.map(([time, v], i) => `${i ? "L" : "M"}${round(scale.x(time))} ${round(scale.y(v))}`).join("");
-      const [from, to] = [round(scale.x(points[0][0])), round(scale.x(points.at(-1)[0]))];
-      const base = round(scale.y(0));
-      return [
-        kind === "area" ? svg("path", { class: `chart-area ${one.color}`, d: `${line}L${to} ${base}L${from} ${base}Z` }) : null,
-        points.length > 1
-          ? svg("path", { class: `chart-stroke ${one.color}`, d: line })
-          : svg("circle", { class: `chart-dot ${one.color}`, cx: from, cy: round(scale.y(points[0][1])), r: 2.5 }),
-      ];
-    });
-  }));
+  return svg("g", { "aria-hidden": "true" }, series.map((one) =>
+    linesOf(times, one.values).flatMap((points) => strokes(points, one.color, kind === "area", scale))));
 }
 
-// A null is a gap: nothing was measured there, which is not nought.
-function pieces(times, values) {
-  const runs = [];
-  let open = null;
-  values.forEach((value, i) => {
-    if (value === null) open = null;
-    else if (open === null) runs.push((open = [[times[i], value]]));
-    else open.push([times[i], value]);
-  });
-  return runs;
+/**
+ * @param {[time: number, value: number][]} points
+ * @param {string} color
+ * @param {boolean} isArea
+ * @param {Scale} scale
+ */
+function strokes(points, color, isArea, scale) {
+  const line = points.map(([time, v], i) => `${i ? "L" : "M"}${round(scale.x(time))} ${round(scale.y(v))}`).join("");
+  const [from, to] = [round(scale.x(points[0][0])), round(scale.x(points[points.length - 1][0]))];
+  const base = round(scale.y(0));
+  return [
+    isArea ? svg("path", { class: `chart-area ${color}`, d: `${line}L${to} ${base}L${from} ${base}Z` }) : null,
+    points.length > 1
+      ? svg("path", { class: `chart-stroke ${color}`, d: line })
+      : svg("circle", { class: `chart-dot ${color}`, cx: from, cy: round(scale.y(points[0][1])), r: 2.5 }),
+  ];
 }
 
+/**
+ * @param {number[]} times
+ * @param {Series[]} series
+ * @param {Scale} scale
+ */
 function bars(times, series, scale) {
   const width = times.length > 1 ? scale.x(times[1]) - scale.x(times[0]) : 8;
   const gap = width > 4 ? 1 : 0;
@@ -118,21 +116,27 @@ function bars(times, series, scale) {
   }));
 }
 
+/** @param {Series[]} series */
 function legend(series) {
   if (series.length < 2) return null;
   return h("ul", { class: "legend" }, series.map((one) => h("li", { class: one.color }, one.name)));
 }
 
-function readable(box, picture, { times, series, format, scale, tip, marker }) {
+/**
+ * @param {HTMLElement} box
+ * @param {SVGElement} picture
+ * @param {{times: number[], series: Series[], format: Format, scale: Scale, tip: HTMLElement, marker: SVGElement}} chart
+ */
+function makeReadable(box, picture, { times, series, format, scale, tip, marker }) {
   let at = times.length - 1;
-  const show = (index) => {
+  const show = (/** @type {number} */ index) => {
     if (times.length === 0) return;
     at = Math.min(times.length - 1, Math.max(0, index));
-    const x = scale.x(times[at]);
+    const x = String(scale.x(times[at]));
     marker.setAttribute("x1", x);
     marker.setAttribute("x2", x);
     marker.setAttribute("visibility", "visible");
-    const values = series.map((one) => `${one.name}: ${one.values[at] === null ? "–" : format(one.values[at])}`);
+    const values = series.map((one) => `${one.name}: ${shownValue(one.values[at], format)}`);
     setText(tip, `${clock(times[at], { date: true })} · ${values.join(" · ")}`);
     tip.hidden = false;
   };
@@ -149,21 +153,36 @@ function readable(box, picture, { times, series, format, scale, tip, marker }) {
   box.addEventListener("pointerleave", hide);
   picture.addEventListener("blur", hide);
   picture.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    const by = STEPS[event.key];
     if (by === undefined) return;
     event.preventDefault();
     show(at + by);
   });
 }
 
+/**
+ * @param {string} title
+ * @param {number[]} times
+ * @param {Series[]} series
+ * @param {Format} format
+ */
 function table(title, times, series, format) {
-  const rows = times.map((time, i) => [i, time]).filter(([i]) => series.some((one) => one.values[i]));
+  const rows = times.map((time, i) => ({ i, time })).filter(({ i }) => series.some((one) => one.values[i]));
   return h("table", {}, h("caption", { class: "sr-only" }, title),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("chart.time")), series.map((one) => h("th", { scope: "col" }, one.name)))),
-    h("tbody", {}, rows.map(([i, time]) => h("tr", {}, h("th", { scope: "row" }, clock(time, { date: true })),
-      series.map((one) => h("td", {}, one.values[i] === null ? "–" : format(one.values[i])))))));
+    h("tbody", {}, rows.map(({ i, time }) => h("tr", {}, h("th", { scope: "row" }, clock(time, { date: true })),
+      series.map((one) => h("td", {}, shownValue(one.values[i], format)))))));
 }
 
+/**
+ * @param {number | null} value
+ * @param {Format} format
+ */
+function shownValue(value, format) {
+  return value === null ? "–" : format(value);
+}
+
+/** @param {number} n */
 function round(n) {
   return Math.round(n * 10) / 10;
 }

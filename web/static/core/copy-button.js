@@ -3,9 +3,12 @@ import { h, setText } from "./dom.js";
 import { icon } from "./icon.js";
 import { t } from "../i18n/text.js";
 
-const SAID_MS = 1_500;
+const RESULT_MS = 1_500;
 
-/** `read` gives the text when it is wanted. */
+/**
+ * Make the button; `read` returns the text at the moment it is pressed.
+ * @param {() => string} read
+ */
 export function copyButton(read, label = t("action.copy")) {
   const text = h("span", {}, label);
   const button = h("button", { class: "tool", type: "button" }, icon("copy"), text);
@@ -17,7 +20,7 @@ export function copyButton(read, label = t("action.copy")) {
       // There is no clipboard without a secure origin: the text can still be selected.
       setText(text, t("action.notCopied"));
     }
-    setTimeout(() => setText(text, label), SAID_MS);
+    setTimeout(() => setText(text, label), RESULT_MS);
   });
   return button;
 }

@@ -1,6 +1,7 @@
-// The few signs that the page draws, as strokes on a 16 by 16 field in the colour of the text.
+// The icons of the page, as strokes on a 16 by 16 field in the colour of the text.
 import { svg } from "./dom.js";
 
+/** @type {{[name: string]: string}} */
 const PATHS = {
   queue: "M3 4h10M3 8h10M3 12h6",
   plus: "M8 3v10M3 8h10",
@@ -29,11 +30,15 @@ const PATHS = {
   half: "M8 3a5 5 0 1 1-5 5",
 };
 
-/** A sign for the eye only: what it means must stand beside it, or in the label of its button. */
+/**
+ * A picture without a text of its own: what it means must stand beside it, or in the label of its button.
+ * @param {string} name
+ */
 export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
 }
 
+/** @type {{[status: string]: string}} */
 const BY_STATUS = {
   QUEUED: "circle",
   RUNNING: "half",
@@ -43,7 +48,10 @@ const BY_STATUS = {
   CANCELLED: "ban",
 };
 
-/** The sign of a Job's status. */
+/**
+ * The icon of a Job's status.
+ * @param {string} status
+ */
 export function statusIcon(status) {
   return icon(BY_STATUS[status] ?? "circle");
 }

@@ -1,4 +1,4 @@
-// Short notices at the edge of the page, read out by screen readers, gone after a while.
+// Short notices at the edge of the page, read out by screen readers, removed after a while.
 import { Problem, Unreachable } from "./api.js";
 import { h } from "./dom.js";
 import { has, t } from "../i18n/text.js";
@@ -6,13 +6,17 @@ import { has, t } from "../i18n/text.js";
 const SHOWN_MS = { plain: 5_000, fault: 12_000 };
 const area = h("div", { class: "notices", role: "status", "aria-live": "polite" });
 
-/** The place of the notices; the shell puts it on the page. */
+/** The element that holds the notices; the shell puts it on the page. */
 export function noticeArea() {
   return area;
 }
 
-/** Say something; `link`: {href, text} may follow. */
-export function say(text, { isFault = false, link = null } = {}) {
+/**
+ * Show a notice.
+ * @param {string} text
+ * @param {{isFault?: boolean, link?: {href: string, text: string} | null}} [options]
+ */
+export function notify(text, { isFault = false, link = null } = {}) {
   const close = h("button", { class: "icon-button", "aria-label": t("action.close") }, "×");
   const notice = h("div", { class: isFault ? "notice fault" : "notice" }, h("span", {}, text), close);
   if (link) close.before(h("a", { href: link.href }, link.text));
@@ -24,15 +28,21 @@ export function say(text, { isFault = false, link = null } = {}) {
   area.append(notice);
 }
 
-/** Say why something could not be done. */
-export function sayFault(error) {
-  say(faultText(error), { isFault: true });
+/**
+ * Show why something could not be done.
+ * @param {unknown} error
+ */
+export function notifyFault(error) {
+  notify(faultText(error), { isFault: true });
 }
 
-/** A refusal in the reader's language, with the server's own sentence. */
+/**
+ * An error in the reader's language, with the server's own sentence.
+ * @param {unknown} error
+ */
 export function faultText(error) {
   if (error instanceof Unreachable) return t("fault.unreachable");
-  if (!(error instanceof Problem)) return error.message;
+  if (!(error instanceof Problem)) return error instanceof Error ? error.message : String(error);
   const key = `fault.${error.code}`;
   const detail = error.faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; ") || error.message;
   return has(key) ? `${t(key)} (${detail})` : detail;

@@ -1,4 +1,4 @@
-// Light, dark, or as the system says. `first.js` has set what was chosen before.
+// Light, dark, or as the system is set. `first.js` has applied what was chosen before.
 
 const ORDER = ["auto", "light", "dark"];
 
@@ -7,7 +7,7 @@ export function theme() {
   return document.documentElement.dataset.theme ?? "auto";
 }
 
-/** Go to the next one, and keep it. */
+/** Choose the next theme, and keep it. */
 export function nextTheme() {
   const chosen = ORDER[(ORDER.indexOf(theme()) + 1) % ORDER.length];
   if (chosen === "auto") delete document.documentElement.dataset.theme;
@@ -15,6 +15,6 @@ export function nextTheme() {
   try {
     localStorage.setItem("headway.theme", chosen);
   } catch {
-    // Not kept, but used.
+    // Storage may be forbidden: the choice holds until the page is closed.
   }
 }

@@ -1,30 +1,37 @@
-// The one stream of events that the whole page listens to. It comes back by itself: with a growing
-// pause, from the last number it has seen, so that no event is missed; whoever shows something reads
-// it again at `sync`. A hidden tab lets go of its connection, of which a browser has six per server.
+// The one stream of events of the whole page. It reconnects by itself, with a growing pause, from the last
+// number it received, so that no event is missed; at `sync` everything that is shown is read again.
+// A hidden tab closes its connection, of which a browser has six per server.
 import { Problem } from "../core/api.js";
 import { serverEvents } from "./sse.js";
 
+/** @import { ServerEvent } from "../core/types.js" */
+/** @import { SseEvent } from "./sse.js" */
+
 const PAUSE_MS = { first: 500, most: 15_000 };
-const SILENCE_MS = 100_000; // the server says something every 45 seconds
+const SILENCE_MS = 100_000; // the server sends a comment every 45 seconds
 const GATHER_MS = 120;
 const HIDDEN_MS = 10_000;
 
-class Live extends EventTarget {
-  state = "connecting"; // "live", "lost", "asleep"
+class LiveEvents extends EventTarget {
+  /** @type {"connecting" | "live" | "lost" | "asleep"} */
+  state = "connecting";
   retryAt = 0;
-  refusal = null; // what the server said instead of a stream
+  /** @type {Problem | null} the server's response in place of a stream */
+  problem = null;
+  /** @type {string | null} */
   #lastId = null;
   #pauseMs = PAUSE_MS.first;
-  #abort = null;
-  #events = [];
-  #timers = {};
+  #connection = new AbortController();
+  /** @type {ServerEvent[]} */
+  #gathered = [];
+  #timers = { retry: 0, hidden: 0, silence: 0, gather: 0 };
 
-  /** Connect, for as long as the page is there. */
+  /** Connect, for as long as the page is open. */
   start() {
-    document.addEventListener("visibilitychange", () => this.#seen());
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged());
     window.addEventListener("online", () => this.retry());
     this.#connect();
-    this.#seen();
+    this.#visibilityChanged();
   }
 
   /** Try now instead of later. */
@@ -34,13 +41,23 @@ class Live extends EventTarget {
     this.#connect();
   }
 
-  #seen() {
+  /**
+   * Call `listener` with each batch of events, until the signal.
+   * @param {(events: ServerEvent[]) => void} listener
+   * @param {AbortSignal} [signal]
+   */
+  onEvents(listener, signal) {
+    const options = signal === undefined ? {} : { signal };
+    this.addEventListener("events", (event) => event instanceof CustomEvent && listener(event.detail), options);
+  }
+
+  #visibilityChanged() {
     clearTimeout(this.#timers.hidden);
     if (document.hidden) {
       this.#timers.hidden = setTimeout(() => {
         clearTimeout(this.#timers.retry);
         this.#set("asleep");
-        this.#abort?.abort();
+        this.#connection.abort();
       }, HIDDEN_MS);
     } else if (this.state === "asleep") {
       this.#connect();
@@ -49,6 +66,7 @@ class Live extends EventTarget {
     }
   }
 
+  /** @param {typeof this.state} state */
   #set(state) {
     if (this.state === state && state !== "lost") return;
     this.state = state;
@@ -56,24 +74,24 @@ class Live extends EventTarget {
   }
 
   async #connect() {
-    const abort = new AbortController();
-    this.#abort = abort;
+    const connection = new AbortController();
+    this.#connection = connection;
     try {
-      this.#listenForSilence(abort);
-      for await (const event of serverEvents("/events", { lastId: this.#lastId, signal: abort.signal })) {
-        this.#listenForSilence(abort);
+      this.#abortOnSilence(connection);
+      for await (const event of serverEvents("/events", { lastId: this.#lastId, signal: connection.signal })) {
+        this.#abortOnSilence(connection);
         if (event.name === "goodbye") break;
-        this.#take(event);
+        this.#receive(event);
       }
     } catch (error) {
-      // Whatever it was, the answer is the same: try again.
-      this.refusal = error instanceof Problem ? error : null;
+      // Every kind of error has the same remedy: try again.
+      this.problem = error instanceof Problem ? error : null;
     }
     clearTimeout(this.#timers.silence);
-    if (this.state !== "asleep") this.#later();
+    if (this.state !== "asleep") this.#retryLater();
   }
 
-  #later() {
+  #retryLater() {
     const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2);
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS.most);
     this.retryAt = Date.now() + pauseMs;
@@ -81,32 +99,33 @@ class Live extends EventTarget {
     this.#timers.retry = setTimeout(() => this.#connect(), pauseMs);
   }
 
-  #listenForSilence(abort) {
+  /** @param {AbortController} connection */
+  #abortOnSilence(connection) {
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => abort.abort(), SILENCE_MS);
+    this.#timers.silence = setTimeout(() => connection.abort(), SILENCE_MS);
   }
 
-  #take(event) {
+  /** @param {SseEvent} event */
+  #receive(event) {
     if (event.name === "open") {
       this.#pauseMs = PAUSE_MS.first;
-      this.refusal = null;
+      this.problem = null;
       this.#set("live");
       this.dispatchEvent(new Event("sync"));
     } else if (event.name === "reset") {
-      this.#lastId = event.data?.seq ?? null;
+      this.#lastId = event.data?.seq === undefined ? null : String(event.data.seq);
       this.dispatchEvent(new Event("sync"));
     } else if (event.data !== null) {
       if (event.id !== null) this.#lastId = event.id;
-      this.#events.push(event.data);
-      this.#timers.gather ??= setTimeout(() => this.#deliver(), GATHER_MS);
+      this.#gathered.push(event.data);
+      this.#timers.gather ||= setTimeout(() => this.#deliver(), GATHER_MS);
     }
   }
 
   #deliver() {
-    this.#timers.gather = undefined;
-    const events = this.#events.splice(0);
-    this.dispatchEvent(new CustomEvent("events", { detail: events }));
+    this.#timers.gather = 0;
+    this.dispatchEvent(new CustomEvent("events", { detail: this.#gathered.splice(0) }));
   }
 }
 
-export const live = new Live();
+export const live = new LiveEvents();

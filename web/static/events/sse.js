@@ -1,34 +1,40 @@
-// Reads server-sent events from a fetch (WHATWG HTML, 9.2). Not EventSource: it hears only kinds of
-// events that are named beforehand, cannot say why it was refused, and decides itself when to try again.
-import { Problem, Unreachable } from "../core/api.js";
-import { noteServerTime } from "../core/time.js";
+// Reads server-sent events from a fetch (WHATWG HTML, 9.2). EventSource would not do: it receives only the
+// kinds of events that are named beforehand, gives no reason for a refusal, and decides itself when to retry.
+import { responseOf } from "../core/api.js";
 
-/** Each event as {name, id, data}, data parsed; and {name: "open"} once the server has answered. */
+/** @typedef {{name: string, id: string | null, data: any}} SseEvent */
+
+/**
+ * Yield each event, its data parsed; before them {name: "open"} once the server has responded.
+ * @param {string} path
+ * @param {{lastId?: string | null, signal: AbortSignal}} options
+ * @returns {AsyncGenerator<SseEvent, void>}
+ */
 export async function* serverEvents(path, { lastId = null, signal }) {
+  /** @type {{[name: string]: string}} */
   const headers = { Accept: "text/event-stream" };
-  if (lastId !== null) headers["Last-Event-ID"] = String(lastId);
-  let response;
-  try {
-    response = await fetch(path, { headers, signal, cache: "no-store" });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreachable(error.message);
-  }
-  noteServerTime(response.headers.get("Date"));
-  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+  if (lastId !== null) headers["Last-Event-ID"] = lastId;
+  const { body } = await responseOf(path, { headers, signal, cache: "no-store" });
   yield { name: "open", id: null, data: null };
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  if (body === null) return;
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
     const blocks = (rest + value).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) yield parse(block);
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) yield parseSse(block);
   }
 }
 
-function parse(block) {
+/**
+ * One block of the stream as an event.
+ * @param {string} block
+ * @returns {SseEvent}
+ */
+export function parseSse(block) {
+  /** @type {SseEvent} */
   const event = { name: "comment", id: null, data: null };
   let data = "";
   for (const line of block.split("\n")) {

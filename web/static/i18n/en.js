@@ -114,6 +114,7 @@ export default {
   "new.nameHelp": "What you call it in lists",
   "new.labelsHelp": "label=value",
   "new.timeoutHelp": "Seconds it may run; the type allows {duration}",
+  "new.timeoutFreeHelp": "Seconds it may run",
   "new.run_atHelp": "Not before this time. Empty: as soon as possible",
   "new.expires_atHelp": "Skipped if it has not started by then",
   "form.required": "required",
@@ -219,6 +220,7 @@ export default {
   "log.empty": "Nothing written yet.",
   "log.nothing": "Nothing was written.",
 
+  "warnings.title": "Warnings",
   "scheduler.on": "The scheduler runs",
   "scheduler.off": "The scheduler is stopped",
   "scheduler.onText": "{running} running, {queued} queued. Jobs start as slots become free.",

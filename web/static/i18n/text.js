@@ -1,47 +1,73 @@
-// What the page says, in the reader's language: by the browser's choice until the reader chooses.
+// The texts of the page in the reader's language: that of the browser until the reader chooses one.
 import en from "./en.js";
 import ko from "./ko.js";
 
+/** @typedef {string | {one?: string, other: string}} Text A text for `n` has a form per plural category. */
+/** @typedef {"en" | "ko"} Language */
+/** @typedef {{[name: string]: string | number}} Values */
+
+/** @type {{[language in Language]: {[key: string]: Text}}} */
 export const LANGUAGES = { en, ko };
 
-/** "en" or "ko"; `first.js` has decided it. */
+/**
+ * The language of the page; `first.js` has decided it.
+ * @returns {Language}
+ */
 export function language() {
   return document.documentElement.lang === "ko" ? "ko" : "en";
 }
 
-/** Choose a language; whoever shows text builds it again at the event. */
+/**
+ * Choose a language. Everything that shows text is built again at the event "languagechosen".
+ * @param {Language} code
+ */
 export function setLanguage(code) {
   document.documentElement.lang = code;
   try {
     localStorage.setItem("headway.language", code);
   } catch {
-    // Not kept, but used.
+    // Storage may be forbidden: the choice holds until the page is closed.
   }
   window.dispatchEvent(new Event("languagechosen"));
 }
 
-/** The text of a key; {name} is replaced by a value. A text for `n` may have a form per plural. */
+/**
+ * The text of a key; {name} is replaced by a value, `n` chooses the plural. An unknown key stands for itself.
+ * @param {string} key
+ * @param {Values} [values]
+ */
 export function t(key, values = {}) {
   const found = LANGUAGES[language()][key];
   if (found === undefined) return key;
-  const text = typeof found === "string" ? found : plural(found, values.n);
+  const text = typeof found === "string" ? found : plural(found, Number(values.n));
   return text.replace(/\{(\w+)\}/g, (_, name) => format(values[name]));
 }
 
-/** Whether there is a text for the key: codes of the server may be newer than this page. */
+/**
+ * Whether there is a text for the key: codes of the server may be newer than this page.
+ * @param {string} key
+ */
 export function has(key) {
   return key in LANGUAGES.en;
 }
 
-/** A whole number as it is written here. */
+/**
+ * A number with the separators of the language.
+ * @param {number} n
+ */
 export function number(n) {
   return new Intl.NumberFormat(language()).format(n);
 }
 
+/** @param {string | number | undefined} value */
 function format(value) {
   return typeof value === "number" ? number(value) : String(value);
 }
 
+/**
+ * @param {{one?: string, other: string}} forms
+ * @param {number} n
+ */
 function plural(forms, n) {
-  return forms[new Intl.PluralRules(language()).select(n)] ?? forms.other;
+  return (new Intl.PluralRules(language()).select(n) === "one" ? forms.one : undefined) ?? forms.other;
 }

@@ -1,194 +1,150 @@
-// A form from the JSON Schema of a type's parameters: each with its limits and its help. What is left
-// empty is left out, so the type's own default holds. What has no simple input is given as JSON.
+// A form from the JSON Schema of a type's parameters: each with its limits and its help.
 import { freshId, h, setAttribute, setText } from "../core/dom.js";
-import { number, t } from "../i18n/text.js";
+import { t } from "../i18n/text.js";
+import { fieldsOf, inputOf, limitsOf, paramsOf, typeOf } from "./schema-fields.js";
 
-const LONG_TEXT = 300;
+/** @import { FieldFault, Params, Schema } from "../core/types.js" */
+/** @import { Field } from "./schema-fields.js" */
+
+/** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control */
+/** @typedef {{control: Control, element: HTMLElement, showFault: (message: string | null) => void}} FormField */
+
+/** @type {{[format: string]: string}} */
+const INPUT_TYPES = { date: "date", email: "email", uri: "url" };
 
 export class SchemaForm {
-  #fields = new Map(); // name → {read, write, input, fault}
+  #fields;
+  /** @type {Map<string, FormField>} */
+  #made = new Map();
 
-  /** `schema`: of the whole params object. `onInput` is called after every change. */
+  /**
+   * @param {Schema} schema - of the whole params object
+   * @param {() => void} onInput - called after every change
+   */
   constructor(schema, onInput) {
-    const required = new Set(schema.required ?? []);
-    for (const [name, one] of Object.entries(schema.properties ?? {})) {
-      this.#fields.set(name, field(name, one, required.has(name), onInput));
-    }
-    this.elements = [...this.#fields.values()].map((one) => one.element);
+    this.#fields = fieldsOf(schema);
+    for (const field of this.#fields) this.#made.set(field.name, formField(field, onInput));
+    this.elements = [...this.#made.values()].map((one) => one.element);
   }
 
-  /** {params, faults: [{name, message}]}. */
+  /** The params as they are typed, and what is wrong with them. */
   read() {
-    const params = {};
-    const faults = [];
-    for (const [name, { read, input, fallback, isDefault }] of this.#fields) {
-      try {
-        const value = read();
-        // The server fills in the default itself; what was not changed need not be said.
-        if (value !== undefined && !(isDefault && sameValue(value, fallback))) params[name] = value;
-        if (!input.checkValidity()) faults.push({ name, message: input.validationMessage });
-      } catch (error) {
-        faults.push({ name, message: error.message });
-      }
+    const { params, faults } = paramsOf(this.#fields, ({ name }) => inputIn(this.#control(name)));
+    for (const { name } of this.#fields) {
+      const control = this.#control(name);
+      const isFaulty = faults.some((fault) => fault.name === name);
+      if (!isFaulty && !control.checkValidity()) faults.push({ name, message: control.validationMessage });
     }
     return { params, faults };
   }
 
-  /** Fill in; names that are not given stay as they are. */
+  /**
+   * Fill in; names that are not given stay as they are.
+   * @param {Params} params
+   */
   write(params) {
-    for (const [name, value] of Object.entries(params)) this.#fields.get(name)?.write(value);
+    for (const field of this.#fields) {
+      if (field.name in params) setInput(this.#control(field.name), inputOf(field, params[field.name]));
+    }
   }
 
-  /** Show these faults beside their fields, and no others; those that belong to no field come back. */
+  /**
+   * Show these faults beside their fields, and no others. Returns those that belong to no field.
+   * @param {FieldFault[]} faults
+   */
   show(faults) {
-    for (const one of this.#fields.values()) one.showFault(null);
-    const left = faults.filter(({ name, message }) => !this.#fields.get(name)?.showFault(message));
-    const first = faults.find(({ name }) => this.#fields.has(name));
-    if (first) this.#fields.get(first.name).input.focus();
-    return left;
+    for (const one of this.#made.values()) one.showFault(null);
+    const own = faults.filter(({ name }) => this.#made.has(name));
+    for (const { name, message } of own) this.#made.get(name)?.showFault(message);
+    if (own.length > 0) this.#control(own[0].name).focus();
+    return faults.filter(({ name }) => !this.#made.has(name));
+  }
+
+  /** @param {string} name */
+  #control(name) {
+    return /** @type {FormField} */ (this.#made.get(name)).control;
   }
 }
 
-function field(name, schema, isRequired, onInput) {
+/**
+ * @param {Field} field
+ * @param {() => void} onInput
+ * @returns {FormField}
+ */
+function formField(field, onInput) {
+  const { name, schema, isRequired } = field;
   const id = freshId("field");
-  const made = inputFor(schema, isRequired);
-  const { input } = made;
-  const help = h("p", { class: "help", id: `${id}-help` }, [schema.description, limits(schema)].filter(Boolean).join(" · "));
+  const control = controlOf(field);
+  setInput(control, inputOf(field, schema.default));
+  const help = h("p", { class: "help", id: `${id}-help` }, [schema.description, limitsOf(schema)].filter(Boolean).join(" · "));
   const fault = h("p", { class: "field-fault", id: `${id}-fault`, hidden: true });
-  setAttribute(input, "id", id);
-  setAttribute(input, "name", name);
-  setAttribute(input, "aria-describedby", `${id}-help ${id}-fault`);
-  input.addEventListener("input", () => {
+  setAttribute(control, "id", id);
+  setAttribute(control, "name", name);
+  setAttribute(control, "aria-describedby", `${id}-help ${id}-fault`);
+  const showFault = (/** @type {string | null} */ message) => {
+    setText(fault, message ?? "");
+    fault.hidden = message === null;
+    setAttribute(control, "aria-invalid", message === null ? null : "true");
+  };
+  control.addEventListener("input", () => {
     showFault(null);
     onInput();
   });
   const label = h("label", { for: id }, schema.title ?? name, isRequired ? h("span", { class: "required" }, t("form.required")) : null);
-  const element = input.type === "checkbox"
-    ? h("div", { class: "field" }, h("div", { class: "check" }, input, label), help, fault)
-    : h("div", { class: "field" }, label, input, help, fault);
-  const showFault = (message) => {
-    setText(fault, message ?? "");
-    fault.hidden = message === null;
-    setAttribute(input, "aria-invalid", message === null ? null : "true");
-    return true;
-  };
-  return { ...made, element, showFault, fallback: schema.default, isDefault: "default" in schema };
+  const element = field.kind === "checkbox"
+    ? h("div", { class: "field" }, h("div", { class: "check" }, control, label), help, fault)
+    : h("div", { class: "field" }, label, control, help, fault);
+  return { control, element, showFault };
 }
 
-function sameValue(a, b) {
-  return JSON.stringify(a) === JSON.stringify(b);
-}
-
-// ---- one input per kind of value ----------------------------------------------------------------
-
-function inputFor(schema, isRequired) {
-  const type = [schema.type].flat().find((one) => one !== "null");
-  if (schema.enum) return choice(schema, isRequired);
-  if (type === "boolean") return box(schema);
-  if (type === "integer" || type === "number") return numeric(schema, type, isRequired);
-  if (type === "string") return text(schema, isRequired);
-  const items = [schema.items?.type].flat()[0];
-  if (type === "array" && ["string", "integer", "number"].includes(items)) return lines(schema, items);
-  return json(schema);
-}
-
-function choice(schema, isRequired) {
-  const options = schema.enum.map((value, index) => h("option", { value: String(index) }, String(value)));
-  const input = h("select", { required: isRequired }, isRequired ? null : h("option", { value: "" }, t("form.leaveOut")), options);
-  const write = (value) => {
-    const index = schema.enum.indexOf(value);
-    input.value = index < 0 ? "" : String(index);
-  };
-  write(schema.default);
-  return { input, write, read: () => (input.value === "" ? undefined : schema.enum[Number(input.value)]) };
-}
-
-function box(schema) {
-  const input = h("input", { type: "checkbox" });
-  const write = (value) => {
-    input.checked = value === true;
-  };
-  write(schema.default);
-  // An unchecked box says "no" only where there is a default to differ from.
-  return { input, write, read: () => (input.checked ? true : "default" in schema ? false : undefined) };
-}
-
-function numeric(schema, type, isRequired) {
-  const step = type === "integer" ? schema.multipleOf ?? 1 : "any";
-  const input = h("input", {
-    type: "number", step, required: isRequired, min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum,
-    inputmode: type === "integer" ? "numeric" : "decimal",
-  });
-  const write = (value) => {
-    input.value = value ?? "";
-  };
-  write(schema.default);
-  return { input, write, read: () => (input.value === "" ? undefined : Number(input.value)) };
-}
-
-function text(schema, isRequired) {
-  const type = { date: "date", email: "email", uri: "url" }[schema.format] ?? "text";
+/**
+ * @param {Field} field
+ * @returns {Control}
+ */
+function controlOf({ kind, schema, isRequired }) {
   const bounds = { required: isRequired, maxlength: schema.maxLength, minlength: schema.minLength };
-  const isLong = type === "text" && (schema.maxLength ?? 0) > LONG_TEXT;
-  const input = isLong ? h("textarea", { rows: "4", ...bounds }) : h("input", { type, ...bounds, autocomplete: "off" });
-  const write = (value) => {
-    input.value = value ?? "";
-  };
-  write(schema.default);
-  return { input, write, read: () => (input.value === "" ? undefined : input.value) };
-}
-
-function lines(schema, items) {
-  const input = h("textarea", { rows: "3" });
-  const write = (value) => {
-    input.value = (value ?? []).join("\n");
-  };
-  write(schema.default);
-  const read = () => {
-    const given = input.value.split("\n").filter((line) => line !== "");
-    if (given.length === 0) return undefined;
-    return items === "string" ? given : given.map(numberOf);
-  };
-  return { input, write, read };
-}
-
-function numberOf(line) {
-  const value = Number(line);
-  if (line.trim() === "" || Number.isNaN(value)) throw new Error(t("form.notANumber", { line }));
-  return value;
-}
-
-function json(schema) {
-  const input = h("textarea", { rows: "3", class: "code", spellcheck: "false" });
-  const write = (value) => {
-    input.value = value === undefined ? "" : JSON.stringify(value, null, 2);
-  };
-  write(schema.default);
-  const read = () => {
-    if (input.value.trim() === "") return undefined;
-    try {
-      return JSON.parse(input.value);
-    } catch {
-      throw new Error(t("form.notJson"));
+  switch (kind) {
+    case "choice": {
+      const options = (schema.enum ?? []).map((value, index) => h("option", { value: String(index) }, String(value)));
+      return h("select", { required: isRequired }, isRequired ? null : h("option", { value: "" }, t("form.leaveOut")), options);
     }
-  };
-  return { input, write, read };
+    case "checkbox":
+      return h("input", { type: "checkbox" });
+    case "number":
+      return numberInput(schema, isRequired);
+    case "text":
+      return h("input", { type: INPUT_TYPES[schema.format ?? ""] ?? "text", ...bounds, autocomplete: "off" });
+    case "longText":
+      return h("textarea", { rows: "4", ...bounds });
+    case "lines":
+      return h("textarea", { rows: "3" });
+    case "json":
+      return h("textarea", { rows: "3", class: "code", spellcheck: "false" });
+  }
 }
 
-function limits(schema) {
-  const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = schema;
-  const said = [];
-  if (minimum !== undefined && maximum !== undefined) said.push(t("limit.between", { min: minimum, max: maximum }));
-  else if (minimum !== undefined) said.push(t("limit.min", { min: minimum }));
-  else if (maximum !== undefined) said.push(t("limit.max", { max: maximum }));
-  if (above !== undefined) said.push(t("limit.above", { min: above }));
-  if (below !== undefined) said.push(t("limit.below", { max: below }));
-  if (schema.minLength > 1) said.push(t("limit.minLength", { n: schema.minLength }));
-  if (schema.maxLength !== undefined) said.push(t("limit.maxLength", { n: schema.maxLength }));
-  if (schema.pattern !== undefined) said.push(t("limit.pattern", { pattern: schema.pattern }));
-  if (schema.type === "array") said.push(t("limit.lines"));
-  if (schema.default !== undefined && schema.default !== false) {
-    said.push(t("limit.default", { value: typeof schema.default === "number" ? number(schema.default) : JSON.stringify(schema.default) }));
-  }
-  return said.join(" · ");
+/**
+ * @param {Schema} schema
+ * @param {boolean} isRequired
+ */
+function numberInput(schema, isRequired) {
+  const isInteger = typeOf(schema) === "integer";
+  return h("input", {
+    type: "number", step: isInteger ? schema.multipleOf ?? 1 : "any", required: isRequired,
+    min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum, inputmode: isInteger ? "numeric" : "decimal",
+  });
+}
+
+/** @param {Control} control */
+function inputIn(control) {
+  return control.type === "checkbox" && control instanceof HTMLInputElement ? control.checked : control.value;
+}
+
+/**
+ * @param {Control} control
+ * @param {string | boolean} input
+ */
+function setInput(control, input) {
+  if (typeof input === "string") control.value = input;
+  else if (control instanceof HTMLInputElement) control.checked = input;
 }

@@ -1,4 +1,4 @@
-// Why a queued Job is not running, and when it probably will: the server's own reasons and estimate.
+// Why a queued Job waits, and when it will probably start: the server's own reasons and estimate.
 import { get, jobPath } from "../core/api.js";
 import { h, setText, throttle } from "../core/dom.js";
 import { live } from "../events/live-events.js";
@@ -9,21 +9,29 @@ import { clock, countdown, moment, now } from "../core/time.js";
 const READ_MS = 1_500;
 const AGAIN_MS = 15_000;
 
-class ExplainBox extends HTMLElement {
-  jobId = "";
-  #told = null;
-  #guess = h("p", { "aria-live": "off" });
-  #life;
+/** @import { Estimate, Explanation, Reason } from "../core/types.js" */
+
+export class ExplainBox extends HTMLElement {
+  #jobId;
+  /** @type {Explanation | null} */
+  #explanation = null;
+  #estimate = h("p", { "aria-live": "off" });
+  #life = new AbortController();
+
+  /** @param {string} jobId */
+  constructor(jobId) {
+    super();
+    this.#jobId = jobId;
+  }
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.setAttribute("aria-live", "polite");
     const read = throttle(() => this.#read(), READ_MS);
-    live.addEventListener("events", read, { signal });
+    live.onEvents(read, signal);
     live.addEventListener("sync", read, { signal });
     const timers = [setInterval(read, AGAIN_MS), setInterval(() => this.#tick(), 1000)];
-    signal.addEventListener("abort", () => timers.forEach(clearInterval));
+    signal.addEventListener("abort", () => timers.forEach((timer) => clearInterval(timer)));
     this.#read();
   }
 
@@ -32,32 +40,34 @@ class ExplainBox extends HTMLElement {
   }
 
   #tick() {
-    if (this.#told !== null) setText(this.#guess, estimateOf(this.#told.estimate));
+    if (this.#explanation !== null) setText(this.#estimate, estimateText(this.#explanation.estimate));
   }
 
   async #read() {
-    if (!this.isConnected || this.parentElement.hidden) return;
-    let told;
+    if (!this.isConnected || this.parentElement?.hidden) return;
+    /** @type {Explanation} */
+    let explanation;
     try {
-      told = await get(jobPath(this.jobId, "explain"), { signal: this.#life.signal });
+      explanation = await get(jobPath(this.#jobId, "explain"), { signal: this.#life.signal });
     } catch {
-      return; // the next event asks again
+      return; // the next event reads again
     }
-    if (told.status !== "QUEUED") return;
-    const key = JSON.stringify(told);
+    if (explanation.status !== "QUEUED") return;
+    const key = JSON.stringify(explanation);
     if (key === this.dataset.shown) return;
     this.dataset.shown = key;
     this.replaceChildren(
       h("h2", {}, t("explain.title")),
-      h("ul", {}, told.waiting.map((reason) => h("li", {}, reasonOf(reason), reason.code === "scheduler_stopped" ? startLink() : null))),
-      this.#guess,
+      h("ul", {}, explanation.waiting.map((reason) => h("li", {}, reasonText(reason), reason.code === "scheduler_stopped" ? startLink() : null))),
+      this.#estimate,
     );
-    this.#told = told;
+    this.#explanation = explanation;
     this.#tick();
   }
 }
 
-function reasonOf({ code, message, count, until }) {
+/** @param {Reason} reason */
+function reasonText({ code, message, count, until }) {
   const key = `waiting.${code}`;
   return has(key) ? t(key, { n: count ?? 0, until: until ? moment(until) : "", message }) : message;
 }
@@ -66,7 +76,8 @@ function startLink() {
   return [" ", h("a", { href: link("scheduler") }, t("explain.toScheduler"))];
 }
 
-function estimateOf(estimate) {
+/** @param {Estimate | null} estimate */
+function estimateText(estimate) {
   if (!estimate) return t("explain.unknown");
   const { start_at: at, earliest, latest } = estimate;
   const isFar = Date.parse(latest) - now() > 20 * 3600 * 1000;

@@ -1,52 +1,42 @@
-// The filters of the queue: a chip with its count for each status, type, labels, text, order. What is
-// chosen stands in the URL, so it can be kept, shared, and taken back. Event: "filter".
-import { board } from "../scheduler/scheduler-state.js";
+// The filters of the queue: a chip with its count for each status, type, labels, text, order. They are kept
+// in the URL, so that they can be bookmarked and shared, and the back button undoes them.
+import { schedulerState } from "../scheduler/scheduler-state.js";
 import { debounce, h, setAttribute, setText } from "../core/dom.js";
-import { STATUSES } from "./job-event.js";
 import { icon, statusIcon } from "../core/icon.js";
 import { go, link, route } from "../core/route.js";
 import { number, t } from "../i18n/text.js";
 
 const TYPING_MS = 200;
+import { STATUSES } from "./job-event.js";
+import { filterOf, queryOf } from "./job-filter.js";
 
-/** The filter that the URL holds. */
+/** @import { JobFilter, JobStatus } from "../core/types.js" */
+
+/** The filter in the URL. */
 export function filterOfUrl() {
-  const { query } = route();
-  return {
-    status: query.getAll("status").filter((status) => STATUSES.includes(status)),
-    type: query.getAll("type"),
-    label: query.getAll("label").filter((label) => label.includes("=")),
-    q: (query.get("q") ?? "").slice(0, 200),
-    order: query.get("order") === "asc" ? "asc" : "desc",
-  };
+  return filterOf(route().query);
 }
 
-class FilterBar extends HTMLElement {
+export class FilterBar extends HTMLElement {
+  /** @type {Map<JobStatus | "", {button: HTMLButtonElement, count: HTMLElement}>} */
   #chips = new Map();
-  #search;
-  #types;
-  #labels;
-  #order;
-  #life;
+  #search = h("input", { type: "search", class: "search", placeholder: t("filter.search"), "aria-label": t("filter.searchLabel") });
+  #types = h("select", { "aria-label": t("filter.type") });
+  #labels = h("div", { class: "label-chips" });
+  #order = h("button", { class: "tool", onclick: () => this.#reverse() });
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     const write = debounce(() => this.#change({ q: this.#search.value.trim() }, true), TYPING_MS);
-    this.#search = h("input", {
-      type: "search", class: "search", placeholder: t("filter.search"), "aria-label": t("filter.searchLabel"), oninput: write,
-    });
-    this.#types = h("select", {
-      "aria-label": t("filter.type"), onchange: () => this.#change({ type: this.#types.value ? [this.#types.value] : [] }),
-    });
-    this.#labels = h("div", { class: "label-chips" });
-    this.#order = h("button", { class: "tool", onclick: () => this.#turn() });
+    this.#search.addEventListener("input", write, { signal });
+    this.#types.addEventListener("change", () => this.#change({ type: this.#types.value ? [this.#types.value] : [] }), { signal });
     this.replaceChildren(
       h("div", { class: "status-chips", role: "group", "aria-label": t("filter.status") }, this.#statusChips()),
       h("div", { class: "filter-line" }, h("label", { class: "search-box" }, icon("search"), this.#search),
         this.#types, this.#labels, this.#order),
     );
-    board.addEventListener("change", () => this.#count(), { signal });
+    schedulerState.addEventListener("change", () => this.#count(), { signal });
     window.addEventListener("hashchange", () => this.#show(), { signal });
     this.#count();
     this.#show();
@@ -63,7 +53,9 @@ class FilterBar extends HTMLElement {
   }
 
   #statusChips() {
-    return ["", ...STATUSES].map((status) => {
+    /** @type {(JobStatus | "")[]} */
+    const choices = ["", ...STATUSES];
+    return choices.map((status) => {
       const count = h("span", { class: "count" });
       const button = h("button", { class: "status-chip", "data-status": status || null, onclick: () => this.#toggleStatus(status) },
         status ? statusIcon(status) : null, h("span", {}, t(status ? `status.${status}` : "filter.all")), count);
@@ -72,6 +64,7 @@ class FilterBar extends HTMLElement {
     });
   }
 
+  /** @param {JobStatus | ""} status - empty: all */
   #toggleStatus(status) {
     const chosen = new Set(filterOfUrl().status);
     if (status === "") chosen.clear();
@@ -79,27 +72,22 @@ class FilterBar extends HTMLElement {
     this.#change({ status: STATUSES.filter((one) => chosen.has(one)) });
   }
 
-  #turn() {
+  #reverse() {
     this.#change({ order: filterOfUrl().order === "desc" ? "asc" : "desc" });
   }
 
+  /** @param {Partial<JobFilter>} change */
   #change(change, replace = false) {
-    const filter = { ...filterOfUrl(), ...change };
-    const query = [
-      ...["status", "type", "label"].flatMap((name) => filter[name].map((value) => [name, value])),
-      ...(filter.q ? [["q", filter.q]] : []),
-      ...(filter.order === "asc" ? [["order", "asc"]] : []),
-    ];
-    go(link("queue", { query }), { replace });
+    go(link("queue", { query: queryOf({ ...filterOfUrl(), ...change }) }), { replace });
   }
 
   #count() {
-    const counts = board.counts;
+    const counts = schedulerState.counts;
     if (counts !== null) {
       const all = STATUSES.reduce((sum, status) => sum + counts[status], 0);
       for (const [status, { count }] of this.#chips) setText(count, number(status ? counts[status] : all));
     }
-    const known = [...board.types.keys()];
+    const known = [...schedulerState.types.keys()];
     const shown = [...this.#types.options].slice(1).map((option) => option.value);
     if (known.join() !== shown.join()) this.#show();
   }
@@ -111,13 +99,14 @@ class FilterBar extends HTMLElement {
       setAttribute(button, "aria-pressed", isOn);
     }
     if (document.activeElement !== this.#search) this.#search.value = filter.q;
-    const types = new Set([...board.types.keys(), ...filter.type]);
+    const types = new Set([...schedulerState.types.keys(), ...filter.type]);
     this.#types.replaceChildren(h("option", { value: "" }, t("filter.anyType")), ...[...types].map((name) => h("option", { value: name }, name)));
     this.#types.value = filter.type[0] ?? "";
     setText(this.#order, t(filter.order === "desc" ? "filter.newest" : "filter.oldest"));
     this.#showLabels(filter);
   }
 
+  /** @param {JobFilter} filter */
   #showLabels(filter) {
     const chips = filter.label.map((label) =>
       h("button", {

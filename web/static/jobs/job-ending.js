@@ -1,30 +1,35 @@
-// When a running Job will probably end, by the server's own estimate: asked for when it is first wanted,
-// and now and then again, since the longer a run goes on the more of the short ones are ruled out.
+// When a running Job will probably end, by the server's own estimate: read when it is first needed, and again
+// from time to time, since the longer a run takes the more of the short ones are ruled out.
 import { get, jobPath } from "../core/api.js";
-import { live } from "../events/live-events.js";
 import { now } from "../core/time.js";
+import { live } from "../events/live-events.js";
+
+/** @import { Explanation } from "../core/types.js" */
 
 const AGAIN_MS = 10_000;
 
-export class Ending {
+export class JobEnding {
   #jobId;
-  #askedMs = -Infinity;
+  #readMs = -Infinity;
+  /** @type {number | null} */
   #endMs = null;
 
+  /** @param {string} jobId */
   constructor(jobId) {
     this.#jobId = jobId;
   }
 
-  /** The seconds that are probably left; null: not known (yet), or longer than it ever took. */
+  /** The seconds that are probably left; null: not known (yet), or it takes longer than any before. */
   leftS() {
-    if (live.state === "live" && now() - this.#askedMs >= AGAIN_MS) this.#ask();
+    if (live.state === "live" && now() - this.#readMs >= AGAIN_MS) this.#read();
     const leftMs = this.#endMs === null ? 0 : this.#endMs - now();
     return leftMs > 0 ? leftMs / 1000 : null;
   }
 
-  async #ask() {
-    this.#askedMs = now();
-    const told = await get(jobPath(this.#jobId, "explain")).catch(() => null);
-    if (told !== null) this.#endMs = told.ending && Date.parse(told.ending.end_at);
+  async #read() {
+    this.#readMs = now();
+    /** @type {Explanation | null} */
+    const explanation = await get(jobPath(this.#jobId, "explain")).catch(() => null);
+    if (explanation !== null) this.#endMs = explanation.ending && Date.parse(explanation.ending.end_at);
   }
 }

@@ -1,18 +1,37 @@
-// What an event of /events makes of a Job.
+// How events change the Job that is shown.
 import { fromMicroseconds } from "../core/time.js";
 
-/** Statuses that nothing leaves. */
+/** @import { Job, JobStatus, ServerEvent } from "../core/types.js" */
+
+/** Statuses that are final. @type {Set<string>} */
 export const ENDED = new Set(["COMPLETED", "FAILED", "SKIPPED", "CANCELLED"]);
 
-/** Every status, in the order in which they are shown. */
+/** Every status, in the order in which they are shown. @type {JobStatus[]} */
 export const STATUSES = ["QUEUED", "RUNNING", "COMPLETED", "FAILED", "SKIPPED", "CANCELLED"];
 
-/** The Job after the event; the same object if the event changes nothing that is shown. */
+/**
+ * The Job after the event; the same object if the event changes nothing that is shown.
+ * @param {Job} job
+ * @param {ServerEvent} event
+ * @returns {Job}
+ */
 export function applyEvent(job, event) {
   const change = changeOf(event);
   return change === null ? job : { ...job, ...change };
 }
 
+/**
+ * The status that the event leaves its Job in; null: it does not change it.
+ * @param {ServerEvent} event
+ */
+export function statusAfter(event) {
+  return changeOf(event)?.status ?? null;
+}
+
+/**
+ * @param {ServerEvent} event
+ * @returns {Partial<Job> | null}
+ */
 function changeOf({ kind, at, data }) {
   switch (kind) {
     case "run.started":

@@ -1,10 +1,12 @@
-// The Jobs of one filter, in order of arrival: pages as they are wanted, and kept true by events.
+// The Jobs of one filter: pages are read as they are needed, events keep the rows current. Event: "change".
 //
 // An event changes the row it is about without a request. Only what an event does not carry is fetched:
 // new Jobs at the head, and those that a status filter now lets in, a few at a time.
-import { get, listed, withQuery } from "../core/api.js";
+import { get, listedJob, withQuery } from "../core/api.js";
 import { throttle } from "../core/dom.js";
-import { applyEvent } from "./job-event.js";
+import { JobRows } from "./job-rows.js";
+
+/** @import { Job, JobFilter, JobPage, ServerEvent } from "../core/types.js" */
 
 const PAGE = 200;
 const HEAD = 100;
@@ -14,77 +16,58 @@ const GAP_PAGES_MAX = 10;
 const ENTERING_MAX = 20;
 
 export class JobList extends EventTarget {
-  jobs = [];
-  isComplete = false;
   isLoading = false;
+  /** @type {unknown} why the last page could not be read, or null */
   error = null;
-  #byId = new Map();
   #filter;
-  #cursor = null; // of the page after the last
+  #rows;
+  /** @type {Set<string>} Jobs to be read again */
   #entering = new Set();
   #fresh = throttle(() => this.#readFresh(), HEAD_MS);
-  #life = 0;
+  #life = 0; // grows with each restart: responses to earlier requests are dropped
 
-  /** `filter`: {status: [], type: [], label: [], q: "", order: "desc" | "asc"}. */
+  /** @param {JobFilter} filter */
   constructor(filter) {
     super();
     this.#filter = filter;
+    this.#rows = new JobRows(filter);
   }
 
+  get jobs() {
+    return this.#rows.jobs;
+  }
+
+  get isComplete() {
+    return this.#rows.isComplete;
+  }
+
+  /** @param {string} jobId */
   get(jobId) {
-    return this.#byId.get(jobId);
+    return this.#rows.get(jobId);
   }
 
-  /** Read from the beginning again; what is shown stays until the answer is there. */
+  /** Read from the beginning again; the rows stay until the response has come. */
   async restart() {
     this.#life += 1;
     this.isLoading = false;
-    await this.#page(null, (page) => this.#replace(page));
+    await this.#page(null, (page) => this.#rows.replace(page));
   }
 
   /** Read one page more. */
   async more() {
     if (this.isComplete || this.isLoading) return;
-    await this.#page(this.#cursor, (page) => {
-      this.#cursor = page.next_cursor ?? this.#cursor;
-      this.isComplete = page.next_cursor === null;
-      this.#merge(page.jobs);
-    });
+    await this.#page(this.#rows.cursor, (page) => this.#rows.append(page));
   }
 
-  /** Take what has happened into the rows. */
+  /**
+   * Apply events to the rows.
+   * @param {ServerEvent[]} events
+   */
   apply(events) {
-    let changed = false;
-    for (const event of events) {
-      if (event.job_id === null) continue;
-      if (event.kind === "job.submitted") {
-        if (this.#wants("type", event.data.type) && this.#wants("status", "QUEUED")) this.#fresh();
-        continue;
-      }
-      const job = this.#byId.get(event.job_id);
-      if (job === undefined) this.#maybeEnters(event);
-      else changed = this.#patch(job, event) || changed;
-    }
-    if (changed) this.#tell();
-  }
-
-  #patch(job, event) {
-    const patched = applyEvent(job, event);
-    if (event.data.fields?.some((name) => name === "name" || name === "labels")) {
-      this.#entering.add(job.job_id);
-      this.#fresh();
-    }
-    if (patched === job) return false;
-    this.#put(patched);
-    return true;
-  }
-
-  #maybeEnters(event) {
-    if (this.#filter.status.length === 0) return;
-    const after = applyEvent({ status: "" }, event).status;
-    if (after === "" || !this.#wants("status", after)) return;
-    this.#entering.add(event.job_id);
-    this.#fresh();
+    const { changed, hasNew, toRead } = this.#rows.apply(events);
+    for (const jobId of toRead) this.#entering.add(jobId);
+    if (hasNew || toRead.length > 0) this.#fresh();
+    if (changed) this.#changed();
   }
 
   async #readFresh() {
@@ -94,20 +77,29 @@ export class JobList extends EventTarget {
     try {
       if (wanted.length > ENTERING_MAX) return await this.restart();
       const page = this.#filter.order === "desc" ? await this.#head() : await this.#tail();
-      const found = await Promise.all(wanted.map((id) => listed(id).catch(() => null)));
+      const found = await Promise.all(wanted.map((id) => listedJob(id).catch(() => null)));
       if (life !== this.#life) return undefined;
-      if (this.#hasGap(page)) return this.#replace(page);
-      this.#merge([...(page?.jobs ?? []), ...found.filter((job) => job !== null && this.#accepts(job))]);
+      this.#merge(page, found.filter((job) => job !== null));
     } catch {
-      // The connection is gone; `sync` reads everything again.
+      // The connection is lost; `sync` reads everything again.
     }
     return undefined;
   }
 
-  // The newest, back to one that is known: a burst must not cost the reader his place.
+  /**
+   * @param {JobPage | null} page
+   * @param {Job[]} found
+   */
+  #merge(page, found) {
+    if (page !== null && this.#rows.hasGap(page)) this.#rows.replace(page);
+    else this.#rows.merge([...(page?.jobs ?? []), ...found.filter((job) => this.#rows.accepts(job))]);
+    this.#changed();
+  }
+
+  // The newest, back to one that is known, so that the reader keeps the place in the list after a burst.
   async #head() {
     const page = await this.#request({ limit: HEAD });
-    for (let n = 0; this.#hasGap(page) && n < GAP_PAGES_MAX; n += 1) {
+    for (let n = 0; this.#rows.hasGap(page) && n < GAP_PAGES_MAX; n += 1) {
       const next = await this.#request({ cursor: page.next_cursor, limit: GAP_PAGE });
       page.jobs.push(...next.jobs);
       page.next_cursor = next.next_cursor;
@@ -115,16 +107,15 @@ export class JobList extends EventTarget {
     return page;
   }
 
-  // Ascending order: what is new stands at the end, and only a list that is whole shows its end.
+  // Ascending order: new Jobs stand at the end, and only a list that is complete shows its end.
   async #tail() {
-    return this.isComplete ? this.#request({ cursor: this.#cursor, limit: 500 }) : null;
+    return this.isComplete ? this.#request({ cursor: this.#rows.cursor, limit: GAP_PAGE }) : null;
   }
 
-  #hasGap(page) {
-    if (page === null || this.#filter.order !== "desc" || page.next_cursor === null) return false;
-    return this.jobs.length > 0 && !page.jobs.some((job) => this.#byId.has(job.job_id));
-  }
-
+  /**
+   * @param {string | null} cursor
+   * @param {(page: JobPage) => void} use
+   */
   async #page(cursor, use) {
     const life = this.#life;
     this.isLoading = true;
@@ -138,69 +129,18 @@ export class JobList extends EventTarget {
     } finally {
       if (life === this.#life) this.isLoading = false;
     }
-    if (life === this.#life) this.#tell();
+    if (life === this.#life) this.#changed();
   }
 
+  /**
+   * @param {{cursor?: string | null, limit: number}} more
+   * @returns {Promise<JobPage>}
+   */
   #request(more) {
     return get(withQuery("/jobs", { ...this.#filter, ...more }));
   }
 
-  #replace(page) {
-    this.#byId = new Map(page.jobs.map((job) => [job.job_id, job]));
-    this.jobs = page.jobs;
-    this.#cursor = page.next_cursor;
-    this.isComplete = page.next_cursor === null;
-    this.#tell();
-  }
-
-  #merge(found) {
-    for (const job of found) {
-      const known = this.#byId.get(job.job_id);
-      if (known !== undefined && known.version > job.version) continue;
-      this.#put(job);
-    }
-    const sign = this.#filter.order === "desc" ? -1 : 1;
-    this.jobs.sort((a, b) => sign * (a.position - b.position));
-    this.#tell();
-  }
-
-  #put(job) {
-    const isKnown = this.#byId.has(job.job_id);
-    const isWanted = this.#wants("status", job.status);
-    if (isKnown) {
-      const index = this.jobs.findIndex((one) => one.job_id === job.job_id);
-      if (isWanted) this.jobs[index] = job;
-      else this.jobs.splice(index, 1);
-    } else if (isWanted) {
-      this.jobs.push(job);
-    }
-    if (isWanted) this.#byId.set(job.job_id, job);
-    else this.#byId.delete(job.job_id);
-  }
-
-  // The same questions that the server asks, for Jobs that come one by one.
-  #accepts(job) {
-    const { label, q } = this.#filter;
-    const text = q.toLowerCase();
-    const within = this.isComplete || this.jobs.length === 0 || this.#isBeforeEnd(job);
-    return (
-      within &&
-      this.#wants("type", job.type) &&
-      label.every((one) => Object.entries(job.labels).some(([k, v]) => `${k}=${v}` === one)) &&
-      [job.name ?? "", job.job_id, job.type].some((one) => one.toLowerCase().includes(text))
-    );
-  }
-
-  #isBeforeEnd(job) {
-    const end = this.jobs.at(-1).position;
-    return this.#filter.order === "desc" ? job.position > end : job.position < end;
-  }
-
-  #wants(name, value) {
-    return this.#filter[name].length === 0 || this.#filter[name].includes(value);
-  }
-
-  #tell() {
+  #changed() {
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -1,26 +1,32 @@
-// The parts of a Job's page that only show: its timeline, parameters and run.
+// The sections of a Job's page that show fields: its timeline, parameters and run.
 import { copyButton } from "../core/copy-button.js";
-import { quoted } from "../job_types/command-preview.js";
 import { h, textBlock } from "../core/dom.js";
 import { link } from "../core/route.js";
 import { number, t } from "../i18n/text.js";
+import { bytes } from "../core/size.js";
 import { duration, moment, secondsBetween } from "../core/time.js";
+import { quoted } from "../job_types/command-line.js";
+import { labelLines } from "./labels.js";
 
-/** Labels as chips that lead to all Jobs with the same one. */
+/** @import { Job, JobRun, Left, Params } from "../core/types.js" */
+
+/**
+ * Labels as chips that lead to all Jobs with the same one.
+ * @param {{[name: string]: string}} labels
+ */
 export function labelChips(labels) {
-  return Object.entries(labels).map(([key, value]) => {
-    const label = `${key}=${value}`;
-    return h("a", { class: "chip", href: link("queue", { query: [["label", label]] }) }, label);
-  });
+  return labelLines(labels).map((label) => h("a", { class: "chip", href: link("queue", { query: [["label", label]] }) }, label));
 }
 
-/** From its arrival to its end, with the time between. */
+/**
+ * The times of a Job from its arrival to its end, with the durations between.
+ * @param {Job} job
+ */
 export function timeline(job) {
-  const steps = [["created_at", job.created_at], ["run_at", job.run_at], ["started_at", job.started_at], ["finished_at", job.finished_at]];
-  const known = steps.filter(([, time]) => time).sort((a, b) => Date.parse(a[1]) - Date.parse(b[1]));
-  const items = known.map(([name, time], index) => {
-    const before = known[index - 1]?.[1];
-    const tookS = name === "finished_at" ? job.duration_s : null; // the wall clock may have been set meanwhile
+  const known = timesOf(job);
+  const items = known.map(({ name, time }, index) => {
+    const before = known[index - 1]?.time;
+    const tookS = name === "finished_at" ? job.duration_s : null; // the wall clock may have been set since
     return h("li", { class: `step step-${name}` }, h("span", { class: "step-name" }, t(`job.${name}`)),
       h("time", { datetime: time }, moment(time)),
       before ? h("span", { class: "dim" }, `+${duration(tookS ?? secondsBetween(before, time))}`) : null);
@@ -38,13 +44,29 @@ export function timeline(job) {
   ];
 }
 
-/** What it was asked. */
+/** @param {Job} job */
+function timesOf(job) {
+  const { created_at, run_at, started_at, finished_at } = job;
+  return Object.entries({ created_at, run_at, started_at, finished_at })
+    .flatMap(([name, time]) => (time ? [{ name, time }] : []))
+    .sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+}
+
+/**
+ * The parameters of a Job.
+ * @param {Params} params
+ */
 export function paramsTable(params) {
+  /** @type {[string, string][]} */
   const rows = Object.entries(params).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
   return [h("h2", {}, t("job.params")), rows.length > 0 ? list(rows) : h("p", { class: "dim" }, t("job.noParams"))];
 }
 
-/** The one attempt: its command line, process and end. */
+/**
+ * The run of a Job: its command line, process and end.
+ * @param {JobRun | null} run
+ * @param {Job} job
+ */
 export function runFields(run, job) {
   if (run === null) return null;
   const command = run.argv.map(quoted).join(" ");
@@ -65,24 +87,21 @@ export function runFields(run, job) {
   ];
 }
 
-/** What was still alive when the program ended, and was ended then. */
+/**
+ * How many processes outlived the program, and were ended after it.
+ * @param {Left} left
+ */
 function leftText({ processes, killed }) {
   if (processes === 0) return null;
   return killed > 0 ? t("run.leftKilled", { n: processes, killed }) : t("run.leftEnded", { n: processes });
 }
 
-/** "12.3 MB". */
-export function bytes(n) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let [value, unit] = [n, 0];
-  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
+/** @param {[key: string, value: string | number | null][]} pairs - those without a value are left out */
 function fieldList(pairs) {
-  return list(pairs.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([key, value]) => [t(key), value]));
+  return list(pairs.flatMap(([key, value]) => (value === null || value === "" ? [] : [[t(key), String(value)]])));
 }
 
+/** @param {string[][]} pairs */
 function list(pairs) {
-  return h("dl", { class: "fields" }, pairs.map(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)]));
+  return h("dl", { class: "fields" }, pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)]));
 }

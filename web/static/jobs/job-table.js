@@ -1,39 +1,57 @@
-// The table of Jobs: only the rows that can be seen are there, however long the list is.
+// The table of Jobs: only the rows that can be seen are elements, however long the list is.
 //
 // The focus stays on the table itself and names its active row (aria-activedescendant), so that it
-// survives rows that come and go. Events: "open" {jobId}, "selection".
+// survives rows that are added and removed. Event: "selection".
 import { h, setAttribute } from "../core/dom.js";
 import { COLUMNS, JobRow } from "./job-row.js";
 import { t } from "../i18n/text.js";
+import { JobList } from "./job-list.js";
+
+/** @import { Job } from "../core/types.js" */
+
+/** @typedef {{top: number, active: string | null}} Place */
 
 const OVERSCAN = 8;
-const AHEAD_ROWS = 120; // the next page is asked for before its rows are needed
+const AHEAD_ROWS = 120; // the next page is read before its rows are needed
+const ROW_HEIGHT_PX = 36; // until the style is known
+const NO_JOBS = new JobList({ status: [], type: [], label: [], q: "", order: "desc" });
 
-class JobTable extends HTMLElement {
+export class JobTable extends HTMLElement {
+  /** @type {Set<string>} */
   selected = new Set();
-  #list = null;
-  #rows = new Map(); // job id → JobRow
-  #spare = [];
+  #list = NO_JOBS;
+  #onOpen;
+  /** @type {Map<string, JobRow>} */
+  #rows = new Map();
+  /** @type {JobRow[]} rows that are out of sight */
+  #unused = [];
+  /** @type {string | null} */
   #active = null;
-  #anchor = null; // where a range of selected rows begins
-  #grid;
-  #body;
-  #all;
-  #rowHeight = 36;
-  #life;
+  /** @type {string | null} where a range of selected rows begins */
+  #anchor = null;
+  /** @type {string | null} the row at the top edge */
+  #first = null;
+  #top = 0;
+  #paintedTop = 0;
+  #body = h("div", { role: "rowgroup", class: "rows" });
+  #head = h("div", { role: "rowgroup", class: "head" });
+  #grid = h("div", { role: "grid", class: "grid", tabindex: "0", "aria-label": t("queue.table"), "aria-multiselectable": "true" },
+    this.#head, this.#body);
+  #all = h("input", { type: "checkbox", tabindex: "-1", "aria-label": t("queue.selectAll") });
+  #rowHeight = ROW_HEIGHT_PX;
+  #life = new AbortController();
   #frame = 0;
   #onChange = () => this.#schedule();
 
+  /** @param {(jobId: string) => void} onOpen */
+  constructor(onOpen) {
+    super();
+    this.#onOpen = onOpen;
+  }
+
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
-    this.#body = h("div", { role: "rowgroup", class: "rows" });
-    this.#grid = h(
-      "div",
-      { role: "grid", class: "grid", tabindex: "0", "aria-label": t("queue.table"), "aria-multiselectable": "true" },
-      h("div", { role: "rowgroup", class: "head" }, this.#header()),
-      this.#body,
-    );
+    this.#head.replaceChildren(this.#header());
     this.replaceChildren(this.#grid);
     this.#grid.addEventListener("scroll", () => this.#schedule(), { passive: true, signal });
     this.#body.addEventListener("click", (event) => this.#click(event), { signal });
@@ -44,7 +62,7 @@ class JobTable extends HTMLElement {
       resized.disconnect();
       clearInterval(clock);
       cancelAnimationFrame(this.#frame);
-      this.#list?.removeEventListener("change", this.#onChange);
+      this.#list.removeEventListener("change", this.#onChange);
     });
   }
 
@@ -52,9 +70,9 @@ class JobTable extends HTMLElement {
     this.#life.abort();
   }
 
-  /** The JobList that is shown. */
+  /** The list that is shown. @param {JobList} list */
   set list(list) {
-    this.#list?.removeEventListener("change", this.#onChange);
+    this.#list.removeEventListener("change", this.#onChange);
     this.#list = list;
     this.#grid.scrollTop = 0;
     this.clearSelection();
@@ -64,32 +82,37 @@ class JobTable extends HTMLElement {
 
   /** Jobs that are selected and still in the list. */
   selectedJobs() {
-    return [...this.selected].map((id) => this.#list.get(id)).filter(Boolean);
+    return [...this.selected].map((id) => this.#list.get(id)).filter((job) => job !== undefined);
   }
 
   clearSelection() {
     this.selected.clear();
-    this.#told();
+    this.#selectionChanged();
   }
 
-  /** A key that was pressed in the view; true if it meant something here. */
+  /**
+   * Handle a key of the view; true if the table uses it.
+   * @param {string} key
+   * @param {KeyboardEvent} [event]
+   */
   press(key, event) {
-    const jobs = this.#list?.jobs ?? [];
+    const { jobs } = this.#list;
     const at = this.#active === null ? -1 : jobs.findIndex((job) => job.job_id === this.#active);
     const page = Math.max(1, Math.floor(this.#grid.clientHeight / this.#rowHeight) - 2);
+    /** @type {{[key: string]: number}} */
     const moves = {
       j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: page, PageUp: -page,
       g: -Infinity, Home: -Infinity, G: Infinity, End: Infinity,
     };
-    if (key in moves) this.#move(at, moves[key], event?.shiftKey && key.startsWith("Arrow"));
+    if (key in moves) this.#move(at, moves[key], event?.shiftKey === true && key.startsWith("Arrow"));
     else if ((key === "x" || key === " ") && at >= 0) this.#toggle(jobs[at].job_id);
-    else if (key === "Enter" && at >= 0) this.#open(jobs[at].job_id);
+    else if (key === "Enter" && at >= 0) this.#onOpen(jobs[at].job_id);
     else if (key === "Escape" && this.selected.size > 0) this.clearSelection();
     else return false;
     return true;
   }
 
-  /** Where the reader is: {top, active}. */
+  /** The place in the list that the reader looks at. @returns {Place} */
   get place() {
     return { top: this.#top, active: this.#active };
   }
@@ -101,11 +124,16 @@ class JobTable extends HTMLElement {
     this.#schedule();
   }
 
-  /** The Job that the keys are on. */
+  /** The Job of the active row. */
   get activeJob() {
-    return this.#list?.get(this.#active) ?? null;
+    return this.#active === null ? null : this.#list.get(this.#active) ?? null;
   }
 
+  /**
+   * @param {number} at
+   * @param {number} by
+   * @param {boolean} isSelecting
+   */
   async #move(at, by, isSelecting) {
     if (by === Infinity) await this.#readAll();
     const { jobs } = this.#list;
@@ -115,7 +143,7 @@ class JobTable extends HTMLElement {
     if (isSelecting) this.selected.add(this.#active);
     this.#grid.focus({ preventScroll: true });
     this.#reveal(index);
-    this.#told();
+    this.#selectionChanged();
   }
 
   async #readAll() {
@@ -127,6 +155,7 @@ class JobTable extends HTMLElement {
     this.#grid.removeAttribute("aria-busy");
   }
 
+  /** @param {number} index */
   #reveal(index) {
     const head = this.#body.offsetTop;
     const top = index * this.#rowHeight;
@@ -140,10 +169,9 @@ class JobTable extends HTMLElement {
   }
 
   #header() {
-    this.#all = h("input", { type: "checkbox", tabindex: "-1", "aria-label": t("queue.selectAll") });
     this.#all.addEventListener("change", () => {
       this.selected = new Set(this.#all.checked ? this.#list.jobs.map((job) => job.job_id) : []);
-      this.#told();
+      this.#selectionChanged();
     });
     return h(
       "div",
@@ -153,7 +181,9 @@ class JobTable extends HTMLElement {
     );
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
+    if (!(event.target instanceof Element)) return;
     const row = event.target.closest(".row");
     if (row === null) return;
     const jobId = row.id.slice("row-".length);
@@ -164,28 +194,29 @@ class JobTable extends HTMLElement {
       else this.#toggle(jobId);
       this.#anchor = jobId;
     } else if (!event.target.closest("a")) {
-      this.#open(jobId);
+      this.#onOpen(jobId);
     }
   }
 
+  /**
+   * @param {string} from
+   * @param {string} to
+   */
   #selectRange(from, to) {
     const ids = this.#list.jobs.map((job) => job.job_id);
     const [a, b] = [ids.indexOf(from), ids.indexOf(to)].sort((x, y) => x - y);
     for (const id of ids.slice(Math.max(0, a), b + 1)) this.selected.add(id);
-    this.#told();
+    this.#selectionChanged();
   }
 
+  /** @param {string} jobId */
   #toggle(jobId) {
     if (!this.selected.delete(jobId)) this.selected.add(jobId);
     this.#anchor = jobId;
-    this.#told();
+    this.#selectionChanged();
   }
 
-  #open(jobId) {
-    this.dispatchEvent(new CustomEvent("open", { detail: { jobId } }));
-  }
-
-  #told() {
+  #selectionChanged() {
     this.dispatchEvent(new Event("selection"));
     this.#schedule();
   }
@@ -197,14 +228,14 @@ class JobTable extends HTMLElement {
   #schedule() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      if (this.#list !== null) this.#paint();
+      this.#paint();
     });
   }
 
   #paint() {
     const { jobs } = this.#list;
     this.#keepPlace(jobs);
-    this.#rowHeight = parseFloat(getComputedStyle(this.#grid).getPropertyValue("--row-height")) || 36;
+    this.#rowHeight = parseFloat(getComputedStyle(this.#grid).getPropertyValue("--row-height")) || ROW_HEIGHT_PX;
     this.#body.style.height = `${jobs.length * this.#rowHeight}px`;
     const { scrollTop, clientHeight } = this.#grid;
     this.#top = scrollTop;
@@ -212,55 +243,58 @@ class JobTable extends HTMLElement {
     const last = Math.min(jobs.length, Math.ceil((scrollTop + clientHeight) / this.#rowHeight) + OVERSCAN);
     this.#fill(jobs, first, last);
     setAttribute(this.#grid, "aria-rowcount", this.#list.isComplete ? jobs.length + 1 : -1);
-    setAttribute(this.#grid, "aria-activedescendant", this.#rows.has(this.#active) ? `row-${this.#active}` : null);
+    setAttribute(this.#grid, "aria-activedescendant", this.#active !== null && this.#rows.has(this.#active) ? `row-${this.#active}` : null);
     this.#all.checked = jobs.length > 0 && this.selected.size >= jobs.length;
     this.#all.indeterminate = this.selected.size > 0 && !this.#all.checked;
     if (last + AHEAD_ROWS > jobs.length && jobs.length > 0) this.#list.more();
   }
 
+  /**
+   * @param {Job[]} jobs
+   * @param {number} first
+   * @param {number} last - the index after it
+   */
   #fill(jobs, first, last) {
     const wanted = new Set();
     for (let index = first; index < last; index += 1) wanted.add(jobs[index].job_id);
     for (const [id, row] of this.#rows) {
       if (wanted.has(id)) continue;
       this.#rows.delete(id);
-      this.#spare.push(row);
+      this.#unused.push(row);
     }
     for (let index = first; index < last; index += 1) {
       const job = jobs[index];
       let row = this.#rows.get(job.job_id);
       if (row === undefined) {
-        row = this.#spare.pop() ?? new JobRow();
+        row = this.#unused.pop() ?? new JobRow();
         this.#rows.set(job.job_id, row);
         if (!row.element.isConnected) this.#body.append(row.element);
       }
       const isActive = job.job_id === this.#active;
       row.paint(job, { index, top: index * this.#rowHeight, isActive, isSelected: this.selected.has(job.job_id) });
     }
-    for (const row of this.#spare.splice(0)) row.element.remove();
+    for (const row of this.#unused.splice(0)) row.element.remove();
     this.#first = jobs[Math.floor(this.#grid.scrollTop / this.#rowHeight)]?.job_id ?? null;
   }
 
-  #first = null; // the row at the top edge
-  #top = 0;
-
-  // New Jobs come in above: whoever has scrolled down goes on seeing the same rows.
+  /**
+   * New Jobs are inserted above: a reader who has scrolled down still sees the same rows.
+   * @param {Job[]} jobs
+   */
   #keepPlace(jobs) {
     const { scrollTop } = this.#grid;
     if (scrollTop < this.#rowHeight || this.#first === null) return;
     const was = Math.floor(scrollTop / this.#rowHeight);
-    if (jobs[was]?.job_id === this.#first || this.#scrolled !== scrollTop) {
-      this.#scrolled = scrollTop;
+    if (jobs[was]?.job_id === this.#first || this.#paintedTop !== scrollTop) {
+      this.#paintedTop = scrollTop;
       return;
     }
     const is = jobs.findIndex((job) => job.job_id === this.#first);
     if (is < 0) return;
     this.#body.style.height = `${jobs.length * this.#rowHeight}px`;
     this.#grid.scrollTop = scrollTop + (is - was) * this.#rowHeight;
-    this.#scrolled = this.#grid.scrollTop;
+    this.#paintedTop = this.#grid.scrollTop;
   }
-
-  #scrolled = 0; // where it stood when it was painted last
 }
 
 customElements.define("job-table", JobTable);

@@ -9,15 +9,23 @@ export class LogSearch {
   #lines;
   #pane;
   #text = "";
-  #hits = []; // ranges
+  /** @type {Range[]} */
+  #hits = [];
   #at = -1;
 
+  /**
+   * @param {Element} lines - the parent of the lines
+   * @param {Element} pane
+   */
   constructor(lines, pane) {
     this.#lines = lines;
     this.#pane = pane;
   }
 
-  /** Mark every place of this text, and go to the last one, which is the newest. */
+  /**
+   * Mark each place of this text, and go to the last one, which is the newest.
+   * @param {string} text
+   */
   find(text) {
     this.#text = text.toLowerCase();
     this.#collect();
@@ -26,7 +34,7 @@ export class LogSearch {
     else this.#mark();
   }
 
-  /** Lines have come or gone: mark again, stay where we are. */
+  /** Mark again after lines were added or removed; the current hit stays. */
   refresh() {
     if (this.#text === "") return;
     this.#collect();
@@ -34,11 +42,14 @@ export class LogSearch {
     this.#mark();
   }
 
-  /** To the next hit (1) or the one before (-1). */
+  /**
+   * Go to the next hit (1) or the one before (-1).
+   * @param {1 | -1} by
+   */
   step(by) {
     if (this.found === 0) return;
     this.#at = (this.#at + by + this.#hits.length) % this.#hits.length;
-    this.#hits[this.#at].startContainer.parentElement.scrollIntoView({ block: "center" });
+    this.#hits[this.#at].startContainer.parentElement?.scrollIntoView({ block: "center" });
     this.#mark();
   }
 
@@ -48,7 +59,7 @@ export class LogSearch {
     return this.found === 0 ? t("log.none") : t("log.hits", { at: this.#at + 1, n: this.found });
   }
 
-  /** Take the marks away. */
+  /** Remove the marks. */
   clear() {
     globalThis.CSS?.highlights?.delete("log-hit");
     globalThis.CSS?.highlights?.delete("log-hit-now");
@@ -60,11 +71,12 @@ export class LogSearch {
     if (this.#text === "") return;
     const walker = document.createTreeWalker(this.#lines, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node !== null && this.#hits.length < HITS_MAX; node = walker.nextNode()) {
-      const text = node.data.toLowerCase();
+      const length = node.nodeValue?.length ?? 0;
+      const text = (node.nodeValue ?? "").toLowerCase();
       for (let at = text.indexOf(this.#text); at >= 0; at = text.indexOf(this.#text, at + this.#text.length)) {
         const range = new Range();
         range.setStart(node, at);
-        range.setEnd(node, Math.min(node.length, at + this.#text.length));
+        range.setEnd(node, Math.min(length, at + this.#text.length));
         this.#hits.push(range);
       }
     }
@@ -79,6 +91,6 @@ export class LogSearch {
       return;
     }
     this.#pane.querySelector(".log-line.now")?.classList.remove("now");
-    now?.startContainer.parentElement.closest(".log-line")?.classList.add("now");
+    now?.startContainer.parentElement?.closest(".log-line")?.classList.add("now");
   }
 }

@@ -1,71 +1,63 @@
 // When the lines of a log were written: a switch, and an attribute that CSS shows beside the line, so that
-// neither a search nor a copy meets it and a line stays one node. Offsets count bytes, as the server does;
+// neither a search nor a copy contains it and a line stays one node. Offsets count bytes, as the server does;
 // while the switch is off, a line costs only the note of where it begins.
 import { get, jobPath, Problem } from "../core/api.js";
 import { h, setAttribute } from "../core/dom.js";
+import { twoDigits } from "../core/time.js";
 import { t } from "../i18n/text.js";
 
+/** @import { LogTimeList } from "../core/types.js" */
+
+/** @typedef {{offset: number, ms: number}} Beginning where a line begins; by when it was written, or 0 */
+
 const STORED = "headway.logTimes";
-const encoder = new TextEncoder();
 
 export class LogTimes {
   button = h("button", { class: "tool log-times" }, t("log.times"));
   #jobId;
   #lines;
   #signal;
-  #kept = []; // {offset, ms}: from this byte on, written by then
-  #begun = []; // beginnings of lines that have come, and are not on the page yet
-  #isBegun = false; // the last of them still lacks its newline
-  #beginnings = new WeakMap(); // line → {offset, ms}, ms as the stream said, or 0
+  /** @type {Beginning[]} samples of the server: up to the next one, written by then */
+  #samples = [];
+  /** @type {WeakMap<Element, Beginning>} */
+  #beginnings = new WeakMap();
 
+  /**
+   * @param {string} jobId
+   * @param {HTMLElement} lines - the parent of the lines
+   * @param {AbortSignal} signal
+   */
   constructor(jobId, lines, signal) {
-    [this.#jobId, this.#lines, this.#signal] = [jobId, lines, signal];
+    this.#jobId = jobId;
+    this.#lines = lines;
+    this.#signal = signal;
     this.button.addEventListener("click", () => this.#choose(!this.#isOn), { signal });
     this.#set(stored() === "on");
   }
 
-  /** The log begins anew. */
-  begin() {
-    this.#begun = [];
-    this.#isBegun = false;
-  }
-
-  /** A piece of the log has come. */
-  take({ text, offset, end, at }) {
-    const parts = text.split("\n");
-    const offsets = offsetsOf(parts, offset, end);
-    const rest = parts.pop();
-    const ms = Date.parse(at) || 0;
-    const count = parts.length + (rest === "" ? 0 : 1);
-    for (let index = this.#isBegun ? 1 : 0; index < count; index += 1) this.#begun.push({ offset: offsets[index], ms });
-    this.#isBegun = rest !== "" || (this.#isBegun && parts.length === 0);
-  }
-
-  /** This line is the next that has come; or it stands for `before`, and is longer. */
-  mark(line, before = null) {
-    this.#beginnings.set(line, before === null ? this.#begun.shift() : this.#beginnings.get(before));
+  /**
+   * Note where the line of this element begins.
+   * @param {Element} line
+   * @param {Beginning} beginning
+   */
+  note(line, { offset, ms }) {
+    this.#beginnings.set(line, { offset, ms });
     if (this.#isOn) this.#stamp(line);
   }
 
-  /** These lines begin where these parts of the log, from `offset` to `end`, do. */
-  place(lines, parts, offset, end) {
-    const offsets = offsetsOf(parts, offset, end);
-    lines.forEach((line, index) => this.#beginnings.set(line, { offset: offsets[index], ms: 0 }));
-    if (this.#isOn) lines.forEach((line) => this.#stamp(line));
-  }
-
-  /** Ask the server again, if times are shown: it has seen more of the log meanwhile. */
+  /** Read the server's samples again, if times are shown. */
   async refresh() {
     if (!this.#isOn) return;
-    let times;
+    /** @type {LogTimeList} */
+    let list;
     try {
-      ({ times } = await get(jobPath(this.#jobId, "log/times"), { signal: this.#signal }));
+      list = await get(jobPath(this.#jobId, "log/times"), { signal: this.#signal });
     } catch (error) {
       if (error instanceof Problem) this.#set(false);
-      return; // without an answer: the stream comes back, and then this is asked again
+      return; // the server did not respond: when the stream is back, this is called again
     }
-    this.#kept = times.map(({ offset, at }) => ({ offset, ms: Date.parse(at) }));
-    const isToday = times.length === 0 || new Date(this.#kept[0].ms).toDateString() === new Date().toDateString();
+    this.#samples = list.times.map(({ offset, at }) => ({ offset, ms: Date.parse(at) }));
+    const isToday = this.#samples.length === 0 || new Date(this.#samples[0].ms).toDateString() === new Date().toDateString();
     this.#lines.classList.toggle("with-dates", !isToday);
     for (const line of this.#lines.children) this.#stamp(line);
   }
@@ -74,58 +66,52 @@ export class LogTimes {
     return this.button.getAttribute("aria-pressed") === "true";
   }
 
+  /** @param {boolean} isOn */
   #choose(isOn) {
     this.#set(isOn);
     try {
       localStorage.setItem(STORED, isOn ? "on" : "off");
     } catch {
-      // Not kept, but used.
+      // Storage may be forbidden: the choice holds until the page is closed.
     }
     this.refresh();
   }
 
+  /** @param {boolean} isOn */
   #set(isOn) {
     setAttribute(this.button, "aria-pressed", isOn);
     this.#lines.classList.toggle("with-times", isOn);
   }
 
+  /** @param {Element} line */
   #stamp(line) {
-    const { offset, ms } = this.#beginnings.get(line);
-    const known = Math.max(ms, this.#keptAt(offset));
-    setAttribute(line, "data-at", known === 0 ? null : this.#shown(known));
+    const beginning = this.#beginnings.get(line);
+    if (beginning === undefined) return;
+    const ms = Math.max(beginning.ms, writtenBy(this.#samples, beginning.offset));
+    setAttribute(line, "data-at", ms === 0 ? null : this.#shown(ms));
   }
 
-  // By when what stands at this byte had been written, as far as it was sampled; 0: it was not.
-  #keptAt(offset) {
-    let [low, high] = [0, this.#kept.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#kept[middle].offset <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low === 0 ? 0 : this.#kept[low - 1].ms;
-  }
-
+  /** @param {number} ms */
   #shown(ms) {
     const at = new Date(ms);
-    const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-    return this.#lines.classList.contains("with-dates") ? `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}` : time;
+    const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(":");
+    return this.#lines.classList.contains("with-dates") ? `${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())} ${time}` : time;
   }
 }
 
-// A byte that was no UTF-8 is shown by a sign of three: what follows it in the same piece seems to be later.
-function offsetsOf(parts, offset, end) {
-  const isAscii = parts.reduce((sum, part) => sum + part.length + 1, -1) === end - offset;
-  let at = offset;
-  return parts.map((part) => {
-    const begin = Math.min(at, end);
-    at += 1 + (isAscii ? part.length : encoder.encode(part).length);
-    return begin;
-  });
-}
-
-function two(n) {
-  return String(n).padStart(2, "0");
+/**
+ * By when the byte at this offset had been written, according to samples in order of offset; 0: unknown.
+ * @param {Beginning[]} samples
+ * @param {number} offset
+ */
+export function writtenBy(samples, offset) {
+  let [low, high] = [0, samples.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (samples[middle].offset <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low === 0 ? 0 : samples[low - 1].ms;
 }
 
 function stored() {

@@ -1,47 +1,51 @@
 // The log of a Job: its end at once, the rest on demand, new lines as they are written; search, follow,
-// colours. At most LINES_MAX lines stand on the page, the oldest go first.
-import { ask, jobPath, Problem } from "../core/api.js";
-import { AnsiReader } from "./ansi.js";
+// colours. At most LINES_MAX lines are on the page: the oldest are removed first.
+import { request, jobPath, Problem } from "../core/api.js";
 import { debounce, h, setAttribute, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
+import { t } from "../i18n/text.js";
+import { AnsiReader } from "./ansi.js";
+import { logLine, runNodes } from "./log-line.js";
+import { LogModel } from "./log-model.js";
 import { LogSearch } from "./log-search.js";
 import { LogStream } from "./log-stream.js";
 import { LogTimes } from "./log-times.js";
-import { t } from "../i18n/text.js";
+
+/** @import { StreamState } from "./log-stream.js" */
 
 const LINES_MAX = 20_000;
+const EARLIER_BYTES = 256 * 1024;
 const AT_END_PX = 24;
 const SEARCH_MS = 150;
 
-class LogView extends HTMLElement {
+export class LogView extends HTMLElement {
   #jobId;
   #lines = h("div", { class: "log-lines" });
   #pane = h("div", { class: "log-pane", tabindex: "0", role: "log", "aria-live": "off", "aria-label": t("log.title") }, this.#lines);
   #follow = h("button", { class: "tool", "aria-pressed": "true" }, icon("down"), t("log.follow"));
   #earlier = h("button", { class: "tool", hidden: true }, t("log.earlier"));
   #wrap = h("button", { class: "tool", "aria-pressed": "true" }, t("log.wrap"));
+  #searchInput = h("input", { type: "search", placeholder: t("log.search"), "aria-label": t("log.search") });
   #state = h("span", { class: "dim", role: "status" });
   #empty = h("p", { class: "dim log-empty" }, t("log.empty"));
-  #search;
+  #life = new AbortController();
+  #search = new LogSearch(this.#lines, this.#pane);
   #times;
+  #model = new LogModel();
   #reader = new AnsiReader();
-  #open = null; // the last line, while its newline is missing: {element, text, reader}
-  #pending = "";
+  #openReader = this.#reader; // as it was before the last line
   #frame = 0;
-  #life;
-  #stream;
+  #top = 0;
 
-  /** Show the log of this Job; before it is put on the page. */
-  of(jobId) {
+  /** @param {string} jobId */
+  constructor(jobId) {
+    super();
     this.#jobId = jobId;
-    return this;
+    this.#times = new LogTimes(jobId, this.#lines, this.#life.signal);
   }
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
-    this.#search = new LogSearch(this.#lines, this.#pane);
-    this.#times = new LogTimes(this.#jobId, this.#lines, signal);
     this.replaceChildren(
       h("div", { class: "log-bar" }, h("h2", {}, t("log.title")), this.#searchBox(), this.#follow, this.#wrap, this.#times.button, this.#earlier,
         h("a", { class: "tool", href: jobPath(this.#jobId, "log"), download: `${this.#jobId}.log` }, t("log.download")), this.#state),
@@ -50,16 +54,19 @@ class LogView extends HTMLElement {
     this.#wrap.addEventListener("click", () => this.#toggleWrap(), { signal });
     this.#earlier.addEventListener("click", () => this.#readEarlier(), { signal });
     this.#pane.addEventListener("scroll", () => this.#scrolled(), { passive: true, signal });
-    // Lines get their height only when they are seen; then the end is elsewhere.
+    // Lines get their height only when they are seen; then the end moves.
     const grown = new ResizeObserver(() => this.#follows && this.#setFollow(true));
     grown.observe(this.#lines);
     signal.addEventListener("abort", () => grown.disconnect());
-    this.#stream = new LogStream(this.#jobId, signal, {
+    const stream = new LogStream(this.#jobId, signal, {
       begin: (from) => this.#begin(from),
-      piece: (piece) => this.#take(piece),
-      state: (state) => this.#tell(state),
+      piece: (piece) => {
+        this.#model.append(piece);
+        this.#frame ||= requestAnimationFrame(() => this.#paint());
+      },
+      state: (state) => this.#showState(state),
     });
-    this.#stream.run();
+    stream.run();
   }
 
   disconnectedCallback() {
@@ -70,7 +77,7 @@ class LogView extends HTMLElement {
 
   /** Put the cursor into the search. */
   focusSearch() {
-    this.querySelector("input[type=search]").focus();
+    this.#searchInput.focus();
   }
 
   get #follows() {
@@ -79,7 +86,7 @@ class LogView extends HTMLElement {
 
   #searchBox() {
     const count = h("span", { class: "dim", role: "status" });
-    const input = h("input", { type: "search", placeholder: t("log.search"), "aria-label": t("log.search") });
+    const input = this.#searchInput;
     const find = debounce(() => {
       this.#search.find(input.value);
       setText(count, this.#search.summary());
@@ -94,6 +101,7 @@ class LogView extends HTMLElement {
     return h("label", { class: "search-box" }, icon("search"), input, count);
   }
 
+  /** @param {boolean} isOn */
   #setFollow(isOn) {
     setAttribute(this.#follow, "aria-pressed", isOn);
     if (isOn) this.#pane.scrollTop = this.#pane.scrollHeight;
@@ -105,7 +113,7 @@ class LogView extends HTMLElement {
     this.#pane.classList.toggle("no-wrap", !isOn);
   }
 
-  // Only a scroll upwards is the reader's wish to stay: that the end moves away below is not.
+  // Only a scroll upwards means that the reader wants to stay: the end also moves away by itself.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#pane;
     if (scrollHeight - scrollTop - clientHeight < AT_END_PX) setAttribute(this.#follow, "aria-pressed", true);
@@ -113,98 +121,85 @@ class LogView extends HTMLElement {
     this.#top = scrollTop;
   }
 
-  #top = 0;
-
-  #tell(state) {
+  /** @param {StreamState} state */
+  #showState(state) {
     setText(this.#state, t(`log.${state}`));
     if (state !== "lost") this.#times.refresh();
     if (state === "ended") setText(this.#empty, t("log.nothing"));
   }
 
-  // From this byte on; a beginning in the middle of a log begins in the middle of a line.
+  /** @param {number} from */
   #begin(from) {
     this.#lines.replaceChildren();
-    this.#times.begin();
-    this.#reader = new AnsiReader();
-    this.#open = null;
-    this.#pending = "";
-    this.#from = from;
-    this.#earlier.hidden = from === 0;
+    this.#model.begin(from);
+    this.#reader = this.#openReader = new AnsiReader();
+    this.#showEarlier();
   }
 
-  #from = 0;
-
-  #take(piece) {
-    this.#times.take(piece);
-    this.#pending += piece.text;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#append(this.#pending);
-      this.#pending = "";
-    });
+  #showEarlier() {
+    this.#earlier.hidden = this.#model.earlier(EARLIER_BYTES) === null;
   }
 
-  #append(text) {
+  #paint() {
+    this.#frame = 0;
     this.#empty.hidden = true;
-    const lines = text.split("\n");
-    const made = document.createDocumentFragment();
-    let before = null;
-    const add = (line) => {
-      const element = lineOf(this.#reader.line(line));
-      this.#times.mark(element, before);
-      before = null;
-      made.append(element);
-      return element;
-    };
-    if (this.#open !== null) {
-      lines[0] = this.#open.text + lines[0];
-      this.#reader = this.#open.reader;
-      before = this.#open.element;
-      before.remove();
-      this.#open = null;
+    const { continues, lines } = this.#model.take();
+    if (continues) {
+      this.#lines.lastElementChild?.remove();
+      this.#reader = this.#openReader;
     }
-    const last = lines.pop();
-    lines.forEach(add);
-    if (last !== "") {
-      const reader = this.#reader.copy();
-      this.#open = { element: add(last), text: last, reader };
+    const made = document.createDocumentFragment();
+    for (const [index, line] of lines.entries()) {
+      if (index === lines.length - 1) this.#openReader = this.#reader.copy();
+      const element = logLine(this.#reader.line(line.text));
+      this.#times.note(element, line);
+      made.append(element);
     }
     this.#lines.append(made);
     while (this.#lines.childElementCount > LINES_MAX) {
-      this.#lines.firstElementChild.remove();
-      this.#earlier.hidden = true; // what would come before is no longer known by its byte
+      this.#lines.firstElementChild?.remove();
+      this.#model.forgetFirst();
     }
+    this.#showEarlier();
     this.#search.refresh();
     if (this.#follows) this.#setFollow(true);
   }
 
   async #readEarlier() {
-    const length = Math.min(this.#from, 256 * 1024);
-    const from = this.#from - length;
+    const range = this.#model.earlier(EARLIER_BYTES);
+    if (range === null) return;
     try {
-      const range = `bytes=${from}-${this.#from - 1}`;
-      const response = await ask("GET", jobPath(this.#jobId, "log"), { headers: { Range: range, Accept: "text/plain" } });
-      const parts = (await response.text()).split("\n");
-      const reader = new AnsiReader();
-      const before = this.#pane.scrollHeight - this.#pane.scrollTop;
-      const first = this.#lines.firstElementChild;
-      const made = parts.slice(0, -1).map((line) => lineOf(reader.line(line)));
-      const rest = parts.at(-1);
-      if (first !== null && rest !== "") first.prepend(...reader.line(rest));
-      this.#lines.prepend(...made);
-      this.#times.place(first !== null && rest !== "" ? [...made, first] : made, parts, from, this.#from);
-      this.#pane.scrollTop = this.#pane.scrollHeight - before;
-      this.#from = from;
-      this.#earlier.hidden = from === 0;
-      this.#search.refresh();
+      const headers = { Range: `bytes=${range.from}-${range.to - 1}`, Accept: "text/plain" };
+      const response = await request("GET", jobPath(this.#jobId, "log"), { headers });
+      this.#prepend(await response.text(), range);
     } catch (error) {
       if (error instanceof Problem) setText(this.#state, error.message);
     }
   }
-}
 
-function lineOf(pieces) {
-  return h("div", { class: "log-line", dir: "auto" }, pieces.length > 0 ? pieces : "\u200b");
+  /**
+   * @param {string} text
+   * @param {{from: number, to: number}} range
+   */
+  #prepend(text, range) {
+    const fromEnd = this.#pane.scrollHeight - this.#pane.scrollTop;
+    const first = this.#lines.firstElementChild;
+    const { lines, rest } = this.#model.prepend(text, range);
+    const reader = new AnsiReader();
+    const made = lines.map((line) => {
+      const element = logLine(reader.line(line.text));
+      this.#times.note(element, line);
+      return element;
+    });
+    if (first !== null && rest !== null) {
+      first.prepend(...runNodes(reader.line(rest.text)));
+      this.#times.note(first, rest);
+    }
+    this.#lines.prepend(...made);
+    this.#pane.scrollTop = this.#pane.scrollHeight - fromEnd;
+    this.#showEarlier();
+    this.#search.refresh();
+  }
 }
 
 customElements.define("log-view", LogView);

@@ -1,28 +1,32 @@
-// Who holds the next slot, and a form to hold it: for maintenance, or for another program.
+// The reservations that hold or wait for a slot, and a form to make one: for maintenance, or for another program.
 import { get, send } from "../core/api.js";
 import { confirmed } from "../core/dialog.js";
-import { freshId, h, throttle } from "../core/dom.js";
+import { freshId, h, setText, throttle } from "../core/dom.js";
 import { live } from "../events/live-events.js";
-import { sayFault } from "../core/notice.js";
+import { notifyFault } from "../core/notice.js";
 import { t } from "../i18n/text.js";
 import { ago, countdown } from "../core/time.js";
 
 const READ_MS = 400;
 
-class ReservationList extends HTMLElement {
+/** @import { Reservation, ReservationList as Reservations } from "../core/types.js" */
+
+/** @typedef {{title: string, lines: string[], action: string}} Question */
+
+export class ReservationList extends HTMLElement {
   #list = h("ul", { class: "reservations" });
   #all = h("button", { class: "tool", hidden: true, onclick: () => this.#releaseAll() }, t("reservation.releaseAll"));
+  /** @type {Reservation[]} */
   #open = [];
-  #life;
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.className = "panel";
     this.replaceChildren(h("h2", {}, t("reservation.title")), h("p", { class: "dim" }, t("reservation.help")), this.#list, this.#all, this.#form());
     const read = throttle(() => this.#read(), READ_MS);
     live.addEventListener("sync", read, { signal });
-    live.addEventListener("events", ({ detail }) => detail.some((event) => event.kind.startsWith("reservation.")) && read(), { signal });
+    live.onEvents((events) => events.some((event) => event.kind.startsWith("reservation.")) && read(), signal);
     const clock = setInterval(() => this.#show(), 1000);
     signal.addEventListener("abort", () => clearInterval(clock));
     this.#read();
@@ -34,7 +38,9 @@ class ReservationList extends HTMLElement {
 
   async #read() {
     try {
-      this.#open = (await get("/scheduler/reservations")).reservations;
+      /** @type {Reservations} */
+      const { reservations } = await get("/scheduler/reservations");
+      this.#open = reservations;
     } catch {
       return;
     }
@@ -48,10 +54,12 @@ class ReservationList extends HTMLElement {
     }
     this.#all.hidden = this.#open.filter((one) => one.kind === "hold").length < 2;
     this.#open.forEach((one, index) => {
-      this.#list.children[index].querySelector(".when").textContent = whenOf(one);
+      const when = this.#list.children[index].querySelector(".when");
+      if (when !== null) setText(when, whenOf(one));
     });
   }
 
+  /** @param {Reservation} one */
   #item(one) {
     const release = h("button", { class: "tool", onclick: () => this.#release(one) }, t("reservation.release"));
     return h("li", {}, h("span", {}, t(`reservation.${one.kind}`)), h("span", { class: "dim when" }), one.kind === "hold" ? release : null);
@@ -66,12 +74,13 @@ class ReservationList extends HTMLElement {
       try {
         await send("POST", "/scheduler/reservations", { ttl_s: Number(minutes.value) * 60 });
       } catch (error) {
-        sayFault(error);
+        notifyFault(error);
       }
     });
     return form;
   }
 
+  /** @param {Reservation} one */
   async #release(one) {
     const question = { title: t("reservation.releaseTitle"), lines: [t("reservation.releaseText")], action: t("reservation.release") };
     await this.#delete(question, `/scheduler/reservations/${encodeURIComponent(one.reservation_id)}`);
@@ -83,16 +92,21 @@ class ReservationList extends HTMLElement {
     await this.#delete(question, "/scheduler/reservations");
   }
 
+  /**
+   * @param {Question} question
+   * @param {string} path
+   */
   async #delete(question, path) {
     if (!(await confirmed(question))) return;
     try {
       await send("DELETE", path);
     } catch (error) {
-      sayFault(error);
+      notifyFault(error);
     }
   }
 }
 
+/** @param {Reservation} one */
 function whenOf(one) {
   if (one.state === "WAITING") return t("reservation.waiting", { ago: ago(one.created_at) });
   return one.expires_at ? t("reservation.heldUntil", { in: countdown(one.expires_at) }) : t("reservation.held");

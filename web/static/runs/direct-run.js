@@ -1,45 +1,57 @@
-// A direct run: ahead of the queue, without a Job. The request lives as long as the page: whoever leaves
-// this view finds it again; to leave the page, or to stop, cancels it, as the API says.
-import { send } from "../core/api.js";
-import { board } from "../scheduler/scheduler-state.js";
+// A direct run: ahead of the queue, without a Job. Its request lasts as long as the page, also while another
+// view is shown. Closing the page, or Stop, cancels the run, as the API documents.
+import { isAbort, send } from "../core/api.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 import { confirmed } from "../core/dialog.js";
-import { freshId, h, textBlock } from "../core/dom.js";
+import { freshId, h, setText, textBlock } from "../core/dom.js";
 import { statusBadge } from "../jobs/job-row.js";
 import { faultText } from "../core/notice.js";
 import { SchemaForm } from "../job_types/schema-form.js";
 import { t } from "../i18n/text.js";
 import { duration, ticking } from "../core/time.js";
 
-// What outlives the element: {abort, type, since, run, fault}.
+/** @import { DirectRun, Params } from "../core/types.js" */
+
+/** @typedef {{abort: AbortController, type: string, since: number, run: DirectRun | null, fault: string | null}} Current */
+
+/** @type {Current | null} outlives the element */
 let current = null;
 const changed = new EventTarget();
 
+/**
+ * @param {string} type
+ * @param {Params} params
+ */
 async function start(type, params) {
   const abort = new AbortController();
+  /** @type {Current} */
   const mine = { abort, type, since: Date.now(), run: null, fault: null };
   current = mine;
   changed.dispatchEvent(new Event("change"));
   try {
     mine.run = await send("POST", `/direct/${encodeURIComponent(type)}`, { params }, { signal: abort.signal });
   } catch (error) {
-    mine.fault = error.name === "AbortError" ? t("direct.stopped") : faultText(error);
+    mine.fault = isAbort(error) ? t("direct.stopped") : faultText(error);
   }
   changed.dispatchEvent(new Event("change"));
 }
 
-window.addEventListener("beforeunload", (event) => {
-  if (current !== null && current.run === null && current.fault === null) event.preventDefault();
-});
+function isPending() {
+  return current !== null && current.run === null && current.fault === null;
+}
 
-class DirectRun extends HTMLElement {
+window.addEventListener("beforeunload", (event) => isPending() && event.preventDefault());
+
+export class DirectRunForm extends HTMLElement {
   #select = h("select", { id: "direct-type" });
   #fields = h("div", {});
   #state = h("div", { class: "direct-state", role: "status" });
+  /** @type {SchemaForm | null} */
   #form = null;
-  #life;
+  #clock = h("span", { class: "clock", "aria-live": "off" });
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.className = "panel";
     const run = h("button", { class: "button", type: "submit" }, t("direct.run"));
@@ -47,7 +59,7 @@ class DirectRun extends HTMLElement {
     this.replaceChildren(h("h2", {}, t("direct.title")), h("p", { class: "dim" }, t("direct.help")), form, this.#state);
     form.addEventListener("submit", (event) => this.#send(event), { signal });
     this.#select.addEventListener("change", () => this.#showFields(), { signal });
-    board.addEventListener("change", () => this.#showTypes(), { signal });
+    schedulerState.addEventListener("change", () => this.#showTypes(), { signal });
     changed.addEventListener("change", () => this.#showState(), { signal });
     const clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(clock));
@@ -60,25 +72,27 @@ class DirectRun extends HTMLElement {
   }
 
   #showTypes() {
-    const names = [...board.types.keys()];
+    const names = [...schedulerState.types.keys()];
     if (names.join() === [...this.#select.options].map((one) => one.value).join()) return;
     this.#select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
     this.#showFields();
   }
 
   #showFields() {
-    const type = board.types.get(this.#select.value);
+    const type = schedulerState.types.get(this.#select.value);
     if (type === undefined) return;
     this.#form = new SchemaForm(type.params_schema, () => {});
     this.#fields.replaceChildren(...this.#form.elements);
   }
 
+  /** @param {Event} event */
   async #send(event) {
     event.preventDefault();
+    if (this.#form === null) return;
     const { params, faults } = this.#form.read();
     this.#form.show(faults);
     if (faults.length > 0) return;
-    if (current !== null && current.run === null && current.fault === null) return;
+    if (isPending()) return;
     start(this.#select.value, params);
   }
 
@@ -89,7 +103,7 @@ class DirectRun extends HTMLElement {
       this.#state.replaceChildren(h("p", { class: "form-fault" }, fault));
     } else if (run === null) {
       this.#state.replaceChildren(
-        h("p", {}, t("direct.waiting", { type }), " ", h("span", { class: "clock", "aria-live": "off" })),
+        h("p", {}, t("direct.waiting", { type }), " ", this.#clock),
         h("button", { class: "button danger", id: freshId("stop"), onclick: () => stop() }, t("direct.stop")));
       this.#tick();
     } else {
@@ -100,8 +114,7 @@ class DirectRun extends HTMLElement {
   }
 
   #tick() {
-    const clock = this.#state.querySelector(".clock");
-    if (clock !== null) clock.textContent = ticking((Date.now() - current.since) / 1000);
+    if (current !== null) setText(this.#clock, ticking((Date.now() - current.since) / 1000));
   }
 }
 
@@ -110,4 +123,4 @@ async function stop() {
   if (sure) current?.abort.abort();
 }
 
-customElements.define("direct-run", DirectRun);
+customElements.define("direct-run", DirectRunForm);

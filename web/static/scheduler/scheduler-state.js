@@ -1,24 +1,31 @@
-// What several views show at once: the scheduler's status, the number of Jobs in each status, and the
-// job types. Read again at most once a second, when there were events.
+// What several views show at once: the scheduler's status, the number of Jobs in each status, and
+// the job types. Read again at most once a second, after events. Event: "change".
 import { get } from "../core/api.js";
 import { throttle } from "../core/dom.js";
 import { live } from "../events/live-events.js";
 
+/** @import { JobPage, JobType, JobTypeList, SchedulerStatus } from "../core/types.js" */
+
 const REFRESH_MS = 1_000;
 
-class Board extends EventTarget {
+class SchedulerState extends EventTarget {
+  /** @type {SchedulerStatus | null} */
   status = null;
+  /** @type {JobPage["counts"] | null} */
   counts = null;
+  /** @type {Map<string, JobType>} */
   types = new Map();
-  #asked = 0;
-  #answered = 0;
+  #sent = 0;
+  #received = 0;
   #refresh = throttle(() => this.read(), REFRESH_MS);
 
-  /** Follow the events. */
+  /** Read after events, and after each connection. */
   start() {
-    live.addEventListener("events", ({ detail }) => {
-      if (detail.some((event) => event.kind !== "job.progress")) this.#refresh(); // which changes nothing here
-      if (detail.some((event) => event.kind === "server.reloaded")) this.readTypes();
+    live.onEvents((events) => {
+      if (events.some((event) => event.kind !== "job.progress")) this.#refresh(); // which changes nothing here
+      if (events.some((event) => event.kind === "server.reloaded")) {
+        this.readTypes();
+        }
     });
     live.addEventListener("sync", () => {
       this.read();
@@ -26,35 +33,38 @@ class Board extends EventTarget {
     });
   }
 
-  /** Read the status and the counts. An answer that was overtaken by a later one is dropped. */
+  /** Read the status and the counts. A response that a later one has overtaken is dropped. */
   async read() {
-    this.#asked += 1;
-    const mine = this.#asked;
+    this.#sent += 1;
+    const mine = this.#sent;
     await this.#quietly(async () => {
+      /** @type {[SchedulerStatus, JobPage]} */
       const [status, page] = await Promise.all([get("/scheduler/status"), get("/jobs?limit=1")]);
-      if (mine < this.#answered) return;
-      this.#answered = mine;
+      if (mine < this.#received) return;
+      this.#received = mine;
       this.status = status;
       this.counts = page.counts;
     });
   }
 
-  /** Read what may be run. */
+  /** Read the job types. */
   async readTypes() {
     await this.#quietly(async () => {
+      /** @type {JobTypeList} */
       const { job_types: types } = await get("/job-types");
       this.types = new Map(types.map((type) => [type.name, type]));
     });
   }
 
+  /** @param {() => Promise<void>} work */
   async #quietly(work) {
     try {
       await work();
     } catch {
-      return; // the banner tells it, and `sync` comes when the server is back
+      return; // the banner shows it, and `sync` comes when the server is back
     }
     this.dispatchEvent(new Event("change"));
   }
 }
 
-export const board = new Board();
+export const schedulerState = new SchedulerState();

@@ -1,62 +1,72 @@
-// The frame around every view: navigation, the scheduler at a glance, the banner when the connection
-// is lost, theme and language. It puts the view of the URL into its middle.
-import { board } from "../scheduler/scheduler-state.js";
+// The frame around every view: navigation, the scheduler's state, banners (the connection is lost, the host
+// lets no Job start, types are not configured), theme and language. It shows the view of the URL.
 import { h, setAttribute, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
-import { listen, showHelp } from "../core/keyboard.js";
-import { live } from "../events/live-events.js";
+import { listenForKeys, showHelp } from "../core/keyboard.js";
 import { faultText, noticeArea } from "../core/notice.js";
 import { link, route } from "../core/route.js";
-import { language, setLanguage, t } from "../i18n/text.js";
 import { nextTheme, theme } from "../core/theme.js";
 import { moment } from "../core/time.js";
+import { live } from "../events/live-events.js";
+import { language, setLanguage, t } from "../i18n/text.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
+import { ChartsView } from "./charts-view.js";
+import { JobView } from "./job-view.js";
+import { NewJobView } from "./new-job-view.js";
+import { QueueView } from "./queue-view.js";
+import { SchedulerView } from "./scheduler-view.js";
 
-const VIEWS = [
-  ["queue", "queue", "queue-view"],
-  ["new", "plus", "new-view"],
-  ["scheduler", "sliders", "scheduler-view"],
-  ["charts", "chart", "charts-view"],
-];
-const ELEMENTS = { ...Object.fromEntries(VIEWS.map(([view, , tag]) => [view, tag])), jobs: "job-view" };
-const BANNER_AFTER_MS = 1_200; // a blink of the network is nobody's news
+/** @import { View } from "../core/keyboard.js" */
+/** @import { SchedulerStatus } from "../core/types.js" */
 
-class Shell extends HTMLElement {
+/** @type {{[view: string]: {icon: string, make: () => View}}} in the order of the navigation */
+const VIEWS = {
+  queue: { icon: "queue", make: () => new QueueView() },
+  new: { icon: "plus", make: () => new NewJobView() },
+  scheduler: { icon: "sliders", make: () => new SchedulerView() },
+  charts: { icon: "chart", make: () => new ChartsView() },
+};
+/** @type {{[theme: string]: string}} */
+const THEME_ICONS = { light: "sun", dark: "moon", auto: "auto" };
+const BANNER_AFTER_MS = 1_200; // shorter interruptions are not shown
+
+class AppShell extends HTMLElement {
+  /** @type {View | null} */
   #view = null;
   #shown = "";
-  #banner;
-  #hostBanner;
-  #typeBanner;
-  #state;
-  #links;
-  #main;
+  #lostText = h("span");
+  #retryText = h("span", { class: "dim", "aria-live": "off" });
+  #retryNow = h("button", { class: "tool", onclick: () => live.retry() });
+  #banner = h("div", { class: "banner connection", role: "status", hidden: true }, this.#lostText, this.#retryText, this.#retryNow);
+  #hostBanner = h("div", { class: "banner", role: "status", hidden: true });
+  #typeBanner = h("div", { class: "banner", role: "status", hidden: true });
+  #state = h("a", { href: link("scheduler"), class: "state-pill" });
+  /** @type {Map<string, HTMLAnchorElement>} */
+  #links = new Map();
+  #main = h("main", { id: "main", tabindex: "-1" });
   #lostTimer = 0;
 
   connectedCallback() {
     this.#build();
     window.addEventListener("hashchange", () => this.#show());
     window.addEventListener("languagechosen", () => this.#build());
-    live.addEventListener("state", () => this.#tellConnection());
-    board.addEventListener("change", () => this.#tellScheduler());
+    live.addEventListener("state", () => this.#showConnection());
+    schedulerState.addEventListener("change", () => this.#showStatus());
     setInterval(() => this.#tick(), 1000);
-    listen(() => this.#view);
+    listenForKeys(() => this.#view);
   }
 
   #build() {
-    this.#links = VIEWS.map(([view, sign]) =>
-      h("a", { href: link(view), class: "nav-link" }, icon(sign), h("span", {}, t(`nav.${view}`))),
-    );
-    this.#state = h("a", { href: link("scheduler"), class: "state-pill" });
-    this.#banner = h("div", { class: "banner connection", role: "status", hidden: true });
-    this.#hostBanner = h("div", { class: "banner", role: "status", hidden: true });
-    this.#typeBanner = h("div", { class: "banner", role: "status", hidden: true });
-    this.#main = h("main", { id: "main", tabindex: "-1" });
+    this.#links = new Map(Object.entries(VIEWS).map(([view, { icon: name }]) =>
+      [view, h("a", { href: link(view), class: "nav-link" }, icon(name), h("span", {}, t(`nav.${view}`)))]));
+    setText(this.#retryNow, t("banner.now"));
     this.replaceChildren(
-      h("a", { class: "skip-link", href: "#main", onclick: (event) => this.#skip(event) }, t("nav.skip")),
+      h("a", { class: "skip-link", href: "#main", onclick: (/** @type {Event} */ event) => this.#skip(event) }, t("nav.skip")),
       h(
         "header",
         { class: "top" },
         h("a", { class: "brand", href: link("queue"), "aria-label": t("nav.home") }, "headway"),
-        h("nav", { class: "nav", "aria-label": t("nav.label") }, this.#links),
+        h("nav", { class: "nav", "aria-label": t("nav.label") }, [...this.#links.values()]),
         this.#state,
         h("div", { class: "tools" }, this.#languageButton(), this.#themeButton(), this.#helpButton()),
       ),
@@ -68,8 +78,8 @@ class Shell extends HTMLElement {
     );
     this.#shown = "";
     this.#show();
-    this.#tellScheduler();
-    this.#tellConnection();
+    this.#showStatus();
+    this.#showConnection();
   }
 
   #languageButton() {
@@ -80,17 +90,17 @@ class Shell extends HTMLElement {
 
   #themeButton() {
     const button = h("button", { class: "icon-button" });
-    const tell = () => {
+    const show = () => {
       const label = t(`theme.${theme()}`);
-      button.replaceChildren(icon({ light: "sun", dark: "moon", auto: "auto" }[theme()]));
+      button.replaceChildren(icon(THEME_ICONS[theme()]));
       setAttribute(button, "aria-label", label);
       setAttribute(button, "title", label);
     };
     button.addEventListener("click", () => {
       nextTheme();
-      tell();
+      show();
     });
-    tell();
+    show();
     return button;
   }
 
@@ -99,6 +109,7 @@ class Shell extends HTMLElement {
     return h("button", { class: "icon-button", "aria-label": label, title: label, onclick: showHelp }, icon("help"));
   }
 
+  /** @param {Event} event */
   #skip(event) {
     event.preventDefault();
     this.#main.focus();
@@ -106,47 +117,48 @@ class Shell extends HTMLElement {
 
   #show() {
     const { view, id } = route();
-    const tag = ELEMENTS[view] ?? "queue-view";
-    for (const [index, [name]] of VIEWS.entries()) {
-      setAttribute(this.#links[index], "aria-current", name === view ? "page" : null);
-    }
-    // The same view with another query looks at the URL itself.
-    if (this.#shown === `${tag} ${id}`) return;
+    const name = view === "jobs" || view in VIEWS ? view : "queue";
+    for (const [one, element] of this.#links) setAttribute(element, "aria-current", one === name ? "page" : null);
+    // The same view with another query reads the URL itself.
+    if (this.#shown === `${name} ${id}`) return;
     const isFirst = this.#shown === "";
-    this.#shown = `${tag} ${id}`;
-    this.#view = document.createElement(tag);
+    this.#shown = `${name} ${id}`;
+    this.#view = name === "jobs" ? new JobView(id) : VIEWS[name].make();
     this.#main.replaceChildren(this.#view);
     this.#main.scrollTop = 0;
-    this.#tellTitle();
-    // Whoever hears the page must be told that it is another one.
+    this.#showTitle();
+    // A screen reader announces the new view when it gets the focus.
     if (!isFirst) this.#main.focus({ preventScroll: true });
   }
 
-  #tellTitle() {
+  #showTitle() {
     const { view, id } = route();
-    const name = view === "jobs" ? id.slice(-8) : t(`nav.${view in ELEMENTS ? view : "queue"}`);
-    const running = board.status?.running_job_ids.length ?? 0;
+    const name = view === "jobs" ? id.slice(-8) : t(`nav.${view in VIEWS ? view : "queue"}`);
+    const running = schedulerState.status?.running_job_ids.length ?? 0;
     document.title = `${running > 0 ? `(${running}) ` : ""}${name} · headway`;
   }
 
-  #tellScheduler() {
-    this.#tellTitle();
-    const status = board.status;
+  #showStatus() {
+    this.#showTitle();
+    const { status } = schedulerState;
     if (status === null) return;
-    const { scheduler_running: isOn, host_condition: host } = status;
-    setAttribute(this.#state, "data-state", isOn && host === null ? "on" : "off");
-    const running = status.running_job_ids.length;
-    const on = host === null ? t("state.on", { running, queued: status.queue_length }) : t("state.host");
-    setText(this.#state, isOn ? on : t("state.off"));
+    this.#showPill(status);
+    const { host_condition: host, unconfigured } = status;
     this.#hostBanner.hidden = host === null;
     setText(this.#hostBanner, host === null ? "" : t("banner.host", { reason: host.reason, since: moment(host.since) }));
-    const waiting = Object.entries(status.unconfigured);
-    const n = waiting.reduce((sum, [, count]) => sum + count, 0);
+    const n = Object.values(unconfigured).reduce((sum, count) => sum + count, 0);
     this.#typeBanner.hidden = n === 0;
-    setText(this.#typeBanner, n === 0 ? "" : t("banner.unconfigured", { n, types: waiting.map(([name]) => name).join(", ") }));
+    setText(this.#typeBanner, n === 0 ? "" : t("banner.unconfigured", { n, types: Object.keys(unconfigured).join(", ") }));
   }
 
-  #tellConnection() {
+  /** @param {SchedulerStatus} status */
+  #showPill({ scheduler_running: isOn, host_condition: host, running_job_ids: running, queue_length: queued }) {
+    setAttribute(this.#state, "data-state", isOn && host === null ? "on" : "off");
+    const on = host === null ? t("state.on", { running: running.length, queued }) : t("state.host");
+    setText(this.#state, isOn ? on : t("state.off"));
+  }
+
+  #showConnection() {
     this.dataset.connection = live.state;
     if (live.state === "lost") {
       this.#lostTimer ||= setTimeout(() => {
@@ -164,14 +176,9 @@ class Shell extends HTMLElement {
   #tick() {
     if (this.#banner.hidden) return;
     const left = Math.ceil((live.retryAt - Date.now()) / 1000);
-    const text = left > 0 ? t("banner.retry", { s: left }) : t("banner.trying");
-    if (this.#banner.firstChild === null) {
-      const button = h("button", { class: "tool", onclick: () => live.retry() }, t("banner.now"));
-      this.#banner.append(h("span"), h("span", { class: "dim", "aria-live": "off" }), button);
-    }
-    setText(this.#banner.children[0], live.refusal ? faultText(live.refusal) : t("banner.lost"));
-    setText(this.#banner.children[1], text);
+    setText(this.#lostText, live.problem ? faultText(live.problem) : t("banner.lost"));
+    setText(this.#retryText, left > 0 ? t("banner.retry", { s: left }) : t("banner.trying"));
   }
 }
 
-customElements.define("app-shell", Shell);
+customElements.define("app-shell", AppShell);

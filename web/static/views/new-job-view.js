@@ -1,39 +1,52 @@
-// New Job: choose a type, fill in its form, see what would run, send it.
+// New Job: choose a type, fill in its form, see what would run, submit it.
 //
 // What was typed is kept while the page is open. One form has one Idempotency-Key, so that a second
-// press after a lost answer queues nothing twice.
+// press after a lost response queues nothing twice.
 import { Problem, send } from "../core/api.js";
-import { board } from "../scheduler/scheduler-state.js";
-import { CommandPreview } from "../job_types/command-preview.js";
 import { freshId, h, setText } from "../core/dom.js";
-import { faultText, say } from "../core/notice.js";
+import { faultText, notify } from "../core/notice.js";
 import { go, link, route } from "../core/route.js";
-import { SchemaForm } from "../job_types/schema-form.js";
-import { t } from "../i18n/text.js";
 import { duration } from "../core/time.js";
+import { t } from "../i18n/text.js";
+import { CommandPreview } from "../job_types/command-preview.js";
+import { SchemaForm } from "../job_types/schema-form.js";
+import { labelsOf } from "../jobs/labels.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 
-const drafts = new Map(); // type → what was typed
+/** @import { FieldFault, Job, JobType, Params, Schema } from "../core/types.js" */
 
-class NewView extends HTMLElement {
+/** @typedef {"run_at" | "expires_at"} TimeName */
+/** @typedef {{input: HTMLInputElement, element: HTMLElement}} TimeField */
+/** @typedef {{type: JobType, params: SchemaForm, options: SchemaForm, times: {[name in TimeName]: TimeField}}} Form */
+
+/** @type {TimeName[]} */
+const TIMES = ["run_at", "expires_at"];
+
+/** @type {Map<string, {params: Params, options: Params, times: {[name in TimeName]: string}}>} by type */
+const drafts = new Map();
+
+export class NewJobView extends HTMLElement {
   #types = h("div", { class: "type-list", role: "radiogroup", "aria-labelledby": "new-title" });
-  #form = h("form", { class: "job-form", novalidate: true });
+  #element = h("form", { class: "job-form", novalidate: true });
   #preview = new CommandPreview();
-  #type = null;
-  #params = null;
-  #envelope = null;
+  /** @type {Form | null} */
+  #form = null;
   #fault = h("p", { class: "form-fault", role: "alert", hidden: true });
-  #key = crypto.randomUUID?.() ?? String(Math.random());
-  #life;
+  #submit = h("button", { class: "button primary", type: "submit" }, t("new.submit"));
+  #key = "";
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.replaceChildren(
       h("h1", { id: "new-title" }, t("nav.new")),
-      h("div", { class: "new-columns" }, h("div", {}, this.#types, this.#form), this.#preview.element),
+      h("div", { class: "new-columns" }, h("div", {}, this.#types, this.#element), this.#preview.element),
     );
-    this.#form.addEventListener("submit", (event) => this.#send(event), { signal });
-    board.addEventListener("change", () => this.#showTypes(), { signal });
+    this.#element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#form !== null) this.#send(this.#form);
+    }, { signal });
+    schedulerState.addEventListener("change", () => this.#showTypes(), { signal });
     window.addEventListener("hashchange", () => this.#showTypes(), { signal });
     this.#showTypes();
   }
@@ -43,130 +56,166 @@ class NewView extends HTMLElement {
   }
 
   #showTypes() {
-    if (route().view !== "new" || board.types.size === 0) return;
-    const wanted = route().query.get("type");
-    const type = board.types.get(wanted) ?? [...board.types.values()][0];
-    if (this.#type?.name === type.name) return;
-    this.#type = type;
-    this.#types.replaceChildren(...[...board.types.values()].map((one) => this.#typeChoice(one)));
-    this.#showForm();
+    const { view, query } = route();
+    const types = [...schedulerState.types.values()];
+    const type = types.find(({ name }) => name === query.get("type")) ?? types[0];
+    if (view !== "new" || type === undefined || this.#form?.type.name === type.name) return;
+    this.#types.replaceChildren(...types.map((one) => typeChoice(one, one === type)));
+    this.#showForm(type);
   }
 
-  #typeChoice(type) {
-    const choose = () => go(link("new", { query: { type: type.name } }), { replace: true });
-    const input = h("input", { type: "radio", name: "type", value: type.name, onchange: choose });
-    input.checked = type.name === this.#type.name;
-    return h("label", { class: "type-choice" }, input,
-      h("span", {}, h("strong", {}, type.name), h("span", { class: "dim" }, type.description)));
-  }
-
-  #showForm() {
-    this.#params = new SchemaForm(this.#type.params_schema, () => this.#changed());
-    this.#envelope = new SchemaForm(envelopeSchema(this.#type), () => this.#changed());
-    const times = { run_at: timeField("run_at"), expires_at: timeField("expires_at") };
-    for (const { input } of Object.values(times)) input.addEventListener("input", () => this.#changed());
-    this.#times = times;
-    const draft = drafts.get(this.#type.name);
+  /** @param {JobType} type */
+  #showForm(type) {
+    const changed = () => this.#changed();
+    const form = {
+      type, params: new SchemaForm(type.params_schema, changed), options: new SchemaForm(optionsSchema(type), changed),
+      times: { run_at: timeField("run_at", changed), expires_at: timeField("expires_at", changed) },
+    };
+    const draft = drafts.get(type.name);
     if (draft) {
-      this.#params.write(draft.params);
-      this.#envelope.write(draft.envelope);
-      for (const [name, { input }] of Object.entries(times)) input.value = draft.times[name];
+      form.params.write(draft.params);
+      form.options.write(draft.options);
+      for (const name of TIMES) form.times[name].input.value = draft.times[name];
     }
-    this.#form.replaceChildren(
+    this.#element.replaceChildren(
       h("fieldset", {}, h("legend", {}, t("new.params")),
-        this.#params.elements.length > 0 ? this.#params.elements : h("p", { class: "dim" }, t("new.noParams"))),
+        form.params.elements.length > 0 ? form.params.elements : h("p", { class: "dim" }, t("new.noParams"))),
       h("fieldset", {}, h("legend", {}, t("new.when")),
-        h("div", { class: "field-row" }, times.run_at.element, times.expires_at.element), this.#envelope.elements),
+        h("div", { class: "field-row" }, TIMES.map((name) => form.times[name].element)), form.options.elements),
       this.#fault,
-      h("div", { class: "form-actions" }, h("button", { class: "button primary", type: "submit" }, t("new.submit"))),
+      h("div", { class: "form-actions" }, this.#submit),
     );
     this.#fault.hidden = true;
+    this.#form = form;
     this.#changed();
   }
 
-  #times = {};
-
   #changed() {
-    this.#key = crypto.randomUUID?.() ?? String(Math.random());
-    const times = Object.fromEntries(Object.entries(this.#times).map(([name, { input }]) => [name, input.value]));
-    drafts.set(this.#type.name, { params: this.#params.read().params, envelope: this.#envelope.read().params, times });
-    const { body, faults } = this.#body();
+    if (this.#form === null) return;
+    this.#key = freshKey();
+    const { type, params, options, times } = this.#form;
+    const typed = { run_at: times.run_at.input.value, expires_at: times.expires_at.input.value };
+    drafts.set(type.name, { params: params.read().params, options: options.read().params, times: typed });
+    const { body, faults } = read(this.#form);
     this.#preview.show(body, faults.length === 0);
   }
 
-  #body() {
-    const { params, faults } = this.#params.read();
-    const envelope = this.#envelope.read();
-    const body = { type: this.#type.name, params, ...envelope.params };
-    if (body.labels) body.labels = Object.fromEntries(body.labels.map((line) => split(line)));
-    for (const [name, { input }] of Object.entries(this.#times)) {
-      if (input.value) body[name] = new Date(input.value).toISOString();
-    }
-    return { body, faults, envelopeFaults: envelope.faults };
-  }
-
-  async #send(event) {
-    event.preventDefault();
+  /** @param {Form} form */
+  async #send(form) {
     this.#fault.hidden = true;
-    const { body, faults, envelopeFaults } = this.#body();
-    this.#envelope.show(envelopeFaults);
-    this.#params.show(faults);
-    if (faults.length + envelopeFaults.length > 0) return;
-    const button = this.#form.querySelector("[type=submit]");
-    button.disabled = true;
+    const { body, faults, optionFaults } = read(form);
+    form.options.show(optionFaults);
+    form.params.show(faults);
+    if (faults.length + optionFaults.length > 0) return;
+    this.#submit.disabled = true;
     try {
+      /** @type {Job} */
       const job = await send("POST", "/jobs", body, { headers: { "Idempotency-Key": this.#key } });
-      drafts.delete(this.#type.name);
-      say(t("new.queued"), { link: { href: link("new", { query: { type: job.type } }), text: t("new.another") } });
+      drafts.delete(form.type.name);
+      notify(t("new.queued"), { link: { href: link("new", { query: { type: job.type } }), text: t("new.another") } });
       go(link("jobs", { id: job.job_id }));
     } catch (error) {
-      this.#showFault(error);
+      this.#showFault(form, error);
     } finally {
-      button.disabled = false;
+      this.#submit.disabled = false;
     }
   }
 
-  #showFault(error) {
+  /**
+   * @param {Form} form
+   * @param {unknown} error
+   */
+  #showFault(form, error) {
     const faults = error instanceof Problem ? error.faults : [];
-    const split_ = faults.map(({ pointer, message }) => ({ path: pointer.split("/").slice(1), message }));
-    const forParams = split_.filter(({ path }) => path[0] === "params" && path.length > 1);
-    const others = split_.filter((one) => !forParams.includes(one));
-    const left = [
-      ...this.#envelope.show(others.map(({ path, message }) => ({ name: path[0], message }))),
-      ...this.#params.show(forParams.map(({ path, message }) => ({ name: path[1], message }))),
-    ];
+    const { params, others } = faultsByForm(faults);
+    const left = [...form.options.show(others), ...form.params.show(params)];
     if (faults.length > 0 && left.length === 0) return;
     setText(this.#fault, left.length > 0 ? left.map(({ name, message }) => `${name}: ${message}`).join("; ") : faultText(error));
     this.#fault.hidden = false;
   }
 }
 
-// Everything of a Job beside its params, as a schema, so that it becomes fields in the same way.
-function envelopeSchema(type) {
+/**
+ * @param {JobType} type
+ * @param {boolean} isChosen
+ */
+function typeChoice(type, isChosen) {
+  const choose = () => go(link("new", { query: { type: type.name } }), { replace: true });
+  const input = h("input", { type: "radio", name: "type", value: type.name, onchange: choose });
+  input.checked = isChosen;
+  return h("label", { class: "type-choice" }, input,
+    h("span", {}, h("strong", {}, type.name), h("span", { class: "dim" }, type.description)));
+}
+
+/**
+ * The body of `POST /jobs`, and what is wrong with the fields.
+ * @param {Form} form
+ */
+function read({ type, params: paramsForm, options: optionsForm, times }) {
+  const { params, faults } = paramsForm.read();
+  const { params: options, faults: optionFaults } = optionsForm.read();
+  /** @type {{type: string, params: Params, [option: string]: unknown}} */
+  const body = { type: type.name, params, ...options };
+  if (options.labels) body.labels = labelsOf(options.labels);
+  for (const name of TIMES) {
+    const { value } = times[name].input;
+    if (value) body[name] = new Date(value).toISOString();
+  }
+  return { body, faults, optionFaults };
+}
+
+/**
+ * Faults of a problem, divided into those of params and of the other fields.
+ * @param {{pointer: string, message: string}[]} faults
+ */
+function faultsByForm(faults) {
+  /** @type {FieldFault[]} */
+  const params = [];
+  /** @type {FieldFault[]} */
+  const others = [];
+  for (const { pointer, message } of faults) {
+    const [, first, second] = pointer.split("/");
+    if (first === "params" && second !== undefined) params.push({ name: second, message });
+    else others.push({ name: first ?? "", message });
+  }
+  return { params, others };
+}
+
+/**
+ * The fields of a Job beside its params, as a schema, so that they become a form in the same way.
+ * @param {JobType} type
+ * @returns {Schema}
+ */
+function optionsSchema(type) {
   return {
     properties: {
       priority: { type: "integer", minimum: 0, maximum: 100, default: 0, title: t("job.priority"), description: t("new.priorityHelp") },
       name: { type: "string", maxLength: 200, title: t("job.name"), description: t("new.nameHelp") },
       labels: { type: "array", items: { type: "string" }, title: t("job.labels"), description: t("new.labelsHelp") },
       timeout_s: {
-        type: "number", exclusiveMinimum: 0, maximum: type.timeout_s, title: t("job.timeout"),
-        description: t("new.timeoutHelp", { duration: duration(type.timeout_s) }),
+        type: "number", exclusiveMinimum: 0, maximum: type.timeout_s ?? undefined, title: t("job.timeout"),
+        description: type.timeout_s === null ? t("new.timeoutFreeHelp") : t("new.timeoutHelp", { duration: duration(type.timeout_s) }),
       },
     },
   };
 }
 
-function timeField(name) {
+/**
+ * @param {TimeName} name
+ * @param {() => void} onInput
+ * @returns {TimeField}
+ */
+function timeField(name, onInput) {
   const id = freshId(name);
-  const input = h("input", { type: "datetime-local", id, step: "1", name, "aria-describedby": `${id}-help` });
+  const input = h("input", { type: "datetime-local", id, step: "1", name, "aria-describedby": `${id}-help`, oninput: onInput });
   const element = h("div", { class: "field" }, h("label", { for: id }, t(`job.${name}`)), input,
     h("p", { class: "help", id: `${id}-help` }, t(`new.${name}Help`)));
   return { input, element };
 }
 
-function split(line) {
-  const at = line.indexOf("=");
-  return at < 0 ? [line.trim(), ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+// There is no randomUUID without a secure origin.
+function freshKey() {
+  return crypto.randomUUID?.() ?? String(Math.random());
 }
 
-customElements.define("new-view", NewView);
+customElements.define("new-view", NewJobView);

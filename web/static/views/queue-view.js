@@ -1,42 +1,47 @@
-// The queue: what runs, the filters, the table, and what can be done with the rows that are selected.
-import "../jobs/filter-bar.js";
-import "../jobs/job-table.js";
-import "../jobs/running-jobs.js";
+// The queue: running Jobs, the filters, the table, and the actions on selected rows.
 import { h, setText } from "../core/dom.js";
-import { filterOfUrl } from "../jobs/filter-bar.js";
+import { FilterBar, filterOfUrl } from "../jobs/filter-bar.js";
 import { icon } from "../core/icon.js";
 import { cancel, possible, reprioritise, retry } from "../jobs/job-actions.js";
 import { JobList } from "../jobs/job-list.js";
+import { JobTable } from "../jobs/job-table.js";
+import { RunningJobs } from "../jobs/running-jobs.js";
 import { live } from "../events/live-events.js";
 import { faultText } from "../core/notice.js";
 import { go, last, link, route } from "../core/route.js";
 import { number, t } from "../i18n/text.js";
 
-const KEPT_ROWS_MAX = 5_000;
-let left = null; // where the reader was when he left: {filter, length, place}
+/** @import { Job } from "../core/types.js" */
+/** @import { Place } from "../jobs/job-table.js" */
 
-class QueueView extends HTMLElement {
-  #filters = document.createElement("filter-bar");
-  #table = document.createElement("job-table");
+/** @typedef {"cancel" | "retry" | "change"} ActionName */
+/** @typedef {{button: HTMLButtonElement, count: HTMLElement}} Action */
+
+const KEPT_ROWS_MAX = 5_000;
+/** @type {{filter: string, length: number, place: Place} | null} the view as it was left */
+let left = null;
+
+export class QueueView extends HTMLElement {
+  #filters = new FilterBar();
+  #table = new JobTable((jobId) => go(link("jobs", { id: jobId })));
   #bulk = h("div", { class: "bulk", hidden: true });
   #foot = h("div", { class: "table-foot", role: "status" });
   #empty = h("div", { class: "empty", hidden: true });
-  #list = null;
+  #list = new JobList(filterOfUrl());
   #shown = "";
+  /** @type {{selected: HTMLElement, actions: {[name in ActionName]: Action}} | null} */
   #bulkParts = null;
-  #life;
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.replaceChildren(
       h("h1", { class: "sr-only" }, t("nav.queue")),
-      document.createElement("running-bar"), this.#filters, this.#table, this.#empty, this.#foot, this.#bulk,
+      new RunningJobs(), this.#filters, this.#table, this.#empty, this.#foot, this.#bulk,
     );
-    this.#table.addEventListener("open", ({ detail }) => go(link("jobs", { id: detail.jobId })), { signal });
-    this.#table.addEventListener("selection", () => this.#tellSelection(), { signal });
+    this.#table.addEventListener("selection", () => this.#showSelection(), { signal });
     window.addEventListener("hashchange", () => this.#follow(), { signal });
-    live.addEventListener("events", ({ detail }) => this.#list.apply(detail), { signal });
+    live.onEvents((events) => this.#list.apply(events), signal);
     live.addEventListener("sync", () => this.#list.restart(), { signal });
     this.#follow();
   }
@@ -46,9 +51,13 @@ class QueueView extends HTMLElement {
     left = { filter: this.#shown, length: this.#list.jobs.length, place: this.#table.place };
   }
 
+  /**
+   * @param {string} key
+   * @param {KeyboardEvent} event
+   */
   press(key, event) {
     const job = this.#table.activeJob;
-    const chosen = this.#table.selected.size > 0 ? this.#table.selectedJobs() : [job].filter(Boolean);
+    const chosen = this.#table.selected.size > 0 ? this.#table.selectedJobs() : [job].filter((one) => one !== null);
     if (key === "/") this.#filters.focusSearch();
     else if (key === "c" && chosen.length > 0) cancel(chosen);
     else if (key === "r" && chosen.length > 0) retry(chosen);
@@ -63,15 +72,18 @@ class QueueView extends HTMLElement {
     this.#shown = JSON.stringify(filter);
     this.#list = new JobList(filter);
     this.#list.addEventListener("change", () => {
-      this.#tellLength();
-      this.#tellSelection();
+      this.#showLength();
+      this.#showSelection();
     });
     this.#table.list = this.#list;
     last.queue = location.hash || "#/";
     this.#read(this.#list);
   }
 
-  // Whoever comes back finds the row that he left.
+  /**
+   * Read the list; a reader who comes back finds the same place in it.
+   * @param {JobList} list
+   */
   async #read(list) {
     const was = left?.filter === this.#shown ? left : null;
     left = null;
@@ -83,17 +95,17 @@ class QueueView extends HTMLElement {
     if (list === this.#list) this.#table.place = was.place;
   }
 
-  #tellLength() {
+  #showLength() {
     const { jobs, isComplete, error } = this.#list;
     const text = isComplete ? t("queue.shown", { n: jobs.length }) : t("queue.loaded", { n: jobs.length });
     setText(this.#foot, error ? faultText(error) : jobs.length > 0 ? text : "");
     const isEmpty = jobs.length === 0 && isComplete && error === null;
-    if (isEmpty) this.#tellEmpty();
+    if (isEmpty) this.#showEmpty();
     this.#empty.hidden = !isEmpty;
     this.#table.hidden = isEmpty;
   }
 
-  #tellEmpty() {
+  #showEmpty() {
     const isFiltered = [...route().query.keys()].some((name) => name !== "order");
     this.#empty.replaceChildren(
       h("p", { class: "empty-title" }, t(isFiltered ? "empty.filtered" : "empty.title")),
@@ -105,7 +117,7 @@ class QueueView extends HTMLElement {
   }
 
   #buildBulk() {
-    const action = (name, work) => {
+    const action = (/** @type {string} */ name, /** @type {(jobs: Job[]) => unknown} */ work) => {
       const count = h("span", { class: "count" });
       const button = h("button", { class: "button", onclick: () => work(this.#table.selectedJobs()) }, t(name), count);
       return { button, count };
@@ -117,14 +129,17 @@ class QueueView extends HTMLElement {
     return { selected, actions };
   }
 
-  #tellSelection() {
+  #showSelection() {
     const n = this.#table.selected.size;
     this.#bulk.hidden = n === 0;
     if (n === 0) return;
     this.#bulkParts ??= this.#buildBulk();
     setText(this.#bulkParts.selected, t("bulk.selected", { n }));
     const can = possible(this.#table.selectedJobs());
-    for (const [name, { button, count }] of Object.entries(this.#bulkParts.actions)) {
+    /** @type {ActionName[]} */
+    const names = ["cancel", "retry", "change"];
+    for (const name of names) {
+      const { button, count } = this.#bulkParts.actions[name];
       setText(count, number(can[name].length));
       button.disabled = can[name].length === 0;
     }

@@ -1,34 +1,37 @@
-// The scheduler: start and stop, how much runs at once, what holds the next slot, a direct run.
-import "../runs/direct-run.js";
-import "../reservations/reservation-list.js";
+// The scheduler: start and stop, warnings, how many Jobs run at once, reservations, a direct run.
 import { get, send } from "../core/api.js";
-import { board } from "../scheduler/scheduler-state.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 import { confirmed } from "../core/dialog.js";
 import { freshId, h, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
 import { live } from "../events/live-events.js";
-import { say, sayFault } from "../core/notice.js";
+import { notify, notifyFault } from "../core/notice.js";
 import { number, t } from "../i18n/text.js";
+import { ReservationList } from "../reservations/reservation-list.js";
+import { DirectRunForm } from "../runs/direct-run.js";
+import { ServerWarnings } from "../scheduler/server-warnings.js";
 
-class SchedulerView extends HTMLElement {
+/** @import { SchedulerConfig, SchedulerStatus } from "../core/types.js" */
+
+const LIMITING = new Set(["scheduler.configured", "server.reloaded"]);
+
+export class SchedulerView extends HTMLElement {
   #switch = h("section", { class: "panel switch-panel" });
   #figures = h("dl", { class: "figures" });
   #limits = h("section", { class: "panel" });
   #shown = "";
-  #life;
+  #life = new AbortController();
 
   connectedCallback() {
-    this.#life = new AbortController();
     const { signal } = this.#life;
     this.replaceChildren(
       h("h1", {}, t("nav.scheduler")),
-      this.#switch, this.#figures,
-      h("div", { class: "panels" }, this.#limits, document.createElement("reservation-list"), document.createElement("direct-run")),
+      new ServerWarnings(), this.#switch, this.#figures,
+      h("div", { class: "panels" }, this.#limits, new ReservationList(), new DirectRunForm()),
     );
-    board.addEventListener("change", () => this.#show(), { signal });
+    schedulerState.addEventListener("change", () => this.#show(), { signal });
     live.addEventListener("sync", () => this.#readLimits(), { signal });
-    const limiting = new Set(["scheduler.configured", "server.reloaded"]);
-    live.addEventListener("events", ({ detail }) => detail.some((event) => limiting.has(event.kind)) && this.#readLimits(), { signal });
+    live.onEvents((events) => events.some((event) => LIMITING.has(event.kind)) && this.#readLimits(), signal);
     this.#show();
     this.#readLimits();
   }
@@ -38,23 +41,36 @@ class SchedulerView extends HTMLElement {
   }
 
   #show() {
-    const { status } = board;
+    const { status } = schedulerState;
     if (status === null) return;
     const { scheduler_running: isOn, running_job_ids: running, queue_length: queued } = status;
     const key = `${isOn} ${running.length} ${queued}`;
     if (key !== this.#shown) this.#showSwitch(isOn, running.length, queued);
     this.#shown = key;
-    const { cumulative_stats: stats } = status;
+    this.#showFigures(status);
+  }
+
+  /** @param {SchedulerStatus} status */
+  #showFigures({ running_job_ids: running, queue_length: queued, deferred, cumulative_stats: stats }) {
+    /** @type {[string, number][]} */
     const figures = [
-      ["figure.queued", queued], ["figure.deferred", status.deferred], ["figure.running", running.length], ["figure.executed", stats.total_executed],
+      ["figure.queued", queued], ["figure.deferred", deferred], ["figure.running", running.length], ["figure.executed", stats.total_executed],
       ["figure.succeeded", stats.succeeded], ["figure.failed", stats.failed], ["figure.skipped", stats.skipped], ["figure.cancelled", stats.cancelled],
     ];
     if (this.#figures.childElementCount === 0) {
-      this.#figures.append(...figures.map(([key_]) => h("div", {}, h("dt", {}, t(key_)), h("dd", {}))));
+      this.#figures.append(...figures.map(([key]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}))));
     }
-    figures.forEach(([, n], index) => setText(this.#figures.children[index].lastChild, number(n)));
+    figures.forEach(([, n], index) => {
+      const value = this.#figures.children[index].lastChild;
+      if (value !== null) setText(value, number(n));
+    });
   }
 
+  /**
+   * @param {boolean} isOn
+   * @param {number} running
+   * @param {number} queued
+   */
   #showSwitch(isOn, running, queued) {
     const focused = this.#switch.contains(document.activeElement);
     const button = isOn
@@ -69,7 +85,8 @@ class SchedulerView extends HTMLElement {
   }
 
   async #stop() {
-    const { running_job_ids: running, queue_length: queued } = board.status;
+    if (schedulerState.status === null) return;
+    const { running_job_ids: running, queue_length: queued } = schedulerState.status;
     const lines = [t("stop.nothingNew"), running.length > 0 ? t("stop.running", { n: running.length }) : t("stop.noneRuns"), t("stop.queued", { n: queued })];
     if (!(await confirmed({ title: t("stop.title"), lines, action: t("scheduler.stop") }))) return;
     await attempt(() => send("POST", "/scheduler/stop", {}));
@@ -80,6 +97,7 @@ class SchedulerView extends HTMLElement {
   }
 
   async #readLimits() {
+    /** @type {SchedulerConfig} */
     let config;
     try {
       config = await get("/scheduler/config");
@@ -88,17 +106,25 @@ class SchedulerView extends HTMLElement {
     }
     const focused = document.activeElement;
     const at = [...this.#limits.querySelectorAll(".limit")].findIndex((form) => form.contains(focused));
-    if (at >= 0 && focused.tagName === "INPUT") return; // somebody is typing
-    const all = limitField(t("limits.all"), config.concurrency, config.overridden.includes("concurrency"), (n) => change({ concurrency: n }));
+    if (at >= 0 && focused instanceof HTMLInputElement) return; // the reader is typing
+    const all = limitField(t("limits.all"), config.concurrency, config.overridden.includes("concurrency"), (n) => changeLimits({ concurrency: n }));
     const types = Object.entries(config.types).map(([name, limit]) =>
-      limitField(name, limit, config.overridden.includes(`types.${name}`), (n) => change({ types: { [name]: n } })));
+      limitField(name, limit, config.overridden.includes(`types.${name}`), (n) => changeLimits({ types: { [name]: n } })));
     this.#limits.replaceChildren(h("h2", {}, t("limits.title")), h("p", { class: "dim" }, t("limits.help")), all, h("h3", {}, t("limits.types")), ...types);
-    // Whoever pressed a button of a form that was built again goes on from there.
-    if (at >= 0) this.#limits.querySelectorAll(".limit input")[at]?.focus();
+    // The focus was on a button of a form that has been built again.
+    if (at < 0) return;
+    const input = this.#limits.querySelectorAll(".limit input")[at];
+    if (input instanceof HTMLElement) input.focus();
   }
 }
 
-function limitField(name, value, isChanged, change_) {
+/**
+ * @param {string} name
+ * @param {number | null} value
+ * @param {boolean} isChanged - it is not the configured one
+ * @param {(limit: number | null) => void} change - null: as configured
+ */
+function limitField(name, value, isChanged, change) {
   const id = freshId("limit");
   const input = h("input", { id, type: "number", min: "1", max: "1024", value: value ?? "", placeholder: t("limits.none") });
   const save = h("button", { class: "tool", disabled: true }, t("action.save"));
@@ -106,26 +132,29 @@ function limitField(name, value, isChanged, change_) {
     save.disabled = input.value === "" || !input.checkValidity() || Number(input.value) === value;
   });
   const form = h("form", { class: "limit" }, h("label", { for: id }, name), input, save);
-  if (isChanged) form.append(h("button", { class: "tool", type: "button", onclick: () => change_(null) }, t("limits.reset")));
+  if (isChanged) form.append(h("button", { class: "tool", type: "button", onclick: () => change(null) }, t("limits.reset")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    document.activeElement.blur();
-    change_(Number(input.value));
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    change(Number(input.value));
   });
   return form;
 }
 
-async function change(patch) {
-  await attempt(() => send("PATCH", "/scheduler/config", patch));
-  say(t("limits.saved"));
+/** @param {{concurrency?: number | null, types?: {[type: string]: number | null}}} patch */
+async function changeLimits(patch) {
+  if (await attempt(() => send("PATCH", "/scheduler/config", patch))) notify(t("limits.saved"));
 }
 
+/** @param {() => Promise<unknown>} work */
 async function attempt(work) {
   try {
     await work();
-    await board.read();
+    await schedulerState.read();
+    return true;
   } catch (error) {
-    sayFault(error);
+    notifyFault(error);
+    return false;
   }
 }
 
