@@ -114,16 +114,16 @@
  */
 
 /**
- * @typedef {object} JobType
+ * @typedef {object} JobTypeView
  * @property {string} name
  * @property {string} description
  * @property {Schema} params_schema
- * @property {number | null} timeout_s
+ * @property {number} timeout_s
  */
 
 /**
  * @typedef {object} JobTypeList
- * @property {JobType[]} job_types
+ * @property {JobTypeView[]} job_types
  */
 
 /**
@@ -166,7 +166,7 @@
  */
 
 /**
- * @typedef {object} Health
+ * @typedef {object} Ready
  * @property {string[]} warnings
  */
 

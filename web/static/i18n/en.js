@@ -114,7 +114,6 @@ export default {
   "new.nameHelp": "What you call it in lists",
   "new.labelsHelp": "label=value",
   "new.timeoutHelp": "Seconds it may run; the type allows {duration}",
-  "new.timeoutFreeHelp": "Seconds it may run",
   "new.run_atHelp": "Not before this time. Empty: as soon as possible",
   "new.expires_atHelp": "Skipped if it has not started by then",
   "form.required": "required",

@@ -110,7 +110,6 @@ export default {
   "new.nameHelp": "목록에 표시할 이름",
   "new.labelsHelp": "레이블=값",
   "new.timeoutHelp": "최대 실행 시간(초). 이 유형은 {duration}까지 허용합니다",
-  "new.timeoutFreeHelp": "최대 실행 시간(초)",
   "new.run_atHelp": "이 시각 전에는 시작하지 않습니다. 비워 두면 가능한 한 빨리 실행합니다",
   "new.expires_atHelp": "이때까지 시작하지 못하면 건너뜁니다",
   "form.required": "필수",

@@ -4,7 +4,7 @@ import { get } from "../core/api.js";
 import { throttle } from "../core/dom.js";
 import { live } from "../events/live-events.js";
 
-/** @import { JobPage, JobType, JobTypeList, SchedulerStatus } from "../core/types.js" */
+/** @import { JobPage, JobTypeView, JobTypeList, SchedulerStatus } from "../core/types.js" */
 
 const REFRESH_MS = 1_000;
 
@@ -13,7 +13,7 @@ class SchedulerState extends EventTarget {
   status = null;
   /** @type {JobPage["counts"] | null} */
   counts = null;
-  /** @type {Map<string, JobType>} */
+  /** @type {Map<string, JobTypeView>} */
   types = new Map();
   #sent = 0;
   #received = 0;

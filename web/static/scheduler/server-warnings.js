@@ -5,7 +5,7 @@ import { live } from "../events/live-events.js";
 import { t } from "../i18n/text.js";
 import { schedulerState } from "./scheduler-state.js";
 
-/** @import { Health } from "../core/types.js" */
+/** @import { Ready } from "../core/types.js" */
 
 const AGAIN_MS = 60_000; // most of them come without an event
 
@@ -41,7 +41,7 @@ export class ServerWarnings extends HTMLElement {
   async #read() {
     if (schedulerState.status === null || schedulerState.status.host_condition !== null) return;
     try {
-      /** @type {Health} */
+      /** @type {Ready} */
       const { warnings } = await get("/ready", { signal: this.#life.signal });
       this.hidden = warnings.length === 0;
       this.replaceChildren(h("h2", {}, t("warnings.title")), h("ul", {}, warnings.map((text) => h("li", {}, text))));

@@ -13,11 +13,11 @@ import { SchemaForm } from "../job_types/schema-form.js";
 import { labelsOf } from "../jobs/labels.js";
 import { schedulerState } from "../scheduler/scheduler-state.js";
 
-/** @import { FieldFault, Job, JobType, Params, Schema } from "../core/types.js" */
+/** @import { FieldFault, Job, JobTypeView, Params, Schema } from "../core/types.js" */
 
 /** @typedef {"run_at" | "expires_at"} TimeName */
 /** @typedef {{input: HTMLInputElement, element: HTMLElement}} TimeField */
-/** @typedef {{type: JobType, params: SchemaForm, options: SchemaForm, times: {[name in TimeName]: TimeField}}} Form */
+/** @typedef {{type: JobTypeView, params: SchemaForm, options: SchemaForm, times: {[name in TimeName]: TimeField}}} Form */
 
 /** @type {TimeName[]} */
 const TIMES = ["run_at", "expires_at"];
@@ -64,7 +64,7 @@ export class NewJobView extends HTMLElement {
     this.#showForm(type);
   }
 
-  /** @param {JobType} type */
+  /** @param {JobTypeView} type */
   #showForm(type) {
     const changed = () => this.#changed();
     const form = {
@@ -136,7 +136,7 @@ export class NewJobView extends HTMLElement {
 }
 
 /**
- * @param {JobType} type
+ * @param {JobTypeView} type
  * @param {boolean} isChosen
  */
 function typeChoice(type, isChosen) {
@@ -183,7 +183,7 @@ function faultsByForm(faults) {
 
 /**
  * The fields of a Job beside its params, as a schema, so that they become a form in the same way.
- * @param {JobType} type
+ * @param {JobTypeView} type
  * @returns {Schema}
  */
 function optionsSchema(type) {
@@ -193,8 +193,8 @@ function optionsSchema(type) {
       name: { type: "string", maxLength: 200, title: t("job.name"), description: t("new.nameHelp") },
       labels: { type: "array", items: { type: "string" }, title: t("job.labels"), description: t("new.labelsHelp") },
       timeout_s: {
-        type: "number", exclusiveMinimum: 0, maximum: type.timeout_s ?? undefined, title: t("job.timeout"),
-        description: type.timeout_s === null ? t("new.timeoutFreeHelp") : t("new.timeoutHelp", { duration: duration(type.timeout_s) }),
+        type: "number", exclusiveMinimum: 0, maximum: type.timeout_s, title: t("job.timeout"),
+        description: t("new.timeoutHelp", { duration: duration(type.timeout_s) }),
       },
     },
   };
