@@ -33,6 +33,7 @@ from actors.host.linux_host import LinuxHost
 from actors.host.process import Host
 from actors.identity import Identity, Ids
 from actors.inspector import Inspector
+from actors.publisher import Publisher
 from actors.rules.core import Core
 from actors.runner import InlineRunner, Pool, ThreadPool, ThreadRunner
 from actors.scheduler import Scheduler
@@ -53,6 +54,7 @@ from storage.errors import (
     NewerDatabase,
     StorageFailed,
 )
+from storage.events import last_seq
 from web.api.request_priority import RequestPriority
 from web.app import App, make_app
 from web.context import Context
@@ -169,6 +171,7 @@ class Mailboxes(NamedTuple):
 
     scheduler: Mailbox
     executor: Mailbox
+    publisher: Mailbox
     stats: Mailbox
 
 
@@ -197,11 +200,13 @@ class Headway:
         )
         self._core = self._new_core()
         self.context = self._new_context()
-        # In the order in which they start: each actor sends only to those before it.
+        # In the order in which they start. A crash restarts the actor and those after it: stats is
+        # the last, since it only reads.
         children = [
-            Child("stats", self._mailboxes.stats, self._new_stats),
+            Child("publisher", self._mailboxes.publisher, self._new_publisher),
             Child("executor", self._mailboxes.executor, self._new_executor),
             Child("scheduler", self._mailboxes.scheduler, self._new_scheduler),
+            Child("stats", self._mailboxes.stats, self._new_stats),
         ]
         self._supervisor = Supervisor(children, fatal=(StorageFailed,))
 
@@ -219,7 +224,8 @@ class Headway:
         seams, connections = self._seams, self._connections
         timeout_s = self._settings.server.read_timeout_s
         quick, *long = map(Reader, connections.on_threads, seams.readers)
-        events, draining, request_priority = EventBuffer(), trio.Event(), RequestPriority()
+        newest = last_seq(connections.on_loop)
+        events, draining, request_priority = EventBuffer(newest), trio.Event(), RequestPriority()
         return Context(
             settings=self._settings,
             core=self._core,
@@ -240,7 +246,7 @@ class Headway:
             started_at=seams.clock.now(),
             log_lines_dropped=seams.log_lines_dropped,
             storage=StorageWatch(self._path),
-            tally=Tally(),
+            tally=Tally(newest),
             inspector=self._new_inspector(),
         )
 
@@ -253,6 +259,13 @@ class Headway:
             scheduler=self._mailboxes.scheduler,
             clock=self._seams.clock,
             checked_at=self._seams.clock.now() if checked else None,
+        )
+
+    def _new_publisher(self) -> Publisher:
+        return Publisher(
+            self._mailboxes.publisher,
+            events=self.context.events,
+            reader=self._connections.on_loop,
         )
 
     def _new_stats(self) -> Stats:
@@ -270,7 +283,7 @@ class Headway:
         return Executor(
             self._mailboxes.executor,
             scheduler=self._mailboxes.scheduler,
-            stats=self._mailboxes.stats,
+            publisher=self._mailboxes.publisher,
             host=self._seams.host,
             server_environment=self._environ,
             runs_dir=self._runs_dir,
@@ -287,7 +300,7 @@ class Headway:
             runner=self._seams.writer,
             clock=self._seams.clock,
             executor=self._mailboxes.executor,
-            stats=self._mailboxes.stats,
+            publisher=self._mailboxes.publisher,
             reserve=self._reserve,
         )
 

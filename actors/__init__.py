@@ -1,1 +1,1 @@
-"""Who decides and who acts: supervisor, scheduler, executor and stats, each behind a mailbox."""
+"""The actors: supervisor, scheduler, executor, publisher and stats, each behind a mailbox."""

@@ -1,4 +1,6 @@
-"""The last events, in memory, for whoever waits for one; and what is live beside them.
+"""The last events in memory, for all that follow them, and what is live beside them.
+
+The publisher fills it; each reader has a cursor, and reads older events from the `events` table.
 
 Live is what no transaction holds, or not yet: the newest progress of each Job that runs, and what
 of the host keeps Jobs from starting. It has no sequence number, only the newest counts, and a
@@ -6,7 +8,6 @@ progress goes with the run's end.
 
 Invariant: events appear here in the order of their numbers, each once, and only after their commit.
 What is live appears after the event `run.started` of its run, and never after `run.finished`.
-Older events are read from the `events` table.
 """
 
 from collections import defaultdict, deque
@@ -14,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+import apsw
 import trio
 from pydantic_core import from_json
 
 from headway.model.job import Progress
 from headway.model.scheduler import HostCondition
-from storage.events import Event
+from storage.events import Event, events_after
 
 KEPT_EVENTS = 10_000
 
@@ -61,14 +63,14 @@ class Subscription:
 
 
 class EventBuffer:
-    """One ring of events; every reader has a cursor of its own."""
+    """The last `KEPT_EVENTS` events after `last_seq`, that of the newest when the process began."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_seq: int = 0) -> None:
         self._ring: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self._lot = trio.lowlevel.ParkingLot()
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._live: dict[str | None, Live] = {}  # by Job, in the order of their numbers
-        self.last_seq = 0
+        self.last_seq = last_seq
         self.last_live = 0
         """The number of what came last of all that is live."""
         self.host_condition: HostCondition | None = None
@@ -79,8 +81,7 @@ class EventBuffer:
         for event in events:
             if event.seq <= self.last_seq:
                 continue
-            if event.seq > self.last_seq + 1:
-                self._skip_gap()
+            assert event.seq == self.last_seq + 1, f"event {self.last_seq + 1} is missing"
             self.last_seq = event.seq
             self._ring.append(event)
             if event.job_id is not None and event.job_id in self._live:
@@ -90,15 +91,6 @@ class EventBuffer:
                     for subscription in self._subscriptions[key]:
                         subscription.wake()
         self._lot.unpark_all()
-
-    def _skip_gap(self) -> None:
-        """Events are missing: their scheduler crashed after its commit. They are in the table."""
-        self._ring.clear()
-        for job_id in [job_id for job_id in self._live if job_id is not None]:
-            del self._live[job_id]  # its run may have ended
-        for subscriptions in self._subscriptions.values():
-            for subscription in subscriptions:
-                subscription.wake()
 
     # ---- live --------------------------------------------------------------------------------
 
@@ -169,11 +161,20 @@ class EventBuffer:
         while self.last_seq <= seq and self.last_live <= number:
             await self._lot.park()
 
-    async def beyond(self, seq: int) -> list[Event] | None:
-        """Wait for events after `seq`. None: some of them are no longer here, read the table."""
+    async def wait_beyond(self, seq: int) -> None:
+        """Wait for an event after `seq`."""
         while self.last_seq <= seq:
             await self._lot.park()
+
+    async def beyond(self, seq: int) -> list[Event] | None:
+        """Wait for events after `seq`. None: some of them are no longer here, read the table."""
+        await self.wait_beyond(seq)
         return self.after(seq)
+
+    def read(self, reader: apsw.Connection, seq: int, *, limit: int) -> list[Event]:
+        """The next events after `seq`: from here, or from the table if they are older."""
+        found = self.after(seq, limit=limit)
+        return events_after(reader, seq, limit=limit) if found is None else found
 
     def after(self, seq: int, *, limit: int = KEPT_EVENTS) -> list[Event] | None:
         """The next events after `seq`, at most `limit`. None: some of them are no longer here."""

@@ -50,7 +50,7 @@ class Executor(Actor):
         mailbox: Mailbox,
         *,
         scheduler: Mailbox,
-        stats: Mailbox,
+        publisher: Mailbox,
         host: Host,
         server_environment: Mapping[str, str],
         runs_dir: Path,
@@ -69,7 +69,7 @@ class Executor(Actor):
         )
         self._context = RunContext(
             scheduler=scheduler,
-            stats=stats,
+            publisher=publisher,
             host=host,
             server_environment=server_environment,
             files=files,
@@ -145,7 +145,7 @@ class Executor(Actor):
             job_type=job_type,
             pool=self._context.files,
             scheduler=self._scheduler,
-            stats=self._context.stats,
+            publisher=self._context.publisher,
             clock=self._context.clock,
         )
         return RunLifecycle(

@@ -1,7 +1,7 @@
-"""Everything that actors say to each other, as small frozen records.
+"""The messages of all actors, as small frozen records.
 
 Commands are imperative, events past tense, questions `Get…`. An ask names its answer in its base.
-Asks flow web → scheduler; the executor and the stats actor are told, and tell events back.
+Asks flow web → scheduler; the executor and the publisher receive what the scheduler has committed.
 """
 
 from collections.abc import Mapping
@@ -319,7 +319,7 @@ class CollectRun(Message):
     limits: KeepLimits
 
 
-# ---- to the stats actor ------------------------------------------------------------------------
+# ---- to the publisher --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +346,9 @@ class ProgressReported(Message):
     type: str
     progress: Progress
     at: int
+
+
+# ---- to the stats actor ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Scheduler(Actor):
         runner: Runner,
         clock: Clock,
         executor: Mailbox,
-        stats: Mailbox,
+        publisher: Mailbox,
         reserve: Reserve,
     ) -> None:
         super().__init__(mailbox)
@@ -75,7 +75,7 @@ class Scheduler(Actor):
         self._runner = runner
         self._clock = clock
         self._executor = executor
-        self._stats = stats
+        self._publisher = publisher
         self._alarm = Alarm(clock)
         self._unwritten: list[Envelope] = []
         self._recovered = False
@@ -99,7 +99,7 @@ class Scheduler(Actor):
         self._nursery = nursery
         nursery.start_soon(self._alarm.run, self._ring)
         # An earlier life may have told of a condition that nobody else will end.
-        await self._stats.tell(HostChanged(condition=None, at=self._now()))
+        await self._publisher.tell(HostChanged(condition=None, at=self._now()))
         try:
             await self._recover()
         except apsw.FullError:
@@ -192,7 +192,7 @@ class Scheduler(Actor):
     async def _act(self, decision: Decision) -> None:
         # First what has started is told: so its progress cannot be shown before it.
         if decision.events:
-            await self._stats.tell(EventsCommitted(events=tuple(decision.events)))
+            await self._publisher.tell(EventsCommitted(events=tuple(decision.events)))
         for effect in decision.effects:
             await self._executor.tell(effect)
         self._alarm.set(decision.next_due)
@@ -220,7 +220,7 @@ class Scheduler(Actor):
                 log.warning("starts wait for the host", reason=reason)
             else:
                 log.info("starts go on")
-            await self._stats.tell(HostChanged(condition=self._condition, at=self._now()))
+            await self._publisher.tell(HostChanged(condition=self._condition, at=self._now()))
         if self._waits and not self._looks:
             self._looks = True
             self._nursery.start_soon(self._look_again)

@@ -1,6 +1,6 @@
 """What has been counted since the process started, for `/metrics`: it only ever grows.
 
-It outlives the stats actor, which feeds it, so that a crash of that one sets nothing back and
+It outlives the stats actor, which fills it, so that a crash of that one sets nothing back and
 counts nothing twice. A new process begins at zero, which Prometheus expects of counters; totals
 that outlive a process are in the database (`storage/figures.py`).
 """
@@ -32,10 +32,10 @@ class Histogram:
 
 
 class Tally:
-    """`last_seq`: up to which event everything is counted; None before the first start."""
+    """`last_seq`: the number of the last event that is counted, or was there before the process."""
 
-    def __init__(self) -> None:
-        self.last_seq: int | None = None
+    def __init__(self, last_seq: int = 0) -> None:
+        self.last_seq = last_seq
         self.runs: dict[tuple[str, str], Histogram] = {}
         """By type and status: how long they ran."""
         self.waits: dict[str, Histogram] = {}

@@ -285,3 +285,13 @@ def busy_by_type(connection: apsw.Connection) -> dict[str, int]:
             " AND lane IN ('queue', 'direct') GROUP BY type"
         )
     )
+
+
+def last_runs(connection: apsw.Connection, type_name: str, limit: int) -> apsw.Cursor:
+    """(finished_at, status, wait_s, run_s) of the type's last runs, oldest first."""
+    return connection.execute(
+        "SELECT * FROM (SELECT finished_at, status, (started_at - eligible_at) / 1e6,"
+        f" {DURATION_US} / 1e6 FROM job_runs WHERE type = ? AND finished_at IS NOT NULL"
+        " ORDER BY finished_at DESC LIMIT ?) ORDER BY finished_at",
+        (type_name, limit),
+    )

@@ -57,7 +57,7 @@ class RunContext:
     """
 
     scheduler: Mailbox
-    stats: Mailbox
+    publisher: Mailbox
     host: Host
     server_environment: Mapping[str, str]
     files: Pool

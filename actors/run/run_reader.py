@@ -39,7 +39,7 @@ class RunReader:
     job_type: JobType | None
     pool: Pool
     scheduler: Mailbox
-    stats: Mailbox
+    publisher: Mailbox
     clock: Clock
     _reported: trio.Event = field(default_factory=trio.Event)
     _lock: trio.Lock = field(default_factory=trio.Lock)
@@ -117,7 +117,7 @@ class RunReader:
         """Show it at once; it is stored by and by."""
         progress = self.files.report_state.progress
         if self.intent.job_id is not None and progress is not None:
-            await self.stats.tell(
+            await self.publisher.tell(
                 ProgressReported(
                     run_id=self.intent.run_id,
                     job_id=self.intent.job_id,

@@ -84,6 +84,13 @@ class House:
         self.headway._supervisor._lives[name].scope.cancel()
         await self.settled()
 
+    async def revive(self, name: str) -> None:
+        """Start an actor that fell silent, as the supervisor does after a crash."""
+        supervisor = self.headway._supervisor
+        (child,) = (child for child in supervisor._children if child.name == name)
+        assert await supervisor._start_again(child)
+        await self.settled()
+
     def broken(self) -> list[Finding]:
         """The invariants that do not hold."""
         return [finding for finding in verify(self.reader) if finding.breaches]

@@ -11,14 +11,13 @@ import apsw
 import pytest
 
 from actors import messages as m
-from actors.stats import last_runs
 from headway.model.job import JobPatch, JobStatus, NewJob
 from headway.model.run import RunStatus
 from storage.events import events_after, last_seq
 from storage.idempotency import Key
 from storage.intents import running_intents
 from storage.job_list import JobFilter, count_by_status, list_jobs
-from storage.runs import Outcome, run_of_job
+from storage.runs import Outcome, last_runs, run_of_job
 from storage.scheduler import read_status
 from tests.actors.desk import Desk
 
@@ -89,7 +88,7 @@ def look_at_all(connection: apsw.Connection, job_id: str) -> None:
     running_intents(connection)
     events_after(connection, last_seq(connection) - 1, limit=10)
     events_after(connection, 0, limit=10, job_id=job_id)
-    last_runs(connection, "a").fetchall()
+    last_runs(connection, "a", 10).fetchall()
 
 
 Asked = dict[str, Any]

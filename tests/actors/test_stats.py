@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import messages as m
-from actors.stats import RUNS_PER_TYPE_MAX, _Sample, last_runs, percentiles, summary
+from actors.stats import RUNS_PER_TYPE_MAX, _Sample, percentiles, summary
 from storage.database import open_writer, transaction
-from storage.events import events_after
+from storage.runs import last_runs
 from tests.actors.house import House
 from web.context import Context
 
@@ -109,17 +109,33 @@ async def test_a_crash_of_its_own_counts_nothing_twice(house: House, program: An
         assert (await measured(context))["b"].runs == before["b"].runs + 1
 
 
-async def test_what_it_is_told_twice_counts_once(house: House, program: Any) -> None:
+async def test_runs_that_ended_while_it_was_down_count_once(house: House, program: Any) -> None:
+    """The windows are rebuilt with them, and their events are still to be folded."""
     async with house.running() as context:
         await some_history(house, program)
         await house.settled()
-        before = await measured(context)
-        # As when it crashes: the windows are rebuilt, and the events lie in the mailbox still.
-        events = tuple(events_after(context.reader, 0, limit=1000))
-        await context.stats.tell(m.TimerFired())
-        await context.stats.tell(m.EventsCommitted(events=events))
+        await house.lose("stats")
+        (job,) = await house.submit("b")
+        await house.ended(job)
+        await house.revive("stats")
+        after = await measured(context)
+        assert (after["a"].runs, after["b"].runs) == (2, 2)
+
+
+async def test_its_crash_restarts_nothing_else(house: House, program: Any) -> None:
+    async with house.running() as context:
+        await some_history(house, program)
+        await context.stats.tell(m.TimerFired())  # a bug: not for it
         await house.settled()
-        assert await measured(context) == before
+        assert (await measured(context))["a"].runs == 2
+        begun = "SELECT count(*) FROM events WHERE kind = 'server.started'"
+        assert house.reader.execute(begun).get == 1
+
+
+async def test_figures_are_as_of_the_last_published_event(house: House, program: Any) -> None:
+    async with house.running() as context:
+        await some_history(house, program)
+        assert (await measured(context))["b"].runs == 1, "although it had no turn since"
 
 
 async def test_the_window_is_bounded(house: House) -> None:
@@ -156,6 +172,6 @@ async def test_the_last_runs_are_read_from_an_index(house: House) -> None:
 
     async with house.running() as context:
         context.reads.quick.connection.exec_trace = trace
-        last_runs(context.reads.quick.connection, "a")
+        last_runs(context.reads.quick.connection, "a", 10)
         context.reads.quick.connection.exec_trace = None
     assert any("USING INDEX job_runs_finished (type=?" in step for step in seen), seen

@@ -444,7 +444,7 @@ async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
     before = everything.last_id
     condition = HostCondition(reason="no more processes", since=LATER)
     for told in (condition, None):
-        await context.stats.tell(m.HostChanged(condition=told, at=0))
+        context.events.note_host(told, 0)
         await soon()
     for listener in (everything, scheduler):
         assert [event["kind"] for event in listener.events] == ["scheduler.host"] * 2
