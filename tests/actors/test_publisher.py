@@ -12,8 +12,8 @@ from actors.publisher import Publisher
 from headway.model.field import from_us
 from storage.events import Event, events_after
 from storage.transaction import write_transaction
-from tests.actors.house import House
 from tests.actors.desk import Desk
+from tests.actors.house import House
 
 
 def commit(desk: Desk, n: int) -> list[Event]:
