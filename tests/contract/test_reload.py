@@ -107,14 +107,14 @@ def test_what_needs_a_restart_is_named_and_keeps_its_value(launch: Callable[...,
     wanted = server.config.read_text()
     wanted = wanted.replace("[server]\n", '[server]\nsunset = 2030-01-01\nlog_level = "debug"\n')
     lines = reload(server, wanted.replace("shutdown_grace_s = 3", "shutdown_grace_s = 4") + ADDED)
-    needed = [line for line in lines if line["event"] == "setting needs a restart"]
+    needed = [line for line in lines if line["event"] == "setting kept until restart"]
     assert [(line["key"], line["in_force"]) for line in needed] == [
         ("server.shutdown_grace_s", "3.0"),
         ("server.sunset", "None"),
     ]
     assert lines[-1]["changed"] == ["server.log_level", "job_types.added"]
     assert lines[-1]["needs_restart"] == ["server.shutdown_grace_s", "server.sunset"]
-    reload(server, said="setting needs a restart")
+    reload(server, said="setting kept until restart")
 
 
 def test_a_lower_demand_for_free_space_lets_what_waits_start(launch: Callable[..., Any]) -> None:
@@ -176,7 +176,7 @@ def test_a_hangup_while_it_ends_delays_and_hastens_nothing(
     server = launch("shutdown_grace_s = 60")
     running = server.hold(gate)["job_id"]
     server.signal(signal.SIGTERM)
-    server.eventually(lambda: "shutting down" in server.log(), "it has heard")
+    server.eventually(lambda: "shutdown started" in server.log(), "it has heard")
     server.signal(signal.SIGHUP)
     gate.open()
     assert server.wait() == 0
@@ -271,7 +271,7 @@ def test_without_its_terminal_a_server_ends_in_order(
     reload(server, server.config.read_text() + ADDED)
     assert "added" in names(server), "with its terminal it reloads"
     window.close()
-    server.eventually(lambda: '"shutting down"' in server.log(), "it has lost it")
+    server.eventually(lambda: '"shutdown started"' in server.log(), "it has lost it")
     gate.open()
     assert server.wait() == 0
     assert server.rows(f"SELECT status FROM jobs WHERE job_id = '{running}'") == [("COMPLETED",)]

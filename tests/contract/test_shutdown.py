@@ -46,7 +46,7 @@ def test_a_running_job_finishes_within_the_grace(
     running = server.hold(gate)["job_id"]
     waiting = server.submit("ok", priority=100)["job_id"]
     server.signal(number)
-    server.eventually(lambda: "shutting down" in server.log(), "it has heard")
+    server.eventually(lambda: "shutdown started" in server.log(), "it has heard")
     gate.open()
     assert server.wait(server.grace_s) == 0
     assert not server.processes()
@@ -71,7 +71,7 @@ def test_a_second_signal_ends_the_patience(launch: Callable[..., Any]) -> None:
     running = server.submit("stubborn")["job_id"]
     server.eventually(lambda: server.output(running).count(b"\n") == 4, "all have forked")
     server.signal(signal.SIGTERM)
-    server.eventually(lambda: "shutting down" in server.log(), "it has heard")
+    server.eventually(lambda: "shutdown started" in server.log(), "it has heard")
     terminate(server)
     assert not server.processes()
     assert server.rows(ENDS) == [(running, "FAILED", "interrupted")]
@@ -170,7 +170,7 @@ def test_while_it_drains_it_says_so_and_starts_nothing(
             connection.sendall(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert server.hear(connection)[0] == 200
         server.signal(signal.SIGTERM)
-        server.eventually(lambda: "shutting down" in server.log(), "it has heard")
+        server.eventually(lambda: "shutdown started" in server.log(), "it has heard")
         host = "Host: 127.0.0.1\r\n"
         post = f"{host}Content-Type: application/json\r\nContent-Length: "
         asked = []

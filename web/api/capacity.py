@@ -1,8 +1,8 @@
-"""How many connections there may be, and how many of them may be taken for long.
+"""Limits on connections, and on those that streams, downloads and waits hold for long.
 
-A process has so many descriptors. Some are kept for itself and for runs; of the connections that
-the others allow, streams, downloads and requests that wait take a share, and those of one address a
-smaller one. So there is always a connection for health, status, cancel and stop.
+The number of a process's descriptors is limited. Some are kept for the server itself and for runs;
+of the connections that the others allow, long requests may hold a share, and those of one address a
+smaller one. So a connection is always left for health, status, cancel and stop.
 """
 
 import resource
@@ -14,20 +14,20 @@ from typing import Any
 from headway.model.problem import Refusal
 
 DESCRIPTORS_KEPT = 48
-"""Of the process's descriptors: 30 for itself (database, logs, clocks), the others for runs."""
+"""Descriptors that are no connections: 30 for the server (database, logs, clocks), 18 for runs."""
 CONNECTIONS_SHARE = 0.85
 STREAMS_SHARE = 0.75
 ADDRESS_SHARE = 0.5
-"""Each of all connections."""
+"""Shares of all connections."""
 SHORT_KEPT = 4
-"""At least so many connections are for short requests, whatever the settings say."""
+"""At least so many connections are left for short requests, whatever the settings are."""
 
 PERMIT = "headway.permit"
-"""Where an ASGI scope has the request's `Permit`."""
+"""The key of the request's `Permit` in an ASGI scope."""
 
 
 def connections_max() -> int:
-    """How many connections the process's limit of descriptors (RLIMIT_NOFILE) has room for."""
+    """How many connections the process's limit of descriptors (RLIMIT_NOFILE) allows."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return 1_000_000
@@ -35,10 +35,10 @@ def connections_max() -> int:
 
 
 class Streams:
-    """Counts what is taken for long, by the address of the client."""
+    """Counts the connections that are held for long, by the address of the client."""
 
     def __init__(self, most: int | None, most_per_address: int | None) -> None:
-        """None: a share of the connections that there may be."""
+        """`most`, `most_per_address`: None is a share of the connections that are allowed."""
         connections = connections_max()
         largest = connections - SHORT_KEPT
         self.most = min(most or int(connections * STREAMS_SHARE), largest)
@@ -47,12 +47,12 @@ class Streams:
 
     @property
     def taken(self) -> int:
-        """How many there are."""
+        """How many are open."""
         return self._taken.total()
 
     @contextmanager
     def permit(self, client: tuple[str, int] | None) -> Iterator["Permit"]:
-        """For one request of a client, by its address; what it took is given back at its end."""
+        """A permit for one request, which is given back when the block is left."""
         permit = Permit(self, "" if client is None else client[0])
         try:
             yield permit
@@ -60,7 +60,7 @@ class Streams:
             permit.give_back()
 
     def take(self, address: str) -> None:
-        """One more of this address.
+        """Count one more for this address.
 
         Raises:
             Refusal: `rate_limited`.
@@ -72,14 +72,14 @@ class Streams:
         self._taken[address] += 1
 
     def give_back(self, address: str) -> None:
-        """One less."""
+        """Count one less."""
         self._taken[address] -= 1
         if not self._taken[address]:
             del self._taken[address]
 
 
 class Permit:
-    """What one request has taken, if it has."""
+    """The right of one request to hold its connection for long."""
 
     __slots__ = ("_address", "_is_taken", "_streams")
 
@@ -95,7 +95,7 @@ class Permit:
             self._is_taken = True
 
     def give_back(self) -> None:
-        """The request has ended."""
+        """Count the request no longer."""
         if self._is_taken:
             self._streams.give_back(self._address)
 

@@ -1,6 +1,6 @@
-"""The API's own description: OpenAPI 3.1 from the routes, and a page that shows it.
+"""The description of the API: OpenAPI 3.1 from the routes, and an HTML page of it.
 
-Every route's refusals stand in it with their status, so what a client may meet is documented.
+Each refusal of a route is in it with its status, so every response to a client is documented.
 """
 
 import re
@@ -23,7 +23,7 @@ ANYWHERE: tuple[Code, ...] = (
     "unavailable",
 )
 READ: tuple[Code, ...] = ("request_timeout", "too_large")
-"""Of a body, also of one that is not wanted."""
+"""Refusals of a body, also of one that the operation does not take."""
 WITH_BODY: tuple[Code, ...] = ("malformed_json", "unsupported_media_type", "invalid")
 DESCRIPTION = """\
 A job server for one machine. A **Job** is a durable request to run one job type once; a \
@@ -51,7 +51,7 @@ def document(routes: Routes, version: str) -> dict[str, Any]:
 
 
 def _schemas(routes: Routes) -> tuple[dict[tuple[int, JsonSchemaMode], Any], dict[str, Any]]:
-    """Schemas by the adapter they belong to, and the definitions that they refer to."""
+    """Schemas by their adapter, and the definitions that they refer to."""
     inputs: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
         (id(PROBLEM), "serialization", PROBLEM)
     ]
@@ -147,7 +147,7 @@ td{border-top:1px solid #8884;padding:.2rem .8rem .2rem 0;vertical-align:top}"""
 
 
 def page(described: dict[str, Any]) -> str:
-    """The document for people: plain HTML, nothing loaded from elsewhere, no script."""
+    """The document as plain HTML, without scripts, and with nothing loaded from elsewhere."""
     operations = "".join(
         _show_operation(method, path, operation)
         for path, methods in described["paths"].items()
@@ -189,7 +189,7 @@ def _show_operation(method: str, path: str, operation: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs, **strong** and `code`: as much Markdown as our own descriptions use."""
+    """HTML of the Markdown in descriptions: paragraphs, **strong** and `code`."""
     shown = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
     shown = re.sub(r"`(.+?)`", r"<code>\1</code>", shown)
     return "".join(f"<p>{paragraph}</p>" for paragraph in shown.split("\n\n"))

@@ -1,6 +1,6 @@
-"""No, over HTTP: one table from code to status, and problem documents (RFC 9457).
+"""Problem documents (RFC 9457): one table from code to status.
 
-Nothing internal leaks: what is not a `Refusal` is answered with `internal` and logged.
+Nothing internal leaks: an error that is no `Refusal` becomes `internal`, and is logged.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ ADVICE = {
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
 }
-"""Where pydantic would speak of Python, or say too little, by its type of error."""
+"""Messages by pydantic's type of error, where its own names Python's types or is too short."""
 
 
 def problem_of(refusal: Refusal) -> tuple[int, bytes, dict[str, str]]:
@@ -40,13 +40,13 @@ def problem_of(refusal: Refusal) -> tuple[int, bytes, dict[str, str]]:
 
 
 def internal_problem() -> tuple[int, bytes, dict[str, str]]:
-    """A bug of ours. What happened is in the log, not in the answer."""
+    """(status, body, headers) after a bug. The log has its details, the document none."""
     body = _body("internal", "Something went wrong here", 500, "the server's log says what", ())
     return 500, body, {"Content-Type": PROBLEM_TYPE}
 
 
 def malformed_problem(status: int) -> tuple[int, bytes, dict[str, str]]:
-    """What is no request of HTTP/1.1, in the words of a 400, with the status that says which."""
+    """(status, body, headers) for bytes that are no request of HTTP/1.1: `status` tells why."""
     code, (_, title) = "malformed_request", STATUS["malformed_request"]
     detail = "send HTTP/1.1 (RFC 9112): one Host, one length of the body, a head of at most 64 KiB"
     return status, _body(code, title, status, detail, ()), {"Content-Type": PROBLEM_TYPE}
@@ -64,13 +64,13 @@ def checked(adapter: TypeAdapter[T], value: Any, at: str = "") -> T:
         if error.error_count() <= FAULTS_MAX:
             raise refusal_of(error, at) from None
         wrong = error.error_count()
-    # To describe an error costs more than to find it: so only those of the beginning of each part.
+    # Describing an error costs more than finding it: so only those at the beginning of each part.
     faults = tuple(_faults_of_the_beginning(adapter, value, at))
     raise _refusal(faults or (Fault(at, f"correct {wrong} things in it"),))
 
 
 def refusal_of(error: ValidationError, at: str = "") -> Refusal:
-    """Every fault that pydantic found, each with its place."""
+    """The refusal that lists every fault which pydantic found, each with its place."""
     return _refusal(tuple(_faults(error, at)))
 
 
@@ -88,7 +88,7 @@ def _faults_of_the_beginning(adapter: TypeAdapter[Any], value: Any, at: str) -> 
     try:
         adapter.validate_python(_beginning(value))
     except ValidationError as error:
-        # A field that is missing there may stand in the rest.
+        # A field that is missing there may be in the rest.
         missing = ADVICE["missing"]
         yield from (fault for fault in _faults(error, at) if fault.message != missing)
 
@@ -115,12 +115,12 @@ def _body(code: str, title: str, status: int, detail: str, faults: tuple[Fault, 
             {"pointer": shortened(f.pointer), "message": shortened(f.message)}
             for f in faults[:FAULTS_MAX]
         ]
-    # A refused request may have held anything, and the answer must be UTF-8 all the same.
+    # A refused request may have held anything, and the document must be UTF-8 all the same.
     return to_json(problem, inf_nan_mode="strings")
 
 
 def shortened(text: str) -> str:
-    """What a client sent may be repeated to it, in valid Unicode and not at length."""
+    """The text in valid Unicode and at a limited length: a client's own is repeated to it."""
     text = text.encode(errors="replace").decode()
     return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
 

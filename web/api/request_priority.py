@@ -1,17 +1,17 @@
-"""Who goes first: a request that is answered at once, before work that is long and may be later.
+"""Prioritise request handlers over long event-loop work.
 
 A round of events to a thousand streams keeps the event loop, and the interpreter, busy for 50 ms. A
 request takes a handful of turns of the loop and as many of the writer's thread, and would wait at
-each of them. So such work comes in slices, and gives way between them while a request is answered.
+each of them. So such work is cut into slices, and waits between them while a request is answered.
 
-Invariant: nobody who gives way waits for ever, however many requests there are: he says until when.
+Invariant: work that gives way goes on at the time that it has set, however many requests arrive.
 """
 
 import trio
 
 
 class RequestPriority:
-    """One for a server. Entered by each request while it is being answered."""
+    """The requests that are being answered: each enters it for that time. One for a server."""
 
     def __init__(self) -> None:
         self._asked = 0
@@ -26,7 +26,7 @@ class RequestPriority:
             self._lot.unpark_all()
 
     async def give_way(self, until: float) -> None:
-        """A checkpoint, which lasts while any request is being answered, at most to `until`."""
+        """Wait while any request is being answered, at most to `until`. Always a checkpoint."""
         await trio.lowlevel.checkpoint()
         while self._asked and trio.current_time() < until:
             with trio.move_on_at(until):

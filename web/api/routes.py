@@ -1,10 +1,10 @@
-"""The typed layer: a handler's annotations say what it takes, and the same annotations document it.
+"""The typed layer: a handler's annotations define its arguments, and document them.
 
     @routes.add("POST", "/jobs", status=201, summary="Queue a Job", refusals=("unknown_type",))
     async def submit(body: Annotated[NewJob, Body()]) -> Response[Job]: ...
 
 A handler raises `Refusal` or returns what it is annotated with; `Response` adds status and headers.
-`web/api/openapi.py` reads the same routes and writes the document.
+`web/api/openapi.py` writes the document from the same routes.
 """
 
 import inspect
@@ -35,14 +35,14 @@ LIST_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The parameter is the JSON body. `optional`: no body at all means an empty object."""
+    """The parameter is the JSON body. `optional`: without a body it is an empty object."""
 
     optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unread(Generic[T]):
-    """A body that may be large: the handler itself reads it, where that holds up nobody else.
+    """A body that may be large: the handler itself parses it, off the event loop.
 
     `Annotated[Unread[Batch], Body()]` is documented as a `Batch`.
     """
@@ -51,7 +51,7 @@ class Unread(Generic[T]):
     adapter: TypeAdapter[T]
 
     def read(self) -> T:
-        """The value.
+        """Parse and validate it.
 
         Raises:
             Refusal: `too_large`, `malformed_json` or `invalid`.
@@ -62,9 +62,9 @@ class Unread(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parameter comes from the query string; a list may be given several times.
+    """The parameter is in the query string; a list may be given up to `LIST_MAX` times.
 
-    At most `LIST_MAX` times. What is given twice counts once.
+    A value that is given twice counts once.
     """
 
     description: str
@@ -81,7 +81,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a handler, and where it comes from."""
+    """One argument of a handler, and its place in the request."""
 
     name: str
     source: Body | Query | Header | None  # None: from the path
@@ -93,7 +93,7 @@ class Parameter:
 
     @cached_property
     def header(self) -> bytes:
-        """Its name as ASGI gives it."""
+        """The name of its header in an ASGI scope."""
         return self.wire_name.lower().encode()
 
     @cached_property
@@ -140,38 +140,38 @@ class Route:
 
     @cached_property
     def body_bytes_max(self) -> float:
-        """How large its body may be: that of a batch, whatever the server takes."""
+        """The limit of its body; that of a batch is the server's."""
         return inf if self.takes_batch else BODY_BYTES_MAX
 
     @cached_property
     def takes_batch(self) -> bool:
-        """Whether its body is a batch, which its handler reads itself."""
+        """Whether its body is a batch, which its handler parses itself."""
         return self.body is not None and self.body.unread
 
     @cached_property
     def in_head(self) -> tuple[Parameter, ...]:
-        """Those from the query and the headers."""
+        """Its parameters in the query and the headers."""
         return tuple(p for p in self.parameters if isinstance(p.source, Query | Header))
 
     @cached_property
     def queries(self) -> frozenset[str]:
-        """What the query string may name."""
+        """The names that are allowed in the query string."""
         return frozenset(p.wire_name for p in self.in_head if isinstance(p.source, Query))
 
     @cached_property
     def rejects_key(self) -> bool:
-        """Whether it creates something, and cannot tell a repeated request by Idempotency-Key."""
+        """Whether it creates something without recognising a repeated request by its key."""
         takes_key = any(p.wire_name == KEY for p in self.in_head)
         return self.method == "POST" and not self.repeatable and not takes_key
 
     @property
     def is_immediate(self) -> bool:
-        """Whether it answers JSON without waiting for anything but the disk."""
+        """Whether it returns JSON without waiting for anything but the disk."""
         return self.result is not None and not self.waits
 
 
 class Routes:
-    """Collects routes. `runner`: where large bodies are read."""
+    """A collection of operations. `runner`: where large bodies are parsed."""
 
     def __init__(self, runner: Runner | None = None) -> None:
         self._routes: list[Route] = []
@@ -200,11 +200,11 @@ class Routes:
         repeatable: bool = False,
         no_key: str = "this operation keeps no answers",
     ) -> Callable[[Handler], Handler]:
-        """Register a handler. `path` in OpenAPI's form; `headers`: of the answer, with meaning.
+        """Register a handler. `path`: as in OpenAPI; `headers`: those of the response, described.
 
         `waits`: it may take long, and is cancelled when the client goes away. `repeatable`: a POST
         that changes nothing more when it is repeated. Any other POST takes an `Idempotency-Key`, or
-        rejects it; `no_key` says why.
+        rejects it for the reason `no_key`.
         """
 
         def register(handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""Which headway this is."""
+"""The version of the installed headway."""
 
 from functools import cache
 from importlib.metadata import version
@@ -6,5 +6,5 @@ from importlib.metadata import version
 
 @cache
 def installed_version() -> str:
-    """Its version; read once, since the file it stands in may not be readable every time."""
+    """The version, read once: later its file may be unreadable, for lack of descriptors."""
     return version("headway")

@@ -1,1 +1,1 @@
-"""JSON as strictly as the contract reads it, within limits."""
+"""Parsing of JSON as the contract defines it, within limits."""

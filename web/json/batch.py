@@ -1,9 +1,8 @@
-"""The Jobs of `{"jobs": […]}`, read one after another.
+"""Parse the Jobs of `{"jobs": […]}` one after another.
 
-A batch may be large, so it never stands in memory as a whole: it is decoded in pieces, each Job is
-parsed by itself, and no step holds the interpreter's lock for longer than one Job of the largest
-size takes. It is as strict as `strict.py`, and what it refuses beyond that is documented there
-and in `size.py`.
+A batch may be large, so its values are never in memory together: it is decoded in pieces, each Job
+is parsed by itself, and no step holds the interpreter's lock for longer than one Job of the largest
+size takes. It is as strict as `strict.py`, within the limits of `size.py`.
 """
 
 import codecs
@@ -20,8 +19,8 @@ from web.json.size import count_values as text_values
 from web.json.strict import CAREFUL, PLAIN, check, malformed, refusal_of
 
 CONTAINERS_MIN, BYTES_PER_CONTAINER = 50_000, 16
-"""A batch may hold so many arrays and objects, and one more for each 16 bytes: an object takes 200
-bytes of memory, and no request shall take more than 16 times its size."""
+"""Limit on the arrays and objects of a batch: so many, and one more for each 16 bytes. An object
+takes 200 bytes of memory, and no request may take more than 16 times its size."""
 
 _TOO_MANY_VALUES = Refusal("too_large", f"a Job of the batch holds more than {VALUES_MAX} values")
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -31,13 +30,13 @@ _MANY_NINES = b"9" * 20
 
 
 def read_jobs(body: Text, most: int) -> Iterator[Any]:
-    """Each Job as it was parsed.
+    """Yield each Job as it was parsed. `most`: the number of Jobs that are allowed.
 
     Raises:
-        Refusal: `malformed_json`, `too_large`, or `invalid` when it is no object with a list of at
-            least one and at most so many.
+        Refusal: `malformed_json`, `too_large`, or `invalid` when it is no object with a list of
+            between one and `most` Jobs.
     """
-    reader = _Reader(body)
+    reader = _Window(body)
     if reader.peek() != "{":
         reader.value(within=0)
         reader.end()
@@ -67,8 +66,8 @@ def _at_most(jobs: int) -> Fault:
     return Fault("/jobs", f"give at most {jobs:,} Jobs")
 
 
-class _Reader:
-    """A window on the text: what has been decoded, and how far it has been read."""
+class _Window:
+    """The part of the text that is decoded, and the place up to which it is parsed."""
 
     def __init__(self, body: Text) -> None:
         self._body = body
@@ -81,7 +80,7 @@ class _Reader:
         self._containers = CONTAINERS_MIN + len(body) // BYTES_PER_CONTAINER
 
     def peek(self) -> str:
-        """The next character that is no white space; none at the end."""
+        """The next character that is no white space; empty at the end."""
         while True:
             match = _SPACE.match(self._text, self._at)
             assert match is not None
@@ -92,7 +91,7 @@ class _Reader:
                 return ""
 
     def members(self) -> Iterator[str]:
-        """Each key of an object; its value is to be read before the next."""
+        """Yield each key of an object; its value must be read before the next."""
         seen = set[str]()
         self._at += 1
         while seen or self.peek() != "}":
@@ -110,7 +109,7 @@ class _Reader:
         self._take("}")
 
     def items(self, *, within: int) -> Iterator[Any]:
-        """Each value of an array."""
+        """Yield each value of an array."""
         self._at += 1
         if self.peek() == "]":
             self._at += 1
@@ -127,24 +126,24 @@ class _Reader:
                 self._take(",")
 
     def end(self) -> None:
-        """Return if nothing follows."""
+        """Raise if anything follows."""
         if self.peek():
             raise self._malformed("extra data")
 
     def value(self, *, within: int) -> Any:
-        """The next value, which stands within so many arrays and objects."""
+        """The next value. `within`: how many arrays and objects enclose it."""
         if self._text[self._at : self._at + 1] in ("", " ", "\t", "\n", "\r"):
             self.peek()
         while True:
             try:
                 value, end = self._parser.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
-                # It may be whole with what follows: until then all of the window belongs to it.
+                # What follows may complete it: until then the whole window belongs to it.
                 self._check_window()
                 if isinstance(error, RecursionError) or not self._decode_more():
                     raise self._refusal(error) from None
                 continue
-            # A number could go on: "1e+" ends as 1 where the window does.
+            # A number could go on: "1e+" is parsed as 1 at the end of the window.
             if end + len("e+") < len(self._text) or not self._decode_more():
                 break
         begin, self._at = self._at, end
@@ -152,7 +151,7 @@ class _Reader:
         return value
 
     def _check_window(self) -> None:
-        """Return if a value that goes on behind the window is not too large already."""
+        """Raise if a value that goes on behind the window is too large already."""
         if len(self._text) - self._at > 2 * VALUES_MAX:
             text = self._text[self._at :].encode("utf-8", "surrogatepass")
             if not is_deep(text) and text_values(text, VALUES_MAX) > VALUES_MAX:
@@ -177,13 +176,13 @@ class _Reader:
         self._at += 1
 
     def _decode_more(self) -> bool:
-        """Move the window on; False at the end of the text."""
+        """Move the window; False at the end of the text."""
         left = len(self._text) - self._at
         if self._decoded_bytes == len(self._body):
             return False
         if left >= BODY_BYTES_MAX:
             raise Refusal("too_large", f"a Job of a batch takes at most {BODY_BYTES_MAX} bytes")
-        # As much again: so a long value is tried a few times only.
+        # Twice as much: so a long value is tried a few times only.
         more_bytes = min(max(left, PIECE_BYTES), BODY_BYTES_MAX - left)
         end = min(len(self._body), self._decoded_bytes + more_bytes)
         held = len(self._decoder.getstate()[0])

@@ -1,7 +1,7 @@
-"""How much a JSON text holds, counted in its bytes before anything is built from it.
+"""Count the values in a JSON text, before anything is built from them.
 
 One byte of text can become a hundred bytes of memory, and a million values keep the interpreter
-busy for seconds. Strings are passed over: what they hold is one value.
+busy for seconds. A string is one value, whatever it contains.
 """
 
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from config.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from headway.model.problem import Refusal
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
-"""Of a body that is no batch: the largest params (1 MiB), with each of their characters escaped."""
+"""Limit of a body that is no batch: the largest params (1 MiB), with many characters escaped."""
 VALUES_MAX = 20_000
-"""In a body that is no batch, and in each Job of a batch."""
+"""Limit of a body that is no batch, and of each Job of a batch."""
 NESTING_MAX = 64
 
 PIECE_BYTES = 64 * 1024
@@ -27,17 +27,17 @@ BODY_TOO_LARGE = Refusal(
 
 
 def is_light_text(body: Text) -> bool:
-    """Whether it is read in no time: its size, or else a quick count, decides."""
+    """Whether it can be parsed on the event loop, by its size or else by a quick count."""
     if len(body) <= 2 * LIGHT_VALUES_MAX:  # a value takes two bytes, with its comma
         return True
     return len(body) <= LIGHT_BYTES_MAX and _values_at_most(body) <= LIGHT_VALUES_MAX
 
 
 def check_size(body: Text) -> None:
-    """Return if it holds no more than one request may.
+    """Raise if it holds more than one request may.
 
     Raises:
-        Refusal: `too_large`, or `malformed_json` for one that is nested too deep as well.
+        Refusal: `too_large`, or `malformed_json` if it is also nested too deep.
     """
     if len(body) > BODY_BYTES_MAX:
         raise BODY_TOO_LARGE.anew()
@@ -50,7 +50,7 @@ def check_size(body: Text) -> None:
 
 
 def too_deep() -> Refusal:
-    """What is said of a body that is nested too deep."""
+    """The refusal of a body that is nested too deep."""
     why = f"it is nested deeper than {NESTING_MAX}"
     return Refusal("malformed_json", f"the body is not acceptable JSON: {why}")
 
@@ -66,7 +66,7 @@ def count_values(body: Text, most: int) -> int:
 
 
 def is_deep(body: Text) -> bool:
-    """Whether the text is nested deeper than `NESTING_MAX`, as far as its first brackets show."""
+    """Whether the text is nested deeper than `NESTING_MAX`, by its first brackets."""
     depth = seen = 0
     for text in _unquoted(body):
         brackets = text.translate(None, _NO_BRACKETS)
@@ -81,7 +81,7 @@ def is_deep(body: Text) -> bool:
 
 
 def _values_at_most(body: Text) -> int:
-    """The same count with what stands in strings: quicker, and never too small."""
+    """An upper bound of the count, which includes the content of strings: quicker."""
     return 1 + _separators(body)
 
 
@@ -90,7 +90,7 @@ def _separators(text: Text) -> int:
 
 
 def _unquoted(body: Text) -> Iterator[bytes]:
-    """The text without its strings, piece by piece: each takes a millisecond at most."""
+    """Yield the text without its strings, in pieces that take a millisecond at most."""
     inside, carried = 0, b""
     for begin in range(0, len(body), PIECE_BYTES):
         piece = (carried + body[begin : begin + PIECE_BYTES]).replace(b"\\\\", b"")

@@ -1,8 +1,8 @@
-"""JSON as strictly as the contract reads it (RFC 8259, I-JSON RFC 7493).
+"""Parse JSON as strictly as the contract defines it (RFC 8259, I-JSON RFC 7493).
 
-Refused with `malformed_json`: bad UTF-8, NaN and infinities, a key given twice, lone surrogates,
-nesting over 64. The standard library's parser takes all of these but the first. How large a text
-may be is decided in `size.py`.
+Rejected with `malformed_json`: bad UTF-8, NaN and infinities, a key given twice, lone surrogates,
+nesting over 64. The standard library's parser accepts all of these but the first. The limits of
+size are in `size.py`.
 """
 
 import json
@@ -14,11 +14,11 @@ from headway.model.problem import Refusal
 from web.json.size import NESTING_MAX, too_deep
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Only such an escape can make one: as bytes it would not be UTF-8."""
+"""The escape of a surrogate; one in bytes is not UTF-8."""
 _DIGITS = 40
-"""No integer of so many digits is ever accepted, and converting it takes time by its square."""
+"""No integer of so many digits is accepted anywhere; converting it takes quadratic time."""
 _SHORT_BYTES = 4096
-"""Of a text in which integers cannot take long."""
+"""In a shorter text integers cannot take long."""
 
 
 def parse(body: bytes | bytearray) -> Any:
@@ -47,7 +47,7 @@ def parse(body: bytes | bytearray) -> Any:
 
 
 def refusal_of(error: ValueError | RecursionError) -> Refusal:
-    """What is said of a text that the parser does not take."""
+    """The refusal of a text that the parser rejects."""
     if isinstance(error, json.JSONDecodeError):
         return malformed(f"{error.msg}, line {error.lineno} column {error.colno}")
     if isinstance(error, RecursionError):
@@ -57,7 +57,7 @@ def refusal_of(error: ValueError | RecursionError) -> Refusal:
 
 
 def check(value: Any, *, nesting_max: int | None, may_have_surrogates: bool) -> None:
-    """Return if a parsed value is acceptable. `nesting_max` None: it is not nested so deep.
+    """Raise if a parsed value is not acceptable. `nesting_max` None: its depth is known to be.
 
     Raises:
         Refusal: `malformed_json`.
@@ -69,7 +69,7 @@ def check(value: Any, *, nesting_max: int | None, may_have_surrogates: bool) -> 
 
 
 def malformed(why: str) -> Refusal:
-    """The refusal of a body that is no JSON, or JSON that could mean two things."""
+    """The refusal of a body that is no JSON, or ambiguous."""
     return Refusal("malformed_json", f"the body is not acceptable JSON: {why}")
 
 
@@ -87,9 +87,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bounded_integer(text: str) -> int:
-    """Of a long one another that is out of every range as well."""
+    """An integer; for a long one another that is out of every range as well."""
     if len(text) > sys.get_int_max_str_digits():
-        return int(text)  # it raises
+        return int(text)  # raises ValueError
     return int(text[: _DIGITS + 1])
 
 
@@ -132,4 +132,4 @@ PLAIN = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_const
 CAREFUL = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_integer
 )
-"""The same values but for integers that are out of range anyway, in time that grows with size."""
+"""As `PLAIN`, in linear time: integers that are out of every range have other values."""

@@ -1,1 +1,1 @@
-"""The server as a process: its log, its signals, its configuration anew, its end."""
+"""The server process: its log, its signals, the reload of its configuration, its shutdown."""

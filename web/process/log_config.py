@@ -1,4 +1,4 @@
-"""What the server says on standard error: one event a line."""
+"""The content of the server's log on standard error: one event a line."""
 
 import logging
 
@@ -13,31 +13,31 @@ LEVELS = logging.getLevelNamesMapping()
 def neutralise(
     _: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """A processor of structlog: what clients and programs wrote steers no terminal."""
+    """Remove control characters, so that text of clients and programs steers no terminal."""
     return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class LogLevel:
-    """Drops what is less important; may be changed at any time."""
+    """A processor of structlog that drops less important events. It can be changed at any time."""
 
     def __init__(self, level: str) -> None:
         self.set(level)
 
     def set(self, level: str) -> None:
-        """`debug`, `info`, `warning` or `error`."""
+        """Set the least level: `debug`, `info`, `warning` or `error`."""
         self._least = LEVELS[level.upper()]
 
     def __call__(
         self, _: object, method: str, event: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        """A processor of structlog."""
+        """Return the event, or drop it."""
         if LEVELS[method.upper()] < self._least:
             raise structlog.DropEvent
         return event
 
 
 def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
-    """For people on a terminal, JSON otherwise; `style` console or json says which."""
+    """Configure structlog. `style`: `console`, `json`, or `auto` for console on a terminal only."""
     chosen = LogLevel(level)
     for_people = style == "console" or (style == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
@@ -48,13 +48,13 @@ def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if for_people:
-        # Local variables may hold secret parameters: no traceback shows them.
+        # Local variables may hold secret parameters: no traceback contains them.
         tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)
         processors.append(neutralise)
     else:
-        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        processors.append(structlog.processors.ExceptionRenderer(told))
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors.append(structlog.processors.ExceptionRenderer(transformer))
     processors.append(renderer)
 
     def notice(lines: int) -> str:

@@ -1,11 +1,11 @@
-"""The server's standard error: writing to it neither waits nor fails, whatever it is connected to.
+"""The server's standard error: writing to it never waits or fails, whatever it is connected to.
 
-It may be a pipe that nobody reads or that is closed, a lost terminal, a full disk. A thread writes
-what it can; lines for which there is no room, or which cannot be written, are dropped and counted,
-and when writing works again a line says how many were lost. Invariant: `write` takes no system call
-that can block, and raises nothing.
+It may be a pipe without a reader, a lost terminal, a full disk. A thread writes the lines; those
+that exceed the backlog, or that cannot be written, are dropped and counted, and when writing works
+again a line states how many were lost. Invariant: `write` makes no system call that can block, and
+raises nothing.
 
-What the lines say is decided in `log_config.py`.
+The content of the lines is decided in `log_config.py`.
 """
 
 import os
@@ -21,17 +21,17 @@ from queue import SimpleQueue
 
 BACKLOG_BYTES_MAX = 1024 * 1024
 GATHER_S = 0.005
-"""After a write, so that of a thousand lines a second not each takes a system call and a switch of
-threads."""
+"""The pause after a write: without it each of a thousand lines a second would take a system call
+and a switch of threads."""
 LINE_CHARS_MAX = 64 * 1024
-LAST_WORDS_S = 1.0
-"""How long the end of the process waits for a reader."""
+FINISH_S = 1.0
+"""How long the process waits for a reader before it exits."""
 
 NO_THREAD = "no thread can be started: the host has no room for another, or this account has not"
 
 
 class LogStream(TextIOBase):
-    """Takes the place of `sys.stderr`. `dropped`: how many lines were lost so far."""
+    """A replacement of `sys.stderr`. `dropped`: how many lines were lost so far."""
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class LogStream(TextIOBase):
     ) -> None:
         self.dropped = 0
         self.notice: Callable[[int], str] = lambda lines: f"headway: {lines} log lines were lost\n"
-        """Makes the line that says how many were lost."""
+        """Makes the line that states how many were lost."""
         self._fd = fd
         self._encoding = encoding
         self._backlog_bytes_max = backlog_bytes_max
-        # Reentrant: a finaliser that warns may run wherever memory is allocated.
+        # Reentrant: a finaliser that warns may run at any allocation.
         self._lock = threading.RLock()
         self._rest = ""  # of a line that is not whole yet
         self._backlog: list[bytes] = []
         self._backlog_bytes = 0
-        self._overflow = 0  # lines that came while there was no room, after the backlog
-        self._unsaid = 0  # lines that could not be written, before the backlog
+        self._overflow = 0  # lines that exceeded the backlog, after its lines
+        self._unreported = 0  # lines that could not be written, before the backlog
         self._is_torn = False  # the last line that was written lacks its end
         self._is_awake = False
         self._wake: SimpleQueue[bool] = SimpleQueue()
@@ -76,7 +76,7 @@ class LogStream(TextIOBase):
         return os.isatty(self._fd)
 
     def write(self, text: str) -> int:
-        """Hand whole lines to the thread; never waits."""
+        """Pass whole lines to the thread; never waits."""
         with self._lock:
             lines, newline, self._rest = (self._rest + text).rpartition("\n")
             if len(self._rest) > LINE_CHARS_MAX:
@@ -86,10 +86,10 @@ class LogStream(TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread writes as soon as it can."""
+        """Do nothing: the thread writes as soon as it can."""
 
-    def finish(self, timeout_s: float = LAST_WORDS_S) -> None:
-        """Write what is left, as far as that is possible within this time. Then no more."""
+    def finish(self, timeout_s: float = FINISH_S) -> None:
+        """Write the remaining lines, as far as possible within `timeout_s`, and end the thread."""
         if self._rest:
             self.write("\n")
         self._ending.set()
@@ -122,7 +122,7 @@ class LogStream(TextIOBase):
             self._write_out(*taken)
 
     def _take(self) -> tuple[bytes, int] | None:
-        """Everything that waits, and how many lines were dropped behind it."""
+        """The backlog, and how many lines were dropped after it; None if it is empty."""
         with self._lock:
             lines, overflow = b"".join(self._backlog), self._overflow
             self._backlog, self._backlog_bytes, self._overflow = [], 0, 0
@@ -131,26 +131,26 @@ class LogStream(TextIOBase):
 
     def _write_out(self, lines: bytes, overflow: int) -> None:
         before = b"\n" if self._is_torn else b""
-        if self._unsaid:
-            before += self._say(self._unsaid)
-        after = self._say(overflow) if overflow else b""
+        if self._unreported:
+            before += self._notice(self._unreported)
+        after = self._notice(overflow) if overflow else b""
         whole = before + lines + after
         written = self._write_some(whole)
-        if written < len(before):  # the notice may be torn too: it comes again
-            self._unsaid += lines.count(b"\n") + overflow
+        if written < len(before):  # the notice may be torn too: it is written again
+            self._unreported += lines.count(b"\n") + overflow
             self.dropped += lines.count(b"\n")
         else:
             lost = lines[written - len(before) :].count(b"\n")
-            self._unsaid = lost + (overflow if written < len(whole) else 0)
+            self._unreported = lost + (overflow if written < len(whole) else 0)
             self.dropped += lost
         if written:
             self._is_torn = whole[written - 1] != ord("\n")
 
-    def _say(self, lines: int) -> bytes:
+    def _notice(self, lines: int) -> bytes:
         return self.notice(lines).encode(self._encoding, "backslashreplace")
 
     def _write_some(self, data: bytes) -> int:
-        """How much of it could be written; waits for a reader, which only this thread may."""
+        """Write as much as possible, and return how much. It waits for a reader."""
         written = 0
         while written < len(data):
             try:
@@ -166,9 +166,9 @@ class LogStream(TextIOBase):
 
 @contextmanager
 def logging_to_stderr() -> Iterator[LogStream]:
-    """In this block `sys.stderr` is a `LogStream`, also for warnings and tracebacks.
+    """Replace `sys.stderr` by a `LogStream` in the block, also for warnings and tracebacks.
 
-    An error that nothing else catches is written in full, and the exit status is 1.
+    An error that leaves the block is written with its traceback, and the exit status is 1.
     """
     original = sys.stderr
     try:
@@ -190,7 +190,7 @@ def logging_to_stderr() -> Iterator[LogStream]:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside nested groups."""
+    """Yield the errors inside nested groups."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)

@@ -1,7 +1,7 @@
-"""The line with which a server says where it listens: composed here, and read here.
+"""The line that a server prints when it listens, with its address: made and parsed here.
 
-A reader of a log sees a line while it is still being written (ext4 shows a write that crosses a
-page in two steps), so that an address may lack its end until the newline is there.
+A log can be read while a line of it is being written (ext4 shows a write that crosses a page in two
+steps), so an address may lack its end until the newline is there.
 """
 
 import re
@@ -10,7 +10,7 @@ _READY = re.compile(r"^\S+ listening on (http\S+)\n", re.M)
 
 
 def ready_line(url: str) -> str:
-    """The whole line of a headway, with its newline."""
+    """The line of a server at this address, with its newline."""
     return f"headway listening on {url}\n"
 
 

@@ -1,8 +1,8 @@
-"""Reading the configuration again while the server runs: what SIGHUP asks for.
+"""Reload the configuration on SIGHUP, while the server runs.
 
-The whole of it is read and checked first; a fault changes nothing. Job types, `[scheduler]` and the
-log level are replaced, each run that was claimed before keeps its type; everything else keeps its
-value until a restart, which is said.
+The whole configuration is read and checked first; a fault changes nothing. Job types, `[scheduler]`
+and the log level are replaced, and each run that was claimed before keeps its type; every other
+setting keeps its value until a restart, with a warning in the log.
 """
 
 import signal
@@ -21,13 +21,13 @@ from web.process.terminal import Terminal
 from web.resources import unconfigured
 
 LOOK_AGAIN_S = 1.0
-"""Some shells hang up their children before they let go of the terminal."""
+"""Some shells send SIGHUP to their children before they release the terminal."""
 
 log = structlog.get_logger()
 
 
 class Reloader:
-    """Compares what is configured with what is in force, and replaces it."""
+    """Compares the configuration with the one in force, and replaces it."""
 
     def __init__(self, context: Context, source: SettingsSource, level: LogLevel) -> None:
         self._context = context
@@ -36,9 +36,9 @@ class Reloader:
         self._in_force = context.settings
 
     async def reload(self) -> None:
-        """Read everything again, and replace what may be replaced, or say why not."""
+        """Read the configuration, and replace what a running server can replace. Logs faults."""
         try:
-            # Reading and compiling schemas takes a while; this runner has nothing more urgent.
+            # Reading and compiling schemas takes long; nothing on this runner is more urgent.
             wanted = await self._context.batch_runner.run(self._read)
         except ConfigurationError as error:
             for fault in error.faults:
@@ -48,7 +48,7 @@ class Reloader:
         old, new = self._in_force, wanted
         kept = [key for key in differences(old, new) if needs_restart(key)]
         for key in kept:
-            log.warning("setting needs a restart", key=key, in_force=value(old, key))
+            log.warning("setting kept until restart", key=key, in_force=value(old, key))
         changed = [key for key in differences(old, new) if key not in kept]
         try:
             await self._replace(wanted, changed)
@@ -59,7 +59,7 @@ class Reloader:
         unconfigured.log_warnings(self._context)
 
     def _read(self) -> Settings:
-        """What is configured, with the data directory in force where it gets into a type."""
+        """The configuration; a data directory inside a job type is the one in force."""
         wanted = self._source.read()
         data_dir = self._in_force.server.data_dir
         if wanted.server.data_dir == data_dir:
@@ -102,7 +102,7 @@ def value(settings: Settings, key: str) -> str:
 async def obey_hangups(
     hangups: AsyncIterator[int], context: Context, reloader: Reloader, terminal: Terminal
 ) -> None:
-    """On SIGHUP reload, or end as on SIGTERM if the terminal is lost. Until the server drains."""
+    """Reload on each SIGHUP until the server drains; end as on SIGTERM if the terminal is lost."""
     async with context.unless_draining():
         is_lost = terminal.is_lost  # while it was starting
         while not is_lost or goes_on_without(terminal):
@@ -115,7 +115,7 @@ async def obey_hangups(
 
 
 def goes_on_without(terminal: Terminal) -> bool:
-    """Whether a server that has lost its terminal goes on: from now on as if it had none."""
+    """Whether a server that has lost its terminal goes on, from now on as if it had had none."""
     log.warning("terminal lost", goes_on=not terminal.is_needed)
     terminal.exists = False
     return not terminal.is_needed

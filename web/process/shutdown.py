@@ -1,7 +1,7 @@
-"""The orderly end of a server: what SIGTERM does, from the closed door to the last commit.
+"""Orderly shutdown: what SIGTERM and SIGINT do, from the closed port to the last commit.
 
 Programs may go on for the grace, then they are ended; a full disk or `--detach` leaves them to the
-next server. Invariant: nothing that a client does delays the end.
+next server. Invariant: no client can delay the end.
 """
 
 import signal
@@ -24,9 +24,9 @@ log = structlog.get_logger()
 
 @contextmanager
 def end_signals() -> Iterator[AsyncIterator[int]]:
-    """SIGTERM and SIGINT as they come. Behind this block they change nothing: it is the end.
+    """Receive SIGTERM and SIGINT. After the block they are ignored, since the process is ending.
 
-    Trio would raise those that are left again: they would end the process before its last commit.
+    Trio would raise the unread ones again: they would end the process before its last commit.
     """
     early = list[int]()
     for ending in (endings := (signal.SIGTERM, signal.SIGINT)):
@@ -40,10 +40,10 @@ def end_signals() -> Iterator[AsyncIterator[int]]:
 async def shut_down(
     context: Context, server: Server, signals: AsyncIterator[int], *, detach: bool
 ) -> None:
-    """Close the door, let what is inside finish, end what does not."""
+    """Accept no more connections, answer what is in flight, and end the programs."""
     grace_s = context.settings.server.shutdown_grace_s
     left = len(running(context.reader))
-    log.info("shutting down", grace_s=grace_s, running=left, detach=detach)
+    log.info("shutdown started", grace_s=grace_s, running=left, detach=detach)
     context.draining.set()
     server.drain()
     if await ask_until_committed(context, m.Drain()):
@@ -54,10 +54,10 @@ async def shut_down(
 async def end_runs(
     context: Context, signals: AsyncIterator[int], grace_s: float, *, detach: bool
 ) -> None:
-    """Wait for the programs, end those that take longer; leave them if the disk is full.
+    """Wait for the programs and end those that exceed the grace; leave them if the disk is full.
 
-    With `detach` that goes only for those that no later server could adopt. Runs that have not
-    begun, since the host did not let them, are left too: the next server starts them.
+    With `detach` only those are ended that no later server could adopt. Runs that have not started,
+    for want of resources of the host, are left too: the next server starts them.
     """
 
     def any_left() -> bool:
@@ -70,27 +70,27 @@ async def end_runs(
     stop = m.StopRuns(immediately=hurried, adoptable=not detach)
     if not any_left() or not await ask_until_committed(context, stop):
         return
-    # No limit from here on: TERM and KILL are under way, and KILL cannot be refused.
+    # Without a limit: TERM and KILL are under way, and KILL cannot be ignored.
     if not hurried and await wait_while(any_left, context, signals, inf):
         await ask_until_committed(context, m.StopRuns(immediately=True, adoptable=not detach))
     await wait_while(any_left, context, None, inf)
 
 
 async def ask_until_committed(context: Context, message: Ask[None]) -> bool:
-    """Until the scheduler has written it down. False: the disk is full, and the end cannot wait.
+    """Ask the scheduler again until it has committed the message. False: the disk is full.
 
-    What runs then is left to the next server, as with `--detach`: nothing of it is lost.
+    Then the programs are left to the next server, as with `--detach`: nothing of them is lost.
     """
     while True:
         try:
             await context.ask(message)
         except Refusal as refusal:
             if refusal.code == "storage_full":
-                log.error("programs are left to the next server", why=str(refusal))
+                log.error("programs left to the next server", why=str(refusal))
                 return False
         else:
             return True
-        # It crashed at this moment. The supervisor starts it again, or ends everything.
+        # The scheduler has crashed. The supervisor restarts it, or ends the process.
         await trio.sleep(0.1)
 
 
@@ -100,19 +100,19 @@ async def wait_while(
     signals: AsyncIterator[int] | None,
     timeout_s: float,
 ) -> bool:
-    """Until no program is left, the time is over, or (True) another signal asks for haste."""
+    """Wait until no program is left or the time is over. True: another signal has arrived."""
     hurried = False
     with trio.move_on_after(timeout_s):
         async with trio.open_nursery() as nursery:
 
-            async def listen_for_haste() -> None:
+            async def wait_for_signal() -> None:
                 nonlocal hurried
                 if signals is not None:
                     await anext(signals)
                     hurried = True
                     nursery.cancel_scope.cancel()
 
-            nursery.start_soon(listen_for_haste)
+            nursery.start_soon(wait_for_signal)
             seq = context.events.last_seq
             while any_left():
                 await context.events.beyond(seq)

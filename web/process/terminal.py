@@ -1,8 +1,8 @@
-"""The terminal that a server was started from, which it may lose.
+"""The terminal that a server was started from, and whether it is lost.
 
-When its window is closed, or its shell ends, the kernel takes it from the process and sends SIGHUP:
-the signal by which an operator asks for the configuration to be read again. Whether the terminal is
-still there tells the two apart.
+When its window is closed, or its shell ends, the kernel detaches it from the process and sends
+SIGHUP: the same signal with which an operator requests a reload. The two differ in whether the
+terminal is still there.
 """
 
 import os
@@ -10,10 +10,10 @@ import signal
 
 
 class Terminal:
-    """Made once, at the start of the process: from then on SIGHUP ends it no more.
+    """The controlling terminal. Made once, when the process starts: from then SIGHUP is ignored.
 
-    `is_needed`: losing it means the end. Not where there was none, nor where SIGHUP was ignored:
-    nohup(1) asks for a process that goes on without its terminal.
+    `is_needed`: the server ends when it is lost. Not if there was none, nor if SIGHUP was ignored:
+    a process under nohup(1) is to go on without its terminal.
     """
 
     def __init__(self) -> None:
