@@ -163,8 +163,8 @@ class JobOperations(Operations):
                     yield job
                     if job.status in TERMINAL:
                         return
-        except ApiError as refusal:
-            if refusal.status >= 500:
+        except ApiError as error:
+            if error.status >= 500:
                 raise
         while True:
             job = await self.get_job(job_id)
@@ -179,8 +179,8 @@ class JobOperations(Operations):
             return await self.get_job(job_id)
         except ServerUnreachable:
             return None
-        except ApiError as refusal:
-            if refusal.status == 503:
+        except ApiError as error:
+            if error.status == 503:
                 return None
             raise
 

@@ -14,7 +14,7 @@ class Operations:
     async def _create(
         self, made: type[R], path: str, body: Mapping[str, Any] | None, key: str | None
     ) -> R:
-        """POST something new; with an `Idempotency-Key` it may be sent again."""
+        """POST a new resource; with an `Idempotency-Key` the request may be repeated."""
         headers = {} if key is None else {"Idempotency-Key": key}
         repeatable = key is not None
         return await self._session.ask(

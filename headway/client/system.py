@@ -15,11 +15,11 @@ class SystemOperations(Operations):
     """Asynchronous operations on the server itself."""
 
     async def health(self) -> Health:
-        """The process answers."""
+        """Whether the server process answers, and its version."""
         return await self._session.ask(Health, "GET", "/health")
 
     async def ready(self) -> Ready:
-        """The server accepts work; ApiError (503) with the reason while it does not."""
+        """Whether the server accepts work; ApiError (503) with the reason while it does not."""
         return await self._session.ask(Ready, "GET", "/ready")
 
     async def events(

@@ -1,6 +1,6 @@
 """The two ways to send a request with httpx: asynchronously, and blocking.
 
-Everything above is written once, as coroutines over a `Transport`. The coroutines of
+The rest of the client is written once, as coroutines over a `Transport`. The coroutines of
 `BlockingTransport` never suspend, so `headway.client.blocking` can run them without an event loop.
 """
 

@@ -17,7 +17,7 @@ class Percentiles(Model):
 
 
 class HistoryPoint(Model):
-    """The queue at the moment `at`, and what ended in the step before it.
+    """The queue length at `at`, and what ended in the step before it.
 
     It counts runs by their outcome, and Jobs that were skipped or cancelled before they ran.
     `wait_s` and `run_s` are of the runs that ended in the step; null: none did.

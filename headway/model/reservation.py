@@ -1,4 +1,4 @@
-"""Reservation: a claim on the next free slot."""
+"""Reservation: the next free slot, held for a direct run or an operator."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from headway.model.field import Model
 
 
 class Reservation(Model):
-    """A claim on the next free slot. `expires_at` counts from the moment the slot is held."""
+    """A reservation of the next free slot. `expires_at` counts from when the slot is held."""
 
     reservation_id: str
     kind: Literal["direct", "hold"]

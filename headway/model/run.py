@@ -49,7 +49,7 @@ class Left(Model):
 class JobRun(Model):
     """The single attempt at a Job, or a direct run (`job_id` null).
 
-    `started_at` is when it was claimed, `finished_at` when its program ended, both by the wall
+    `started_at` is when it left the queue, `finished_at` when its program ended, both by the wall
     clock. `duration_s` is how long the program ran, by the clock that counts from boot.
     """
 

@@ -34,7 +34,7 @@ class SchedulerStatus(Model):
     `unconfigured`: how many Jobs wait for a type that is not configured, by type; none of them is
     among the eligible or deferred.
 
-    `host_condition` null: nothing of the host keeps Jobs from starting.
+    `host_condition` null: no condition of the host keeps Jobs from starting.
     """
 
     scheduler_running: bool

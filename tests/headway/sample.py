@@ -1,4 +1,4 @@
-"""A Job and a run as the server would answer them, for clients that have no server."""
+"""A Job and a run as a server would return them, for clients that have no server."""
 
 from typing import Any
 

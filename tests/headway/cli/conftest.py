@@ -39,7 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
     class Quiet(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """A client that goes away in the middle of an answer is part of the tests."""
+            """Ignore it: a client that disconnects during a response is part of the tests."""
 
     with Quiet(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True

@@ -143,7 +143,7 @@ class Server:
         if isinstance(reply, list):
             reply = reply.pop(0)
         if reply is None:
-            return problem(404, "not_found", "there is no such thing")
+            return problem(404, "not_found", "there is no such Job")
         return reply if isinstance(reply, Reply) else Reply(reply)
 
     def sent(self, what: str) -> Request:

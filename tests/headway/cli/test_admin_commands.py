@@ -27,8 +27,8 @@ def execute(data_dir: Path, sql: str) -> None:
         connection.execute(sql)
 
 
-def refused(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
-    """(exit status, what it said) when it prints no table."""
+def rejected(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
+    """(exit status, standard error) when it prints no table."""
     with pytest.raises(SystemExit) as left:
         verify(data_dir=data_dir)
     captured = capsys.readouterr()
@@ -54,44 +54,44 @@ def test_a_breach_is_shown_and_is_the_exit_status(
     assert "event 5 comes after 0" in "\n".join(lines)
 
 
-def test_what_is_no_database_is_refused_and_left_alone(
+def test_a_file_that_is_no_database_is_rejected_unchanged(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, content = data_dir / DATABASE_NAME, b"no database at all " * 500
     path.write_bytes(content)
-    code, said = refused(data_dir, capsys)
+    code, errors = rejected(data_dir, capsys)
     assert code == 1
-    assert "is broken: file is not a database" in said
+    assert "is broken: file is not a database" in errors
     assert path.read_bytes() == content
 
 
-def test_a_broken_schema_is_refused_and_left_alone(
+def test_a_broken_schema_is_rejected_unchanged(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = data_dir / DATABASE_NAME
     content = path.read_bytes()
     content = content[:100] + b"\xff" * 8000 + content[8100:]
     path.write_bytes(content)
-    code, said = refused(data_dir, capsys)
+    code, errors = rejected(data_dir, capsys)
     assert code == 1
-    assert "is broken: database disk image is malformed" in said
+    assert "is broken: database disk image is malformed" in errors
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(("version", "what"), [(0, "start the server"), (99, "the newer headway")])
-def test_another_schema_is_refused_with_what_to_do(
+def test_another_schema_is_rejected_with_advice(
     data_dir: Path, capsys: pytest.CaptureFixture[str], version: int, what: str
 ) -> None:
     execute(data_dir, f"PRAGMA user_version = {version}")
-    code, said = refused(data_dir, capsys)
+    code, errors = rejected(data_dir, capsys)
     assert code == 1
-    assert what in said
+    assert what in errors
 
 
 def test_no_database_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = refused(tmp_path, capsys)
+    code, errors = rejected(tmp_path, capsys)
     assert code == 2
-    assert "there is no database" in said
+    assert "there is no database" in errors
 
 
 # ---- backup --------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_a_backup_is_private(data_dir: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    ("target", "status", "said"),
+    ("target", "status", "errors"),
     [
         ("no/copy.db", 1, "there is no directory no"),
         ("headway.db/copy.db", 1, "Not a directory"),
@@ -113,26 +113,26 @@ def test_a_backup_is_private(data_dir: Path, capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_a_backup_that_fails_is_a_line(
-    data_dir: Path, capsys: pytest.CaptureFixture[str], target: str, status: int, said: str
+    data_dir: Path, capsys: pytest.CaptureFixture[str], target: str, status: int, errors: str
 ) -> None:
     there = sorted(data_dir.iterdir())
     with pytest.raises(SystemExit) as left:
         backup(Path(target), data_dir=data_dir)
     captured = capsys.readouterr()
     assert (left.value.code, captured.out) == (status, "")
-    assert said in captured.err
+    assert errors in captured.err
     assert captured.err.count("\n") == 1
     assert sorted(data_dir.iterdir()) == there
 
 
 @pytest.mark.parametrize(
-    "verb", [lambda d: backup(d / "copy", data_dir=d), lambda d: verify(data_dir=d)]
+    "command", [lambda d: backup(d / "copy", data_dir=d), lambda d: verify(data_dir=d)]
 )
 def test_a_directory_of_another_user_is_a_line(
     data_dir: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    verb: Callable[[Path], object],
+    command: Callable[[Path], object],
 ) -> None:
     original = Path.exists
 
@@ -143,10 +143,10 @@ def test_a_directory_of_another_user_is_a_line(
 
     monkeypatch.setattr(Path, "exists", exists)
     with pytest.raises(SystemExit) as left:
-        verb(data_dir)
+        command(data_dir)
     assert left.value.code == 1
-    said = f"headway: cannot read {data_dir / DATABASE_NAME}: Permission denied\n"
-    assert capsys.readouterr().err == said
+    errors = f"headway: cannot read {data_dir / DATABASE_NAME}: Permission denied\n"
+    assert capsys.readouterr().err == errors
 
 
 # ---- init and check ------------------------------------------------------------------------------
@@ -166,15 +166,15 @@ def test_check_says_what_is_wrong_with_the_data_directory(
     monkeypatch.setenv("HEADWAY_SERVER__DATA_DIR", str(data_dir))
     data_dir.chmod(0o755)
     check()
-    said = capsys.readouterr().err
-    assert f"warning: server.data_dir: {data_dir} cannot be used: " in said
-    assert f"Run: chmod 700 {data_dir}\n" in said
+    errors = capsys.readouterr().err
+    assert f"warning: server.data_dir: {data_dir} cannot be used: " in errors
+    assert f"Run: chmod 700 {data_dir}\n" in errors
     monkeypatch.setattr(data_directory, "file_system", lambda _: "nfs4")
     data_dir.chmod(0o700)
     check()
-    said = capsys.readouterr().err
-    assert f"warning: server.data_dir: {data_dir} is on NFS: " in said
-    assert "cannot be used" not in said
+    errors = capsys.readouterr().err
+    assert f"warning: server.data_dir: {data_dir} is on NFS: " in errors
+    assert "cannot be used" not in errors
 
 
 def test_a_configuration_that_cannot_be_written_leaves_nothing(

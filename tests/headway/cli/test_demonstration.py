@@ -1,4 +1,4 @@
-"""The demo against a small real HTTP server: what it says of each way in which a Job can end."""
+"""The demo against a small real HTTP server: what it prints for each end of a Job."""
 
 import io
 import json
@@ -152,7 +152,7 @@ def test_the_demo_says_what_is_wrong(
         ("FAILED", True, 1, "story: failed in 2 s: timeout: it took longer than 900 s. `headway"),
     ],
 )
-def test_the_demo_says_how_it_ended(
+def test_the_demo_prints_how_it_ended(
     fake: tuple[Fake, str], status: str, runs: bool, code: int, words: str
 ) -> None:
     state, url = fake

@@ -21,7 +21,7 @@ def test_direct_prints_the_output(
     assert server.sent("POST /direct/story").body == {"params": {"max_stories": 2}}
 
 
-def test_an_interrupted_direct_run_is_given_up(
+def test_an_interrupted_direct_run_is_abandoned(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupt = Reply({}, before=lambda: os.kill(os.getpid(), signal.SIGINT))

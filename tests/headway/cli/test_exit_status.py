@@ -19,7 +19,7 @@ def test_every_fault_is_named(server: Server, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(("status", "code"), [(409, 2), (429, 2), (503, 3), (507, 3)])
-def test_a_refusal_exits_with_two_and_a_broken_server_with_three(
+def test_a_rejection_exits_with_two_and_a_broken_server_with_three(
     server: Server, capsys: pytest.CaptureFixture[str], status: int, code: int
 ) -> None:
     reply = problem(status, "wrong_state", "no")
@@ -40,7 +40,7 @@ def test_no_server_exits_with_three(
 
 
 @pytest.mark.parametrize("argv", [["log", "job-1"], ["list"]])
-def test_a_reader_that_went_away_is_no_error(
+def test_a_closed_pipe_is_no_error(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,7 +67,7 @@ def test_a_reader_that_went_away_is_no_error(
         ("serve", "quart flask jinja2 werkzeug hypercorn.asyncio httpx"),
     ],
 )
-def test_a_start_does_not_wait_for_what_comes_later(module: str, heavy: str) -> None:
+def test_a_start_imports_no_heavy_module(module: str, heavy: str) -> None:
     code = f"import sys, {module}; print(sorted({{*{heavy.split()}}} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout == "[]\n", done.stderr

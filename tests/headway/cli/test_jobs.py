@@ -80,7 +80,7 @@ def test_a_job_may_expire(server: Server) -> None:
         (["--url", "localhost"], "is not an address"),
     ],
 )
-def test_what_cannot_be_meant_is_not_sent(
+def test_invalid_arguments_are_not_sent(
     server: Server, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
 ) -> None:
     assert headway("submit", "story", *argv) == 2
@@ -90,7 +90,7 @@ def test_what_cannot_be_meant_is_not_sent(
     assert not [each for each in server.requests if each.method == "POST"]
 
 
-def test_an_unknown_type_is_refused_by_the_submit(
+def test_an_unknown_type_is_rejected_by_the_submit(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server["POST /jobs"] = problem(422, "unknown_type", "there is no job type stroy")
@@ -178,7 +178,7 @@ def test_list_is_plain_in_a_pipe(server: Server, capsys: pytest.CaptureFixture[s
     }
 
 
-def test_list_as_json_is_what_the_server_said(
+def test_list_as_json_is_the_response_of_the_server(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = {"jobs": [JOB], "next_cursor": None, "counts": {"QUEUED": 1}}
@@ -193,7 +193,7 @@ def test_a_wrong_list_is_a_usage_error(server: Server, argv: list[str]) -> None:
     assert server.requests == []
 
 
-def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_every_field(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server["GET /jobs/job-1"] = JOB | ENDED | {"status": "FAILED"}
     server["GET /jobs/job-1/runs"] = {"runs": [FAILED_RUN], "total": 1}
     assert headway("show", "job-1") == 0
@@ -224,7 +224,7 @@ def test_show_tells_all(server: Server, capsys: pytest.CaptureFixture[str]) -> N
          "not complete: 1 files were not kept"),
     ],
 )  # fmt: skip
-def test_show_says_what_of_the_artifacts_is_not_there(
+def test_show_names_artifacts_that_are_not_there(
     server: Server,
     capsys: pytest.CaptureFixture[str],
     given: list[bool],
@@ -254,7 +254,7 @@ def test_show_as_json(server: Server, capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out) == {"job": JOB, "run": None, "explanation": WHY}
 
 
-def test_show_says_why_a_job_waits(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_explains_why_a_job_waits(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server["GET /jobs/job-1"] = JOB
     server["GET /jobs/job-1/runs"] = {"runs": [], "total": 0}
     server["GET /jobs/job-1/explain"] = WHY
@@ -275,9 +275,9 @@ def test_show_says_why_a_job_waits(server: Server, capsys: pytest.CaptureFixture
     )
 
 
-def test_show_of_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_of_an_unknown_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert headway("show", "job-9") == 2
-    assert capsys.readouterr().err == "headway: there is no such thing\n"
+    assert capsys.readouterr().err == "headway: there is no such Job\n"
 
 
 def test_a_preview_queues_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +293,9 @@ def test_a_preview_queues_nothing(server: Server, capsys: pytest.CaptureFixture[
     assert {request.path for request in server.requests} == {"/job-types/story/preview"}
 
 
-def test_cancel_says_whether_it_is_over(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cancel_prints_whether_the_job_has_ended(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     server["POST /jobs/job-1/cancel"] = Reply(JOB | {"status": "RUNNING"}, status=202)
     assert headway("cancel", "job-1") == 0
     assert "is being ended" in capsys.readouterr().err

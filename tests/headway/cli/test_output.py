@@ -1,4 +1,4 @@
-"""Text for a terminal: nothing in it steers, nothing of it is lost, JSON stays JSON."""
+"""Text for a terminal: it controls nothing, nothing of it is lost, JSON stays JSON."""
 
 import json
 from itertools import pairwise
@@ -23,7 +23,7 @@ def test_what_could_steer_a_terminal_is_made_visible() -> None:
 
 
 @given(ANY)
-def test_nothing_steers(text: str) -> None:
+def test_no_text_controls_the_terminal(text: str) -> None:
     assert not STEERING & set(clean(text))
     assert not (STEERING - set("\n\t\r")) & set(visible(text))
     assert "\r" not in visible(text).replace("\r\n", "")

@@ -37,7 +37,7 @@ def test_history_leaves_quiet_steps_out(server: Server, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["from"] == "2031-05-01T08:00:00Z"
 
 
-def test_the_scheduler_is_started_stopped_and_seen(
+def test_the_scheduler_is_started_stopped_and_shown(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server["POST /scheduler/start"] = STATUS | {"scheduler_running": True}

@@ -83,7 +83,7 @@ def problem(status: int, code: str, **extra: Any) -> httpx.Response:
         "type": f"urn:headway:problem:{code}",
         "title": "No",
         "status": status,
-        "detail": "say it differently",
+        "detail": "correct it",
         "code": code,
     }
     return httpx.Response(status, json=document | extra)

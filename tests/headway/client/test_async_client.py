@@ -75,7 +75,7 @@ def test_a_request_is_sent_again_with_the_same_key(play: Play) -> None:
     assert tuple(server.slept_s) == RETRY_DELAYS_S
 
 
-def test_what_may_have_been_received_is_not_sent_again(play: Play) -> None:
+def test_a_request_that_may_have_been_received_is_not_sent_again(play: Play) -> None:
     async def use(client: AsyncClient) -> None:
         with pytest.raises(ServerUnreachable, match="connection reset"):
             await client.delete_job("job-1")
@@ -85,7 +85,7 @@ def test_what_may_have_been_received_is_not_sent_again(play: Play) -> None:
 
 def test_a_rejection_is_an_error(play: Play) -> None:
     async def use(client: AsyncClient) -> None:
-        with pytest.raises(ApiError, match="say it differently") as caught:
+        with pytest.raises(ApiError, match="correct it") as caught:
             await client.get_job("job-1")
         assert (caught.value.status, caught.value.code) == (404, "not_found")
 

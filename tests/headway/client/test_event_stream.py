@@ -18,7 +18,7 @@ def test_lines_end_at_newlines_only() -> None:
     assert decoded(*(bytes([byte]) for byte in text)) == whole
 
 
-def test_events_are_read_as_the_standard_says() -> None:
+def test_events_are_decoded_as_the_standard_defines() -> None:
     lines = [
         ": heartbeat",
         "event: log",
@@ -41,7 +41,7 @@ def test_events_are_read_as_the_standard_says() -> None:
     ]
 
 
-def test_an_event_without_end_is_refused() -> None:
+def test_an_endless_event_is_rejected() -> None:
     piece = b"x" * (EVENT_BYTES_MAX // 4)
     with pytest.raises(httpx.RemoteProtocolError, match="a line"):
         decoded(*[piece] * 5)

@@ -51,7 +51,7 @@ def test_submit_can_wait_for_the_end() -> None:
     assert server.last.extensions["timeout"]["read"] == RESPONSE_TIMEOUT_S + 60
 
 
-def test_a_time_without_zone_is_refused_before_it_is_sent() -> None:
+def test_a_time_without_zone_is_rejected_before_it_is_sent() -> None:
     server = Server()
     with server.client() as client, pytest.raises(ValueError, match="no time zone"):
         client.submit("story", run_at=datetime(2031, 5, 1))
@@ -67,7 +67,7 @@ def test_batch_sends_only_what_was_given() -> None:
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
 
 
-def test_patch_tells_left_out_from_cleared() -> None:
+def test_patch_distinguishes_left_out_from_cleared() -> None:
     server = Server(job(version=2))
     with server.client() as client:
         client.patch_job("job-1", if_version=1, name=None, priority=3)
@@ -119,7 +119,7 @@ def test_a_limit_asks_for_no_more_than_it_needs() -> None:
     assert [request.url.params["limit"] for request in server.requests] == ["500", "2"]
 
 
-def test_a_listed_job_says_that_its_params_are_left_out() -> None:
+def test_a_listed_job_marks_params_that_are_left_out() -> None:
     jobs = [job(), {**job(job_id="job-2"), "params": {}, "params_elided": True}]
     server = Server({"jobs": jobs, "next_cursor": None, "counts": {}})
     with server.client() as client:
@@ -159,13 +159,13 @@ def test_a_watch_outlives_a_restart_of_the_server() -> None:
         assert [each.status for each in client.watch("job-1")] == ["QUEUED", "COMPLETED"]
 
 
-def test_a_look_that_failed_is_made_up_for_at_the_next_heartbeat() -> None:
+def test_a_failed_request_for_the_job_is_repeated_at_the_next_heartbeat() -> None:
     server = Server(stream(EVENT, HEARTBEAT), job("QUEUED"), problem(503, "x"), job("COMPLETED"))
     with server.client() as client:
         assert [each.status for each in client.watch("job-1")] == ["QUEUED", "COMPLETED"]
 
 
-def test_a_job_that_ended_while_the_stream_was_cut_is_seen() -> None:
+def test_a_job_that_ended_while_the_stream_was_cut_is_returned() -> None:
     server = Server(stream(), job("RUNNING"), stream(), job("FAILED"))
     with server.client() as client:
         assert [each.status for each in client.watch("job-1")] == ["RUNNING", "FAILED"]

@@ -36,7 +36,7 @@ def test_artifacts_are_named_with_their_slashes() -> None:
     assert server.last.url.raw_path == b"/jobs/job-1/artifacts/a/b%20c.md"
 
 
-def test_a_part_of_the_log_is_asked_for_as_a_range() -> None:
+def test_a_part_of_the_log_is_requested_as_a_range() -> None:
     server = Server(httpx.Response(206, stream=Pieces(b"ell")))
     with server.client() as client:
         assert b"".join(client.log("job-1", start=1, end=4)) == b"ell"
@@ -53,7 +53,7 @@ def test_a_log_is_followed_to_its_end() -> None:
     assert "Last-Event-ID" not in server.last.headers
 
 
-def test_a_cut_log_goes_on_where_it_was() -> None:
+def test_a_cut_log_resumes_where_it_was() -> None:
     broken = stream(log_event("one ", 4), log_event("two ", 8)[:-3], breaks=True)
     server = Server(broken, REFUSED, problem(503, "unavailable"), stream(log_event("two", 7), END))
     with server.client() as client:
@@ -67,7 +67,7 @@ def test_a_cut_log_goes_on_where_it_was() -> None:
     assert broken.is_closed
 
 
-def test_bytes_that_are_no_text_are_fetched_as_bytes() -> None:
+def test_bytes_that_are_not_text_are_requested_as_bytes() -> None:
     server = Server(
         stream(log_event("ab", 2), log_event("\ufffd!", 4), END),
         httpx.Response(206, stream=Pieces(b"\xff!")),
@@ -80,13 +80,13 @@ def test_bytes_that_are_no_text_are_fetched_as_bytes() -> None:
 @pytest.mark.parametrize(
     "answer", [httpx.Response(206, stream=Pieces(b"other")), problem(416, "range_not_satisfiable")]
 )
-def test_a_log_whose_middle_was_dropped_is_shown_as_it_came(answer: httpx.Response) -> None:
+def test_a_log_whose_middle_was_dropped_is_returned_as_it_arrived(answer: httpx.Response) -> None:
     server = Server(stream(log_event("a\ufffd", 2), END), answer)
     with server.client() as client:
         assert b"".join(client.follow_log("job-1")) == "a\ufffd".encode()
 
 
-def test_a_log_that_is_cut_again_and_again_is_given_up() -> None:
+def test_a_log_that_is_cut_again_and_again_is_unreachable() -> None:
     greeted = [stream(b": hello\n\n") for _ in RECONNECT_DELAYS_S]
     server = Server(stream(log_event("a", 1)), *greeted)
     with server.client() as client, pytest.raises(ServerUnreachable, match="closing"):
@@ -101,7 +101,7 @@ def test_a_silent_log_may_be_cut_as_often_as_it_likes() -> None:
         assert list(client.follow_log("job-1")) == [b"a"]
 
 
-def test_a_log_of_another_program_is_no_answer() -> None:
+def test_a_log_of_another_program_is_no_response() -> None:
     server = Server(stream(b"event: log\nid: 1\ndata: hello\n\n"))
     with server.client() as client, pytest.raises(ServerUnreachable, match="not those of headway"):
         list(client.follow_log("job-1"))

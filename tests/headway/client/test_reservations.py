@@ -15,7 +15,7 @@ def test_all_reservations_are_released_in_one_request() -> None:
     ]
 
 
-def test_reservations_are_listed_and_looked_at() -> None:
+def test_reservations_are_listed_and_read() -> None:
     server = Server({"reservations": [HELD]}, HELD)
     with server.client() as client:
         (claim,) = client.reservations()

@@ -9,7 +9,7 @@ from tests.headway.client.scripted import (
 from tests.headway.sample import run
 
 
-def test_scheduler_stop_waits_as_long_as_it_says() -> None:
+def test_scheduler_stop_waits_as_long_as_its_request() -> None:
     status: dict[str, Any] = {
         "scheduler_running": False,
         "current_job_id": None,

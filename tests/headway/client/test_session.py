@@ -46,14 +46,14 @@ def test_a_submit_is_sent_again_with_the_same_key() -> None:
         (lambda c: c.reserve(5, idempotency_key="k"), HELD),
     ],
 )
-def test_what_has_a_key_is_sent_again(call: Callable[[Client], object], answer: Any) -> None:
+def test_a_request_with_a_key_is_sent_again(call: Callable[[Client], object], answer: Any) -> None:
     server = Server(RESET, answer)
     with server.client() as client:
         call(client)
     assert [request.headers["Idempotency-Key"] for request in server.requests] == ["k", "k"]
 
 
-def test_a_dead_server_is_given_up() -> None:
+def test_a_dead_server_is_unreachable() -> None:
     server = Server(*[REFUSED] * 4)
     with server.client() as client, pytest.raises(ServerUnreachable) as caught:
         client.submit("story")
@@ -71,32 +71,34 @@ def test_a_dead_server_is_given_up() -> None:
         lambda c: c.patch_job("job-1", priority=1),
     ],
 )
-def test_what_may_have_been_received_is_not_sent_again(call: Callable[[Client], object]) -> None:
+def test_a_request_that_may_have_been_received_is_not_sent_again(
+    call: Callable[[Client], object],
+) -> None:
     server = Server(REFUSED, RESET)
     with server.client() as client, pytest.raises(ServerUnreachable, match="connection reset"):
         call(client)
     assert len(server.requests) == 2, "only the one that never left is repeated"
 
 
-def test_a_refusal_carries_what_the_server_said() -> None:
+def test_a_rejection_carries_the_problem_document() -> None:
     faults = [{"pointer": "/params/n", "message": "must be an integer"}]
     answer = problem(422, "invalid", errors=faults)
     with Server(answer).client() as client, pytest.raises(ApiError) as caught:
         client.submit("story")
     assert (caught.value.status, caught.value.code) == (422, "invalid")
-    assert caught.value.detail == "say it differently"
+    assert caught.value.detail == "correct it"
     assert caught.value.faults == (Fault("/params/n", "must be an integer"),)
     assert caught.value.retry_after_s is None
 
 
-def test_a_refusal_says_when_to_come_back() -> None:
+def test_a_rejection_carries_when_to_retry() -> None:
     answer = problem(429, "queue_full")
     answer.headers["Retry-After"] = "5"
     server = Server(answer)
     with server.client() as client, pytest.raises(ApiError) as caught:
         client.submit("story")
     assert caught.value.retry_after_s == 5
-    assert server.slept_s == [], "a refusal is an answer; whether to ask again is the caller's"
+    assert server.slept_s == [], "only the caller may repeat a rejected request"
 
 
 @pytest.mark.parametrize(
@@ -109,20 +111,20 @@ def test_a_refusal_says_when_to_come_back() -> None:
         (307, "invalid"),
     ],
 )
-def test_a_refusal_in_foreign_words_gets_the_code_of_its_status(status: int, code: str) -> None:
+def test_a_rejection_without_a_problem_gets_the_code_of_its_status(status: int, code: str) -> None:
     server = Server(httpx.Response(status, html="<h1>nginx</h1>"))
     with server.client() as client, pytest.raises(ApiError, match="another program") as caught:
         client.get_job("job-1")
     assert (caught.value.status, caught.value.code) == (status, code)
 
 
-def test_an_answer_that_is_not_headways_is_no_answer() -> None:
+def test_a_response_of_another_program_is_no_response() -> None:
     server = Server(httpx.Response(200, html="<h1>It works!</h1>"))
     with server.client() as client, pytest.raises(ServerUnreachable, match="another program"):
         client.get_job("job-1")
 
 
-def test_a_field_of_a_newer_server_is_passed_over() -> None:
+def test_a_field_of_a_newer_server_is_ignored() -> None:
     with Server(job(colour="red")).client() as client:
         assert client.get_job("job-1").job_id == "job-1"
 
@@ -131,7 +133,7 @@ def test_a_field_of_a_newer_server_is_passed_over() -> None:
     "url",
     ["", "127.0.0.1:8787", "ftp://host", "http://", "http://h:99999", "http://h/?q", "http://["],
 )
-def test_a_wrong_url_is_refused(url: str) -> None:
+def test_a_wrong_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="write it like http://127"):
         Client(url)
 

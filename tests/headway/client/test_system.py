@@ -6,7 +6,7 @@ from tests.headway.client.scripted import (
 )
 
 
-def test_events_are_asked_for_by_what_they_are_about() -> None:
+def test_events_are_requested_by_their_subject() -> None:
     server = Server(stream(b": hello\n\n"))
     with server.client() as client:
         next(client.events("job-1", after=4, kind=["run.", "job.due"], type=["story"]))

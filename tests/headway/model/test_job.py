@@ -1,4 +1,4 @@
-"""The nouns: what may become what, what a client may say, and how moments are stored."""
+"""Jobs: transitions, valid and invalid fields, and how times are stored."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from headway.model.field import MAX_INT, from_us, to_us
 from headway.model.job import TERMINAL, TRANSITIONS, JobPatch, JobStatus, NewJob
 
-# The contract's own words, written out a second time on purpose.
+# The table of the contract, written out a second time on purpose.
 LEGAL = {
     ("QUEUED", "RUNNING"),
     ("QUEUED", "SKIPPED"),
@@ -55,7 +55,7 @@ def test_any_moment_is_stored_to_the_microsecond(moment: datetime) -> None:
         ("0001-01-01T00:00:00+23:59", False),
     ],
 )
-def test_a_time_at_the_edge_is_kept_or_refused(time: str, good: bool) -> None:
+def test_a_time_at_the_edge_is_kept_or_rejected(time: str, good: bool) -> None:
     if good:
         new = NewJob.model_validate({"type": "story", "run_at": time})
         assert new.run_at is not None
@@ -75,7 +75,7 @@ def test_time_is_the_old_name_of_run_at() -> None:
     assert old == NewJob.model_validate({"type": "story", "run_at": "2031-05-01T08:00:00Z"})
 
 
-def test_time_changes_nothing_in_what_was_given() -> None:
+def test_the_alias_time_does_not_change_its_input() -> None:
     given = {"type": "story", "time": None}
     NewJob.model_validate(given)
     assert given == {"type": "story", "time": None}
@@ -120,7 +120,7 @@ def test_time_changes_nothing_in_what_was_given() -> None:
         ("type", "x" * 101),
     ],
 )
-def test_what_a_client_may_not_say(field: str, value: Any) -> None:
+def test_invalid_fields_are_rejected(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         NewJob.model_validate({"type": "story", field: value})
     assert len(caught.value.errors()) == 1
