@@ -1,6 +1,6 @@
-"""What the handlers ask: mailboxes to write through, connections to read from.
+"""The context of handlers: mailboxes to write through, connections to read from.
 
-Point reads run where they are (20 µs); whatever may walk many rows goes through `reads.py`.
+Point reads run on the event loop (20 µs); a read that may walk many rows goes through `reads.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Handed down from `serve.py` to everything in this layer."""
+    """What `serve.py` provides to every handler and stream."""
 
     settings: Settings
     core: Core
@@ -64,7 +64,7 @@ class Context:
 
     @property
     def job_types(self) -> Mapping[str, JobType]:
-        """What may be run, as it is configured now."""
+        """The job types that are configured now."""
         return self.core.setup.job_types
 
     async def ask(self, message: Ask[T]) -> T:
@@ -95,18 +95,18 @@ class Context:
 
     async def until_ended(self, job_id: str, timeout_s: float) -> Job:
         """The Job when it has ended, or as it is when the time is over or the server drains."""
-        with self.events.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+        with self.events.subscribe(job_id) as changes, trio.move_on_after(timeout_s):
             async with self.unless_draining():
                 while status_of(self.reader, job_id) not in TERMINAL:
-                    await news.wait()
+                    await changes.wait()
         return find_job(self.reader, job_id)
 
     async def until_collected(self, job_id: str, timeout_s: float) -> None:
-        """Return when nothing of its artifacts is still to come, or the time is over."""
-        with self.events.subscribe(job_id) as news, trio.move_on_after(timeout_s):
+        """Return when its artifacts are collected, or the time is over."""
+        with self.events.subscribe(job_id) as changes, trio.move_on_after(timeout_s):
             async with self.unless_draining():
                 while self._is_collecting(job_id):
-                    await news.wait()
+                    await changes.wait()
 
     def _is_collecting(self, job_id: str) -> bool:
         status = status_of(self.reader, job_id)
@@ -114,12 +114,12 @@ class Context:
 
     async def until_run_ended(self, run_id: str) -> None:
         """Return when the run has ended."""
-        with self.events.subscribe(run_id) as news:
+        with self.events.subscribe(run_id) as changes:
             while is_running(self.reader, run_id):
-                await news.wait()
+                await changes.wait()
 
     def unless_draining(self) -> "UnlessDraining":
-        """A block that is left as soon as the server begins to shut down."""
+        """A block that is cancelled as soon as the server begins to shut down."""
         return UnlessDraining(self.draining)
 
 

@@ -1,10 +1,10 @@
-"""Reads of the database that may walk many rows: off the event loop, and never longer than wanted.
+"""Reads of the database that may walk many rows: off the event loop, and within a deadline.
 
-Every read is tried for a moment on one thread, so that a page never waits behind a search; what
-takes longer begins again on one of a few other threads, with a deadline. It is stopped as soon as
-its client has gone, or the server drains.
+Every read is tried for a moment on one thread, so that a page never waits behind a search; a longer
+one is started again on one of a few other threads, with a deadline. It is stopped as soon as its
+client has gone, or the server drains.
 
-Invariant: what nobody waits for any longer neither runs nor has a place in a queue.
+Invariant: a read that no client waits for does not run, and has no place in a queue.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,13 +22,13 @@ T = TypeVar("T")
 Read = Callable[[apsw.Connection], T]
 
 QUICK_S = 0.05
-"""How long a read may hold up those behind it. A page of 50 Jobs takes 2 ms."""
+"""How long a read may delay those behind it. A page of 50 Jobs takes 2 ms."""
 WAITING_MAX = 16
-"""So many long reads may wait for a thread: with the deadline, more would wait in vain."""
+"""How many long reads may wait for a thread: more would exceed their deadlines."""
 LOOK_S = 0.1
 """How soon a long read ends whose client has gone."""
 STEPS = 100_000
-"""SQLite's instructions, some 2 ms, between two looks at whether a read is still wanted."""
+"""SQLite's instructions, some 2 ms, between two checks whether a read is still needed."""
 
 client_gone: ContextVar[Callable[[], bool]] = ContextVar("client_gone", default=lambda: False)
 """Whether the client that this task works for has closed its connection."""
@@ -44,7 +44,7 @@ CROWDED = Refusal(
 
 
 class StoppableRead(Generic[T]):
-    """One call on a connection's thread, and what ends it from the event loop."""
+    """One read on a connection's thread, which the event loop can stop."""
 
     def __init__(self, connection: apsw.Connection, read: Read[T]) -> None:
         self._connection = connection
@@ -52,12 +52,12 @@ class StoppableRead(Generic[T]):
         self._stopped = False
 
     def stop(self) -> None:
-        """Let the statement that runs, or the next one, raise `apsw.InterruptError`."""
+        """Make the statement that runs, or the next one, raise `apsw.InterruptError`."""
         self._stopped = True
         self._connection.interrupt()
 
     def __call__(self) -> T:
-        """On the thread. An interrupt between two statements is lost, so SQLite asks as well."""
+        """Read, on the thread. SQLite polls too: an interrupt between two statements is lost."""
         if self._stopped:
             raise apsw.InterruptError("stopped before it began")
         self._connection.set_progress_handler(lambda: self._stopped, STEPS)
@@ -65,14 +65,14 @@ class StoppableRead(Generic[T]):
 
 
 class Reader:
-    """One connection and the thread that reads on it."""
+    """A connection and its thread."""
 
     def __init__(self, connection: apsw.Connection, runner: Runner) -> None:
         self.connection = connection
         self._runner = runner
 
     async def run(self, read: Read[T]) -> T:
-        """The result; when it is cancelled the read is stopped, and its short end waited for."""
+        """The result. When cancelled, the read is stopped, and its end, which is near, awaited."""
         call = StoppableRead(self.connection, read)
         try:
             return await self._runner.run(call, call.stop)
@@ -82,7 +82,7 @@ class Reader:
 
 
 class Reads:
-    """One for a server: a quick reader, and long ones."""
+    """The readers of a server: one for quick reads, several for long ones."""
 
     def __init__(
         self, quick: Reader, long: Sequence[Reader], *, timeout_s: float, draining: trio.Event
@@ -95,7 +95,7 @@ class Reads:
         self._draining = draining
 
     async def read(self, read: Read[T], *, is_long: bool = False) -> T:
-        """The result. `is_long`: it is known to walk far, and not worth a quick try.
+        """The result of a read. `is_long`: it is known to walk many rows, and is not tried first.
 
         Raises:
             Refusal: `unavailable` or `shutting_down`, where it was not waited for to its end.

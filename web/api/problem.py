@@ -41,12 +41,12 @@ def problem_of(refusal: Refusal) -> tuple[int, bytes, dict[str, str]]:
 
 def internal_problem() -> tuple[int, bytes, dict[str, str]]:
     """(status, body, headers) after a bug. The log has its details, the document none."""
-    body = _body("internal", "Something went wrong here", 500, "the server's log says what", ())
+    body = _body("internal", "Internal server error", 500, "the server's log has the details", ())
     return 500, body, {"Content-Type": PROBLEM_TYPE}
 
 
 def malformed_problem(status: int) -> tuple[int, bytes, dict[str, str]]:
-    """(status, body, headers) for bytes that are no request of HTTP/1.1: `status` tells why."""
+    """(status, body, headers) for bytes that are no request of HTTP/1.1. `status`: the reason."""
     code, (_, title) = "malformed_request", STATUS["malformed_request"]
     detail = "send HTTP/1.1 (RFC 9112): one Host, one length of the body, a head of at most 64 KiB"
     return status, _body(code, title, status, detail, ()), {"Content-Type": PROBLEM_TYPE}

@@ -198,7 +198,7 @@ class Routes:
         also: dict[int, str] | None = None,
         waits: bool = False,
         repeatable: bool = False,
-        no_key: str = "this operation keeps no answers",
+        no_key: str = "this operation keeps no responses",
     ) -> Callable[[Handler], Handler]:
         """Register a handler. `path`: as in OpenAPI; `headers`: those of the response, described.
 

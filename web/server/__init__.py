@@ -1,1 +1,1 @@
-"""Sockets and Hypercorn: how bytes become requests, and responses bytes."""
+"""Sockets and Hypercorn: from bytes to requests, and from responses to bytes."""

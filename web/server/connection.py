@@ -166,7 +166,7 @@ class Connection(TCPServer):
         self.idle = idle
         self._since = trio.current_time()
         if idle:
-            self.host.received.let_go(self)
+            self.host.received.release(self)
         self.limit((LINGER_S if self.host.draining else IDLE_S) if idle else inf)
 
     def awaited_s(self) -> float:

@@ -1,7 +1,7 @@
-"""HTTP: accepts connections, and ends when it should, whatever clients do.
+"""The HTTP server: it accepts connections, and ends in time, whatever clients do.
 
-What one connection does is in `connection.py`; Hypercorn's parsing, streams and flow control are
-used as they are.
+One connection is in `connection.py`; Hypercorn's parsing, streams and flow control are used as they
+are.
 """
 
 import socket
@@ -21,27 +21,27 @@ from web.server.unsent import Unsent
 
 BACKLOG = 1024
 ABORT_AFTER_S = 2.0
-"""At shutdown: how long connections may take to end by themselves."""
+"""How long connections may take to end by themselves at a shutdown."""
 
 
 PROTECTION = (
-    # A log is never taken for a script, and no other site's page gets at the bytes of an answer.
+    # No browser runs a log as a script, or gives another site's page the bytes of a response.
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 SPARED_S = 0.5
-"""A connection that has just come, or just been answered, does not make room for another."""
+"""How long a connection is idle or stalled before it is closed in favour of a new one."""
 
 
 class _Config(Config):
-    """Hypercorn adds `response_headers` to whatever it sends: answers, and refusals of its own."""
+    """Hypercorn adds `response_headers` to each response, also to its own."""
 
     def __init__(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_until = -inf
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """The date, made once a second, and what keeps other sites from using an answer."""
+        """The date, made once a second, and the headers that keep other sites out."""
         if (now := trio.current_time()) >= self._headers_until:
             self._headers = [*super().response_headers(protocol), *PROTECTION]
             self._headers_until = now + 1.0
@@ -49,7 +49,7 @@ class _Config(Config):
 
 
 class Server:
-    """Accepts connections until it is drained, and ends when the last of them has ended."""
+    """Accepts connections until it drains, and ends when the last of them has ended."""
 
     def __init__(self, app: Any, accept: Accept) -> None:
         """`app`: ASGI, for the requests that `accept` leaves to it."""
@@ -75,7 +75,7 @@ class Server:
         listeners: list[trio.SocketListener],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve; returns after `drain` and `finish`."""
+        """Serve. Returns after `drain` and `finish`."""
         limited = [_Limited(listener, self) for listener in listeners]
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
@@ -94,7 +94,7 @@ class Server:
             handlers.cancel_scope.cancel()
 
     def drain(self) -> None:
-        """Accept nothing more; connections without a request end soon."""
+        """Accept no more connections; those without a request end soon."""
         self.draining = True
         for connection in self.connections:
             if connection.idle:
@@ -102,7 +102,7 @@ class Server:
         self._drain.set()
 
     def finish(self) -> None:
-        """What is still asked must end now."""
+        """End the requests that are still in flight."""
         self._finish.set()
 
     async def _all_closed(self) -> None:
@@ -116,13 +116,13 @@ class Server:
             await connection
         finally:
             self.connections.discard(connection)
-            self.received.let_go(connection)
+            self.received.release(connection)
             self._closed.unpark_all()
 
-    async def room(self) -> None:
+    async def capacity(self) -> None:
         """Return when one more connection leaves enough descriptors for everything else.
 
-        The client that has let the server wait for longest makes room for the next one.
+        The connection is closed on which the server has waited for its client for longest.
         """
         while len(self.connections) >= self._connections_max:
             slowest = max(self.connections, key=lambda connection: connection.awaited_s())
@@ -133,14 +133,14 @@ class Server:
 
 
 class _Limited(trio.abc.Listener[trio.SocketStream]):
-    """Accepts while there is room; whoever comes then waits in the kernel's queue."""
+    """Accepts within the server's capacity; other clients wait in the kernel's queue."""
 
     def __init__(self, listener: trio.SocketListener, server: Server) -> None:
         self._listener = listener
         self._server = server
 
     async def accept(self) -> trio.SocketStream:
-        await self._server.room()
+        await self._server.capacity()
         return await self._listener.accept()
 
     async def aclose(self) -> None:
@@ -151,7 +151,7 @@ def listen(host: str, port: int) -> list[trio.SocketListener]:
     """Bind and listen. Port 0 takes a free one.
 
     Raises:
-        OSError: the address is in use, or not ours.
+        OSError: the address is in use, or is not an address of this host.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -167,6 +167,6 @@ def listen(host: str, port: int) -> list[trio.SocketListener]:
 
 
 def url_of(listener: trio.SocketListener) -> str:
-    """Where it listens."""
+    """The URL of a listener."""
     host, port = listener.socket.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,7 +1,7 @@
-"""What bodies hold in memory while they arrive: bounded for all together.
+"""A limit on the memory of all bodies together, while they arrive.
 
-One client can begin large bodies on hundreds of connections, and end none of them. When that is too
-much, the connection is cut that has sent nothing for longest: the cost stays with its client.
+One client can begin large bodies on hundreds of connections, and end none of them. Over the limit,
+the connection is closed that has sent nothing for longest: its client bears the cost.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RECEIVED_BYTES_MAX = 128 * 1024 * 1024
 
 
 class Sender(Protocol):
-    """A connection on which a body arrives."""
+    """A connection that receives a body."""
 
     def abort(self) -> None: ...
 
@@ -26,7 +26,7 @@ class _Arriving:
 
 
 class Received:
-    """One for a server."""
+    """The bodies that arrive on the connections of a server."""
 
     def __init__(self, most_bytes: int = RECEIVED_BYTES_MAX) -> None:
         self._most_bytes = most_bytes
@@ -34,23 +34,23 @@ class Received:
         self.size_bytes = 0
 
     def note(self, sender: Sender, size_bytes: int) -> None:
-        """So much of the body has come by now."""
+        """Record that so much of the body has arrived."""
         held = self._held.setdefault(sender, _Arriving())
         self.size_bytes += size_bytes - held.size_bytes
         held.size_bytes, held.since = size_bytes, trio.current_time()
         while self.size_bytes > self._most_bytes:
             slowest = min(self._held, key=lambda each: self._held[each].since)
             if self._held[slowest].since == inf:
-                slowest = sender  # the others are whole, and being worked for
-            self.let_go(slowest)
+                slowest = sender  # the others are whole, and are being handled
+            self.release(slowest)
             slowest.abort()
 
     def complete(self, sender: Sender) -> None:
-        """The body is whole: its client owes nothing more."""
+        """Record that the body is whole: it is not closed for being slow any more."""
         if sender in self._held:
             self._held[sender].since = inf
 
-    def let_go(self, sender: Sender) -> None:
-        """The request has ended."""
+    def release(self, sender: Sender) -> None:
+        """Count the body no longer, since its request has ended."""
         if (held := self._held.pop(sender, None)) is not None:
             self.size_bytes -= held.size_bytes

@@ -1,8 +1,7 @@
-"""What answers hold in memory while their clients do not read them: bounded for all together.
+"""A limit on the memory of all responses together, while their clients do not read them.
 
-One client can ask on hundreds of connections for what is large, and read none of it. When that is
-too much, the connection whose client has read nothing for longest is cut: the cost stays with the
-one that caused it.
+One client can request large responses on hundreds of connections, and read none of them. Over the
+limit, the connection is closed whose client has read nothing for longest: it bears the cost.
 """
 
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ UNSENT_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Reader(Protocol):
-    """A connection with an answer that its client does not read fast enough."""
+    """A connection with a response that its client does not read fast enough."""
 
     def stalled_s(self) -> float: ...
 
@@ -21,7 +20,7 @@ class Reader(Protocol):
 
 
 class Unsent:
-    """One for a server."""
+    """The responses that wait on the connections of a server."""
 
     def __init__(self, most_bytes: int = UNSENT_BYTES_MAX) -> None:
         self._most_bytes = most_bytes
@@ -30,17 +29,17 @@ class Unsent:
 
     @contextmanager
     def hold(self, reader: Reader, size_bytes: int) -> Iterator[None]:
-        """Count so many bytes until the block is left, or the connection cut."""
+        """Count so many bytes until the block is left, or the connection is closed."""
         self._held[reader] = size_bytes
         self.size_bytes += size_bytes
         while self.size_bytes > self._most_bytes:
             slowest = max(self._held, key=lambda each: each.stalled_s())
-            self._let_go(slowest)
+            self._release(slowest)
             slowest.abort()
         try:
             yield
         finally:
-            self._let_go(reader)
+            self._release(reader)
 
-    def _let_go(self, reader: Reader) -> None:
+    def _release(self, reader: Reader) -> None:
         self.size_bytes -= self._held.pop(reader, 0)

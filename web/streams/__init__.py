@@ -1,1 +1,1 @@
-"""Server-sent events: of what is committed, and of a run's output."""
+"""Server-sent events: the committed events, and the output of a run."""

@@ -1,6 +1,6 @@
-"""A run's output as server-sent events, as it is written, to the run's end.
+"""Server-sent events of a run's output, as it is written, to the end of the run.
 
-Following counts in the file itself, which only grows.
+Their offsets are those in the log file, which only grows.
 """
 
 import codecs
@@ -30,12 +30,12 @@ from web.streams.sse import HEARTBEAT_S, format_event
 
 NOT_YET_S = 0.05
 LOOKS_MAX = 10
-"""How often a log is looked at in a row whose middle is being dropped."""
+"""How often a log whose middle is being dropped is read in a row."""
 SHORTER = "\n[headway: the program has truncated its output; it goes on from its new beginning]\n"
 
 
 class FollowContext(Protocol):
-    """What following a log reads of the server; the web layer's `Context` has it."""
+    """The part of the web layer's `Context` that a follower of a log needs."""
 
     @property
     def clock(self) -> Clock: ...
@@ -56,9 +56,9 @@ class FollowContext(Protocol):
 
 
 class Follow:
-    """A log as server-sent events, from `offset` in the file, or its end, to the run's end.
+    """A log as server-sent events, from `offset` in the file, or its end, to the end of the run.
 
-    With `tail`: from the first line of the last so many bytes that are there when it is first read.
+    With `tail`: from the first line of the last `tail` bytes, when it is first read.
 
     An iterator and not a generator: Trio's cancel scopes may not be held across a yield.
     """
@@ -90,7 +90,7 @@ class Follow:
         if self._over:
             raise StopAsyncIteration
         await trio.lowlevel.checkpoint()
-        # The status is read first: what was written before the end is read after it.
+        # The status is read first, so that output from before the end is read after it.
         status = status_of(self._context.reader, self._job_id)
         is_over = status in TERMINAL
         if (data := await self._read(to_the_end=is_over)) is not None:
@@ -120,7 +120,7 @@ class Follow:
         except FileNotFoundError:
             return None
         except OSError:
-            self._is_unreadable = True  # its program has put something else there
+            self._is_unreadable = True  # its program has replaced it
             return None
         if piece is None:
             return None
@@ -129,7 +129,7 @@ class Follow:
         return format_event("log", shown, self._offset)
 
     def _read_file(self, path: Path, *, to_the_end: bool) -> tuple[str, int, int | None] | None:
-        """What comes next, where it begins, and when that was written (µs), if it was sampled."""
+        """The next text, its offset, and when it was written (µs), if that was sampled."""
         descriptor = open_in(path)
         try:
             if not self._resumes:
@@ -138,7 +138,7 @@ class Follow:
             for _ in range(LOOKS_MAX):
                 read = self._read_piece(descriptor)
                 if self._seen < self._offset:
-                    # The program has made it shorter: what is in it now is shown from the start.
+                    # The program has made it shorter: it is read again from its start.
                     self._offset, self._times = 0, []
                     return SHORTER, 0, self._context.clock.now()
                 if read is not None:
@@ -155,10 +155,10 @@ class Follow:
         return (text, begin, self._time_of(path, begin)) if text else None
 
     def _read_piece(self, descriptor: int) -> tuple[str, bytes, bool] | None:
-        """A marker, bytes, and whether a hole comes after them.
+        """A marker, bytes, and whether a hole follows them.
 
-        None: it is shorter than it was, or its middle was dropped while we read, and zeros would be
-        shown: look again.
+        None: read again. The file is shorter than it was, or its middle was dropped during the
+        read, so that zeros were read.
         """
         self._seen = os.fstat(descriptor).st_size
         if self._seen < self._offset:
@@ -185,55 +185,57 @@ class Follow:
         return time_of(self._times, offset)
 
     def _moment(self, at: int | None) -> datetime:
-        """When a byte was written; what was not sampled yet is being written."""
+        """The time of a byte: without a sample, that of the run's end, or now."""
         if at is None:
             at = finished_at_of(self._context.reader, self._job_id)
         return from_us(self._context.clock.now() if at is None else at)
 
     async def _wait(self) -> bool:
-        """Until there may be more; False when only the time for a heartbeat has come."""
+        """Wait for more output. False: only the time for a heartbeat has come."""
         path = self._log_path()
         with trio.move_on_after(HEARTBEAT_S) as scope:
             async with self._context.unless_draining():
-                with self._context.events.subscribe(self._job_id) as news:
+                with self._context.events.subscribe(self._job_id) as changes:
                     if path is None or self._is_unreadable:
-                        await news.wait()
+                        await changes.wait()
                     elif not path.exists():
                         await trio.sleep(NOT_YET_S)
                     else:
-                        await self._wait_for_file(path, news.wait)
+                        await self._wait_for_file(path, changes.wait)
         return not scope.cancelled_caught
 
-    async def _wait_for_file(self, path: Path, hear: Callable[[], Awaitable[None]]) -> None:
+    async def _wait_for_file(
+        self, path: Path, wait_for_change: Callable[[], Awaitable[None]]
+    ) -> None:
         with ExitStack() as stack:
             try:
                 changed = stack.enter_context(self._context.files.watching(path))
-                # Written between our last read and the watch.
+                # Written between the last read and the start of the watch.
                 if path.stat().st_size != self._seen:  # noqa: ASYNC240 - a stat does not wait
                     return
-            except OSError:  # it has just gone, or the host's limit of watches is reached
+            except OSError:  # it was just removed, or the host's limit of watches is reached
                 await trio.sleep(NOT_YET_S)
                 return
             async with trio.open_nursery() as nursery:
 
-                async def heard() -> None:
-                    await hear()
+                async def wait_for_event() -> None:
+                    await wait_for_change()
                     nursery.cancel_scope.cancel()
 
-                nursery.start_soon(heard)
+                nursery.start_soon(wait_for_event)
                 await changed.wait()
                 nursery.cancel_scope.cancel()
 
 
 def tail_offset(descriptor: int, hole: tuple[int, int] | None, length: int) -> int:
-    """Where the first line of the last `length` bytes begins in the file, or a hole among them."""
+    """The offset of the first line in the last `length` bytes, or of a hole among them."""
     size = os.fstat(descriptor).st_size
     begin = line_start(lambda at, n: os.pread(descriptor, n, at), size, length)
     return hole[0] if hole is not None and hole[0] <= begin < hole[1] else begin
 
 
 def whole_characters(data: bytes, *, final: bool) -> tuple[str, int]:
-    """The text, and how many bytes it takes: without `final` the begun last character waits."""
+    """The text, and its bytes. Without `final` an incomplete last character is left for later."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data, final)
     return text, len(data) - len(decoder.getstate()[0])

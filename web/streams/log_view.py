@@ -1,7 +1,7 @@
-"""A run's output as it is shown, and any part of it as an answer.
+"""A run's output as it is shown, and any part of it as a response.
 
-A log whose middle was dropped is shown as its beginning, one line that says how much is missing,
-and its end; `offset` and `Range` count in what is shown.
+A log whose middle was dropped is shown as its beginning, one line that states how much is missing,
+and its end; `offset` and `Range` refer to the output as it is shown.
 """
 
 import errno
@@ -25,9 +25,9 @@ _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """A file as it is shown: its beginning, a marker for what was dropped, its end.
+    """A file as it is shown: its beginning, a marker for the bytes that were dropped, its end.
 
-    `open_file` gives a descriptor of it. What it raises as OSError is told by `refusal_of`.
+    `open_file` returns a descriptor of it. `refusal_of` is the refusal for its OSError.
     """
 
     open_file: Callable[[], int]
@@ -38,10 +38,10 @@ class LogView:
 
     @classmethod
     def open(cls, path: Path) -> "LogView":
-        """Look at a log now; one that is not there is empty.
+        """The view of a log as it is now; a missing one is empty.
 
         Raises:
-            OSError: something else is there, or it may not be read.
+            OSError: it is no regular file, or may not be read.
         """
         open_file = partial(open_in, path)
         try:
@@ -60,7 +60,7 @@ class LogView:
 
     @classmethod
     def open_whole(cls, open_file: Callable[[], int]) -> "LogView":
-        """Look at a file of which nothing was dropped. As `open`, but it must be there."""
+        """The view of a file without a hole. As `open`, but it must exist."""
         descriptor = open_file()
         try:
             size = os.fstat(descriptor).st_size
@@ -70,15 +70,15 @@ class LogView:
 
     @property
     def size(self) -> int:
-        """Bytes shown."""
+        """The size of the view in bytes."""
         return self.head + len(self.marker) + self.tail
 
     def line_start(self, length: int) -> int:
-        """The offset of the first line that lies within the last `length` bytes."""
+        """The offset of the first line within the last `length` bytes."""
         return line_start(self.read, self.size, length)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset` of what is shown."""
+        """Up to `length` bytes from `offset` of the view."""
         out = b""
         if offset < self.head:
             out = self._pread(offset, min(length, self.head - offset))
@@ -100,9 +100,9 @@ class LogView:
 
 
 def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int:
-    """Where the first whole line of the last `length` of `size` bytes begins.
+    """The offset of the first whole line in the last `length` of `size` bytes.
 
-    In a line that is longer it is the next character (UTF-8), so that nothing is torn.
+    Within a longer line it is that of the next UTF-8 character.
     """
     begin = size - length
     if begin <= 0:
@@ -116,7 +116,7 @@ def line_start(read: Callable[[int, int], bytes], size: int, length: int) -> int
 
 
 def refusal_of(error: OSError, what: str) -> Refusal:
-    """Why a file that a run has left cannot be shown."""
+    """The refusal for a file of a run that cannot be read."""
     if error.errno in (*process_tree.SCARCE, errno.ENOMEM):
         return Refusal("unavailable", f"{what} cannot be opened at the moment: try again shortly")
     if isinstance(error, NotRegular | FileNotFoundError | NotADirectoryError):
@@ -129,11 +129,11 @@ def refusal_of(error: OSError, what: str) -> Refusal:
 async def ranged(
     view: LogView, header: str | None, offset: int | None, media: str, pool: Pool
 ) -> Response[None]:
-    """The whole, or from `offset`, or the range asked for.
+    """The response with the whole view, the part from `offset`, or the range in `header`.
 
     Raises:
         Refusal: `range_not_satisfiable`.
-        OSError: it cannot be read any more.
+        OSError: it can no longer be read.
     """
     first, last, status = min(offset or 0, view.size), view.size - 1, 200
     headers = {"Accept-Ranges": "bytes", "Content-Type": media}
@@ -149,7 +149,7 @@ async def ranged(
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """(first, last) of one byte range; None if the header is one to ignore (RFC 9110, 14.2)."""
+    """(first, last) of one byte range; None for a header to be ignored (RFC 9110, 14.2)."""
     match = re.fullmatch(r"bytes=(\d{0,19})-(\d{0,19})", header.strip())
     if match is None or match[0] == "bytes=-":
         return None
@@ -165,9 +165,9 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 async def chunks(view: LogView, first: int, length: int, pool: Pool) -> AsyncIterator[bytes]:
-    """The bytes in pieces, so that a large file is never held in memory.
+    """Yield the bytes in pieces, so that a large file is never in memory as a whole.
 
-    Ends early where the file has become shorter, or cannot be read any more.
+    Ends early if the file has become shorter, or can no longer be read.
     """
     while length > 0:
         read = partial(view.read, first, min(length, CHUNK_BYTES))
@@ -183,5 +183,5 @@ async def chunks(view: LogView, first: int, length: int, pool: Pool) -> AsyncIte
 
 
 def _without_stop(read: Callable[[], bytes], _: StopFlag) -> bytes:
-    """It takes but a moment."""
+    """Read without the flag: it takes a moment only."""
     return read()

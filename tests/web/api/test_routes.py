@@ -302,7 +302,7 @@ async def test_a_key_is_honoured_or_refused_with_the_reason(client: Any) -> None
     assert (await ask(client, "POST", "/keyed", headers=key))[:2] == (200, "k")
     assert (await ask(client, "POST", "/again", headers=key))[:2] == (200, "the same")
     assert (await ask(client, "GET", "/things/x", headers=key))[0] == 200
-    for path, reason in (("/make", "keeps no answers"), ("/run", "it ends with its client")):
+    for path, reason in (("/make", "keeps no responses"), ("/run", "it ends with its client")):
         status, problem, _ = await ask(client, "POST", path, headers=key)
         assert (status, problem["code"]) == (422, "invalid")
         assert problem["errors"][0]["pointer"] == "/Idempotency-Key"

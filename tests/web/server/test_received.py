@@ -26,7 +26,7 @@ async def test_the_one_that_has_sent_nothing_for_longest_is_cut(mock_clock: Mock
     assert [client.is_cut for client in clients] == [False, True, False, False]
     assert received.size_bytes == 81
     for client in clients:
-        received.let_go(client)
+        received.release(client)
     assert received.size_bytes == 0
 
 
