@@ -998,4 +998,29 @@ BUGS = (
         after="outcome.Value(kept := outcome.capture(work))",
         tests=("tests/actors/test_runner.py",),
     ),
+    # ---- the client --------------------------------------------------------------------------
+    Bug(
+        name="client-repeats-what-was-received",
+        breaks="a request that may have been received is repeated only where that is safe",
+        file="headway/client/session.py",
+        before="never_left = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)",
+        after="never_left = True",
+        tests=("tests/headway/client/test_session.py",),
+    ),
+    Bug(
+        name="stream-left-open",
+        breaks="a client that leaves a stream closes its connection",
+        file="headway/client/session.py",
+        before="            await self.transport.release(response)\n\n    def _request(",
+        after="            pass\n\n    def _request(",
+        tests=("tests/headway/client/test_async_client.py",),
+    ),
+    Bug(
+        name="client-parses-another-class",
+        breaks="the client returns the class that the server documents",
+        file="headway/client/system.py",
+        before='self._session.ask(Ready, "GET", "/ready")',
+        after='self._session.ask(Health, "GET", "/ready")  # type: ignore[return-value]',
+        tests=("tests/web/test_contract.py",),
+    ),
 )
