@@ -12,10 +12,13 @@ from typing import Any, Self
 
 import httpx
 
+from headway.client.artifacts import ArtifactOperations, BlockingArtifactOperations
 from headway.client.blocking import run
+from headway.client.direct import BlockingDirectOperations, DirectOperations
+from headway.client.events import BlockingEventOperations, EventOperations
 from headway.client.job_types import BlockingJobTypeOperations, JobTypeOperations
 from headway.client.jobs import BlockingJobOperations, JobOperations
-from headway.client.outputs import BlockingOutputOperations, OutputOperations
+from headway.client.logs import BlockingLogOperations, LogOperations
 from headway.client.reservations import BlockingReservationOperations, ReservationOperations
 from headway.client.scheduler import BlockingSchedulerOperations, SchedulerOperations
 from headway.client.session import Session, checked_url
@@ -25,10 +28,13 @@ from headway.client.transport import AsyncTransport, BlockingTransport
 
 class AllOperations(
     JobOperations,
-    OutputOperations,
+    LogOperations,
+    ArtifactOperations,
+    DirectOperations,
     SchedulerOperations,
     ReservationOperations,
     JobTypeOperations,
+    EventOperations,
     SystemOperations,
 ):
     """Every operation of the API, over any session."""
@@ -69,10 +75,13 @@ class AsyncClient(AllOperations):
 
 class Client(
     BlockingJobOperations,
-    BlockingOutputOperations,
+    BlockingLogOperations,
+    BlockingArtifactOperations,
+    BlockingDirectOperations,
     BlockingSchedulerOperations,
     BlockingReservationOperations,
     BlockingJobTypeOperations,
+    BlockingEventOperations,
     BlockingSystemOperations,
 ):
     """Blocking calls to the server at `url`; use it in a `with`, from one thread.

@@ -1,13 +1,10 @@
-"""The scheduler: start, stop, state, limits, measured times; and direct runs."""
+"""The scheduler: start, stop, state, limits, measured times."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from headway.client.blocking import BlockingOperations, blocking
 from headway.client.operations import Operations
-from headway.client.session import segment
 from headway.model.history import History
-from headway.model.run import DirectRun
 from headway.model.scheduler import Metrics, SchedulerConfig, SchedulerStatus
 
 
@@ -51,12 +48,6 @@ class SchedulerOperations(Operations):
             SchedulerConfig, "PATCH", path, body=changes, repeatable=True
         )
 
-    async def direct(self, type: str, params: Mapping[str, Any] | None = None) -> DirectRun:
-        """Run ahead of the queue and wait for the end, however long that takes."""
-        path = f"/direct/{segment(type)}"
-        body = {"params": params or {}}
-        return await self._session.ask(DirectRun, "POST", path, body=body, wait_s=None)
-
 
 class BlockingSchedulerOperations(BlockingOperations):
     """The same, blocking."""
@@ -67,4 +58,3 @@ class BlockingSchedulerOperations(BlockingOperations):
     scheduler_history = blocking(SchedulerOperations.scheduler_history)
     scheduler_metrics = blocking(SchedulerOperations.scheduler_metrics)
     scheduler_config = blocking(SchedulerOperations.scheduler_config)
-    direct = blocking(SchedulerOperations.direct)

@@ -1,4 +1,4 @@
-"""The scheduler and direct runs through the client."""
+"""The scheduler through the client."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from headway.client.session import RESPONSE_TIMEOUT_S
 from tests.headway.client.scripted import (
     Server,
 )
-from tests.headway.sample import run
 
 
 def test_scheduler_stop_waits_as_long_as_its_request() -> None:
@@ -45,11 +44,3 @@ def test_config_is_read_or_changed() -> None:
         client.scheduler_config(concurrency=2)
     assert [request.method for request in server.requests] == ["GET", "PATCH"]
     assert server.body == {"concurrency": 2}
-
-
-def test_a_direct_run_is_waited_for_without_end() -> None:
-    server = Server(run(job_id=None, log_tail="hello\n"))
-    with server.client() as client:
-        assert client.direct("story", {"n": 1}).log_tail == "hello\n"
-    assert server.last.extensions["timeout"]["read"] is None
-    assert server.body == {"params": {"n": 1}}

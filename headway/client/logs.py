@@ -1,19 +1,17 @@
-"""What a run has left: its log and its artifacts."""
+"""Logs: the output of a run, so far or as it is written."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from urllib.parse import quote
 
-from headway.client.blocking import BlockingOperations, blocking, iterating
+from headway.client.blocking import BlockingOperations, iterating
 from headway.client.log_reader import LineTimer, LogLine, LogReader
 from headway.client.operations import Operations
 from headway.client.session import segment
-from headway.model.artifact import Artifact, ArtifactList
 from headway.model.job import TERMINAL, Job
 
 
-class OutputOperations(Operations):
-    """Asynchronous operations on logs and artifacts."""
+class LogOperations(Operations):
+    """Asynchronous operations on logs."""
 
     async def log(
         self, job_id: str, *, start: int = 0, end: int | None = None, tail: int | None = None
@@ -59,32 +57,10 @@ class OutputOperations(Operations):
         for line in timer.end():
             yield line
 
-    async def artifacts(self, job_id: str, *, wait_s: int | None = None) -> list[Artifact]:
-        """What the run left in HEADWAY_ARTIFACTS.
 
-        With `wait_s` (at most 60) the server waits that long for the end of the Job, and until all
-        is collected. The run's `collection` (see `runs`) says whether it is.
-        """
-        path = f"/jobs/{segment(job_id)}/artifacts"
-        headers = {} if wait_s is None else {"Prefer": f"wait={wait_s}"}
-        found = await self._session.ask(
-            ArtifactList, "GET", path, headers=headers, wait_s=wait_s or 0
-        )
-        return found.artifacts
-
-    async def artifact(self, job_id: str, name: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of one artifact; `name` may contain slashes."""
-        path = f"/jobs/{segment(job_id)}/artifacts/" + quote(name, safe="/")
-        async with aclosing(self._session.download(path, {"Accept": "*/*"})) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-
-class BlockingOutputOperations(BlockingOperations):
+class BlockingLogOperations(BlockingOperations):
     """The same, blocking."""
 
-    log = iterating(OutputOperations.log)
-    follow_log = iterating(OutputOperations.follow_log)
-    log_lines = iterating(OutputOperations.log_lines)
-    artifacts = blocking(OutputOperations.artifacts)
-    artifact = iterating(OutputOperations.artifact)
+    log = iterating(LogOperations.log)
+    follow_log = iterating(LogOperations.follow_log)
+    log_lines = iterating(LogOperations.log_lines)
