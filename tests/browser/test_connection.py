@@ -15,7 +15,7 @@ def test_an_empty_queue_leads_to_the_first_job(
     visit: Callable[..., Page], own_server: Server
 ) -> None:
     page = visit(at=own_server)
-    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    expect(page.get_by_text("No jobs yet")).to_be_visible()
     page.locator(".empty a").click()
     expect(page.get_by_role("heading", name="New job")).to_be_visible()
 
@@ -35,7 +35,7 @@ def test_a_killed_server_is_missed_quietly_and_caught_up_with(
     expect(banner).to_be_visible()
     expect(banner).to_contain_text("No connection to the server.")
     expect(row).to_be_visible()
-    banner.get_by_role("button", name="Try now").click()
+    banner.get_by_role("button", name="Retry now").click()
     expect(banner).to_be_visible()
     server.start()
     # What happens before the page is back must be on it afterwards.
@@ -86,12 +86,12 @@ def test_it_comes_back_by_itself_from_the_last_event(
 def test_what_cannot_be_done_now_says_so(visit: Callable[..., Page], own_server: Server) -> None:
     server = own_server
     page = visit("#/new?type=ok", at=server, tolerated=REFUSED)
-    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    expect(page.get_by_role("button", name="Submit job")).to_be_visible()
     server.kill()
-    page.get_by_role("button", name="Queue job").click()
-    expect(page.get_by_role("alert")).to_have_text("The server does not answer.")
+    page.get_by_role("button", name="Submit job").click()
+    expect(page.get_by_role("alert")).to_have_text("The server is not responding.")
     server.start()
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     expect(page.locator(".job-title .status")).to_have_text("Completed")
 
 
@@ -106,7 +106,7 @@ def test_a_page_that_gets_no_stream_says_why_and_comes_back(
             banner = page.locator(".banner.connection")
             expect(banner).to_contain_text("Too many requests")
             expect(banner).to_contain_text("[server] max_streams")
-        banner.get_by_role("button", name="Try now").click()
+        banner.get_by_role("button", name="Retry now").click()
         expect(banner).to_be_hidden()
         page.close()
     finally:

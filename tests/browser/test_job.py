@@ -22,7 +22,7 @@ def test_a_story_is_queued_by_form_watched_and_read(
     command = page.get_by_label("Command line")
     expect(command).to_contain_text("--max-stories=1 '--topic=the sea' --seed=7")
     expect(page.get_by_label("curl")).to_contain_text('"topic":"the sea"')
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     expect(page.get_by_role("heading", name="A story of the sea")).to_be_visible()
     expect(page.locator(".job-title .status")).to_have_text("Completed")
     story = page.locator(".artifact-text").first
@@ -37,25 +37,25 @@ def test_a_story_is_queued_by_form_watched_and_read(
 
 def test_a_faulty_form_says_what_to_correct(visit: Callable[..., Page]) -> None:
     page = visit("#/new?type=every", tolerated=("status of 422",))
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     text = page.get_by_label(re.compile("^text"))
     expect(text).to_be_focused()
     expect(text).to_have_attribute("aria-invalid", "true")
     expect(page.locator(".help", has_text="Some words")).to_contain_text("at least 3 characters")
     text.fill("ab")
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     # The browser counts only what was typed, the server counts all: its word is shown in its place.
     expect(text).to_have_attribute("aria-invalid", "true")
     text.fill("words")
     page.get_by_label("table").fill("{not json")
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     expect(page.get_by_label("table")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("table").fill('{"a": 1}')
     page.get_by_label("colour", exact=True).select_option("green")
     page.get_by_label("tags").fill("one\ntwo words")
     command = page.get_by_label("Command line")
     expect(command).to_contain_text("--colour=green --tag=one '--tag=two words'")
-    page.get_by_role("button", name="Queue job").click()
+    page.get_by_role("button", name="Submit job").click()
     expect(page.locator(".job-title .status")).to_have_text("Completed")
     expect(page.locator(".job-params")).to_contain_text("two words")
 
@@ -185,8 +185,8 @@ def test_a_running_job_is_cancelled_and_retried(
     page = visit(f"#/jobs/{job_id}")
     page.get_by_role("button", name="Cancel").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("It is running: its program is told to end")
-    expect(dialog.get_by_role("button", name="Never mind")).to_be_focused()
+    expect(dialog).to_contain_text("It is running: its program receives SIGTERM")
+    expect(dialog.get_by_role("button", name="Back")).to_be_focused()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     assert server.get(f"/jobs/{job_id}")["status"] == "RUNNING"
@@ -241,8 +241,8 @@ def test_it_says_why_a_job_waits_and_lets_it_be_changed(
     job_id = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
     page = visit(f"#/jobs/{job_id}")
     why = page.locator("explain-box")
-    expect(why).to_contain_text("Its time has not come")
-    expect(why).to_contain_text("It will probably start: Jan 1, 2099")
+    expect(why).to_contain_text("It is scheduled for")
+    expect(why).to_contain_text("Expected start: Jan 1, 2099")
     page.get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Priority").fill("42")
@@ -262,13 +262,13 @@ def test_it_says_why_a_job_waits_and_lets_it_be_changed(
 def test_a_failed_job_says_why(visit: Callable[..., Page], server: Server) -> None:
     job_id = server.submit("fail")
     page = visit(f"#/jobs/{job_id}")
-    expect(page.locator(".job-why")).to_contain_text("It ended with an error")
+    expect(page.locator(".job-why")).to_contain_text("The program failed")
     expect(page.locator(".log-lines")).to_contain_text("refused")
     expect(page.locator(".job-run")).to_contain_text("Exit code")
 
 
 def test_a_job_that_is_not_there_leads_back(visit: Callable[..., Page]) -> None:
     page: Any = visit("#/jobs/job-none", tolerated=("status of 404",))
-    expect(page.get_by_text("There is no such job")).to_be_visible()
+    expect(page.get_by_text("Job not found")).to_be_visible()
     page.locator(".empty a").click()
     expect(page.locator("job-table")).to_be_attached()

@@ -102,7 +102,7 @@ def test_earlier_lines_have_theirs(
     page.get_by_role("button", name="Times").click()
     expect(page.locator(".log-line[data-at]").last).to_be_visible()
     assert len(times(page)) < 100
-    page.get_by_role("button", name="Earlier lines").click()
+    page.get_by_role("button", name="Load earlier lines").click()
     expect(page.locator(".log-line[data-at]")).to_have_count(103)
     tens = [f"03-01 00:{(10 + n) // 60:02}:{(10 + n) % 60:02}" for n in range(100)]
     assert times(page)[:-1] == ["03-01 00:00:05"] * 2 + tens

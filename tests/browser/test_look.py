@@ -115,11 +115,11 @@ def test_korean_by_the_browser_and_english_by_choice(
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     expect(page.locator(".rows .status").first).not_to_have_text("Completed")
     page.get_by_role("link", name="새 Job").first.click()
-    expect(page.get_by_role("button", name="큐에 넣기")).to_be_visible()
+    expect(page.get_by_role("button", name="Job 제출")).to_be_visible()
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    expect(page.get_by_role("button", name="Submit job")).to_be_visible()
     page.reload()
-    expect(page.get_by_role("button", name="Queue job")).to_be_visible()
+    expect(page.get_by_role("button", name="Submit job")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
@@ -131,12 +131,12 @@ def test_dark_by_the_system_and_by_choice(visit: Callable[..., Page]) -> None:
     assert brightness(visit(color_scheme="light")) > 600
     page = visit(color_scheme="dark")
     assert brightness(page) < 150
-    page.get_by_role("button", name="Colours: as the system").click()
-    expect(page.get_by_role("button", name="Colours: light")).to_be_visible()
+    page.get_by_role("button", name="Theme: system").click()
+    expect(page.get_by_role("button", name="Theme: light")).to_be_visible()
     assert brightness(page) > 600
     page.reload()
     assert brightness(page) > 600
-    page.get_by_role("button", name="Colours: light").click()
+    page.get_by_role("button", name="Theme: light").click()
     assert brightness(page) < 150
 
 
@@ -178,7 +178,7 @@ def test_a_chart_that_is_read_stays_when_newer_figures_come(visit: Callable[...,
 def test_the_focus_goes_with_the_view(visit: Callable[..., Page]) -> None:
     page = visit()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     page.get_by_role("link", name="Scheduler").first.click()

@@ -98,7 +98,7 @@ def test_filters_live_in_the_url(visit: Callable[..., Page], full_server: Server
     page.go_back()
     expect(page.locator(".table-foot")).to_have_text("100 jobs")
     page.get_by_label("Type", exact=True).select_option("fail")
-    expect(page.get_by_text("No job matches")).to_be_visible()
+    expect(page.get_by_text("No matching jobs")).to_be_visible()
     page.get_by_role("link", name="Show all jobs").click()
     expect(rows(page).first).to_be_visible()
 
@@ -147,7 +147,7 @@ def test_many_are_changed_cancelled_and_retried(visit: Callable[..., Page], serv
     expect(row(page, "Batch 2").locator(".cell-priority")).to_have_text("7")
     assert server.get(f"/jobs/{ids[0]}")["priority"] == 0
     bulk.get_by_role("button", name="Cancel").click()
-    expect(dialog).to_contain_text("4 are queued and will never start")
+    expect(dialog).to_contain_text("4 are queued and will not start")
     dialog.get_by_role("button", name="Cancel 4 jobs").click()
     expect(page.locator(".rows .row[data-status=CANCELLED]")).to_have_count(4)
     bulk.get_by_role("button", name="Retry").click()
@@ -159,7 +159,7 @@ def test_many_are_changed_cancelled_and_retried(visit: Callable[..., Page], serv
 
 def test_what_runs_and_what_is_due_are_live(visit: Callable[..., Page], server: Server) -> None:
     page = visit("#/?q=Live")
-    expect(page.get_by_text("No job matches")).to_be_visible()
+    expect(page.get_by_text("No matching jobs")).to_be_visible()
     server.submit("ok", name="Live later", run_at=LATER)
     expect(row(page, "Live later").locator(".cell-when")).to_contain_text("2099")
     soon = datetime.now(UTC) + timedelta(minutes=30)
@@ -174,7 +174,7 @@ def test_a_status_filter_lets_jobs_in_and_out(
     visit: Callable[..., Page], server: Server, pipe: Any
 ) -> None:
     page = visit("#/?status=RUNNING&q=Passing")
-    expect(page.get_by_text("No job matches")).to_be_visible()
+    expect(page.get_by_text("No matching jobs")).to_be_visible()
     server.submit("gate", {"path": pipe.path}, name="Passing by")
     expect(row(page, "Passing by")).to_be_visible()
     expect(page.locator("running-bar")).to_contain_text("Passing by")

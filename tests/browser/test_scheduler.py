@@ -30,11 +30,11 @@ def test_it_is_stopped_and_started(
     visit: Callable[..., Page], server: Server, running: None
 ) -> None:
     page = visit("#/scheduler")
-    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    expect(page.get_by_text("The scheduler is running")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("No further job starts until you start the scheduler again")
-    expect(dialog).to_contain_text("Nothing is running now.")
+    expect(dialog).to_contain_text("No further jobs start until the scheduler is started again")
+    expect(dialog).to_contain_text("No job is running.")
     dialog.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("The scheduler is stopped", exact=True)).to_be_visible()
     expect(page.locator(".state-pill")).to_have_text("Scheduler stopped")
@@ -43,13 +43,13 @@ def test_it_is_stopped_and_started(
     expect(page.locator("explain-box")).to_contain_text("The scheduler is stopped.")
     page.locator("explain-box a").click()
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    expect(page.get_by_text("The scheduler is running")).to_be_visible()
     server.until(job_id, "COMPLETED")
 
 
 def test_somebody_else_stops_it(visit: Callable[..., Page], server: Server, running: None) -> None:
     page = visit("#/scheduler")
-    expect(page.get_by_text("The scheduler runs")).to_be_visible()
+    expect(page.get_by_text("The scheduler is running")).to_be_visible()
     server.client.post("/scheduler/stop")
     expect(page.get_by_text("The scheduler is stopped", exact=True)).to_be_visible()
 
@@ -58,17 +58,17 @@ def test_limits_are_changed_and_reset(
     visit: Callable[..., Page], server: Server, running: None
 ) -> None:
     page = visit("#/scheduler")
-    everything = page.get_by_label("All types together")
+    everything = page.get_by_label("All types")
     expect(everything).to_have_value("2")
     everything.fill("5")
-    page.locator(".limit", has_text="All types together").get_by_role("button").click()
-    expect(page.get_by_role("button", name="As configured")).to_be_visible()
+    page.locator(".limit", has_text="All types").get_by_role("button").click()
+    expect(page.get_by_role("button", name="Reset to configuration")).to_be_visible()
     assert server.get("/scheduler/config")["concurrency"] == 5
     page.get_by_label("ok", exact=True).fill("3")
     page.get_by_label("ok", exact=True).press("Enter")
-    expect(page.get_by_role("button", name="As configured")).to_have_count(2)
+    expect(page.get_by_role("button", name="Reset to configuration")).to_have_count(2)
     assert server.get("/scheduler/config")["types"]["ok"] == 3
-    page.get_by_role("button", name="As configured").first.click()
+    page.get_by_role("button", name="Reset to configuration").first.click()
     expect(everything).to_have_value("2")
     assert server.get("/scheduler/config")["concurrency"] == 2
 
@@ -95,7 +95,7 @@ def test_all_slots_are_released_at_once(visit: Callable[..., Page], server: Serv
         page.get_by_role("button", name="Reserve").click()
     everything.click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Direct runs keep their places")
+    expect(dialog).to_contain_text("Direct runs are not affected")
     dialog.get_by_role("button", name="Release all").click()
     expect(page.locator("reservation-list li")).to_have_text(["None."])
     assert server.get("/scheduler/reservations")["reservations"] == []
@@ -108,10 +108,10 @@ def test_a_direct_run_shows_its_output_and_outlives_the_view(
     page.get_by_label("Type", exact=True).select_option("gate")
     page.locator("direct-run").get_by_label("path").fill(pipe.path)
     page.get_by_role("button", name="Run now").click()
-    expect(page.get_by_text("gate waits for a slot or runs")).to_be_visible()
+    expect(page.get_by_text("gate is running or waiting for a slot")).to_be_visible()
     page.get_by_role("link", name="Charts").click()
     page.go_back()
-    expect(page.get_by_text("gate waits for a slot or runs")).to_be_visible()
+    expect(page.get_by_text("gate is running or waiting for a slot")).to_be_visible()
     pipe.write("said directly\n")
     pipe.close()
     output = page.locator(".direct-state pre")
@@ -125,18 +125,18 @@ def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pip
     page.get_by_label("Type", exact=True).select_option("gate")
     page.locator("direct-run").get_by_label("path").fill(pipe.path)
     page.get_by_role("button", name="Run now").click()
-    page.get_by_role("button", name="Stop it").click()
+    page.get_by_role("button", name="Stop run").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("its program is ended")
-    dialog.get_by_role("button", name="Stop it").click()
-    expect(page.locator(".direct-state")).to_contain_text("Stopped.")
+    expect(dialog).to_contain_text("a running program is terminated")
+    dialog.get_by_role("button", name="Stop run").click()
+    expect(page.locator(".direct-state")).to_contain_text("Run stopped.")
 
 
 @pytest.mark.parametrize(
     ("locale", "text", "pill"),
     [
-        ("en-GB", "No job starts: less than", "Waits for the host"),
-        ("ko-KR", "Job이 시작되지 않습니다: less than", "호스트를 기다리는 중"),
+        ("en-GB", "No job can start: less than", "Waiting for the host"),
+        ("ko-KR", "Job을 시작할 수 없습니다: less than", "호스트를 기다리는 중"),
     ],
 )
 def test_what_of_the_host_keeps_jobs_from_starting(

@@ -9,11 +9,15 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 import headway.model
+from headway.model.explanation import ReasonCode
+from headway.model.job import JobStatus
+from headway.model.run import ErrorCode
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -80,3 +84,25 @@ def test_the_types_of_the_page_are_models_with_these_properties() -> None:
         assert properties, name
         missing = properties - models()[name]
         assert not missing, f"core/types.js: {name} of headway/model has no {missing}"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "codes"),
+    [
+        ("status", tuple(JobStatus)),
+        ("waiting", get_args(ReasonCode)),
+        ("error", get_args(ErrorCode)),
+        ("origin", ("api", "legacy", "retry")),
+    ],
+)
+def test_every_code_of_the_contract_has_a_text(prefix: str, codes: tuple[str, ...]) -> None:
+    source = (HERE / "../../web/static/i18n/en.js").read_text(encoding="utf-8")
+    assert set(re.findall(rf'^  "{prefix}\.(\w+)"', source, re.M)) == set(codes)
+
+
+def test_reasons_that_are_translated_are_reasons_of_the_server() -> None:
+    texts = (HERE / "../../web/static/i18n/en.js").read_text(encoding="utf-8")
+    storage = (HERE / "../../storage/jobs.py").read_text(encoding="utf-8")
+    reasons = re.findall(r'^  "reason\.([^"]+)"', texts, re.M)
+    assert reasons
+    assert all(f'"{reason}"' in storage for reason in reasons)

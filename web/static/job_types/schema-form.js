@@ -90,7 +90,7 @@ function formField(field, onInput) {
     showFault(null);
     onInput();
   });
-  const label = h("label", { for: id }, schema.title ?? name, isRequired ? h("span", { class: "required" }, t("form.required")) : null);
+  const label = h("label", { for: id }, schema.title ?? name, isRequired ? [" ", h("span", { class: "required" }, t("form.required"))] : null);
   const element = field.kind === "checkbox"
     ? h("div", { class: "field" }, h("div", { class: "check" }, control, label), help, fault)
     : h("div", { class: "field" }, label, control, help, fault);

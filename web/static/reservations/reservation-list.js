@@ -62,7 +62,7 @@ export class ReservationList extends HTMLElement {
   /** @param {Reservation} one */
   #item(one) {
     const release = h("button", { class: "tool", onclick: () => this.#release(one) }, t("reservation.release"));
-    return h("li", {}, h("span", {}, t(`reservation.${one.kind}`)), h("span", { class: "dim when" }), one.kind === "hold" ? release : null);
+    return h("li", {}, h("span", {}, t(`slot.${one.kind}`)), h("span", { class: "dim when" }), one.kind === "hold" ? release : null);
   }
 
   #form() {
