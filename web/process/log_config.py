@@ -13,7 +13,7 @@ LEVELS = logging.getLevelNamesMapping()
 def neutralise(
     _: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Remove control characters, so that text of clients and programs steers no terminal."""
+    """Replace control characters, so that text of clients and programs steers no terminal."""
     return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
@@ -42,7 +42,6 @@ def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
     for_people = style == "console" or (style == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     processors: list[structlog.typing.Processor] = [
-        chosen,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -58,6 +57,7 @@ def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
     processors.append(renderer)
 
     def notice(lines: int) -> str:
+        # Whatever the level is: lost lines may have been errors.
         event: object = {"event": "log lines dropped", "lines": lines}
         for process in processors:
             event = process(None, "warning", event)  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def configure_logging(stream: LogStream, style: str, level: str) -> LogLevel:
 
     stream.notice = notice
     structlog.configure(
-        processors=processors,
+        processors=[chosen, *processors],
         wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,

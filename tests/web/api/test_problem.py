@@ -1,5 +1,7 @@
 """The words of a refusal: what to do, and nothing of what headway is made of."""
 
+import json
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -78,3 +80,9 @@ def test_every_code_has_a_status_and_a_problem() -> None:
         assert 400 <= status < 600
         assert f'"code":"{code}"'.encode() in body
         assert headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_problem_can_be_sent_whatever_it_holds() -> None:
+    status, body, _ = problem_of(Refusal("not_found", "no \udc80", (Fault("/\ud800", "x"),)))
+    assert status == 404
+    assert json.loads(body)["code"] == "not_found"
