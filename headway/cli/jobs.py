@@ -257,7 +257,7 @@ def _print_pages(pages: "list[JobPage]", json: bool) -> None:
     jobs = [job for page in pages for job in page.jobs]
     last = pages[-1]
     if json:
-        print_json({"jobs": jobs, "next_cursor": last.next_cursor, "counts": last.counts})
+        print_json(last.model_copy(update={"jobs": jobs}))
         return
     if jobs:
         write(jobs_table(jobs, narrow=is_narrow(sys.stdout)))
