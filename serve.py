@@ -34,6 +34,7 @@ from actors.host.process import Host
 from actors.identity import Identity, Ids
 from actors.inspector import Inspector
 from actors.publisher import Publisher
+from actors.randomness import Randomness
 from actors.rules.core import Core
 from actors.runner import InlineRunner, Pool, ThreadPool, ThreadRunner
 from actors.scheduler import Scheduler
@@ -217,6 +218,7 @@ class Headway:
             setup=self._settings.setup,
             identity=Identity(boot_id=seams.host.boot_id, server_id=ids("srv")),
             new_id=ids,
+            random=Randomness(seams.random_bytes),
             shortage=FreeSpace(self._data_dir, seams.statvfs).shortage,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from actors import messages as m
 from actors.actor import Message
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.core import Core
 from config.job_type import JobType
 from config.setup import Setup
@@ -32,6 +33,7 @@ def end(data_dir: Path, jobs: int) -> None:
         setup=Setup(job_types={"true": true}, concurrency=AT_ONCE),
         identity=Identity(boot_id="boot", server_id="srv-bench"),
         new_id=_ids(),
+        random=Randomness(bytes),
     )
     with closing(open_writer(data_dir / DATABASE_NAME)) as connection:
         connection.execute("PRAGMA synchronous = OFF").fetchall()

@@ -28,7 +28,9 @@ END = """UPDATE job_runs SET status = ?, pid = coalesce(?, pid), finished_at = m
 INTEND = """INSERT INTO job_runs (run_id, job_id, type, lane, status, params_snapshot, argv,
  timeout_s, boot_id, server_id, eligible_at, started_at, adopt, seals)
  VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-EVENT = "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)"
+EVENT = (
+    "INSERT INTO events (seq, at, kind, job_id, run_id, data, actor) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 SUMS = """INSERT INTO history VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
  queued = queued + excluded.queued, completed = completed + excluded.completed,
  failed = failed + excluded.failed, skipped = skipped + excluded.skipped,
@@ -116,4 +118,4 @@ class Rows:
 
     def _event(self, now: int, kind: str, run: Run, data: str) -> tuple[Any, ...]:
         self._seq += 1
-        return self._seq, now, kind, run.job_id, run.run_id, data
+        return self._seq, now, kind, run.job_id, run.run_id, data, "system"

@@ -27,11 +27,14 @@ EventKind = Literal[
     "reservation.ended",
 ]
 
+SYSTEM = "system"
+"""The actor of every event until access control exists."""
+
 
 class Event(NamedTuple):
     """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
 
-    Its fields stand in the order of the table's columns.
+    `actor` caused it. The fields are in the order of the table's columns.
     """
 
     seq: int
@@ -40,6 +43,10 @@ class Event(NamedTuple):
     job_id: str | None
     run_id: str | None
     data: str
+    actor: str = SYSTEM
+
+
+COLUMNS = ", ".join(Event._fields)
 
 
 def last_seq(connection: apsw.Connection) -> int:
@@ -58,11 +65,7 @@ def events_after(
     if job_id is not None:
         where, bindings = "job_id = ? AND seq > ?", [job_id, seq]
     rows = connection.execute(
-        f"SELECT seq, at, kind, job_id, run_id, data FROM events WHERE {where}"
-        " ORDER BY seq LIMIT ?",
+        f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY seq LIMIT ?",
         (*bindings, limit),
     )
-    return [
-        Event(seq=seq, at=at, kind=kind, job_id=job_id, run_id=run_id, data=data)
-        for seq, at, kind, job_id, run_id, data in rows
-    ]
+    return [Event(*row) for row in rows]

@@ -12,8 +12,10 @@ import apsw
 from pydantic_core import to_json
 
 from storage.database import transaction
-from storage.events import Event, EventKind
+from storage.events import COLUMNS, SYSTEM, Event, EventKind
 from storage.rollup import add_up
+
+INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(Event._fields))})"
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def write_transaction(connection: apsw.Connection, now: int) -> Iterator["Transa
 
 
 class Transaction:
-    """Handed to everything that writes. `now` (µs) is fixed once for all of it.
+    """Handed to everything that writes. `now` (µs) is fixed once for all of it; `actor` causes it.
 
     Events are gathered, and written together at the end: `write_transaction` sees to it.
     """
@@ -39,6 +41,7 @@ class Transaction:
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.connection = connection
         self.now = now
+        self.actor = SYSTEM
         self.events: list[Event] = []
         last = connection.execute("SELECT max(seq) FROM events").get
         self._next_seq = (last or 0) + 1
@@ -58,16 +61,15 @@ class Transaction:
         """Append an event to the sequence."""
         # By position: a batch appends 10,000 of them.
         self.events.append(
-            Event(self._next_seq, self.now, kind, job_id, run_id, to_json(data).decode())
+            Event(
+                self._next_seq, self.now, kind, job_id, run_id, to_json(data).decode(), self.actor
+            )
         )
         self._next_seq += 1
 
     def write_events(self) -> None:
         """Put what was gathered into the table, and add it to the minute's sums."""
-        self.connection.executemany(
-            "INSERT INTO events (seq, at, kind, job_id, run_id, data) VALUES (?, ?, ?, ?, ?, ?)",
-            self.events,
-        )
+        self.connection.executemany(INSERT, self.events)
         add_up(self.connection, self.now, self.events)
 
     @contextmanager

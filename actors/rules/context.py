@@ -1,4 +1,4 @@
-"""What the rules are given beside the transaction: configuration, names, and where effects go.
+"""What the rules are given beside the transaction: configuration, names, chance, and effects.
 
 Invariant: `effects` are those of the transaction that is open; they are sent when it is on disk.
 """
@@ -8,6 +8,7 @@ from typing import Any, Concatenate
 
 from actors.actor import Message
 from actors.identity import Identity
+from actors.randomness import Randomness
 from config.setup import Setup
 from storage.transaction import Transaction
 
@@ -33,6 +34,7 @@ class Context:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
+        random: Randomness,
         shortage: Callable[[int], str | None],
         handlers: Mapping[type[Message], Handler],
         timers: Sequence[Step],
@@ -40,6 +42,7 @@ class Context:
         self.setup = setup
         self.identity = identity
         self.new_id = new_id
+        self.random = random
         self.handlers = handlers
         self.timers = timers
         self.effects: list[Message] = []

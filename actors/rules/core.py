@@ -17,6 +17,7 @@ import outcome
 
 from actors.actor import Message
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.context import Context, Handler
 from actors.rules.dispatch import dispatch_queue
 from actors.rules.noun import Noun
@@ -49,6 +50,7 @@ class Core:
         setup: Setup,
         identity: Identity,
         new_id: Callable[[str], str],
+        random: Randomness,
         shortage: Callable[[int], str | None] = lambda _: None,
         nouns: Sequence[Noun] = NOUNS,
     ) -> None:
@@ -58,6 +60,7 @@ class Core:
             setup=setup,
             identity=identity,
             new_id=new_id,
+            random=random,
             shortage=shortage,
             handlers=_handlers(nouns),
             timers=[noun.fire for noun in nouns if noun.fire is not None],

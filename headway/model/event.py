@@ -8,13 +8,17 @@ from headway.model.field import Model
 
 
 class EventView(Model):
-    """An event as `GET /events` sends it. `seq` null: it is live only, and was not committed."""
+    """An event as `GET /events` sends it. `seq` null: it is live only, and was not committed.
+
+    `actor` caused it: `system` until access control exists.
+    """
 
     seq: int | None
     at: datetime
     kind: str
     job_id: str | None
     run_id: str | None
+    actor: str = "system"
     data: dict[str, Any]
 
 

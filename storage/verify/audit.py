@@ -15,7 +15,7 @@ from storage.events import Event
 from storage.verify.replay import Breach, Replay
 
 WALK = (
-    "SELECT e.seq, e.at, e.kind, e.job_id, e.run_id, e.data,"
+    f"SELECT {', '.join(f'e.{name}' for name in Event._fields)},"
     " j.position, j.status, r.status, r.server_id FROM events AS e"
     " LEFT JOIN jobs AS j ON j.job_id = e.job_id"
     " LEFT JOIN job_runs AS r ON r.run_id = e.run_id ORDER BY e.seq"

@@ -85,7 +85,7 @@ class Replay:
     - IntentFirst: of a run nothing is told before its start, which is committed before any process.
     - RecoveryIdempotent: a direct claim of an earlier life of the server is never served: it ended.
     - SingleWriter: lives of servers follow each other; none goes on when another has begun.
-    - EventsAtomic: the events number from 1 without a gap.
+    - EventsAtomic: the events number from 1 without a gap, and each has an actor.
     - StablePaging: each Job's position is greater than those of all that were there before it.
     """
 
@@ -133,6 +133,8 @@ class Replay:
         if event.seq != self.last_seq + 1:
             self._broken("EventsAtomic", f"event {event.seq} comes after {self.last_seq}")
         self.last_seq = event.seq
+        if not event.actor:
+            self._broken("EventsAtomic", f"event {event.seq} has no actor")
         if follow := self._kinds.get(event.kind):
             follow(event)
         if not self._found:

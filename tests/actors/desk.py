@@ -8,6 +8,7 @@ import outcome
 
 from actors import messages as m
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.core import Core, Decision
 from config.limits import Limits
 from config.setup import Setup
@@ -43,6 +44,7 @@ class Desk:
             setup=self.setup(**limits),
             identity=Identity(boot_id="boot-1", server_id=server_id),
             new_id=lambda prefix: f"{prefix}-{next(self._ids):04d}",
+            random=Randomness(bytes),
         )
 
     def pass_s(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from actors import messages as m
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.core import Core
 from bench import floor_peer
 from bench.floor_rows import BOOT, SERVER, Rows, Run
@@ -48,6 +49,7 @@ def headways(path: Path) -> Statements:
         setup=Setup(job_types={"bare": bare}),
         identity=Identity(boot_id=BOOT, server_id=SERVER),
         new_id=lambda prefix: f"{prefix}-{next(numbers)}",
+        random=Randomness(bytes),
     )
     core.recover(connection, NOW)
     jobs = (NewJob(type="bare", params={"n": 0}),) * 2

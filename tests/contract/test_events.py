@@ -18,6 +18,7 @@ def test_every_event_of_a_job_comes_once_and_in_order(server: Server) -> None:
     kinds = [event["kind"] for event in events if event["kind"] != "run.process"]
     assert kinds == ["job.submitted", "run.started", "run.finished"]
     assert events[-1]["data"]["status"] == "FAILED"
+    assert {event["actor"] for event in events} == {"system"}
     assert all(event["at"].endswith("Z") for event in events)
 
 

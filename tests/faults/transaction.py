@@ -17,6 +17,7 @@ import apsw
 from actors import messages as m
 from actors.actor import Message
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.core import Core, Decision
 from config.job_type import JobType
 from config.setup import Setup
@@ -49,6 +50,7 @@ def make_core(server_id: str, first_id: int) -> Core:
         setup=Setup(job_types=TYPES, concurrency=4),
         identity=Identity(boot_id="boot-1", server_id=server_id),
         new_id=lambda kind: f"{kind}-{next(numbers):04}",
+        random=Randomness(bytes),
     )
 
 

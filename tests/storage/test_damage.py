@@ -23,7 +23,7 @@ def lengthen(path: Path, events: int) -> None:
     connection.execute(
         "WITH RECURSIVE n (i) AS (SELECT coalesce(max(seq), 0) + 1 FROM events"
         " UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-        " INSERT INTO events SELECT i, 0, 'server.started', NULL, NULL, '{}' FROM n",
+        " INSERT INTO events SELECT i, 0, 'server.started', NULL, NULL, '{}', 'system' FROM n",
         (events,),
     )
     connection.close()

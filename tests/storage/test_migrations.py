@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from storage.database import configure, migrate, migrations
+from storage.events import events_after
 from storage.jobs import next_eligible, promote_due
 from storage.scheduler import queue_counts
 from storage.transaction import write_transaction
@@ -90,6 +91,13 @@ def test_what_was_held_starts_in_its_turn(before_hold: apsw.Connection) -> None:
 def test_old_events_lead_to_the_migrated_rows(before_hold: apsw.Connection, name: str) -> None:
     migrate(before_hold)
     assert [f.breaches for f in verify(before_hold) if f.name == name] == [()]
+
+
+def test_the_system_caused_what_was_there(before_hold: apsw.Connection) -> None:
+    migrate(before_hold)
+    events = events_after(before_hold, 0, limit=10)
+    assert {event.actor for event in events} == {"system"}
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
 
 
 def test_a_migrated_database_has_the_schema_of_a_new_one(

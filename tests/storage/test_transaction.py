@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 import pytest
 
+from storage.events import events_after
 from storage.transaction import Transaction
 
 
@@ -26,6 +27,15 @@ def test_events_number_from_one(connection: apsw.Connection, write: Any, now: in
         "run-1",
     )
     assert json.loads(last.data) == {"type": "story"}
+
+
+def test_an_event_has_the_actor_of_its_transaction(write: Any) -> None:
+    with write() as tx:
+        tx.emit("scheduler.started")
+        tx.actor = "key-1"
+        tx.emit("scheduler.stopped")
+    assert [event.actor for event in tx.events] == ["system", "key-1"]
+    assert events_after(tx.connection, 0, limit=9) == tx.events
 
 
 def test_the_next_transaction_goes_on_where_the_last_one_ended(

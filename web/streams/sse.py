@@ -15,8 +15,13 @@ NUMBER_MAX = 10**DIGITS_MAX - 1
 
 def format_event(name: str, data: object, number: int | None = None) -> bytes:
     """One server-sent event (WHATWG HTML, 9.2)."""
+    return frame(name, to_json(data), number)
+
+
+def frame(name: str, text: bytes, number: int | None = None) -> bytes:
+    """One server-sent event whose data is this JSON text, without line breaks."""
     head = f"event: {name}\n" if number is None else f"event: {name}\nid: {number}\n"
-    return head.encode() + b"data: " + to_json(data) + b"\n\n"
+    return b"%sdata: %s\n\n" % (head.encode(), text)
 
 
 def event_number(last_event_id: str | None) -> int | None:

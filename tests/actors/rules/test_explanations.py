@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.identity import Identity
+from actors.randomness import Randomness
 from actors.rules.core import Core
 from actors.rules.explanations import Rules, explain
 from config.job_type import JobType
@@ -66,6 +67,7 @@ def make_core(concurrency: int, shortage: Callable[[int], str | None] = lambda _
         setup=Setup(job_types=TYPES, concurrency=concurrency),
         identity=Identity(boot_id="b", server_id="s"),
         new_id=lambda kind: f"{kind}-{next(numbers)}",
+        random=Randomness(bytes),
         shortage=shortage,
     )
 

@@ -47,7 +47,10 @@ def test_all_that_holds_is_a_table(data_dir: Path, capsys: pytest.CaptureFixture
 def test_a_breach_is_shown_and_is_the_exit_status(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute(data_dir, "INSERT INTO events VALUES (5, 1, 'scheduler.stopped', NULL, NULL, '{}')")
+    execute(
+        data_dir,
+        "INSERT INTO events VALUES (5, 1, 'scheduler.stopped', NULL, NULL, '{}', 'system')",
+    )
     assert verify(data_dir=data_dir) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if "BROKEN" in line] == ["EventsAtomic"]

@@ -97,7 +97,7 @@ def event(kind: str, job_id: str | None = None, run_id: str | None = None, **dat
     """SQL that appends an event."""
     ids = ", ".join("NULL" if name is None else f"'{name}'" for name in (job_id, run_id))
     return (
-        "INSERT INTO events SELECT max(seq) + 1, max(at),"
+        "INSERT INTO events (seq, at, kind, job_id, run_id, data) SELECT max(seq) + 1, max(at),"
         f" '{kind}', {ids}, '{json.dumps(data)}' FROM events"
     )
 
@@ -166,6 +166,7 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
                      " WHERE reservation_id = 'rsv-4'",)),
     ("EventsAtomic", ("DELETE FROM events WHERE kind = 'run.process'",)),
     ("EventsAtomic", ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)",)),
+    ("EventsAtomic", ("UPDATE events SET actor = '' WHERE kind = 'run.finished'",)),
     ("EventsAtomic", ("UPDATE events SET data = 'no JSON' WHERE kind = 'run.finished'",)),
     ("EventsAtomic", ("UPDATE events SET data = '{}' WHERE kind = 'server.started'",)),
     ("StablePaging", ("UPDATE jobs SET position = 900 WHERE job_id = 'last'",)),
