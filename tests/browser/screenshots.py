@@ -1,6 +1,7 @@
 """Makes the pictures of the README again: `python -m tests.browser.screenshots`.
 
-A server with Jobs of every kind, photographed in both themes. The pictures go to docs/.
+A server with Jobs of every kind, photographed in both themes. The pictures go to docs/. The Korean one
+needs a font: `apt-get install fonts-nanum`.
 """
 
 import os
