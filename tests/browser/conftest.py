@@ -1,4 +1,4 @@
-"""A real browser before a real server. Every page is watched, whatever its test is about.
+"""Fixtures: a real browser, a real server, and a watch on every page in every test.
 
 No request may leave the origin, nothing may be written to the console as an error, no exception may
 go uncaught, and the policy may never be violated.
@@ -18,7 +18,7 @@ EXPECT_MS = 15_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a browser there is nothing to test; CI installs one."""
+    """Skip the tests where there is no browser; CI installs one."""
     if CHROMIUM is None:
         reason = "no chromium on this machine: apt-get install chromium-headless-shell"
         for item in items:
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """One Chromium for all."""
+    """One Chromium for the session."""
     with sync_playwright() as started:
         expect.set_options(timeout=EXPECT_MS)
         browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -54,14 +54,14 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @dataclass
 class Watch:
-    """What a context did that it must not do."""
+    """Requests, console messages and exceptions of a context that are not allowed."""
 
     origin: str
     tolerated: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def attach(self, context: Any) -> None:
-        """Listen to every page of it."""
+        """Watch every page of the context."""
         context.on("request", self._request)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
@@ -103,7 +103,7 @@ def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Iterator[Pipe]:
-    """What holds a program."""
+    """A pipe that holds a program."""
     pipe = Pipe(tmp_path / "pipe")
     yield pipe
     pipe.drop()

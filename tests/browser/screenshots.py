@@ -1,7 +1,7 @@
-"""Makes the pictures of the README again: `python -m tests.browser.screenshots`.
+"""Make the pictures of the README again: `python -m tests.browser.screenshots`.
 
-A server with Jobs of every kind, photographed in both themes. The pictures go to docs/. The Korean one
-needs a font: `apt-get install fonts-nanum`.
+A server with Jobs of every kind, in both themes. The pictures go to docs/. The Korean
+one needs a font: `apt-get install fonts-nanum`.
 """
 
 import os
@@ -53,7 +53,7 @@ params.seconds = { type = "number", default = 0.1, positional = true }
 
 
 def main() -> None:
-    """Fill a server, take every picture."""
+    """Fill a server and take every picture."""
     assert CHROMIUM is not None, "there is no chromium: apt-get install chromium-headless-shell"
     DOCS.mkdir(exist_ok=True)
     # So that no picture shows where this machine keeps its Python.
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def fill(server: Server) -> dict[str, str]:
-    """Queue Jobs of every kind; where to find what."""
+    """Submit Jobs of every kind. Return the address of each view."""
     for day in range(1, 9):
         seconds = 0.3 if day == 5 else 0.1
         server.submit("import", {"seconds": seconds}, name=f"Orders of {day} November",
@@ -109,7 +109,7 @@ def fill(server: Server) -> dict[str, str]:
 
 
 def take(browser: Browser, server: Server, path: str, name: str, **options: Any) -> None:
-    """One picture, when nothing moves any more."""
+    """Take one picture when the view has settled."""
     settings: dict[str, Any] = {"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce"}
     context = browser.new_context(**(settings | options))
     page: Page = context.new_page()

@@ -45,7 +45,7 @@ description = "Do nothing, well"
 command = ["true"]
 
 [job_types.fail]
-description = "Say why, and fail"
+description = "Print a reason, and fail"
 command = ["/bin/sh", "-c", 'echo "connecting"; echo "refused" >&2; exit 3']
 
 # Prints what is written into the named pipe, until that is closed.
@@ -97,7 +97,7 @@ class Pipe(Gate):
     """A named pipe that holds a program until it is closed."""
 
     def close(self) -> None:
-        """Let the program go on."""
+        """Let the program continue."""
         self.open()
 
 
@@ -124,16 +124,16 @@ class Server:
         self.client = process.client(timeout=DEADLINE_S)
 
     def reload(self) -> None:
-        """Let it read its configuration again."""
+        """Make it read its configuration again."""
         self._process.send(signal.SIGHUP)
 
     def kill(self) -> None:
-        """As the kernel does when memory is out."""
+        """Kill it, as the kernel does when memory is exhausted."""
         self._process.kill()
         self.client.close()
 
     def close(self) -> None:
-        """End it, and what it runs."""
+        """Stop it and its programs."""
         for job in self.get("/jobs?status=RUNNING")["jobs"]:
             self.client.post(f"/jobs/{job['job_id']}/cancel")
         self.client.close()
@@ -141,16 +141,16 @@ class Server:
 
     def get(self, path: str) -> Json:
         """The JSON of a GET."""
-        answer = self.client.get(path)
-        assert answer.status_code == 200, answer.text
-        value: Json = answer.json()
+        response = self.client.get(path)
+        assert response.status_code == 200, response.text
+        value: Json = response.json()
         return value
 
     def submit(self, type: str, params: Json | None = None, **fields: Any) -> str:
-        """Queue a Job; its id."""
-        answer = self.client.post("/jobs", json={"type": type, "params": params or {}, **fields})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["job_id"])
+        """Submit a Job; return its id."""
+        response = self.client.post("/jobs", json={"type": type, "params": params or {}, **fields})
+        assert response.status_code == 201, response.text
+        return str(response.json()["job_id"])
 
     def until(self, job_id: str, status: str) -> None:
         """Return when the Job is in this status."""

@@ -1,4 +1,4 @@
-"""The server goes away and comes back under an open page."""
+"""The server stops and starts again while a page is open."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.server import CONFIG, Pipe, Server
 
 REFUSED = ("net::ERR_",)
-"""What the browser itself writes when nobody answers."""
+"""Console messages of the browser itself when the server does not respond."""
 
 
 def test_an_empty_queue_leads_to_the_first_job(
@@ -20,7 +20,7 @@ def test_an_empty_queue_leads_to_the_first_job(
     expect(page.get_by_role("heading", name="New job")).to_be_visible()
 
 
-def test_a_killed_server_is_missed_quietly_and_caught_up_with(
+def test_a_page_catches_up_after_the_server_was_killed(
     visit: Callable[..., Page], own_server: Server, pipe: Pipe
 ) -> None:
     server = own_server
@@ -47,7 +47,7 @@ def test_a_killed_server_is_missed_quietly_and_caught_up_with(
     expect(row.locator(".cell-status")).to_have_text("Completed")
 
 
-def test_it_comes_back_by_itself_from_the_last_event(
+def test_it_reconnects_by_itself_from_the_last_event(
     visit: Callable[..., Page], own_server: Server, pipe: Pipe
 ) -> None:
     server = own_server
@@ -71,19 +71,21 @@ def test_it_comes_back_by_itself_from_the_last_event(
     page.on("request", note)
     server.kill()
     expect(page.locator(".banner.connection")).to_be_visible()
-    pipe.write("while nobody served\n")
+    pipe.write("while the server was down\n")
     server.start()
     expect(page.locator(".banner.connection")).to_be_hidden()
     assert resumed
     assert all(number is not None and int(number) > 0 for number in resumed)
-    expect(log).to_contain_text("while nobody served")
+    expect(log).to_contain_text("while the server was down")
     assert log.inner_text().count("before") == 1
     pipe.close()
     expect(page.locator(".job-title .status")).to_have_text("Completed")
     expect(log).to_contain_text("gate closed")
 
 
-def test_what_cannot_be_done_now_says_so(visit: Callable[..., Page], own_server: Server) -> None:
+def test_a_form_shows_that_the_server_is_down(
+    visit: Callable[..., Page], own_server: Server
+) -> None:
     server = own_server
     page = visit("#/new?type=ok", at=server, tolerated=REFUSED)
     expect(page.get_by_role("button", name="Submit job")).to_be_visible()
@@ -95,7 +97,7 @@ def test_what_cannot_be_done_now_says_so(visit: Callable[..., Page], own_server:
     expect(page.locator(".job-title .status")).to_have_text("Completed")
 
 
-def test_a_page_that_gets_no_stream_says_why_and_comes_back(
+def test_a_page_without_a_stream_shows_why_and_reconnects(
     visit: Callable[..., Page], tmp_path: Path
 ) -> None:
     server = Server(tmp_path, CONFIG.replace("[server]", "[server]\nmax_streams = 1", 1))

@@ -1,4 +1,4 @@
-"""From the form to the end of a run, as a person does it."""
+"""The view of a Job, from the form to the end of its run."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_a_story_is_queued_by_form_watched_and_read(
     expect(page.get_by_role("heading", name="New job")).to_be_visible()
 
 
-def test_a_faulty_form_says_what_to_correct(visit: Callable[..., Page]) -> None:
+def test_a_form_shows_which_fields_to_correct(visit: Callable[..., Page]) -> None:
     page = visit("#/new?type=every", tolerated=("status of 422",))
     page.get_by_role("button", name="Submit job").click()
     text = page.get_by_label(re.compile("^text"))
@@ -150,7 +150,7 @@ def test_files_that_were_not_kept_are_named_with_the_reason(
     expect(page.get_by_role("link", name="Download a.txt")).to_be_visible()
 
 
-def test_when_a_run_ends_is_what_the_server_says(
+def test_the_end_of_a_run_is_the_estimate_of_the_server(
     visit: Callable[..., Page], server: Server, pipe: Pipe
 ) -> None:
     job_id = server.submit("gate", {"path": pipe.path}, name="Long")
@@ -158,11 +158,11 @@ def test_when_a_run_ends_is_what_the_server_says(
     page = visit()
 
     def explain(route: Any) -> None:
-        told = route.fetch().json()
-        assert told["status"] == "RUNNING"
+        explanation = route.fetch().json()
+        assert explanation["status"] == "RUNNING"
         end = datetime.now(UTC) + timedelta(hours=2, minutes=5, seconds=30)
         times = dict.fromkeys(("end_at", "earliest", "latest"), end.isoformat())
-        route.fulfill(json=told | {"ending": times})
+        route.fulfill(json=explanation | {"ending": times})
 
     page.route(f"**/jobs/{job_id}/explain", explain)
     strip = page.locator("running-bar .strip", has_text="Long")
@@ -235,7 +235,7 @@ def test_the_retries_of_a_job_are_seen_from_each_of_them(
     expect(page.locator(".job-chain")).to_be_hidden()
 
 
-def test_it_says_why_a_job_waits_and_lets_it_be_changed(
+def test_it_shows_why_a_job_waits_and_can_be_edited(
     visit: Callable[..., Page], server: Server
 ) -> None:
     job_id = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
@@ -259,7 +259,7 @@ def test_it_says_why_a_job_waits_and_lets_it_be_changed(
     expect(why).to_be_hidden()
 
 
-def test_a_failed_job_says_why(visit: Callable[..., Page], server: Server) -> None:
+def test_a_failed_job_shows_why(visit: Callable[..., Page], server: Server) -> None:
     job_id = server.submit("fail")
     page = visit(f"#/jobs/{job_id}")
     expect(page.locator(".job-why")).to_contain_text("The program failed")

@@ -16,7 +16,7 @@ SHOWN = "getComputedStyle(document.querySelector('.log-line'), '::before').conte
 
 
 def set_times(server: Server, job_id: str, records: Sequence[tuple[int, int]]) -> None:
-    """What the server kept of the run's log: (size, second of 2020-03-01) each."""
+    """Replace the samples of the run's log: (size, second of 2020-03-01) each."""
     (run,) = server.get(f"/jobs/{job_id}/runs")["runs"]
     (log,) = server.directory.glob(f"**/{run['run_id']}/log")
     begin = datetime(2020, 3, 1, tzinfo=UTC).timestamp()

@@ -1,4 +1,4 @@
-"""Both themes, both languages, a phone, and what axe-core says of each view."""
+"""Both themes, both languages, a phone, and the accessibility of each view (axe-core)."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -18,7 +18,7 @@ VIEWS = ["queue", "new", "job", "waiting", "scheduler", "charts", "dialog", "emp
 
 @pytest.fixture(scope="module")
 def addresses(server: Server) -> dict[str, str]:
-    """Where each view is, with something to show."""
+    """The address of each view, with something to show."""
     failed = server.submit("fail", name="Failing", labels={"team": "web"})
     story = server.submit("story", {"seed": 1}, name="A dark and stormy night")
     later = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
@@ -37,7 +37,7 @@ def addresses(server: Server) -> dict[str, str]:
 
 
 def settle(page: Page, view: str) -> None:
-    """Wait until the view shows what it is about."""
+    """Wait until the view shows its content."""
     wanted = {
         "queue": ".rows .row",
         "new": ".job-form .field",
@@ -85,7 +85,7 @@ def test_every_view_is_accessible_narrow_and_korean(
 
 
 def serious_faults(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds, by all rules or only these."""
+    """The findings of axe-core, by all rules or only these."""
     options: dict[str, Any] = {"resultTypes": ["violations"]}
     if rules:
         options["runOnly"] = {"type": "rule", "values": rules}
@@ -140,7 +140,7 @@ def test_dark_by_the_system_and_by_choice(visit: Callable[..., Page]) -> None:
     assert brightness(page) < 150
 
 
-def test_charts_say_in_words_what_they_show(
+def test_charts_have_a_summary_in_words(
     visit: Callable[..., Page], addresses: dict[str, str]
 ) -> None:
     page = visit("#/charts")
@@ -162,14 +162,14 @@ def test_a_chart_that_is_read_stays_when_newer_figures_come(visit: Callable[...,
     page = visit("#/charts")
     chart = page.get_by_role("img", name="Finished jobs")
     expect(chart).to_be_visible()
-    asked: list[Route] = []
-    page.route("**/scheduler/history*", lambda route: asked.append(route))
+    requests: list[Route] = []
+    page.route("**/scheduler/history*", lambda route: requests.append(route))
     with page.expect_request("**/scheduler/history*"):
         page.evaluate("window.dispatchEvent(new HashChangeEvent('hashchange'))")
     chart.focus()
     with page.expect_response("**/scheduler/history*"):
         points = [{"at": "2031-01-01T00:00:00Z", "queue_length": 99}]
-        asked[0].fulfill(json={"points": points, "step_s": 60})
+        requests[0].fulfill(json={"points": points, "step_s": 60})
     page.wait_for_function("new Promise(resolve => setTimeout(() => resolve(true)))")
     expect(chart).to_be_focused()
     expect(page.get_by_text("99 now")).to_have_count(0)

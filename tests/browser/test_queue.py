@@ -19,7 +19,7 @@ LATER = "2099-01-01T00:00:00Z"
 
 @pytest.fixture(scope="module")
 def full_server(own_server: Server) -> Server:
-    """5,000 Jobs that wait for another day."""
+    """A server with 5,000 Jobs that are not due."""
     jobs = [
         {"type": "ok", "name": f"Job {n:04d}", "run_at": LATER, "labels": {"shelf": str(n % 50)}}
         for n in range(MANY)
@@ -36,7 +36,7 @@ def row(page: Page, text: str) -> Any:
     return rows(page).filter(has_text=text)
 
 
-def test_5000_rows_scroll_to_the_last_and_few_are_there(
+def test_5000_rows_scroll_to_the_last_with_few_elements(
     visit: Callable[..., Page], full_server: Server
 ) -> None:
     page = visit(at=full_server)
@@ -157,7 +157,7 @@ def test_many_are_changed_cancelled_and_retried(visit: Callable[..., Page], serv
     expect(page.locator(".rows .row[data-status=COMPLETED]")).to_have_count(4)
 
 
-def test_what_runs_and_what_is_due_are_live(visit: Callable[..., Page], server: Server) -> None:
+def test_running_and_due_jobs_are_shown_live(visit: Callable[..., Page], server: Server) -> None:
     page = visit("#/?q=Live")
     expect(page.get_by_text("No matching jobs")).to_be_visible()
     server.submit("ok", name="Live later", run_at=LATER)
@@ -196,9 +196,7 @@ def test_hostile_names_and_labels_are_text(visit: Callable[..., Page], server: S
     assert "owned" not in page.title().replace(HOSTILE, "")
 
 
-def test_whoever_comes_back_finds_his_place(
-    visit: Callable[..., Page], full_server: Server
-) -> None:
+def test_the_place_in_the_list_is_kept(visit: Callable[..., Page], full_server: Server) -> None:
     page = visit("#/?q=Job&order=asc", at=full_server)
     expect(row(page, "Job 0000")).to_be_visible()
     grid = page.locator(".grid")

@@ -11,7 +11,7 @@ from tests.browser.server import CONFIG, Pipe, Server
 
 @pytest.fixture
 def running(server: Server) -> Iterator[None]:
-    """Whatever a test leaves, the next one finds a scheduler that runs."""
+    """Start the scheduler and reset its limits after the test."""
     yield
     server.client.post("/scheduler/start")
     server.client.patch("/scheduler/config", json={"concurrency": None, "types": {"ok": None}})
@@ -47,7 +47,7 @@ def test_it_is_stopped_and_started(
     server.until(job_id, "COMPLETED")
 
 
-def test_somebody_else_stops_it(visit: Callable[..., Page], server: Server, running: None) -> None:
+def test_another_client_stops_it(visit: Callable[..., Page], server: Server, running: None) -> None:
     page = visit("#/scheduler")
     expect(page.get_by_text("The scheduler is running")).to_be_visible()
     server.client.post("/scheduler/stop")
@@ -112,10 +112,10 @@ def test_a_direct_run_shows_its_output_and_outlives_the_view(
     page.get_by_role("link", name="Charts").click()
     page.go_back()
     expect(page.get_by_text("gate is running or waiting for a slot")).to_be_visible()
-    pipe.write("said directly\n")
+    pipe.write("printed directly\n")
     pipe.close()
     output = page.locator(".direct-state pre")
-    expect(output).to_contain_text("said directly")
+    expect(output).to_contain_text("printed directly")
     expect(page.locator(".direct-state .status")).to_have_text("Completed")
     assert server.get("/scheduler/status")["running_job_ids"] == []
 
@@ -139,7 +139,7 @@ def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pip
         ("ko-KR", "Job을 시작할 수 없습니다: less than", "호스트를 기다리는 중"),
     ],
 )
-def test_what_of_the_host_keeps_jobs_from_starting(
+def test_a_condition_of_the_host_is_shown(
     greedy: Server, visit: Callable[..., Page], locale: str, text: str, pill: str
 ) -> None:
     job_id = greedy.submit("ok")
@@ -179,7 +179,7 @@ def test_another_configuration_is_shown_at_once(
         ("ko-KR", "대기 중인 Job 1개의 유형이 설정에 없습니다: fail.", "경고"),
     ],
 )
-def test_jobs_whose_type_is_gone_are_named(
+def test_jobs_of_a_removed_type_are_named(
     reloaded: Server, visit: Callable[..., Page], locale: str, text: str, heading: str
 ) -> None:
     reloaded.client.post("/scheduler/stop")

@@ -36,19 +36,19 @@ def client(context: Context) -> httpx.AsyncClient:
 
 
 async def test_the_page_is_at_the_root(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert answer.status_code == 200
-    assert answer.content == (STATIC / "index.html").read_bytes()
-    assert answer.headers["content-type"] == TYPES[".html"]
+    response = await client.get("/")
+    assert response.status_code == 200
+    assert response.content == (STATIC / "index.html").read_bytes()
+    assert response.headers["content-type"] == TYPES[".html"]
 
 
 async def test_every_file_is_served_as_what_it_is(client: httpx.AsyncClient) -> None:
     for path in FILES:
-        answer = await client.get(f"/static/{name_of(path)}")
-        assert answer.status_code == 200
-        assert answer.content == path.read_bytes()
-        assert answer.headers["content-type"] == TYPES[path.suffix]
-        assert answer.headers["cache-control"] == "no-cache"
+        response = await client.get(f"/static/{name_of(path)}")
+        assert response.status_code == 200
+        assert response.content == path.read_bytes()
+        assert response.headers["content-type"] == TYPES[path.suffix]
+        assert response.headers["cache-control"] == "no-cache"
 
 
 async def test_the_policy_allows_only_our_own_files(client: httpx.AsyncClient) -> None:
@@ -95,9 +95,9 @@ async def test_no_other_path_is_served(client: httpx.AsyncClient) -> None:
     ):
         request = client.build_request("GET", "/")
         request.url = request.url.copy_with(raw_path=path.encode())
-        answer = await client.send(request)
-        assert answer.status_code == 404, path
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = await client.send(request)
+        assert response.status_code == 404, path
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ async def test_the_guard_stands_before_it(
 
 
 async def test_it_may_only_be_read(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/")
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["allow"]
+    response = await client.post("/")
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]
     assert (await client.head("/")).status_code == 200
 
 
@@ -130,7 +130,7 @@ def test_a_file_of_another_kind_stops_the_start(
 # ---- what the files hold -------------------------------------------------------------------------
 
 
-def test_nothing_stands_inline_or_elsewhere() -> None:
+def test_no_code_is_inline_and_no_file_comes_from_elsewhere() -> None:
     html = (STATIC / "index.html").read_text()
     assert not re.search(r"<style|style=|\son\w+=|javascript:", html)
     assert re.findall(r"<script(?![^>]*\bsrc=)", html) == []
@@ -144,7 +144,7 @@ def test_nothing_stands_inline_or_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_is_small_and_says_what_it_is(path: Path) -> None:
+def test_a_module_is_small_and_begins_with_its_purpose(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("// ")
     # Texts are a table, not a program.
@@ -170,7 +170,7 @@ def test_what_a_module_imports_is_there(path: Path) -> None:
             assert len(re.findall(rf"\b{re.escape(name)}\b", text)) > 1, f"{name} is not used"
 
 
-# ---- what the page says --------------------------------------------------------------------------
+# ---- texts --------------------------------------------------------------------------------------
 
 
 def texts(language: str) -> dict[str, str]:

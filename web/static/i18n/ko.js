@@ -17,7 +17,7 @@ export default {
   "state.host": "호스트를 기다리는 중",
   "banner.host": "Job을 시작할 수 없습니다: {reason}. {since}부터 계속되고 있으며, 원인이 해소되면 다시 시작됩니다.",
   "banner.unconfigured": {
-    other: "대기 중인 Job {n}개의 유형이 설정에 없습니다: {types}. 설정에 추가하고 다시 읽게 하거나(SIGHUP), Job을 취소하세요.",
+    other: "대기 중인 Job {n}개의 유형이 설정에 없습니다: {types}. 설정에 추가한 뒤 다시 불러오거나(SIGHUP), Job을 취소하세요.",
   },
   "banner.lost": "서버와 연결이 끊어졌습니다.",
   "banner.retry": "{s}초 후 다시 연결",
@@ -181,7 +181,7 @@ export default {
   "explain.unknown": "시작 시각을 아직 알 수 없습니다.",
   "explain.toScheduler": "스케줄러 열기",
   "waiting.draining": "서버가 종료되는 중입니다. 다시 시작되면 Job이 실행됩니다.",
-  "waiting.unknown_type": "Job 유형이 설정에 없습니다. 설정에 추가하고 다시 읽게 하거나(SIGHUP), Job을 취소하세요.",
+  "waiting.unknown_type": "Job 유형이 설정에 없습니다. 설정에 추가한 뒤 다시 불러오거나(SIGHUP), Job을 취소하세요.",
   "waiting.expired": "만료되어 건너뛸 예정입니다.",
   "waiting.not_due": "{until}에 실행될 예정입니다.",
   "waiting.scheduler_stopped": "스케줄러가 정지되어 있습니다.",
