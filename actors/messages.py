@@ -16,7 +16,7 @@ from headway.model.artifact import Artifact
 from headway.model.job import Job, JobPatch, NewJob, Progress
 from headway.model.reservation import Reservation
 from headway.model.run import StopReason
-from headway.model.scheduler import HostCondition, SchedulerConfig
+from headway.model.scheduler import HostCondition, Metrics, SchedulerConfig
 from storage.collections import Unfinished
 from storage.events import Event
 from storage.idempotency import Key
@@ -352,17 +352,5 @@ class ProgressReported(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TypeMetrics:
-    """Of one type's last runs: seconds at the percentiles 50, 95 and 99, and runs by status."""
-
-    type: str
-    runs: int
-    by_status: Mapping[str, int]
-    wait_s: Mapping[str, float]
-    run_s: Mapping[str, float]
-    runs_per_minute: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetMetrics(Ask[tuple[TypeMetrics, ...]]):
-    """How long things take, per type."""
+class GetMetrics(Ask[Metrics]):
+    """How long Jobs wait and run, per type."""

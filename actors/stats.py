@@ -16,9 +16,10 @@ from pydantic_core import from_json
 from actors.actor import Actor, Envelope, Mailbox
 from actors.clock import Clock
 from actors.event_buffer import EventBuffer
-from actors.messages import GetMetrics, TypeMetrics
+from actors.messages import GetMetrics
 from actors.storage_watch import StorageWatch
 from actors.tally import Tally
+from headway.model.scheduler import Metrics, TypeTimes
 from storage.database import snapshot
 from storage.events import Event, last_seq
 from storage.runs import last_runs
@@ -121,15 +122,16 @@ class Stats(Actor):
             window = self._windows.setdefault(data["type"], _window())
             window.append(_Sample(finished_at, status, waited_s, ran_s))
 
-    def _metrics(self) -> tuple[TypeMetrics, ...]:
+    def _metrics(self) -> Metrics:
         now = self._clock.now()
-        return tuple(summary(name, window, now) for name, window in sorted(self._windows.items()))
+        types = [summary(name, window, now) for name, window in sorted(self._windows.items())]
+        return Metrics(types=types)
 
 
-def summary(type_name: str, samples: Sequence[_Sample], now: int) -> TypeMetrics:
+def summary(type_name: str, samples: Sequence[_Sample], now: int) -> TypeTimes:
     """Percentiles by the nearest-rank method, and the rate over the window's time."""
     span_s = (now - samples[0].finished_at) / 1e6 if samples else 0.0
-    return TypeMetrics(
+    return TypeTimes(
         type=type_name,
         runs=len(samples),
         by_status=dict(Counter(sample.status for sample in samples)),

@@ -63,7 +63,7 @@ def test_no_time_no_rate(now: int) -> None:
 
 
 async def measured(context: Context) -> dict[str, Any]:
-    return {entry.type: entry for entry in await context.stats.ask(m.GetMetrics())}
+    return {entry.type: entry for entry in (await context.stats.ask(m.GetMetrics())).types}
 
 
 async def some_history(house: House, program: Any) -> None:

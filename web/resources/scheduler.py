@@ -15,7 +15,6 @@ from headway.model.scheduler import (
     SchedulerConfig,
     SchedulerStatus,
     StopRequest,
-    TypeTimes,
 )
 from storage import reservations, scheduler
 from storage.database import snapshot
@@ -109,20 +108,7 @@ def register_control(routes: Routes, context: Context) -> None:
         summary="Wait and run time of each type at p50, p95, p99",
     )
     async def metrics() -> Metrics:
-        measured = await context.stats.ask(m.GetMetrics())
-        return Metrics(
-            types=[
-                TypeTimes(
-                    type=entry.type,
-                    runs=entry.runs,
-                    by_status=dict(entry.by_status),
-                    wait_s=dict(entry.wait_s),
-                    run_s=dict(entry.run_s),
-                    runs_per_minute=entry.runs_per_minute,
-                )
-                for entry in measured
-            ]
-        )
+        return await context.stats.ask(m.GetMetrics())
 
 
 def register_history(routes: Routes, context: Context) -> None:
