@@ -26,6 +26,7 @@ from web.api.static_files import Page
 from web.context import Context
 from web.json.size import Text as Body
 from web.resources import (
+    artifacts,
     direct,
     events,
     explanations,
@@ -39,7 +40,19 @@ from web.resources import (
 )
 from web.server.connection import Accepted, Respond
 
-MODULES = (jobs, explanations, logs, legacy, scheduler, direct, job_types, events, system, metrics)
+MODULES = (
+    jobs,
+    artifacts,
+    explanations,
+    logs,
+    legacy,
+    scheduler,
+    direct,
+    job_types,
+    events,
+    system,
+    metrics,
+)
 MAKE_AGAIN_S = 0.5
 
 

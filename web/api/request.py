@@ -1,5 +1,6 @@
 """One request with its whole body, the same on both request paths."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
@@ -9,6 +10,7 @@ from web.api.capacity import take_stream
 from web.json.size import Text as Body
 
 QUERY_FIELDS_MAX = 200
+WAIT_S_MAX = 60
 
 
 class Request:
@@ -64,3 +66,10 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in headers:
         joined[name] = b"%b, %b" % (joined[name], value) if name in joined else value
     return joined
+
+
+def wait_preference(prefer: str | None) -> int | None:
+    """N of `Prefer: wait=N` (RFC 7240); other preferences are ignored, as the RFC says."""
+    if prefer is None or not (match := re.search(r"(?:^|[,;\s])wait=(\d{1,9})", prefer)):
+        return None
+    return min(int(match[1]), WAIT_S_MAX)

@@ -1,16 +1,13 @@
 """/jobs: queue, list, inspect, change, cancel, retry."""
 
-import re
 from functools import partial
 from typing import Annotated, Literal
 
 import apsw
 from pydantic import Field
-from pydantic_core import to_json
 
 from actors import messages as m
-from actors.rules.public import JobTypes, job_body, list_json, public_job, run_body
-from headway.model.artifact import Artifact, ArtifactList, Collection
+from actors.rules.public import JobTypes, job_body, public_job, run_body
 from headway.model.field import Name
 from headway.model.job import Batch, BatchResponse, Job, JobPage, JobPatch, JobStatus, NewJob
 from headway.model.problem import Fault, Refusal
@@ -19,7 +16,7 @@ from storage import job_list, jobs
 from storage.job_id import id_beginning
 from storage.job_list import JobFilter
 from storage.run_parts import run_and_result
-from web.api.request import Request
+from web.api.request import Request, wait_preference
 from web.api.response import Response
 from web.api.routes import Body, Header, Query, Routes, Unread
 from web.context import Context
@@ -32,7 +29,6 @@ from web.resources.idempotency import (
     request_key,
 )
 
-WAIT_S_MAX = 60
 LARGE_BYTES = 64 * 1024
 """Params that are not read and shown on the event loop."""
 
@@ -42,8 +38,10 @@ IfMatch = Annotated[str | None, Header("If-Match", "Only if the Job still has on
 def register(routes: Routes, context: Context) -> None:
     """Add the operations on Jobs."""
     register_submit(routes, context)
+    register_list(routes, context)
     register_read(routes, context)
     register_change(routes, context)
+    register_retry(routes, context)
 
 
 def register_submit(routes: Routes, context: Context) -> None:
@@ -113,8 +111,8 @@ def register_submit(routes: Routes, context: Context) -> None:
         return Response(body=done.response, headers=replay_headers(done))
 
 
-def register_read(routes: Routes, context: Context) -> None:
-    """GET on Jobs, their runs and artifacts."""
+def register_list(routes: Routes, context: Context) -> None:
+    """GET /jobs."""
 
     @routes.add(
         "GET",
@@ -169,6 +167,10 @@ def register_read(routes: Routes, context: Context) -> None:
             counts=job_list.count_by_status(context.reader),
         )
 
+
+def register_read(routes: Routes, context: Context) -> None:
+    """GET on one Job and on its runs."""
+
     @routes.add(
         "GET",
         "/jobs/{job_id}",
@@ -194,33 +196,9 @@ def register_read(routes: Routes, context: Context) -> None:
         read = partial(run_list_body, job_id, context.job_types)
         return Response(body=await context.walk(read))
 
-    @routes.add(
-        "GET",
-        "/jobs/{job_id}/artifacts",
-        tag="jobs",
-        summary="What the program left, with size and SHA-256",
-        refusals=("not_found", "rate_limited"),
-    )
-    async def list_artifacts(
-        request: Request,
-        job_id: str,
-        prefer: Annotated[
-            str | None,
-            Header("Prefer", "`wait=N`: answer when all are collected, at most N ≤ 60 seconds."),
-        ] = None,
-    ) -> Response[ArtifactList]:
-        jobs.status_of(context.reader, job_id)  # it is there
-        headers = {}
-        if (wait_s := wait_preference(prefer)) is not None:
-            request.take_stream()
-            await context.until_collected(job_id, wait_s)
-            headers["Preference-Applied"] = f"wait={wait_s}"
-        body = await context.walk(partial(artifact_list_body, job_id))
-        return Response(body=body, headers=headers)
-
 
 def register_change(routes: Routes, context: Context) -> None:
-    """PATCH, DELETE, cancel and retry."""
+    """PATCH, DELETE and cancel."""
 
     @routes.add(
         "PATCH",
@@ -263,6 +241,10 @@ def register_change(routes: Routes, context: Context) -> None:
     async def cancel_job(job_id: str) -> Response[Job]:
         return job_response(context, await context.ask(m.CancelJob(job_id=job_id)))
 
+
+def register_retry(routes: Routes, context: Context) -> None:
+    """POST /jobs/{job_id}/retry."""
+
     @routes.add(
         "POST",
         "/jobs/{job_id}/retry",
@@ -299,26 +281,10 @@ def run_list_body(job_id: str, types: JobTypes, connection: apsw.Connection) -> 
     return b'{"runs":[%s],"total":1}' % run_body(*found, types)
 
 
-def artifact_list_body(job_id: str, connection: apsw.Connection) -> bytes:
-    """Up to 10,000 artifacts of a Job's run, as JSON."""
-    if (found := run_and_result(connection, "job_id", job_id)) is None:
-        artifacts, collection = list[Artifact](), Collection(complete=False, reason=None)
-    else:
-        artifacts, collection = found[0].artifacts, found[0].collection
-    return b'{"artifacts":%s,"collection":%s}' % (list_json(artifacts), to_json(collection))
-
-
 def job_response(context: Context, job: Job) -> Response[Job]:
     """A Job with its ETag."""
     body = job_body(context.with_progress(job), context.job_types)
     return Response(body=body, headers={"ETag": f'"{job.version}"'})
-
-
-def wait_preference(prefer: str | None) -> int | None:
-    """N of `Prefer: wait=N` (RFC 7240); other preferences are ignored, as the RFC wants."""
-    if prefer is None or not (match := re.search(r"(?:^|[,;\s])wait=(\d{1,9})", prefer)):
-        return None
-    return min(int(match[1]), WAIT_S_MAX)
 
 
 def etags(if_match: str | None) -> frozenset[str] | None:

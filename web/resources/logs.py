@@ -1,38 +1,35 @@
-"""/jobs/{id}/log and the artifacts' bytes: what a program wrote and left.
+"""/jobs/JOB_ID/log: the output of a program, and when it was written.
 
 What is shown of a log is in `log_view.py`, how it is followed in `log_follower.py`.
 """
 
-from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from actors.run.collection import open_artifact
 from actors.run.log_times import read_times
 from actors.run.run_files import RunFiles
 from headway.model.field import MAX_INT, from_us
 from headway.model.log import LogTime, LogTimeList
 from headway.model.problem import Fault, Refusal
 from storage.jobs import status_of
-from storage.run_parts import RunHead, artifact_of_job, head_of_run
+from storage.run_parts import RunHead, head_of_run
 from web.api.response import Response
 from web.api.routes import Header, Query, Routes
 from web.context import Context
 from web.streams.log_follower import Follow
-from web.streams.log_view import LogView, ranged, refusal_of
+from web.streams.log_view import TEXT, LogView, RangeHeader, ranged, refusal_of
 from web.streams.sse import SSE, SSE_HEADERS, event_number
-
-TEXT = "text/plain; charset=utf-8"
-
-RangeHeader = Annotated[
-    str | None, Header("Range", "`bytes=FIRST-LAST`, one range (RFC 9110, 14).")
-]
 
 
 def register(routes: Routes, context: Context) -> None:
-    """Add the log and the artifacts' files."""
+    """Add the log and its times."""
+    register_log(routes, context)
+    register_times(routes, context)
+
+
+def register_log(routes: Routes, context: Context) -> None:
+    """GET /jobs/{job_id}/log."""
 
     @routes.add(
         "GET",
@@ -88,6 +85,10 @@ def register(routes: Routes, context: Context) -> None:
         response.headers["Log-Offset"] = str(offset)
         return response
 
+
+def register_times(routes: Routes, context: Context) -> None:
+    """GET /jobs/{job_id}/log/times."""
+
     @routes.add(
         "GET",
         "/jobs/{job_id}/log/times",
@@ -100,40 +101,6 @@ def register(routes: Routes, context: Context) -> None:
         if (run := head_of_run(context.reader, job_id)) is None:
             return LogTimeList(times=[])
         return await context.file_pool.run(lambda _: LogTimeList(times=times_of(context, run)))
-
-    @routes.add(
-        "GET",
-        "/jobs/{job_id}/artifacts/{name}",
-        tag="jobs",
-        summary="One artifact's bytes",
-        media=("application/octet-stream",),
-        refusals=(
-            *("not_found", "gone", "wrong_state", "range_not_satisfiable"),
-            *("rate_limited", "unavailable"),
-        ),
-        headers={"Accept-Ranges": "bytes", "ETag": "its SHA-256, when it is known"},
-        also={206: "the range that was asked for"},
-    )
-    async def get_artifact(job_id: str, name: str, range: RangeHeader = None) -> Response[None]:
-        status_of(context.reader, job_id)  # it is there
-        found = await context.walk(lambda c: artifact_of_job(c, job_id, name))
-        if found is None:
-            raise Refusal("not_found", f"{job_id} has no artifact {name!r}: GET …/artifacts lists")
-        run_id, artifact, reason = found
-        if not artifact.kept:
-            raise Refusal("gone", f"{name!r} was not kept: {reason}")
-        open_file = partial(open_artifact, context.runs_dir / run_id, name)
-        pool = context.file_pool
-        try:
-            view = await pool.run(lambda _: LogView.open_whole(open_file))
-            response = await ranged(view, range, None, guess_type(name), pool)
-        except OSError as error:
-            raise refusal_of(error, f"the artifact {name!r}") from None
-        if artifact.sha256 is not None:
-            response.headers["ETag"] = f'"{artifact.sha256}"'
-        # Whatever a program left must not run as a page of this origin.
-        response.headers["Content-Security-Policy"] = "sandbox"
-        return response
 
 
 def times_of(context: Context, run: RunHead) -> list[LogTime]:
@@ -148,10 +115,3 @@ def times_of(context: Context, run: RunHead) -> list[LogTime]:
     if run.finished_at is not None and files.log_bytes() > begins[-1]:
         times.append(LogTime(offset=begins[-1], at=from_us(run.finished_at)))
     return times
-
-
-def guess_type(name: str) -> str:
-    """A media type that a browser may show without running anything."""
-    known = {".md": TEXT, ".txt": TEXT, ".log": TEXT, ".json": "application/json"}
-    known |= {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
-    return known.get(Path(name).suffix.lower(), "application/octet-stream")

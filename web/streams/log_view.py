@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from actors.host import process_tree
 from actors.host.file_tree import NotRegular, open_in
@@ -18,8 +19,13 @@ from actors.run.run_files import hole_of
 from actors.runner import Pool, StopFlag
 from headway.model.problem import Refusal
 from web.api.response import Response
+from web.api.routes import Header
 
 CHUNK_BYTES = 64 * 1024
+TEXT = "text/plain; charset=utf-8"
+RangeHeader = Annotated[
+    str | None, Header("Range", "`bytes=FIRST-LAST`, one range (RFC 9110, 14).")
+]
 _CONTINUATION = bytes(range(0x80, 0xC0))  # of a UTF-8 character that has begun
 
 

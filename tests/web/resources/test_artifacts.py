@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.resources.logs import guess_type
+from web.resources.artifacts import guess_type
 
 
 @pytest.mark.parametrize(
