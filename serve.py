@@ -47,7 +47,7 @@ from config.settings_source import SettingsSource
 from headway.terminal_text import print_errors
 from storage.damage import checked_at_once
 from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
-from storage.disk_reserve import RESERVE_BYTES, RESERVE_NAME, Reserve
+from storage.disk_reserve import RESERVE_BYTES, RESERVE_NAME, DiskReserve
 from storage.errors import (
     DamagedDatabase,
     DataDirectoryInUse,
@@ -195,7 +195,7 @@ class Headway:
         self._runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = self._data_dir / DATABASE_NAME
         self._connections = Connections.open(self._path, seams, writing)
-        self._reserve = Reserve(self._data_dir / RESERVE_NAME, seams.reserve_bytes)
+        self._reserve = DiskReserve(self._data_dir / RESERVE_NAME, seams.reserve_bytes)
         self._mailboxes = Mailboxes(
             *(Mailbox(name, MAILBOX_MESSAGES_MAX) for name in Mailboxes._fields)
         )

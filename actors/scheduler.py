@@ -38,7 +38,7 @@ from headway.model.field import from_us
 from headway.model.problem import Refusal
 from headway.model.scheduler import HostCondition
 from storage.database import Runner
-from storage.disk_reserve import Reserve
+from storage.disk_reserve import DiskReserve
 from storage.errors import StorageFailed
 
 BATCH_MESSAGES_MAX = 256
@@ -66,7 +66,7 @@ class Scheduler(Actor):
         clock: Clock,
         executor: Mailbox,
         publisher: Mailbox,
-        reserve: Reserve,
+        reserve: DiskReserve,
     ) -> None:
         super().__init__(mailbox)
         self._reserve = reserve

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from pipelines.card import Passage
-from pipelines.program import Fault
+from pipelines.program import ProgramFault
 from pipelines.source import Piece
 from pipelines.word import STOPWORDS, stem, words
 
@@ -25,7 +25,7 @@ TAG_LEAST_CHARS = 4
 
 
 class Index:
-    """`pieces`, searchable. Raises `Fault` if this Python's SQLite was built without FTS5."""
+    """`pieces`, searchable. Raises `ProgramFault` if SQLite was built without FTS5."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = pieces
@@ -37,7 +37,7 @@ class Index:
             )
         except sqlite3.OperationalError as error:
             self._db.close()
-            raise Fault(
+            raise ProgramFault(
                 f"research needs SQLite with FTS5, and SQLite {sqlite3.sqlite_version}"
                 f" of this Python says: {error}"
             ) from error

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from pipelines.program import BadInput, Fault
+from pipelines.program import BadInput, ProgramFault
 
 DEFAULT_BASE_URL = "http://127.0.0.1:11434/v1"
 TIMEOUT_S = 300.0
@@ -23,7 +23,7 @@ COMPLAINT_LIMIT_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class LanguageModel:
     """The model `name` at `base_url`. `key` is kept out of its representation."""
 
     name: str
@@ -31,10 +31,10 @@ class Model:
     key: str = ""
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r} at {self.base_url!r})"
+        return f"LanguageModel({self.name!r} at {self.base_url!r})"
 
     def ask(self, system: str, user: str, *, seed: int | None = None) -> str:
-        """What the model answers. Raises `Fault` if it cannot be reached or says nothing."""
+        """What the model answers. Raises `ProgramFault` if it cannot be reached or says nothing."""
         body: dict[str, Any] = {
             "model": self.name,
             "messages": [
@@ -86,11 +86,11 @@ class Model:
         # JSON can hold half of a surrogate pair, which no file in UTF-8 can.
         return content.encode("utf-8", "replace").decode().strip()
 
-    def _fault(self, what: str) -> Fault:
-        return Fault(f"model {self.name!r} at {self._url} {what}")
+    def _fault(self, what: str) -> ProgramFault:
+        return ProgramFault(f"model {self.name!r} at {self._url} {what}")
 
 
-def model_from_environment(name: str) -> Model:
+def model_from_environment(name: str) -> LanguageModel:
     """The model `name` where OPENAI_BASE_URL says. Raises `BadInput` if that is no address."""
     base_url = (os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
     try:
@@ -102,7 +102,7 @@ def model_from_environment(name: str) -> Model:
         valid = False
     if not valid:
         raise BadInput(f"OPENAI_BASE_URL is not the address of an endpoint: {base_url!r}")
-    return Model(name=name, base_url=base_url, key=os.environ.get("OPENAI_API_KEY", ""))
+    return LanguageModel(name=name, base_url=base_url, key=os.environ.get("OPENAI_API_KEY", ""))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -28,13 +28,13 @@ environment:
 """
 
 
-class Fault(Exception):
+class ProgramFault(Exception):
     """Something went wrong that the message explains: exit 1."""
 
     exit_code = EXIT_FAILED
 
 
-class BadInput(Fault):
+class BadInput(ProgramFault):
     """What was asked for cannot be done as asked: exit 2, like every error of usage."""
 
     exit_code = EXIT_BAD_INPUT
@@ -142,7 +142,7 @@ def conclude(name: str, act: Callable[[], int]) -> int:
     """Run `act` and turn whatever the user can mend into one line on standard error."""
     try:
         return act()
-    except Fault as fault:
+    except ProgramFault as fault:
         print(f"{name}: {fault}", file=sys.stderr)
         return fault.exit_code
     except OSError as error:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.card import Card, Passage
-from pipelines.model import Model
-from pipelines.program import Fault
+from pipelines.model import LanguageModel
+from pipelines.program import ProgramFault
 from pipelines.tale import Story, escape
 
 STORY_SYSTEM = (
@@ -33,14 +33,14 @@ class Notes:
     tags: tuple[str, ...]
 
 
-def write_story(model: Model, seed: int, topic: str, card: Card | None) -> Story:
+def write_story(model: LanguageModel, seed: int, topic: str, card: Card | None) -> Story:
     """The story that `model` tells for `seed`, which it may or may not honour."""
     user = f"Topic: {topic}" if topic else "The topic is yours to choose."
     if card:
         user += _background(card.tags, [*card.notes, *(p.text for p in card.passages)])
     title, paragraphs = read_story(model.ask(STORY_SYSTEM, user, seed=seed))
     if not paragraphs:
-        raise Fault(f"model {model.name!r} answered with no story")
+        raise ProgramFault(f"model {model.name!r} answered with no story")
     return Story(
         title=escape(title or topic or "Untitled"),
         paragraphs=paragraphs,
@@ -60,7 +60,7 @@ def read_story(answer: str) -> tuple[str, tuple[str, ...]]:
     return title, tuple(block.strip() for block in re.split(r"\n\s*\n", text) if block.strip())
 
 
-def write_notes(model: Model, topic: str, passages: Sequence[Passage]) -> Notes:
+def write_notes(model: LanguageModel, topic: str, passages: Sequence[Passage]) -> Notes:
     user = f"Topic: {topic}" + _background((), [passage.text for passage in passages])
     return read_notes(model.ask(NOTES_SYSTEM, user))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from pipelines.fingerprint import NEAR_BITS, distance_bits
-from pipelines.program import Fault
+from pipelines.program import ProgramFault
 
 LOCK_TIMEOUT_S = 60.0
 COPIES_LIMIT = 100_000
@@ -49,7 +49,7 @@ class Duplicate(Exception):
 
 
 class Registry:
-    """The registry at `path`. Every error of the database is raised as a `Fault` that names it."""
+    """The registry at `path`. Each error of the database is raised as `ProgramFault`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -99,7 +99,7 @@ class Registry:
             name = f"{stem}.md" if copy == 1 else f"{stem}-{copy}.md"
             if not self._db.execute("SELECT 1 FROM story WHERE name = ?", (name,)).fetchone():
                 return name
-        raise Fault(f"{COPIES_LIMIT} copies of {stem} are enough")
+        raise ProgramFault(f"{COPIES_LIMIT} copies of {stem} are enough")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -116,7 +116,7 @@ class Registry:
         try:
             yield
         except sqlite3.Error as error:
-            raise Fault(f"the registry {self._path} cannot be used: {error}") from error
+            raise ProgramFault(f"the registry {self._path} cannot be used: {error}") from error
 
 
 def _distance_bits(one: str, other: str) -> int:

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from typing import Any
 
 
-class Report:
+class ProgramReport:
     """`path` is the file named by HEADWAY_REPORT; None or empty: standard output only."""
 
     def __init__(self, path: str | None) -> None:

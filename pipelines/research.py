@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipelines import researcher
     from pipelines.library import library_root
 
-    settings = researcher.Settings(
+    settings = researcher.ResearchSettings(
         library=library_root(arguments.library),
         topic=arguments.topic,
         sources=tuple(Path(path) for path in arguments.sources),

@@ -11,12 +11,12 @@ from pipelines.card import Card
 from pipelines.index import Index
 from pipelines.library import Library, share, write_whole
 from pipelines.program import EXIT_DONE
-from pipelines.report import Report
+from pipelines.report import ProgramReport
 from pipelines.source import DOCUMENTS, Sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ResearchSettings:
     """What the command line asked for. No `sources`: earlier stories and the documents at hand."""
 
     library: Path
@@ -26,9 +26,9 @@ class Settings:
     model: str | None = None
 
 
-def run(settings: Settings) -> int:
+def run(settings: ResearchSettings) -> int:
     """Write the card and return the exit status: 0, also if nothing was found."""
-    report = Report(os.environ.get("HEADWAY_REPORT"))
+    report = ProgramReport(os.environ.get("HEADWAY_REPORT"))
     library = Library(settings.library)
     card, sources = research(settings, library, report)
     text = card.to_json()
@@ -39,7 +39,9 @@ def run(settings: Settings) -> int:
     return EXIT_DONE
 
 
-def research(settings: Settings, library: Library, report: Report) -> tuple[Card, Sources]:
+def research(
+    settings: ResearchSettings, library: Library, report: ProgramReport
+) -> tuple[Card, Sources]:
     """The card on the topic, and what was read for it. Writes nothing."""
     sources = read_sources(settings.sources, library, report)
     report.progress(0.3, f"read {len(sources.pieces)} passages in {sources.files} files")
@@ -53,7 +55,7 @@ def research(settings: Settings, library: Library, report: Report) -> tuple[Card
     return card, sources
 
 
-def read_sources(paths: tuple[Path, ...], library: Library, report: Report) -> Sources:
+def read_sources(paths: tuple[Path, ...], library: Library, report: ProgramReport) -> Sources:
     """Raises `BadInput` if one of `paths` does not exist."""
     sources = Sources(report.note)
     for path in paths:

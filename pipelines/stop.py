@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 T = TypeVar("T")
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """A signal came while something was waited for."""
 
 
@@ -61,16 +61,16 @@ class Stop:
         os.close(self._wake)
 
     def check(self) -> None:
-        """Raises `Stopped` if a signal has come."""
+        """Raises `StopRequested` if a signal has come."""
         if self.requested:
-            raise Stopped
+            raise StopRequested
 
     def wait(self, wait_s: float) -> None:
-        """Wait for so many seconds. Raises `Stopped` as soon as a signal comes."""
+        """Wait for so many seconds. Raises `StopRequested` as soon as a signal comes."""
         self._select([], wait_s)
 
     def during(self, act: Callable[[], T]) -> T:
-        """`act()`, in a thread that is left behind, by `Stopped`, when a signal comes."""
+        """`act()`, in a thread that is left behind, by `StopRequested`, when a signal comes."""
         from concurrent.futures import Future  # slow to load, and only a model needs it
 
         future: Future[T] = Future()

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipelines import teller
     from pipelines.library import library_root
 
-    settings = teller.Settings(
+    settings = teller.StorySettings(
         library=library_root(arguments.library),
         max_stories=arguments.max_stories,
         duration_s=arguments.duration_seconds,

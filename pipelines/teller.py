@@ -15,8 +15,8 @@ from pipelines.card import Card, best_match, read_cards
 from pipelines.library import Library, share, write_whole
 from pipelines.program import EXIT_DONE, EXIT_SKIPPED, SEED_LIMIT
 from pipelines.registry import Duplicate, Entry, Registry
-from pipelines.report import Report
-from pipelines.stop import Stop, Stopped
+from pipelines.report import ProgramReport
+from pipelines.stop import Stop, StopRequested
 from pipelines.tale import Story, compose
 
 DRAWS_LIMIT = 10
@@ -26,7 +26,7 @@ Author = Callable[[int], Story]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class StorySettings:
     """What the command line asked for. `duration_s` None: no bound; `seed` None: drawn."""
 
     library: Path
@@ -40,7 +40,7 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Outcome:
+class StoryOutcome:
     """What has come of it so far; the result that is reported."""
 
     topic: str
@@ -74,23 +74,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class StoryClock:
     """The seam for tests: monotonic seconds, and a wait in seconds that a signal ends."""
 
     now: Callable[[], float]
     wait: Callable[[float], None]
 
 
-def run(settings: Settings) -> int:
+def run(settings: StorySettings) -> int:
     """Tell the stories and return the exit status: 0, 77 if all were duplicates, 128 + signal."""
-    report = Report(os.environ.get("HEADWAY_REPORT"))
+    report = ProgramReport(os.environ.get("HEADWAY_REPORT"))
     library = Library(settings.library)
     card = _find_card(settings.topic, library, report)
-    outcome = Outcome(settings.topic, card.name if card else None)
+    outcome = StoryOutcome(settings.topic, card.name if card else None)
     try:
         with Stop() as stop, Registry(library.registry) as registry:
             author = _author(settings, card, stop)
-            clock = Clock(time.monotonic, stop.wait)
+            clock = StoryClock(time.monotonic, stop.wait)
             Teller(settings, library, registry, author, report, stop, clock).tell(outcome)
     finally:
         report.result(outcome.to_result())
@@ -100,7 +100,7 @@ def run(settings: Settings) -> int:
     return EXIT_SKIPPED if outcome.duplicates and not outcome.written else EXIT_DONE
 
 
-def _find_card(topic: str, library: Library, report: Report) -> Card | None:
+def _find_card(topic: str, library: Library, report: ProgramReport) -> Card | None:
     if not topic:
         return None
     cards = []
@@ -114,7 +114,7 @@ def _find_card(topic: str, library: Library, report: Report) -> Card | None:
     return found
 
 
-def _author(settings: Settings, card: Card | None, stop: Stop) -> Author:
+def _author(settings: StorySettings, card: Card | None, stop: Stop) -> Author:
     if settings.model is None:
         return lambda seed: compose(seed, settings.topic, card)
     from pipelines.model import model_from_environment
@@ -128,16 +128,16 @@ def _author(settings: Settings, card: Card | None, stop: Stop) -> Author:
 class Teller:
     """Everything that telling needs, wired by `run` and by the tests."""
 
-    settings: Settings
+    settings: StorySettings
     library: Library
     registry: Registry
     author: Author
-    report: Report
+    report: ProgramReport
     stop: Stop
-    clock: Clock
+    clock: StoryClock
     _deadline: float | None = None
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: StoryOutcome) -> None:
         """Tell up to `max_stories`, keeping `outcome` true after each."""
         if self.settings.duration_s is not None:
             self._deadline = self.clock.now() + self.settings.duration_s
@@ -148,7 +148,7 @@ class Teller:
                     return
                 self.stop.check()
                 self._tell_one(number, outcome)
-        except Stopped:
+        except StopRequested:
             outcome.ended = "signal"
         else:
             outcome.ended = "done"
@@ -164,7 +164,7 @@ class Teller:
     def _late_after(self, wait_s: float) -> bool:
         return self._deadline is not None and self.clock.now() + wait_s >= self._deadline
 
-    def _tell_one(self, number: int, outcome: Outcome) -> None:
+    def _tell_one(self, number: int, outcome: StoryOutcome) -> None:
         done = f"{number + 1}/{self.settings.max_stories}"
         fraction = (number + 1) / self.settings.max_stories
         near = ""

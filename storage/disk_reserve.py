@@ -16,7 +16,7 @@ RESERVE_BYTES = 4 * 1024 * 1024
 """A cancel takes about 40 KiB of log: enough for a hundred, one by one; together they take less."""
 
 
-class Reserve:
+class DiskReserve:
     """The file. `size_bytes` 0: nothing is held back."""
 
     def __init__(self, path: Path, size_bytes: int = RESERVE_BYTES) -> None:

@@ -77,7 +77,7 @@ def open_reservations(connection: apsw.Connection) -> list[Reservation]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectRun:
+class WaitingDirectRun:
     """What a direct request wants to run, and under which name."""
 
     run_id: str
@@ -91,7 +91,7 @@ class Claim:
 
     reservation_id: str
     created_at: int
-    direct: DirectRun | None
+    direct: WaitingDirectRun | None
 
 
 def first_waiting(tx: Transaction) -> Claim | None:
@@ -105,7 +105,7 @@ def first_waiting(tx: Transaction) -> Claim | None:
     reservation_id, created_at, run_id, type_, params = row
     direct = None
     if run_id is not None:
-        direct = DirectRun(run_id=run_id, type=type_, params=from_json(params))
+        direct = WaitingDirectRun(run_id=run_id, type=type_, params=from_json(params))
     return Claim(reservation_id=reservation_id, created_at=created_at, direct=direct)
 
 

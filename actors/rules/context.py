@@ -12,13 +12,13 @@ from actors.randomness import Randomness
 from config.setup import Setup
 from storage.transaction import Transaction
 
-Handler = Callable[[Transaction, "Context", Any], Any]
+Handler = Callable[[Transaction, "RuleContext", Any], Any]
 """Apply a message; the result is the answer. A `Refusal` undoes what it wrote."""
-Step = Callable[Concatenate[Transaction, "Context", ...], None]
+Step = Callable[Concatenate[Transaction, "RuleContext", ...], None]
 """Something that happens without a message: a timer that fires, a life that begins."""
 
 
-class Context:
+class RuleContext:
     """One for a core, on the writer's thread only.
 
     `setup`: as the message that is being applied sees it. `handlers` and `timers`: of all nouns.

@@ -18,7 +18,7 @@ import outcome
 from actors.actor import Message
 from actors.identity import Identity
 from actors.randomness import Randomness
-from actors.rules.context import Context, Handler
+from actors.rules.context import Handler, RuleContext
 from actors.rules.dispatch import dispatch_queue
 from actors.rules.noun import Noun
 from actors.rules.nouns import NOUNS
@@ -56,7 +56,7 @@ class Core:
     ) -> None:
         self.setup = setup
         self._nouns = nouns
-        self._context = Context(
+        self._context = RuleContext(
             setup=setup,
             identity=identity,
             new_id=new_id,

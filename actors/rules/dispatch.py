@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.runs import claim, start_direct_run
 from config.job_type import JobType
 from storage import jobs, reservations, runs, scheduler
@@ -56,7 +56,7 @@ def read_capacity(
     )
 
 
-def dispatch_queue(tx: Transaction, context: Context) -> None:
+def dispatch_queue(tx: Transaction, context: RuleContext) -> None:
     """Fire the timers, then fill the free slots: reservations first, then the queue."""
     for fire in context.timers:
         fire(tx, context)
@@ -74,7 +74,7 @@ def dispatch_queue(tx: Transaction, context: Context) -> None:
         free -= 1
 
 
-def _start_next(tx: Transaction, context: Context, capacity: Capacity) -> str | None:
+def _start_next(tx: Transaction, context: RuleContext, capacity: Capacity) -> str | None:
     """Give a slot to what goes first. Its type (empty: it is only held); None: all must wait."""
     if (waiting := reservations.first_waiting(tx)) is not None:
         return _serve(tx, context, capacity, waiting)
@@ -85,7 +85,7 @@ def _start_next(tx: Transaction, context: Context, capacity: Capacity) -> str | 
     return None if job is None else claim(tx, context, job, "queue")
 
 
-def _serve(tx: Transaction, context: Context, capacity: Capacity, waiting: Claim) -> str | None:
+def _serve(tx: Transaction, context: RuleContext, capacity: Capacity, waiting: Claim) -> str | None:
     """Give the slot to a reservation; None if its type is at its limit, and all must wait."""
     if waiting.direct is None:
         reservations.hold(tx, waiting.reservation_id)

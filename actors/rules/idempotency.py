@@ -6,7 +6,7 @@ How long answers are kept is decided in `storage/idempotency.py`.
 from pydantic_core import to_json
 
 from actors import messages as m
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.noun import Noun
 from actors.rules.public import JobTypes, job_body
 from headway.model.job import Job
@@ -38,7 +38,7 @@ def keep(tx: Transaction, key: Key, made: Job | Reservation, types: JobTypes) ->
     return m.Submission(jobs=jobs, response=body, location=location)
 
 
-def once(tx: Transaction, context: Context, message: m.Once) -> m.Submission:
+def once(tx: Transaction, context: RuleContext, message: m.Once) -> m.Submission:
     """Carry out a creation, unless its key has been used."""
     if (answer := replayed(tx, message.key)) is not None:
         return answer

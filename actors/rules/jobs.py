@@ -3,7 +3,7 @@
 import apsw
 
 from actors import messages as m
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.idempotency import keep, replayed
 from actors.rules.noun import Noun
 from actors.rules.public import batch_body
@@ -14,7 +14,7 @@ from storage import idempotency, jobs, runs
 from storage.transaction import Transaction
 
 
-def submit(tx: Transaction, context: Context, message: m.SubmitJobs) -> m.Submission:
+def submit(tx: Transaction, context: RuleContext, message: m.SubmitJobs) -> m.Submission:
     """Queue the Jobs; with a key that was used, repeat the first answer."""
     if (answer := replayed(tx, message.key)) is not None:
         return answer
@@ -30,7 +30,7 @@ def submit(tx: Transaction, context: Context, message: m.SubmitJobs) -> m.Submis
     return keep(tx, message.key, queued[0], context.setup.job_types)
 
 
-def _submit_batch(tx: Transaction, context: Context, message: m.SubmitJobs) -> m.Submission:
+def _submit_batch(tx: Transaction, context: RuleContext, message: m.SubmitJobs) -> m.Submission:
     new = [(context.new_id("job"), job) for job in message.jobs]
     first = jobs.insert_jobs(tx, new, origin=message.origin)
     body = batch_body([job_id for job_id, _ in new], first)
@@ -39,7 +39,7 @@ def _submit_batch(tx: Transaction, context: Context, message: m.SubmitJobs) -> m
     return m.Submission(jobs=(), response=body)
 
 
-def cancel(tx: Transaction, context: Context, message: m.CancelJob) -> Job:
+def cancel(tx: Transaction, context: RuleContext, message: m.CancelJob) -> Job:
     """End a QUEUED Job at once; ask for the end of a RUNNING one."""
     job = jobs.find_job(tx.connection, message.job_id)
     if job.status is JobStatus.QUEUED:
@@ -55,7 +55,7 @@ def cancel(tx: Transaction, context: Context, message: m.CancelJob) -> Job:
     return jobs.find_job(tx.connection, job.job_id)
 
 
-def patch(tx: Transaction, _: Context, message: m.PatchJob) -> Job:
+def patch(tx: Transaction, _: RuleContext, message: m.PatchJob) -> Job:
     """Change a QUEUED Job."""
     job = _queued_job(tx, message.job_id, message.if_match, "changed")
     run_at, expires_at = message.patch.run_at, job.expires_at
@@ -65,7 +65,7 @@ def patch(tx: Transaction, _: Context, message: m.PatchJob) -> Job:
     return jobs.patch_job(tx, job, message.patch)
 
 
-def delete(tx: Transaction, _: Context, message: m.DeleteJob) -> Job:
+def delete(tx: Transaction, _: RuleContext, message: m.DeleteJob) -> Job:
     """Cancel a Job that must be QUEUED."""
     verb = "deleted; POST …/cancel ends a running one"
     _queued_job(tx, message.job_id, message.if_match, verb)
@@ -85,7 +85,7 @@ def _queued_job(tx: Transaction, job_id: str, if_match: frozenset[str] | None, v
     return job
 
 
-def retry(tx: Transaction, context: Context, message: m.RetryJob) -> Job:
+def retry(tx: Transaction, context: RuleContext, message: m.RetryJob) -> Job:
     """Queue a new Job like one that has ended."""
     job = jobs.find_job(tx.connection, message.job_id)
     if job.status not in TERMINAL:
@@ -105,7 +105,7 @@ def retry(tx: Transaction, context: Context, message: m.RetryJob) -> Job:
     return jobs.insert_job(tx, job_id, again, origin="retry", retry_of=job.job_id)
 
 
-def trigger(tx: Transaction, context: Context, message: m.TriggerJob) -> Job:
+def trigger(tx: Transaction, context: RuleContext, message: m.TriggerJob) -> Job:
     """Start a Job at once, beside the slots."""
     if context.draining:
         raise Refusal("shutting_down", "the server is shutting down: try again shortly")
@@ -117,7 +117,7 @@ def trigger(tx: Transaction, context: Context, message: m.TriggerJob) -> Job:
     return jobs.find_job(tx.connection, job.job_id)
 
 
-def note_progress(tx: Transaction, _: Context, message: m.RunProgressed) -> None:
+def note_progress(tx: Transaction, _: RuleContext, message: m.RunProgressed) -> None:
     """Store the last report of a running program."""
     jobs.write_progress(tx, message.job_id, message.progress)
 
@@ -127,7 +127,7 @@ def next_due(connection: apsw.Connection) -> int | None:
     return jobs.next_due(connection)
 
 
-def fire(tx: Transaction, _: Context) -> None:
+def fire(tx: Transaction, _: RuleContext) -> None:
     """Release what is due, skip what has expired: a Job that is both never starts."""
     jobs.promote_due(tx)
     jobs.skip_expired(tx)

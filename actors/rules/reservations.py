@@ -3,7 +3,7 @@
 import apsw
 
 from actors import messages as m
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.dispatch import dispatch_queue
 from actors.rules.noun import Noun
 from actors.rules.runs import stop_run
@@ -13,7 +13,7 @@ from storage import reservations
 from storage.transaction import Transaction
 
 
-def start_direct(tx: Transaction, context: Context, message: m.StartDirect) -> m.DirectTicket:
+def start_direct(tx: Transaction, context: RuleContext, message: m.StartDirect) -> m.DirectTicket:
     """Claim the next slot for a direct run."""
     if context.draining:
         raise Refusal("shutting_down", "the server is shutting down: try again shortly")
@@ -31,14 +31,14 @@ def start_direct(tx: Transaction, context: Context, message: m.StartDirect) -> m
     return ticket
 
 
-def abandon_direct(tx: Transaction, context: Context, message: m.AbandonDirect) -> None:
+def abandon_direct(tx: Transaction, context: RuleContext, message: m.AbandonDirect) -> None:
     """End the claim, or cancel the run that it has become."""
     ticket = message.ticket
     if not reservations.end(tx, ticket.reservation_id, "the client went away"):
         stop_run(tx, context, ticket.run_id, "cancel")
 
 
-def reserve(tx: Transaction, context: Context, message: m.Reserve) -> Reservation:
+def reserve(tx: Transaction, context: RuleContext, message: m.Reserve) -> Reservation:
     """Claim the next slot to keep it empty."""
     context.setup.limits.check_hold(tx, message.ttl_s)
     reservation_id = context.new_id("rsv")
@@ -50,7 +50,7 @@ def reserve(tx: Transaction, context: Context, message: m.Reserve) -> Reservatio
     return reservations.find_reservation(tx.connection, reservation_id)
 
 
-def release(tx: Transaction, _: Context, message: m.ReleaseReservation) -> Reservation:
+def release(tx: Transaction, _: RuleContext, message: m.ReleaseReservation) -> Reservation:
     """End an operator's reservation."""
     reservation_id = message.reservation_id
     found = reservations.find_reservation(tx.connection, reservation_id)
@@ -62,7 +62,7 @@ def release(tx: Transaction, _: Context, message: m.ReleaseReservation) -> Reser
     return reservations.find_reservation(tx.connection, reservation_id)
 
 
-def release_all(tx: Transaction, _: Context, __: m.ReleaseReservations) -> list[Reservation]:
+def release_all(tx: Transaction, _: RuleContext, __: m.ReleaseReservations) -> list[Reservation]:
     """End every operator's reservation."""
     return reservations.end_holds(tx, "released")
 
@@ -72,12 +72,12 @@ def next_due(connection: apsw.Connection) -> int | None:
     return reservations.next_expiry(connection)
 
 
-def fire(tx: Transaction, _: Context) -> None:
+def fire(tx: Transaction, _: RuleContext) -> None:
     """Give back the slots whose time is over."""
     reservations.end_expired(tx)
 
 
-def recover(tx: Transaction, context: Context) -> None:
+def recover(tx: Transaction, context: RuleContext) -> None:
     """End direct claims of earlier servers: their clients are gone."""
     server_id = context.identity.server_id
     reservations.end_direct(tx, "the server restarted", except_server_id=server_id)

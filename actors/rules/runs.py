@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from actors import messages as m
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.noun import Noun
 from actors.rules.verdict import judge
 from config.job_type import JobType
@@ -20,7 +20,7 @@ from headway.model.run import Lane, StopReason
 from storage import collections, intents, jobs, runs
 from storage.collections import Unfinished
 from storage.intents import RunIntent, digest_of
-from storage.reservations import DirectRun
+from storage.reservations import WaitingDirectRun
 from storage.transaction import Transaction
 
 
@@ -34,7 +34,7 @@ class Sealed(TypedDict):
 # ---- the beginning -------------------------------------------------------------------------------
 
 
-def claim(tx: Transaction, context: Context, job: Job, lane: Lane) -> str:
+def claim(tx: Transaction, context: RuleContext, job: Job, lane: Lane) -> str:
     """QUEUED → RUNNING, with the intent of its one run. Returns the type."""
     jobs.move(tx, job.job_id, JobStatus.QUEUED, JobStatus.RUNNING)
     job_type = context.setup.job_types[job.type]
@@ -53,7 +53,9 @@ def claim(tx: Transaction, context: Context, job: Job, lane: Lane) -> str:
     return job.type
 
 
-def start_direct_run(tx: Transaction, context: Context, direct: DirectRun, eligible_at: int) -> str:
+def start_direct_run(
+    tx: Transaction, context: RuleContext, direct: WaitingDirectRun, eligible_at: int
+) -> str:
     """The intent of a direct run, whose claim (of `eligible_at`, µs) was served. The type."""
     job_type = context.setup.job_types[direct.type]
     intent = RunIntent(
@@ -71,12 +73,12 @@ def start_direct_run(tx: Transaction, context: Context, direct: DirectRun, eligi
     return direct.type
 
 
-def _seal(context: Context, job_type: JobType) -> Sealed:
+def _seal(context: RuleContext, job_type: JobType) -> Sealed:
     seal = context.new_id("seal") if job_type.adopt else ""
     return {"seal": seal, "digests": (digest_of(seal),) if seal else ()}
 
 
-def _intend(tx: Transaction, context: Context, intent: RunIntent, eligible_at: int) -> None:
+def _intend(tx: Transaction, context: RuleContext, intent: RunIntent, eligible_at: int) -> None:
     job_type = context.setup.job_types[intent.type]
     intents.insert_run(
         tx,
@@ -88,13 +90,13 @@ def _intend(tx: Transaction, context: Context, intent: RunIntent, eligible_at: i
     _ensure(context, replace(intent, unbegun=True))
 
 
-def _ensure(context: Context, intent: RunIntent) -> None:
+def _ensure(context: RuleContext, intent: RunIntent) -> None:
     """Send the run to the executor, with its type as it is configured now."""
     job_type = context.setup.job_types.get(intent.type)
     context.effects.append(m.EnsureRun(intent=intent, job_type=job_type, life=context.life))
 
 
-def note_process(tx: Transaction, _: Context, message: m.RunProcess) -> None:
+def note_process(tx: Transaction, _: RuleContext, message: m.RunProcess) -> None:
     """Store the process of a run that lasts."""
     runs.note_process(tx, message.run_id, message.pid, message.began_us)
 
@@ -102,7 +104,7 @@ def note_process(tx: Transaction, _: Context, message: m.RunProcess) -> None:
 # ---- the end -------------------------------------------------------------------------------------
 
 
-def stop_run(tx: Transaction, context: Context, run_id: str, reason: StopReason) -> bool:
+def stop_run(tx: Transaction, context: RuleContext, run_id: str, reason: StopReason) -> bool:
     """Ask for the end of a run. False: it has ended, or was asked already."""
     if not runs.request_stop(tx, run_id, reason):
         return False
@@ -110,12 +112,12 @@ def stop_run(tx: Transaction, context: Context, run_id: str, reason: StopReason)
     return True
 
 
-def stop_beyond_limit(tx: Transaction, context: Context, message: m.RunLimitExceeded) -> None:
+def stop_beyond_limit(tx: Transaction, context: RuleContext, message: m.RunLimitExceeded) -> None:
     """End a run that exceeded its time or its output."""
     stop_run(tx, context, message.run_id, message.reason)
 
 
-def stop_all(tx: Transaction, context: Context, message: m.StopRuns) -> None:
+def stop_all(tx: Transaction, context: RuleContext, message: m.StopRuns) -> None:
     """End every running program; those that the next server starts or adopts may go on."""
     for intent, _ in intents.running_intents(tx.connection):
         if (intent.adopt and not message.adoptable) or intent.run_id in context.left:
@@ -126,13 +128,13 @@ def stop_all(tx: Transaction, context: Context, message: m.StopRuns) -> None:
         )
 
 
-def leave(tx: Transaction, context: Context, message: m.LeaveRuns) -> None:
+def leave(tx: Transaction, context: RuleContext, message: m.LeaveRuns) -> None:
     """Leave runs that have not begun to the next server."""
     context.left |= message.run_ids
     intents.leave(tx, message.run_ids)
 
 
-def finish(tx: Transaction, context: Context, message: m.RunExited) -> None:
+def finish(tx: Transaction, context: RuleContext, message: m.RunExited) -> None:
     """The run has ended, and its Job with it; a run that was asked for again has not."""
     if message.refused_in not in (None, context.life):
         return  # it may have begun since then
@@ -157,7 +159,7 @@ def finish(tx: Transaction, context: Context, message: m.RunExited) -> None:
         _collect(context, collections.unfinished_of(tx.connection, message.run_id))
 
 
-def note_collected(tx: Transaction, context: Context, message: m.RunCollected) -> None:
+def note_collected(tx: Transaction, context: RuleContext, message: m.RunCollected) -> None:
     """Store what is known of the artifacts; what is missing is asked for after the commit."""
     if collections.note_collection(
         tx,
@@ -169,7 +171,7 @@ def note_collected(tx: Transaction, context: Context, message: m.RunCollected) -
         _collect(context, collections.unfinished_of(tx.connection, message.run_id))
 
 
-def _collect(context: Context, unfinished: Iterable[Unfinished]) -> None:
+def _collect(context: RuleContext, unfinished: Iterable[Unfinished]) -> None:
     """Send runs that have ended, and whose artifacts are still to come, to the executor."""
     for each in unfinished:
         job_type = context.setup.job_types.get(each.type)
@@ -180,7 +182,7 @@ def _collect(context: Context, unfinished: Iterable[Unfinished]) -> None:
 # ---- a new life ----------------------------------------------------------------------------------
 
 
-def recover(tx: Transaction, context: Context) -> None:
+def recover(tx: Transaction, context: RuleContext) -> None:
     """Settle every RUNNING run, and go on with collections. Clients of direct runs are gone."""
     for intent, server_id in intents.running_intents(tx.connection):
         if intent.lane == "direct" and server_id != context.identity.server_id:
@@ -193,7 +195,7 @@ def recover(tx: Transaction, context: Context) -> None:
     _collect(context, collections.unfinished(tx.connection))
 
 
-def _take_up(tx: Transaction, context: Context, intent: RunIntent) -> RunIntent:
+def _take_up(tx: Transaction, context: RuleContext, intent: RunIntent) -> RunIntent:
     """The intent as of this boot, if an earlier server has left it because it had not begun."""
     if intent.boot_id != intents.NOT_BEGUN:
         return intent

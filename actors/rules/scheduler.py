@@ -2,7 +2,7 @@
 
 from actors import messages as m
 from actors.actor import Message
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.noun import Noun
 from headway.model.scheduler import SchedulerConfig
 from storage import reservations, scheduler
@@ -10,17 +10,19 @@ from storage.errors import StorageFailed
 from storage.transaction import Transaction
 
 
-def start(tx: Transaction, _: Context, __: m.StartScheduler) -> None:
+def start(tx: Transaction, _: RuleContext, __: m.StartScheduler) -> None:
     """Let Jobs start."""
     scheduler.set_running(tx, True)
 
 
-def stop(tx: Transaction, _: Context, __: m.StopScheduler) -> None:
+def stop(tx: Transaction, _: RuleContext, __: m.StopScheduler) -> None:
     """Let no Job start."""
     scheduler.set_running(tx, False)
 
 
-def configure(tx: Transaction, context: Context, message: m.ConfigureScheduler) -> SchedulerConfig:
+def configure(
+    tx: Transaction, context: RuleContext, message: m.ConfigureScheduler
+) -> SchedulerConfig:
     """Set the slots and the limits of types over HTTP."""
     if message.set_concurrency:
         scheduler.override_concurrency(tx, message.concurrency)
@@ -31,7 +33,9 @@ def configure(tx: Transaction, context: Context, message: m.ConfigureScheduler) 
     return config
 
 
-def replace_setup(tx: Transaction, context: Context, message: m.ReplaceSetup) -> SchedulerConfig:
+def replace_setup(
+    tx: Transaction, context: RuleContext, message: m.ReplaceSetup
+) -> SchedulerConfig:
     """Go on with another configuration; end direct claims of types that are gone."""
     context.setup = message.setup
     config = context.setup.in_force(tx.connection)
@@ -47,27 +51,27 @@ def replace_setup(tx: Transaction, context: Context, message: m.ReplaceSetup) ->
     return config
 
 
-def drain(tx: Transaction, context: Context, _: m.Drain) -> None:
+def drain(tx: Transaction, context: RuleContext, _: m.Drain) -> None:
     """Start nothing more in this life of the server."""
     context.draining = True
     reservations.end_direct(tx, "the server is shutting down")
 
 
-def note_blocked(_: Transaction, context: Context, message: m.StartsBlocked) -> None:
+def note_blocked(_: Transaction, context: RuleContext, message: m.StartsBlocked) -> None:
     """Remember why claimed runs do not begin."""
     context.note_blocked(message.reason, message.run_ids)
 
 
-def fail(_: Transaction, __: Context, message: m.StorageBroke) -> None:
+def fail(_: Transaction, __: RuleContext, message: m.StorageBroke) -> None:
     """Crash: a reader cannot read the database."""
     raise StorageFailed(message.why)
 
 
-def do_nothing(_: Transaction, __: Context, ___: Message) -> None:
+def do_nothing(_: Transaction, __: RuleContext, ___: Message) -> None:
     """The transaction and the dispatch around it are what was wanted."""
 
 
-def recover(tx: Transaction, context: Context) -> None:
+def recover(tx: Transaction, context: RuleContext) -> None:
     """Note the life that begins, and the limits in force."""
     config = context.setup.in_force(tx.connection)
     tx.emit(

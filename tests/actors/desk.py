@@ -12,10 +12,10 @@ from actors.randomness import Randomness
 from actors.rules.core import Core, Decision
 from config.limits import Limits
 from config.setup import Setup
-from headway.model.job import Job, NewJob
+from headway.model.job import Job, JobStatus, NewJob
 from headway.model.problem import Refusal
 from headway.model.reservation import Reservation
-from headway.model.run import JobRun, RunStatus
+from headway.model.run import JobRun, RunError, RunStatus
 from storage.jobs import find_job
 from storage.reservations import find_reservation
 from storage.runs import Outcome, find_run
@@ -98,3 +98,45 @@ class Desk:
             (name, self.connection.execute(f"SELECT * FROM {name}").fetchall())
             for (name,) in tables.fetchall()
         ]
+
+
+S = 1_000_000
+
+
+OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)
+
+
+Q, R = JobStatus.QUEUED, JobStatus.RUNNING
+
+
+def exited(run_id: str, outcome: Outcome = OK) -> m.RunExited:
+    return m.RunExited(run_id=run_id, outcome=outcome)
+
+
+def started(decision: Any) -> list[str]:
+    """The types of the runs that a decision starts."""
+    return [effect.intent.type for effect in decision.effects if isinstance(effect, m.EnsureRun)]
+
+
+def stopped(decision: Any) -> list[tuple[str, str]]:
+    return [
+        (effect.run_id, effect.reason)
+        for effect in decision.effects
+        if isinstance(effect, m.StopRun)
+    ]
+
+
+def replaced(setup: Any, *changed: str) -> m.ReplaceSetup:
+    return m.ReplaceSetup(setup=setup, changed=changed)
+
+
+def submission(*types: str, **options: Any) -> m.SubmitJobs:
+    return m.SubmitJobs(jobs=tuple(NewJob(type=type_) for type_ in types), **options)
+
+
+SEEN = [
+    OK,
+    Outcome(status=RunStatus.SKIPPED, exit_code=77),
+    Outcome(status=RunStatus.FAILED, exit_code=1, error=RunError(code="exit_status", message="1")),
+    Outcome(status=RunStatus.FAILED, signal=15, error=RunError(code="signal", message="15")),
+]

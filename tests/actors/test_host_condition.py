@@ -20,7 +20,6 @@ from tests.actors.desk import Desk
 from tests.actors.host.test_free_space import Disk
 from tests.actors.house import House
 from web.context import Context
-from web.process.shutdown import shut_down
 
 FULL = Disk(f_bavail=0)
 
@@ -68,9 +67,6 @@ def told(house: House, job: Any) -> Any:
     )
     clock = context.clock
     return explain(house.reader, job.job_id, rules, clock.now(), clock.boot_us())
-
-
-# ---- space that is kept free -------------------------------------------------------------------
 
 
 async def test_too_little_space_starts_nothing_and_fails_nothing(
@@ -153,9 +149,6 @@ async def test_a_life_that_begins_finds_out_by_itself(house: House, space: Space
         assert context.events.host_condition is None
 
 
-# ---- a full disk under the database ------------------------------------------------------------
-
-
 async def test_a_full_disk_is_shown_the_same_way(house: House, program: Any, disk: Any) -> None:
     house.vfs = disk.name
     house.host.programs["a"] = program(lasts_s=5)
@@ -170,9 +163,6 @@ async def test_a_full_disk_is_shown_the_same_way(house: House, program: Any, dis
         await trio.sleep(2 * HOST_RETRY_S)
         assert context.events.host_condition is None
         assert house.job(job).status is JobStatus.COMPLETED
-
-
-# ---- runs that cannot begin --------------------------------------------------------------------
 
 
 def test_while_runs_wait_for_the_host_nothing_is_claimed(desk: Desk) -> None:
@@ -301,157 +291,3 @@ async def test_a_shim_that_starts_no_program_has_begun_nothing(house: House, pro
         assert (job.status, job.duration_s) == (JobStatus.COMPLETED, 1)
         assert {process.closed for process in house.host.processes} == {1}
         assert set(house.host.order) == {house.run(job).run_id}
-
-
-# ---- crashes and ends --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("actor", ["scheduler", "executor"])
-async def test_an_actor_that_crashes_starts_nothing_twice(house: House, actor: str) -> None:
-    house.host.unfit = "no process can be started"
-    async with house.running() as context:
-        jobs = await house.submit("a", "b")
-        await trio.sleep(5)
-        await house.mailbox(actor).tell(m.GetMetrics())  # a bug
-        await trio.sleep(5)
-        assert context.events.host_condition is not None
-        assert len(context.core.waiting) == 1
-        house.host.unfit = None
-        for job in jobs:
-            assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert len(house.host.launches) == 2
-        assert context.events.host_condition is None
-
-
-async def test_what_waited_when_the_server_crashed_is_started_by_the_next(house: House) -> None:
-    house.host.unfit = "no process can be started"
-    async with house.crashing():
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-    house.host.unfit = None
-    async with house.running():
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-    assert house.host.order == [house.run(job).run_id]
-
-
-class Door:
-    """There is no port here."""
-
-    def drain(self) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-class NoSignal:
-    """Nobody is in haste."""
-
-    def __aiter__(self) -> "NoSignal":
-        return self
-
-    async def __anext__(self) -> int:
-        await trio.sleep_forever()
-        raise AssertionError
-
-
-async def end_in_order(context: Context, *, detach: bool = False) -> None:
-    await shut_down(context, Door(), NoSignal(), detach=detach)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("detach", [False, True])
-@pytest.mark.parametrize("reboots", [False, True])
-@pytest.mark.parametrize("adopt", [False, True])
-async def test_what_waits_at_a_shutdown_is_left_to_the_next_server(
-    house: House, program: Any, adopt: bool, reboots: bool, detach: bool
-) -> None:
-    house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
-    house.host.programs["b"] = program(lasts_s=None)
-    house.concurrency = 2
-    async with house.running() as context:
-        (running,) = await house.submit("b")
-        await trio.sleep(1)
-        house.host.unfit = "no process can be started"
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-        run_id = house.run(job).run_id
-        began = trio.current_time()
-        await end_in_order(context, detach=detach)
-        assert trio.current_time() - began <= context.settings.server.shutdown_grace_s + 6
-    assert house.job(job).status is JobStatus.RUNNING
-    assert house.job(running).status is (JobStatus.RUNNING if detach else JobStatus.FAILED)
-    house.host.unfit = None
-    if reboots:
-        house.host.reboot()
-    async with house.running():
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert house.run(job).run_id == run_id
-    assert house.host.order.count(run_id) == 1
-    assert house.broken() == []
-
-
-async def test_nothing_starts_when_a_drain_has_been_answered(house: House) -> None:
-    house.host.unfit = "no process can be started"
-    async with house.running() as context:
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-        await context.ask(m.Drain())
-        house.host.unfit = None
-        await house.mailbox("scheduler").tell(m.GetMetrics())  # a bug: it starts anew
-        await trio.sleep(60)
-        assert house.host.launches == []
-        await context.ask(m.StopRuns(immediately=True))
-        await trio.sleep(60)
-        assert house.job(job).status is JobStatus.RUNNING
-        await context.ask(m.CancelJob(job_id=job.job_id))
-        assert (await house.ended(job)).status is JobStatus.CANCELLED
-
-
-async def test_on_a_full_disk_what_waits_is_left_all_the_same(house: House, disk: Any) -> None:
-    house.vfs = disk.name
-    house.host.unfit = "no process can be started"
-    async with house.running() as context:
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-        disk.error = apsw.FullError
-        await end_in_order(context)
-        disk.error = None
-    house.host.unfit = None
-    async with house.running():
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-    assert len(house.host.launches) == 1
-
-
-# ---- a directory that is not there says nothing ------------------------------------------------
-
-
-async def test_a_run_without_its_directory_is_found_by_its_process(
-    house: House, program: Any
-) -> None:
-    house.host.programs["a"] = program(lasts_s=100)
-    async with house.crashing():
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-        shutil.rmtree(house.path / "runs" / house.run(job).run_id)
-    async with house.running():
-        await trio.sleep(5)
-        assert len(house.host.living) == 1
-        assert len(house.host.launches) == 1
-
-
-@pytest.mark.parametrize("adopt", [False, True])
-async def test_a_run_that_is_known_to_have_begun_does_not_begin_again(
-    house: House, program: Any, adopt: bool
-) -> None:
-    house.types["a"] = house.types["a"].model_copy(update={"adopt": adopt})
-    house.host.programs["a"] = program(lasts_s=100)
-    async with house.crashing():
-        (job,) = await house.submit("a")
-        await trio.sleep(5)
-        shutil.rmtree(house.path / "runs" / house.run(job).run_id)
-        house.host.processes[0].ended.set()
-    async with house.running():
-        job = await house.ended(job)
-        assert job.status is JobStatus.FAILED
-        error = house.run(job).error
-        assert error is not None
-        assert error.code == "interrupted"
-    assert len(house.host.launches) == 1

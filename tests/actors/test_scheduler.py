@@ -1,4 +1,4 @@
-"""The only writer, in the whole server: group commit, waiting for moments, disks that fail."""
+"""The only writer, in the whole server: group commit, waiting for moments, crashes."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,19 +9,17 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
-from actors.scheduler import HOST_RETRY_S
 from headway.model.field import from_us
-from headway.model.job import JobStatus, NewJob, Progress
+from headway.model.job import JobStatus, NewJob
 from headway.model.problem import Refusal
 from headway.model.run import RunStatus
-from storage.database import open_reader
-from storage.disk_reserve import Reserve
 from storage.errors import StorageFailed
 from storage.runs import Outcome
 from tests.actors.house import House
-from web.process.shutdown import shut_down
 
 S = 1_000_000
+
+
 OK = Outcome(status=RunStatus.COMPLETED, exit_code=0)
 
 
@@ -47,9 +45,6 @@ def contains(error: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(error, kind)
 
 
-# ---- group commit ------------------------------------------------------------------------------
-
-
 async def test_what_gathers_during_a_commit_is_the_next_commit(house: House) -> None:
     house.writer = GatedWriter()
     async with house.running():
@@ -72,14 +67,6 @@ async def test_what_gathers_during_a_commit_is_the_next_commit(house: House) -> 
         assert house.writer.calls <= 3
         assert len({job.job_id for job in jobs}) == 41
         assert {job.created_at for job in jobs[1:]} == {jobs[1].created_at}
-
-
-async def test_an_answer_is_on_disk_before_it_is_given(house: House) -> None:
-    async with house.crashing():
-        (job,) = await house.submit("a")
-        other = open_reader(house.path / "headway.db")
-        assert other.execute("SELECT count(*) FROM jobs WHERE job_id = ?", (job.job_id,)).get == 1
-        other.close()
 
 
 async def test_who_stops_waiting_has_asked_all_the_same(house: House) -> None:
@@ -119,9 +106,6 @@ async def test_one_after_another_in_order_of_priority(house: House, program: Any
         assert house.context.clock.now() - house.context.started_at >= 40 * S
         assert house.seqs() == list(range(1, len(house.seqs()) + 1))
         assert house.broken() == []
-
-
-# ---- moments -----------------------------------------------------------------------------------
 
 
 async def test_a_job_starts_exactly_when_it_is_due(house: House) -> None:
@@ -181,189 +165,6 @@ async def test_a_held_slot_is_given_back_by_time(house: House) -> None:
         assert job.started_at == from_us(context.started_at + 30 * S)
 
 
-# ---- disks that fail ---------------------------------------------------------------------------
-
-
-async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
-    house: House, program: Any, disk: Any
-) -> None:
-    house.vfs = disk.name
-    house.host.programs["a"] = program(lasts_s=10)
-    async with house.running() as context:
-        first, second = await house.submit("a", "b")
-        await trio.sleep(5)
-        disk.error = apsw.FullError
-        with pytest.raises(Refusal) as caught:
-            await house.submit("b")
-        assert caught.value.code == "storage_full"
-        await trio.sleep(60)  # the run ends meanwhile
-        assert house.job(first).status is JobStatus.RUNNING
-        assert house.host.living == []
-        with pytest.raises(Refusal):
-            await context.ask(m.Probe())
-        disk.error = None
-        await trio.sleep(2 * HOST_RETRY_S)
-        await context.ask(m.Probe())
-        assert house.job(first).status is JobStatus.COMPLETED
-        assert (await house.ended(second)).status is JobStatus.COMPLETED
-        assert context.reader.execute("SELECT count(*) FROM jobs").get == 2
-        assert house.seqs() == list(range(1, len(house.seqs()) + 1))
-        assert house.broken() == []
-
-
-async def test_a_full_disk_is_no_crash(house: House, disk: Any) -> None:
-    house.vfs = disk.name
-    async with house.running():
-        disk.error = apsw.FullError
-        for _ in range(10):
-            with pytest.raises(Refusal) as caught:
-                await house.submit("b")
-            assert caught.value.code == "storage_full"
-        disk.error = None
-        await trio.sleep(2 * HOST_RETRY_S)
-        (job,) = await house.submit("b")
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-        kinds = house.context.reader.execute(
-            "SELECT count(*) FROM events WHERE kind = ?", ("server.started",)
-        )
-        assert kinds.get == 1
-
-
-async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
-    house: House, program: Any, disk: Any
-) -> None:
-    house.vfs = disk.name
-    house.host.programs["a"] = program(lasts_s=10)
-    async with house.crashing():
-        (job,) = await house.submit("a")
-        await trio.sleep(1)
-    disk.error = apsw.FullError
-    async with house.running() as context:
-        await trio.sleep(60)  # the run ends meanwhile; a restart would be given up after three
-        assert house.job(job).status is JobStatus.RUNNING
-        with pytest.raises(Refusal) as caught:
-            await house.submit("b")
-        assert caught.value.code == "storage_full"
-        disk.error = None
-        (other,) = await house.submit("b")  # the next message tries, whatever the timer says
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-        assert (await house.ended(other)).status is JobStatus.COMPLETED
-        assert context.reader.execute("SELECT count(*) FROM jobs").get == 2
-    assert len(house.host.launches) == 2
-    kinds = [row[0] for row in house.reader.execute("SELECT kind FROM events ORDER BY seq")]
-    assert kinds.count("server.started") == 2
-    assert house.broken() == []
-
-
-async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
-    house: House, program: Any, disk: Any
-) -> None:
-    house.vfs = disk.name
-    house.concurrency = 3
-    house.host.programs["a"] = program(lasts_s=10)
-    house.host.programs["b"] = program(lasts_s=None)
-    async with house.running() as context:
-        ends, _ = await house.submit("a", {"type": "b", "timeout_s": 20})
-        ticket = await context.ask(m.StartDirect(type="b", params={}))
-        await trio.sleep(1)
-        disk.error = apsw.FullError
-        await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        for name in ("executor", "scheduler"):
-            await trio.sleep(30)
-            await house.mailbox(name).tell(m.GetMetrics())  # a bug: the scheduler crashes too
-        await trio.sleep(30)
-        disk.error = None
-        await trio.sleep(100)
-        assert house.job(ends).status is JobStatus.COMPLETED
-        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
-        assert house.host.living == []
-        assert len(house.host.launches) == 3
-        assert house.broken() == []
-
-
-async def test_an_event_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
-    house.host.programs["a"] = program(lasts_s=None)
-    async with house.running() as context:
-        ticket = await context.ask(m.StartDirect(type="a", params={}))
-        await trio.sleep(1)
-        context.scheduler.tell_nowait(m.AbandonDirect(ticket=ticket))
-        context.scheduler.tell_nowait(m.GetMetrics())  # in the same batch, and not for him
-        await trio.sleep(60)
-        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
-        assert house.broken() == []
-
-
-async def test_what_waits_for_space_is_bounded(
-    house: House, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house.vfs = disk.name
-    house.host.programs["a"] = program(lasts_s=None)
-    waiting: list[int] = []
-    async with house.running() as context:
-        (job,) = await house.submit("a")
-        await trio.sleep(1)
-        run_id = house.run(job).run_id
-        decide = context.core.decide
-
-        def counted(connection: Any, now: int, batch: list[Any], **options: Any) -> Any:
-            waiting.append(len(batch))
-            return decide(connection, now, batch, **options)
-
-        monkeypatch.setattr(context.core, "decide", counted)
-        disk.error = apsw.FullError
-        for n in range(500):
-            progress = Progress(fraction=n / 500, message=None)
-            await context.scheduler.tell(
-                m.RunProgressed(run_id=run_id, job_id=job.job_id, progress=progress)
-            )
-            await context.scheduler.tell(m.RunProcess(run_id=run_id, pid=n, began_us=n))
-            await context.scheduler.tell(m.TimerFired())
-            await trio.sleep(0.1)
-        assert max(waiting) <= 6
-        disk.error = None
-        await trio.sleep(2 * HOST_RETRY_S)
-        assert house.job(job).progress == progress
-        assert house.run(job).pid == 499
-        house.host.living[0].end(0)
-        await house.settled()
-
-
-async def test_a_server_can_be_shut_down_on_a_full_disk(
-    house: House, program: Any, disk: Any
-) -> None:
-    house.vfs = disk.name
-    house.host.programs["a"] = program(lasts_s=1000)
-
-    class Door:
-        closed = finished = False
-
-        def drain(self) -> None:
-            self.closed = True
-
-        def finish(self) -> None:
-            self.finished = True
-
-    async def no_signal() -> Any:
-        await trio.sleep_forever()
-        yield  # never
-
-    door = Door()
-    async with house.running() as context:
-        (job,) = await house.submit("a")
-        await trio.sleep(1)
-        disk.error = apsw.FullError
-        await shut_down(context, door, no_signal(), detach=False)  # type: ignore[arg-type]
-        disk.left = 1  # for the checkpoint; a close that fails is nobody's concern
-    assert door.closed
-    assert door.finished
-    assert house.job(job).status is JobStatus.RUNNING
-    disk.error = None
-    async with house.running():
-        assert (await house.ended(job)).status is JobStatus.COMPLETED
-    assert len(house.host.launches) == 1
-    assert house.broken() == []
-
-
 async def test_an_io_error_ends_the_server_at_once(house: House, disk: Any) -> None:
     house.vfs = disk.name
     codes: list[str] = []
@@ -378,9 +179,6 @@ async def test_an_io_error_ends_the_server_at_once(house: House, disk: Any) -> N
     assert contains(caught.value, StorageFailed)
     assert codes == ["unavailable"]
     assert house.host.launches == []
-
-
-# ---- crashes and ends --------------------------------------------------------------------------
 
 
 async def test_a_bug_in_one_message_costs_one_restart(house: House, program: Any) -> None:
@@ -466,42 +264,3 @@ async def test_the_last_moment_of_all_can_be_waited_for(house: House) -> None:
     async with house.running():
         (job,) = await house.submit({"type": "a", "run_at": "9999-12-31T23:59:59.999999Z"})
         assert house.job(job).run_at == job.run_at
-
-
-async def test_on_a_full_disk_what_ends_something_is_written_into_the_reserve(
-    house: House, program: Any, disk: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given_up: list[str] = []
-
-    def give_up(_: Reserve) -> bool:
-        given_up.append("given up")
-        disk.error = None
-        return True
-
-    def fill(_: Reserve) -> None:
-        if given_up:
-            disk.error = apsw.FullError
-
-    house.vfs = disk.name
-    house.host.programs["a"] = program(lasts_s=1000)
-    async with house.running() as context:
-        running, waiting, other = await house.submit("a", "b", "b")
-        await trio.sleep(1)
-        disk.error = apsw.FullError
-        monkeypatch.setattr(Reserve, "give_up", give_up)
-        monkeypatch.setattr(Reserve, "fill", fill)
-        with pytest.raises(Refusal):
-            await house.submit("b")
-        assert given_up == []
-        await context.ask(m.CancelJob(job_id=waiting.job_id))
-        assert house.job(waiting).status is JobStatus.CANCELLED
-        await context.ask(m.CancelJob(job_id=running.job_id))
-        await trio.sleep(5)
-        assert house.job(running).status is JobStatus.CANCELLED
-        assert house.job(other).status is JobStatus.QUEUED, "nothing starts on a full disk"
-        with pytest.raises(Refusal):
-            await house.submit("b")
-        disk.error = None
-        monkeypatch.undo()
-        assert (await house.ended(other)).status is JobStatus.COMPLETED
-        assert house.broken() == []

@@ -168,3 +168,10 @@ def new_gate(tmp_path: Path) -> Callable[[], Gate]:
 @pytest.fixture
 def gate(new_gate: Callable[[], Gate]) -> Gate:
     return new_gate()
+
+
+@pytest.fixture
+def stopped(server: Server) -> Any:
+    """The server with its scheduler stopped, so that what is queued stays QUEUED."""
+    server.post("/scheduler/stop")
+    return server

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.model import DEFAULT_BASE_URL, Model, model_from_environment
-from pipelines.program import BadInput, Fault
+from pipelines.model import DEFAULT_BASE_URL, LanguageModel, model_from_environment
+from pipelines.program import BadInput, ProgramFault
 
 from .conftest import Endpoint
 
@@ -46,13 +46,15 @@ def test_a_loopback_endpoint_is_not_asked_through_a_proxy(
 )
 def test_an_answer_that_is_none_is_a_fault(endpoint: Endpoint, answer: bytes) -> None:
     endpoint.answer = answer
-    with pytest.raises(Fault, match="answered"):
+    with pytest.raises(ProgramFault, match="answered"):
         model_from_environment("tiny").ask("", "")
 
 
 def test_an_error_is_told_with_what_the_endpoint_says(endpoint: Endpoint) -> None:
     endpoint.status, endpoint.answer = 404, b'model "tiny" not found, try pulling it first'
-    with pytest.raises(Fault, match=r"model 'tiny' at http.* answered 404 .*try pulling it first"):
+    with pytest.raises(
+        ProgramFault, match=r"model 'tiny' at http.* answered 404 .*try pulling it first"
+    ):
         model_from_environment("tiny").ask("", "")
 
 
@@ -62,7 +64,7 @@ def test_the_key_does_not_follow_a_redirect(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sesame")
     endpoint.status, endpoint.headers = status, {"Location": f"{endpoint.url}/elsewhere"}
-    with pytest.raises(Fault, match=f"answered {status}"):
+    with pytest.raises(ProgramFault, match=f"answered {status}"):
         model_from_environment("tiny").ask("", "")
     assert len(endpoint.asked) == 1
 
@@ -73,7 +75,7 @@ def test_half_a_surrogate_pair_is_replaced(endpoint: Endpoint) -> None:
 
 
 def test_the_key_is_not_shown() -> None:
-    assert "sesame" not in repr(Model(name="tiny", key="sesame"))
+    assert "sesame" not in repr(LanguageModel(name="tiny", key="sesame"))
 
 
 def test_the_default_is_ollama_on_this_machine(

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines.program import BadInput, Fault, clean, conclude, seconds, whole_number
+from pipelines.program import BadInput, ProgramFault, clean, conclude, seconds, whole_number
 
 from .conftest import DEADLINE_S, ROOT
 
@@ -79,7 +79,11 @@ def test_zero_seconds_are_allowed_only_where_they_mean_something() -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Fault("it broke"), 1), (BadInput("it is wrong"), 2), (OSError(28, "No space left"), 1)],
+    [
+        (ProgramFault("it broke"), 1),
+        (BadInput("it is wrong"), 2),
+        (OSError(28, "No space left"), 1),
+    ],
 )
 def test_what_a_user_can_mend_is_one_line_and_a_status(
     error: Exception, status: int, capsys: pytest.CaptureFixture[str]

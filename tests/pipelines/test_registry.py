@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.program import Fault
+from pipelines.program import ProgramFault
 from pipelines.registry import Duplicate, Entry, Registry
 
 
@@ -93,5 +93,5 @@ def test_nobody_else_can_write_between_the_look_and_the_writing(
 
 def test_a_file_that_is_no_database_is_a_fault_that_names_it(path: Path) -> None:
     path.write_text("this is not a database, and long enough for SQLite to look at" * 20)
-    with pytest.raises(Fault, match=r"registry\.sqlite3 cannot be used"):
+    with pytest.raises(ProgramFault, match=r"registry\.sqlite3 cannot be used"):
         Registry(path)

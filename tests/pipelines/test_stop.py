@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pipelines.stop import Stop, Stopped
+from pipelines.stop import Stop, StopRequested
 
 TOO_LONG_S = 20.0
 
@@ -14,7 +14,7 @@ def test_a_signal_during_work_only_asks() -> None:
     with Stop() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.exit_code == 143
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequested):
             stop.check()
 
 
@@ -30,7 +30,7 @@ def test_a_signal_before_a_wait_is_not_missed() -> None:
     with Stop() as stop:
         signal.raise_signal(signal.SIGINT)
         stop.signum = None  # as if its handler had not had its turn yet
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequested):
             stop.wait(TOO_LONG_S)
         assert stop.exit_code == 130
 
@@ -39,7 +39,7 @@ def test_a_signal_ends_a_wait_for_an_answer() -> None:
     never = threading.Event()
     with Stop() as stop:
         threading.Timer(0.01, signal.raise_signal, [signal.SIGTERM]).start()
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequested):
             stop.during(lambda: never.wait(TOO_LONG_S))
     never.set()
 

@@ -7,12 +7,12 @@ import pytest
 
 from pipelines.library import Library
 from pipelines.registry import Registry
-from pipelines.report import Report
+from pipelines.report import ProgramReport
 from pipelines.stop import Stop
 from pipelines.tale import Story, compose
-from pipelines.teller import DRAWS_LIMIT, Author, Clock, Outcome, Settings, Teller
+from pipelines.teller import DRAWS_LIMIT, Author, StoryClock, StoryOutcome, StorySettings, Teller
 
-Tell = Callable[..., Outcome]
+Tell = Callable[..., StoryOutcome]
 
 
 class FakeClock:
@@ -46,11 +46,13 @@ def tell(tmp_path: Path, clock: FakeClock, stop: Stop) -> Iterator[Tell]:
     library = Library(tmp_path / "library")
     with Registry(library.registry) as registry:
 
-        def tell(author: Author = compose, **options: object) -> Outcome:
-            settings = Settings(library=library.root, **options)  # type: ignore[arg-type]
-            seam = Clock(now=clock.now, wait=clock.wait)
-            outcome = Outcome(topic="", card=None)
-            Teller(settings, library, registry, author, Report(None), stop, seam).tell(outcome)
+        def tell(author: Author = compose, **options: object) -> StoryOutcome:
+            settings = StorySettings(library=library.root, **options)  # type: ignore[arg-type]
+            seam = StoryClock(now=clock.now, wait=clock.wait)
+            outcome = StoryOutcome(topic="", card=None)
+            Teller(settings, library, registry, author, ProgramReport(None), stop, seam).tell(
+                outcome
+            )
             return outcome
 
         yield tell

@@ -14,26 +14,12 @@ from hypothesis import strategies as st
 from headway.model.field import from_us
 from headway.model.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress
 from headway.model.problem import Refusal
-from storage import job_list, jobs
-from storage.job_list import JobFilter, list_jobs
+from storage import jobs
 from storage.jobs import find_job, next_due, next_eligible, patch_job
 from storage.transaction import write_transaction
+from tests.storage.job_sample import Q, R, force
 
 S = 1_000_000
-Q, R = JobStatus.QUEUED, JobStatus.RUNNING
-
-
-def force(connection: apsw.Connection, job_id: str, status: JobStatus) -> None:
-    """Into a status by the shortest legal way."""
-    with write_transaction(connection, 1) as tx:
-        if status not in (Q, R):
-            jobs.move(tx, job_id, Q, R)
-            jobs.move(tx, job_id, R, status)
-        elif status is R:
-            jobs.move(tx, job_id, Q, R)
-
-
-# ---- insert and find ---------------------------------------------------------------------------
 
 
 def test_what_is_queued_comes_back_as_it_was_answered(
@@ -80,9 +66,6 @@ def test_a_position_is_never_used_again(connection: apsw.Connection, write: Any,
         assert put(tx).position == last.position + 1
 
 
-# ---- transitions -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("before", "after"), list(product(JobStatus, JobStatus)))
 def test_the_table_decides_what_can_be_written(
     connection: apsw.Connection, write: Any, put: Any, before: JobStatus, after: JobStatus
@@ -119,8 +102,6 @@ def test_sql_looks_at_the_status_that_is_left(
             jobs.move(tx, job.job_id, believed, after)
     assert find_job(connection, job.job_id) == was
 
-
-# ---- order -------------------------------------------------------------------------------------
 
 QUEUED_JOB = st.tuples(
     st.sampled_from(["a", "b", "c"]),
@@ -188,9 +169,6 @@ def test_it_is_planned_once_and_not_anew_for_each_type(
         assert not planned
 
 
-# ---- moments -----------------------------------------------------------------------------------
-
-
 def test_the_next_moment_is_the_earliest_of_both_kinds(write: Any, put: Any, now: int) -> None:
     with write() as tx:
         assert next_due(tx.connection) is None
@@ -240,9 +218,6 @@ def test_a_job_expires_at_its_moment_and_not_before(
     assert found.reason is not None
     assert "expired" in found.reason
     assert find_job(connection, other.job_id).status is Q
-
-
-# ---- change ------------------------------------------------------------------------------------
 
 
 def test_a_patch_changes_what_it_names_only(
@@ -310,155 +285,3 @@ def test_a_queued_job_is_cancelled_or_skipped_with_an_event(
     assert find_job(connection, one.job_id).status is JobStatus.CANCELLED
     assert find_job(connection, two.job_id).reason == "because"
     assert [event.kind for event in tx.events][2:] == ["job.cancelled", "job.skipped"]
-
-
-# ---- list --------------------------------------------------------------------------------------
-
-WALK_PAGES_MAX = 100
-
-
-def walk(connection: apsw.Connection, wanted: JobFilter, limit: int) -> list[int]:
-    positions: list[int] = []
-    cursor = None
-    for _ in range(WALK_PAGES_MAX):
-        page, cursor = list_jobs(connection, wanted, limit=limit, cursor=cursor)
-        assert len(page) <= limit
-        positions += [job.position for job in page]
-        if cursor is None:
-            return positions
-    raise AssertionError("the walk does not end")
-
-
-LISTED = st.lists(
-    st.tuples(
-        st.sampled_from(["a", "b"]),
-        st.sampled_from(list(JobStatus)),
-        st.sampled_from([None, "Blue Sea", "ÉTÉ 바다"]),
-        st.dictionaries(st.sampled_from(["k", "m"]), st.sampled_from(["1", "2"])),
-    ),
-    max_size=10,
-)
-
-
-@given(
-    LISTED,
-    st.sets(st.sampled_from(list(JobStatus)), max_size=2),
-    st.sets(st.sampled_from(["a", "b"]), max_size=1),
-    st.sampled_from([(), ("k=1",), ("k=1", "m=2")]),
-    st.sampled_from([None, "SEA", "été", "바", "job-", "a", "%"]),
-    st.sampled_from(["asc", "desc"]),
-    st.integers(1, 4),
-)
-def test_a_walk_meets_what_the_filter_names_once_and_in_order(
-    fresh: Callable[[], apsw.Connection],
-    put: Any,
-    now: int,
-    rows: list[Any],
-    statuses: set[JobStatus],
-    types: set[str],
-    labels: tuple[str, ...],
-    text: str | None,
-    order: Any,
-    limit: int,
-) -> None:
-    connection = fresh()
-    expected = []
-    for type_, status, name, given_labels in rows:
-        with write_transaction(connection, now) as tx:
-            job = put(tx, type=type_, name=name, labels=given_labels)
-        force(connection, job.job_id, status)
-        found = any(
-            text is None or text.casefold() in field.casefold()
-            for field in (name or "", job.job_id, type_)
-        )
-        if (
-            (not statuses or status in statuses)
-            and (not types or type_ in types)
-            and all(f"{key}" in [f"{k}={v}" for k, v in given_labels.items()] for key in labels)
-            and found
-        ):
-            expected.append(job.position)
-    wanted = JobFilter(
-        statuses=tuple(statuses), types=tuple(types), labels=labels, text=text, order=order
-    )
-    assert walk(connection, wanted, limit) == sorted(expected, reverse=order == "desc")
-    connection.close()
-
-
-def test_a_walk_meets_every_job_that_was_there_throughout(
-    connection: apsw.Connection, write: Any, put: Any
-) -> None:
-    with write() as tx:
-        old = [put(tx).position for _ in range(6)]
-    page, cursor = list_jobs(connection, JobFilter(), limit=2, cursor=None)
-    with write() as tx:
-        put(tx)
-    force(connection, page[0].job_id, JobStatus.FAILED)
-    seen = [job.position for job in page]
-    while cursor is not None and len(seen) <= len(old):
-        page, cursor = list_jobs(connection, JobFilter(), limit=2, cursor=cursor)
-        seen += [job.position for job in page]
-    assert seen == old[::-1]
-
-
-def test_the_retries_of_a_job(connection: apsw.Connection, write: Any, put: Any) -> None:
-    with write() as tx:
-        first = put(tx)
-        again = [put(tx, retry_of=first.job_id) for _ in range(3)]
-        put(tx, retry_of=again[0].job_id)
-    jobs.cancel_queued(tx, again[1].job_id)
-    wanted = JobFilter(retry_of=first.job_id)
-    assert walk(connection, wanted, 2) == [job.position for job in reversed(again)]
-    wanted = JobFilter(retry_of=first.job_id, statuses=(Q,), order="asc")
-    assert walk(connection, wanted, 1) == [again[0].position, again[2].position]
-    assert walk(connection, JobFilter(retry_of="job-none"), 1) == []
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "é", "LTE", "====", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
-def test_a_cursor_that_is_not_ours(connection: apsw.Connection, cursor: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        list_jobs(connection, JobFilter(), limit=1, cursor=cursor)
-    assert caught.value.code == "invalid"
-
-
-@pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("cursor", [None, "Mw"])
-@pytest.mark.parametrize(
-    ("wanted", "index"),
-    [
-        ({}, "USING INTEGER PRIMARY KEY|SCAN jobs"),
-        ({"statuses": (Q,)}, "jobs_status (status=?"),
-        ({"types": ("story",)}, "jobs_type (type=?"),
-        ({"retry_of": "job-1", "statuses": (Q,)}, "jobs_retry_of (retry_of=?"),
-        ({"labels": ("a=1",)}, "sqlite_autoindex_job_labels_1|PRIMARY KEY (label=?"),
-    ],
-)
-def test_a_page_is_a_walk_along_the_order_of_arrival(
-    connection: apsw.Connection,
-    spied: Any,
-    plan: Any,
-    wanted: dict[str, Any],
-    index: str,
-    order: Any,
-    cursor: str | None,
-) -> None:
-    seen = spied(connection)
-    list_jobs(connection, JobFilter(order=order, **wanted), limit=50, cursor=cursor)
-    steps = plan(connection, *seen[-1])
-    assert any(name in steps for name in index.split("|")), steps
-    assert "TEMP B-TREE" not in steps
-
-
-def test_counts_name_every_status(connection: apsw.Connection, write: Any, put: Any) -> None:
-    with write() as tx:
-        put(tx)
-        put(tx, type="other")
-        jobs.cancel_queued(tx, put(tx).job_id)
-    assert job_list.count_by_status(connection) == {
-        "QUEUED": 2,
-        "RUNNING": 0,
-        "COMPLETED": 0,
-        "FAILED": 0,
-        "SKIPPED": 0,
-        "CANCELLED": 1,
-    }

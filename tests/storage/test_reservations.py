@@ -8,7 +8,7 @@ import pytest
 from headway.model.field import from_us
 from headway.model.problem import Refusal
 from storage import reservations
-from storage.reservations import Claim, DirectRun, find_reservation
+from storage.reservations import Claim, WaitingDirectRun, find_reservation
 from storage.transaction import Transaction
 
 S = 1_000_000
@@ -30,7 +30,7 @@ def test_claims_wait_in_the_order_in_which_they_came(write: Any, now: int) -> No
         assert reservations.first_waiting(tx) is None
         direct(tx, "rsv-2")
         hold(tx, "rsv-1")
-        wanted = DirectRun(run_id="run-2", type="story", params={"a": 1})
+        wanted = WaitingDirectRun(run_id="run-2", type="story", params={"a": 1})
         first = Claim(reservation_id="rsv-2", created_at=now, direct=wanted)
         assert reservations.first_waiting(tx) == first
         reservations.end(tx, "rsv-2", "started")

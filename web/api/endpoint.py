@@ -6,7 +6,7 @@ from headway.model.problem import Fault, Refusal
 from web.api.problem import checked
 from web.api.request import Request
 from web.api.response import Response, refused
-from web.api.routes import JSON, KEY, Body, Parameter, Query, Route, Unread
+from web.api.routes import JSON, KEY, Body, Query, Route, RouteParameter, Unread
 from web.json.size import is_light_text
 
 EMPTY_BYTES_MAX = 100
@@ -67,7 +67,7 @@ def _reject_body(route: Route, request: Request) -> None:
         raise Refusal("invalid", f"{route.method} {route.path} takes no body", faults)
 
 
-def _read(parameter: Parameter, request: Request, query: dict[str, list[str]]) -> Any:
+def _read(parameter: RouteParameter, request: Request, query: dict[str, list[str]]) -> Any:
     name = parameter.wire_name
     if isinstance(parameter.source, Query):
         values = query.get(name, [])
@@ -85,7 +85,7 @@ def _read(parameter: Parameter, request: Request, query: dict[str, list[str]]) -
     return list(dict.fromkeys(value)) if parameter.many else value
 
 
-async def _read_body(route: Route, parameter: Parameter, request: Request) -> Any:
+async def _read_body(route: Route, parameter: RouteParameter, request: Request) -> Any:
     raw = request.body
     assert isinstance(parameter.source, Body)
     if parameter.source.optional and not raw:

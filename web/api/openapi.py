@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from headway.model.problem import STATUS, Code, Problem
 from web.api.problem import PROBLEM_TYPE
-from web.api.routes import Body, Header, Parameter, Route, Routes
+from web.api.routes import Body, Header, Route, RouteParameter, Routes
 
 PROBLEM = TypeAdapter(Problem)
 ANYWHERE: tuple[Code, ...] = (
@@ -86,7 +86,7 @@ def _operation(route: Route, schemas: dict[tuple[int, JsonSchemaMode], Any]) -> 
     return operation
 
 
-def _parameter(parameter: Parameter, schema: dict[str, Any]) -> dict[str, Any]:
+def _parameter(parameter: RouteParameter, schema: dict[str, Any]) -> dict[str, Any]:
     source = parameter.source
     place = "path" if source is None else "header" if isinstance(source, Header) else "query"
     made: dict[str, Any] = {

@@ -80,7 +80,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class RouteParameter:
     """One argument of a handler, and its place in the request."""
 
     name: str
@@ -120,7 +120,7 @@ class Route:
     summary: str
     tag: str
     refusals: tuple[Code, ...]
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[RouteParameter, ...]
     result: TypeAdapter[Any] | None
     media: tuple[str, ...]
     deprecated: bool
@@ -134,7 +134,7 @@ class Route:
     runner: Runner
 
     @cached_property
-    def body(self) -> Parameter | None:
+    def body(self) -> RouteParameter | None:
         """The parameter that is the body, if there is one."""
         return next((p for p in self.parameters if isinstance(p.source, Body)), None)
 
@@ -149,7 +149,7 @@ class Route:
         return self.body is not None and self.body.unread
 
     @cached_property
-    def in_head(self) -> tuple[Parameter, ...]:
+    def in_head(self) -> tuple[RouteParameter, ...]:
         """Its parameters in the query and the headers."""
         return tuple(p for p in self.parameters if isinstance(p.source, Query | Header))
 
@@ -244,7 +244,7 @@ class Routes:
         return register
 
 
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+def _parameter(name: str, hint: Any, default: Any) -> RouteParameter:
     source = None
     if get_origin(hint) is Annotated:
         sources = [part for part in get_args(hint) if isinstance(part, Body | Query | Header)]
@@ -255,7 +255,7 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         (hint,) = get_args(bare)
     if many := get_origin(bare) in (list, tuple):
         hint = Annotated[hint, Field(max_length=LIST_MAX)]
-    return Parameter(
+    return RouteParameter(
         name=name,
         source=source,
         adapter=TypeAdapter(hint),

@@ -36,7 +36,7 @@ def read_jobs(body: Text, most: int) -> Iterator[Any]:
         Refusal: `malformed_json`, `too_large`, or `invalid` when it is no object with a list of
             between one and `most` Jobs.
     """
-    reader = _Window(body)
+    reader = _TextWindow(body)
     if reader.peek() != "{":
         reader.value(within=0)
         reader.end()
@@ -66,7 +66,7 @@ def _at_most(jobs: int) -> Fault:
     return Fault("/jobs", f"give at most {jobs:,} Jobs")
 
 
-class _Window:
+class _TextWindow:
     """The part of the text that is decoded, and the place up to which it is parsed."""
 
     def __init__(self, body: Text) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
 
 
-class Reader(Protocol):
+class ResponseReader(Protocol):
     """A connection with a response that its client does not read fast enough."""
 
     def stalled_s(self) -> float: ...
@@ -24,11 +24,11 @@ class Unsent:
 
     def __init__(self, most_bytes: int = UNSENT_BYTES_MAX) -> None:
         self._most_bytes = most_bytes
-        self._held: dict[Reader, int] = {}
+        self._held: dict[ResponseReader, int] = {}
         self.size_bytes = 0
 
     @contextmanager
-    def hold(self, reader: Reader, size_bytes: int) -> Iterator[None]:
+    def hold(self, reader: ResponseReader, size_bytes: int) -> Iterator[None]:
         """Count so many bytes until the block is left, or the connection is closed."""
         self._held[reader] = size_bytes
         self.size_bytes += size_bytes
@@ -41,5 +41,5 @@ class Unsent:
         finally:
             self._release(reader)
 
-    def _release(self, reader: Reader) -> None:
+    def _release(self, reader: ResponseReader) -> None:
         self.size_bytes -= self._held.pop(reader, 0)

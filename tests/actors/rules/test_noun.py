@@ -10,7 +10,7 @@ import pytest
 from actors.actor import Ask, Message
 from actors.identity import Identity
 from actors.randomness import Randomness
-from actors.rules.context import Context
+from actors.rules.context import RuleContext
 from actors.rules.core import Core
 from actors.rules.noun import Noun
 from actors.rules.nouns import NOUNS
@@ -41,18 +41,18 @@ class Notes:
             recover=self.recover,
         )
 
-    def pin(self, tx: Transaction, _: Context, message: PinNote) -> int:
+    def pin(self, tx: Transaction, _: RuleContext, message: PinNote) -> int:
         if message.until <= tx.now:
             raise Refusal("invalid", "correct /until")
         self.pinned.append(message.until)
         tx.emit("scheduler.started")
         return len(self.pinned)
 
-    def fire(self, tx: Transaction, _: Context) -> None:
+    def fire(self, tx: Transaction, _: RuleContext) -> None:
         self.steps.append("fire")
         self.pinned = [until for until in self.pinned if until > tx.now]
 
-    def recover(self, _: Transaction, __: Context) -> None:
+    def recover(self, _: Transaction, __: RuleContext) -> None:
         self.steps.append("recover")
 
 

@@ -3,91 +3,24 @@
 The whole server on virtual time; what is collected is real files.
 """
 
-import errno
-import hashlib
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
 from actors import messages as m
-from actors.run import collector as collectors
-from actors.run.collector import CHECKSUMS_S, LIST_S, LOOK_AGAIN_S, PATIENCE_S, reason_of
-from actors.runner import StopFlag
+from actors.run.collector import PATIENCE_S
 from headway.model.job import JobStatus
 from headway.model.run import RunError
-from storage.collections import unfinished
-from storage.database import DATABASE_NAME, open_writer
-from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, request_stop
-from storage.transaction import write_transaction
+from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT
 from tests.actors.house import House
+from tests.actors.run.collecting import LATE_S, ONCE, collected, shown, until
 from tests.deep_tree import nest
-
-pytestmark = pytest.mark.usefixtures("hostile")
-
-ONCE = hashlib.sha256(b"once").hexdigest()
-LATE_S = 10.0
-
-
-class SlowPool:
-    """Each call waits `late_s` for its thread (None: for ever); then `refuse` may raise."""
-
-    def __init__(self, late_s: float | None = LATE_S) -> None:
-        self.late_s = late_s
-        self.refuse: Callable[[], None] = lambda: None
-        self.calls = 0
-
-    async def run(self, work: Callable[[StopFlag], Any]) -> Any:
-        await trio.lowlevel.checkpoint()
-        self.calls += 1
-        if self.late_s is None:
-            await trio.sleep_forever()
-        await trio.sleep(self.late_s or 0)
-        if getattr(work, "__name__", "") != "empty":  # the trash, which is emptied at any time
-            self.refuse()
-        return work(StopFlag())
-
-
-@pytest.fixture
-def slow(house: House) -> SlowPool:
-    house.collectors = SlowPool()
-    pool: SlowPool = house.collectors
-    return pool
-
-
-@pytest.fixture
-def leaving(house: House, program: Any) -> Any:
-    """Programs of type a leave an artifact."""
-    house.host.programs["a"] = program(lasts_s=2.5, artifacts={"story.md": b"once"})
-    return house
-
-
-async def collected(house: House, job: Any) -> Any:
-    """The run, when nothing of its artifacts is still to come."""
-    await until(
-        lambda: house.job(job).status is not JobStatus.RUNNING and not unfinished(house.reader)
-    )
-    return house.run(job)
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    with trio.fail_after(1e6):
-        while not reached():  # noqa: ASYNC110 - on virtual time nothing else comes in between
-            await trio.sleep(1)
 
 
 def told(house: House, job: Any) -> list[str]:
     return [kind for kind in house.kinds(job) if kind.startswith("run.")]
-
-
-def shown(run: Any) -> list[tuple[str, str | None, bool]]:
-    return [(one.name, one.sha256, one.kept) for one in run.artifacts]
-
-
-# ---- when --------------------------------------------------------------------------------------
 
 
 async def test_what_is_quick_is_there_when_the_run_has_ended(leaving: Any) -> None:
@@ -162,9 +95,6 @@ async def test_runs_that_leave_nothing_cost_no_call(house: House, slow: Any) -> 
         assert slow.calls == before
 
 
-# ---- lives -------------------------------------------------------------------------------------
-
-
 async def test_the_end_of_the_server_does_not_wait_for_it(leaving: Any, slow: Any) -> None:
     slow.late_s = None
     async with leaving.running():
@@ -229,9 +159,6 @@ async def test_a_next_server_removes_what_was_put_aside(house: House) -> None:
     async with house.running():
         await house.settled()
     assert os.listdir(house.path / "runs" / ".trash") == []
-
-
-# ---- limits ------------------------------------------------------------------------------------
 
 
 async def test_what_is_beyond_the_limits_is_listed_and_removed(leaving: Any) -> None:
@@ -299,191 +226,3 @@ async def test_a_report_that_is_too_long_may_fail_its_run(house: House, program:
         assert (job.status, run.result) == (status, 2)
         assert str(run.collection.reason).startswith(f"its report has {len(report)} bytes")
         assert not run.collection.complete
-
-
-# ---- failures ----------------------------------------------------------------------------------
-
-
-async def test_an_error_of_the_disk_is_the_reason(leaving: Any, slow: Any) -> None:
-    slow.late_s = 0.0
-
-    def refuse() -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    slow.refuse = refuse
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        job = await leaving.ended(job)
-        run = leaving.run(job)
-    assert job.status is JobStatus.COMPLETED
-    assert run.collection.reason == "its artifacts cannot be read: Input/output error"
-    assert not run.collection.complete
-
-
-@pytest.mark.parametrize("fails_at", [2, 3, 4])
-async def test_what_was_listed_stays_listed_when_the_disk_fails_later(
-    leaving: Any, slow: Any, fails_at: int
-) -> None:
-    """At the second listing, at the removal, at the checksums."""
-    calls = 0
-
-    def refuse() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == fails_at:
-            raise OSError(errno.EIO, "Input/output error")
-
-    leaving.host.programs["a"].artifacts = dict.fromkeys(("a", "b"), b"once")
-    leaving.types["a"] = leaving.types["a"].model_copy(update={"artifact_limit_files": 1})
-    slow.late_s = 1.0
-    async with leaving.running():
-        await trio.sleep(2)
-        slow.refuse, calls = refuse, 1  # the first call was given up
-        (job,) = await leaving.submit("a")
-        await leaving.ended(job)
-        run = await collected(leaving, job)
-        there = sorted(os.listdir(leaving.path / "runs" / run.run_id / "artifacts"))
-        names = [one.name for one in run.artifacts if one.kept]
-        assert "its artifacts cannot be read: Input/output error" in str(run.collection.reason)
-        if fails_at == 2:
-            assert (run.artifacts, there) == ([], ["a", "b"]), "nothing that is not listed goes"
-        else:
-            assert names == ["a"]
-            assert [one.name for one in run.artifacts if not one.kept] == ["b"]
-        assert leaving.broken() == []
-
-
-async def test_without_descriptors_it_waits_for_some(leaving: Any, slow: Any) -> None:
-    slow.late_s = 0.0
-
-    def refuse() -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    slow.refuse = refuse
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        job = await leaving.ended(job)
-        assert job.status is JobStatus.COMPLETED
-        await trio.sleep(LIST_S * 10)
-        run = leaving.run(job)
-        assert (run.collection.complete, run.collection.reason) == (False, None)
-        slow.refuse = lambda: None
-        await trio.sleep(LOOK_AGAIN_S * 2)
-        run = leaving.run(job)
-    assert (shown(run), run.collection.complete) == ([("story.md", ONCE, True)], True)
-
-
-async def test_an_error_of_ours_ends_neither_this_life_nor_the_next(
-    leaving: Any, slow: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise RecursionError("maximum recursion depth exceeded")
-
-    monkeypatch.setattr(collectors, "list_artifacts", fail)
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        await leaving.ended(job)
-        run = await collected(leaving, job)
-        assert run.collection.reason == "headway failed to collect its artifacts: see its log"
-        (after,) = await leaving.submit("b")
-        assert (await leaving.ended(after)).status is JobStatus.COMPLETED
-
-
-async def test_a_directory_that_has_gone_is_the_reason(leaving: Any, slow: Any) -> None:
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        await leaving.ended(job)
-        root = leaving.path / "runs" / leaving.run(job).run_id
-        root.rename(leaving.path / "elsewhere")
-        run = await collected(leaving, job)
-    assert run.collection.reason == "its directory is not there any more"
-
-
-async def test_a_list_that_takes_too_long_is_given_up(leaving: Any, slow: Any) -> None:
-    slow.late_s = None
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        await leaving.ended(job)
-        run = await collected(leaving, job)
-    assert run.collection.reason == "its artifacts could not be listed within 60 s"
-
-
-async def test_checksums_that_take_too_long_stay_null(leaving: Any, slow: Any) -> None:
-    slow.late_s = 1.0
-    real = slow.run
-    calls = 0
-
-    async def run(work: Callable[[StopFlag], Any]) -> Any:
-        nonlocal calls
-        is_listing = "list_artifacts" in str(work)
-        calls += is_listing
-        if is_listing and calls > 1:  # the list comes first
-            await trio.sleep(CHECKSUMS_S * 2)
-        return await real(work)
-
-    slow.run = run
-    async with leaving.running():
-        (job,) = await leaving.submit("a")
-        await leaving.ended(job)
-        ended = await collected(leaving, job)
-    assert shown(ended) == [("story.md", None, True)]
-    assert ended.collection.reason == "the checksums were not complete after 600 s"
-
-
-def test_reasons_are_joined_once_and_bounded() -> None:
-    assert reason_of(None, []) is None
-    assert reason_of("a", ["a", "b", "b"]) == "a; b"
-    assert len(str(reason_of(None, ["x" * 5000]))) == collectors.REASON_CHARACTERS_MAX
-
-
-# ---- an end on record --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("reason", ["cancel", "shutdown"])
-async def test_what_ended_by_itself_is_not_ended_by_what_comes_after(
-    leaving: Any, slow: Any, reason: str
-) -> None:
-    """It is asked to end while its artifacts are looked at."""
-    async with leaving.running() as context:
-        (job,) = await leaving.submit("a")
-        await trio.sleep(2.5 + PATIENCE_S / 2)
-        assert leaving.job(job).status is JobStatus.RUNNING
-        if reason == "cancel":
-            await context.ask(m.CancelJob(job_id=job.job_id))
-        else:
-            await context.ask(m.StopRuns(immediately=False))
-        job = await leaving.ended(job)
-        run = leaving.run(job)
-        assert (job.status, run.exit_code, run.error) == (JobStatus.COMPLETED, 0, None)
-        assert leaving.broken() == []
-
-
-@pytest.mark.parametrize("was_signalled", [True, False])
-async def test_a_signal_is_remembered_by_the_next_server(
-    house: House, program: Any, was_signalled: bool
-) -> None:
-    """Its program ended by itself while no server was there: because of a signal, or not."""
-    house.host.programs["a"] = program(lasts_s=None, heeds_term=False)
-    async with house.crashing() as context:
-        (job,) = await house.submit("a")
-        await trio.sleep(1)
-        (process,) = house.host.processes
-        if was_signalled:
-            await context.ask(m.CancelJob(job_id=job.job_id))
-            await trio.sleep(1)
-            assert [name for name, _ in process.signals] == ["TERM"]
-    if not was_signalled:
-        ask_to_cancel(house.path, house.run(job).run_id)
-    process.end(0)
-    async with house.running():
-        job = await house.ended(job)
-        assert house.broken() == []
-    assert job.status is (JobStatus.CANCELLED if was_signalled else JobStatus.COMPLETED)
-
-
-def ask_to_cancel(path: Path, run_id: str) -> None:
-    """A server that was killed after it had committed the reason, and before it sent a signal."""
-    connection = open_writer(path / DATABASE_NAME)
-    with write_transaction(connection, 1_900_000_000_000_000) as tx:
-        assert request_stop(tx, run_id, "cancel")
-    connection.close()

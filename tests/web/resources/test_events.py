@@ -1,104 +1,22 @@
 """Event streams: every event once, in rounds that all streams share; missing ones are announced."""
 
 import random
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from pydantic_core import from_json
-from trio.testing import wait_all_tasks_blocked
 
 from actors import messages as m
-from headway.client.event_stream import EventDecoder, ServerEvent
-from headway.model.job import NewJob
 from headway.model.problem import Refusal
-from headway.model.scheduler import HostCondition
 from storage.events import Event, last_seq
+from tests.web.resources.event_listener import Listener, soon
 from web.context import Context
 from web.resources import events
-from web.resources.events import EVERYTHING, Stream, Wanted, begin, known_kinds
+from web.resources.events import EVERYTHING, Wanted, begin, known_kinds
 from web.streams import broadcaster
 from web.streams.broadcaster import EVENTS_PER_PIECE_MAX, PAUSE_PER_STREAM_S
 from web.streams.sse import HEARTBEAT_S
-
-LATER = datetime(2126, 1, 1, tzinfo=UTC)
-
-
-class Listener:
-    """A client that reads everything at once, or waits `pause_s` after each piece."""
-
-    def __init__(self, stream: Stream, pause_s: float = 0) -> None:
-        self._stream = stream
-        self._pause_s = pause_s
-        self.pieces: list[bytes] = []
-
-    async def run(self) -> None:
-        async for piece in self._stream:
-            self.pieces.append(piece)
-            if self._pause_s:
-                await trio.sleep(self._pause_s)
-
-    @property
-    def told(self) -> list[ServerEvent]:
-        return list(EventDecoder().feed(b"".join(self.pieces)))
-
-    @property
-    def events(self) -> list[Any]:
-        own = ("comment", "reset", "goodbye")
-        return [from_json(event.data) for event in self.told if event.name not in own]
-
-    @property
-    def seqs(self) -> list[int]:
-        return [event["seq"] for event in self.events]
-
-    @property
-    def last_id(self) -> int:
-        return int([event.id for event in self.told if event.id][-1] or 0)
-
-    @property
-    def names(self) -> list[str]:
-        return [event.name for event in self.told]
-
-
-@pytest.fixture
-def listen(context: Context, nursery: trio.Nursery) -> Callable[..., Awaitable[Listener]]:
-    async def listen(
-        wanted: Wanted = EVERYTHING,
-        *,
-        last_id: int | None = None,
-        after: int | None = None,
-        pause_s: float = 0,
-    ) -> Listener:
-        listener = Listener(begin(context, wanted, last_id, after), pause_s)
-        nursery.start_soon(listener.run)
-        await wait_all_tasks_blocked()
-        return listener
-
-    return listen
-
-
-@pytest.fixture
-def queue(context: Context) -> Callable[..., Awaitable[list[str]]]:
-    """Queue Jobs that are not due: one event each."""
-
-    async def queue(n: int = 1) -> list[str]:
-        new = tuple(NewJob(type="a", run_at=LATER) for _ in range(n))
-        jobs = [job.job_id for job in (await context.ask(m.SubmitJobs(jobs=new))).jobs]
-        await wait_all_tasks_blocked()
-        return jobs
-
-    return queue
-
-
-async def soon() -> None:
-    await trio.sleep(1)
-    await wait_all_tasks_blocked()
-
-
-# ---- every event, once --------------------------------------------------------------------------
 
 
 async def test_each_event_comes_once_in_order(listen: Any, queue: Any, context: Context) -> None:
@@ -162,9 +80,6 @@ async def test_a_slow_reader_holds_nobody_up(listen: Any, queue: Any) -> None:
     assert slow.events == quick.events
 
 
-# ---- filters -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("how", ["live", "ring", "table"])
 async def test_a_stream_tells_only_what_is_wanted(
     listen: Any, queue: Any, context: Context, submit: Any, programs: Any, how: str
@@ -225,9 +140,6 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
         assert "job.submitted" in caught.value.faults[0].message
 
 
-# ---- reset -------------------------------------------------------------------------------------
-
-
 async def test_too_old_a_place_is_reset(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,9 +169,6 @@ async def test_a_place_that_was_never_reached_is_reset(
     await soon()
     assert "reset" in listener.names
     assert listener.seqs == [now + 1]
-
-
-# ---- rounds, heartbeats, the end ---------------------------------------------------------------
 
 
 async def test_all_streams_share_one_heartbeat(listen: Any, context: Context) -> None:
@@ -327,129 +236,3 @@ async def test_a_piece_is_bounded(listen: Any, queue: Any, context: Context) -> 
     await trio.sleep(5)
     assert len(listener.events) == 2 * EVENTS_PER_PIECE_MAX + 1
     assert max(piece.count(b"\nid: ") for piece in listener.pieces) <= EVENTS_PER_PIECE_MAX
-
-
-# ---- live --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def report(programs: Any) -> Callable[[float], Awaitable[None]]:
-    """The program of the last Job reports how far it is."""
-
-    async def report(fraction: float) -> None:
-        path = Path(programs.processes[-1].launch.environment["HEADWAY_REPORT"])
-        with path.open("a") as file:  # noqa: ASYNC230
-            file.write(f'{{"progress": {fraction}}}\n')
-        await trio.sleep(0.2)
-        await wait_all_tasks_blocked()
-
-    return report
-
-
-def progress_of(listener: Listener) -> list[tuple[float, bool]]:
-    """(fraction, whether it has a number)."""
-    found = [event for event in listener.events if event["kind"] == "job.progress"]
-    return [(event["data"]["fraction"], event["seq"] is not None) for event in found]
-
-
-async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
-    listen: Any, submit: Any, report: Any, context: Context
-) -> None:
-    listener = await listen(Wanted(types=frozenset({"a"})))
-    job = await submit()
-    await trio.sleep(1)
-    for n in range(1, 61):
-        await report(n / 100)
-    told = progress_of(listener)
-    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
-    assert {fraction for fraction, _ in told} == {n / 100 for n in range(1, 61)}
-    assert sum(numbered for _, numbered in told) == 3  # in 12 seconds
-    live = [event for event in listener.events if event["seq"] is None]
-    assert live[-1]["job_id"] == job.job_id
-    assert live[-1]["data"] == {"type": "a", "fraction": 0.6, "message": None}
-    numbered = [event["seq"] for event in listener.events if event["seq"] is not None]
-    assert numbered == list(range(numbered[0], context.events.last_seq + 1))
-
-
-async def test_what_is_live_moves_no_place(listen: Any, submit: Any, report: Any) -> None:
-    listener = await listen()
-    await submit()
-    await trio.sleep(1)
-    await report(0.1)
-    await report(0.2)
-    assert progress_of(listener)[-1] == (0.2, False)
-    before = listener.last_id
-    assert b"\nid:" not in listener.pieces[-1]
-    resumed = await listen(last_id=before)
-    assert progress_of(resumed) == [(0.2, False)], "a stream begins with what is live"
-    assert resumed.last_id == before
-
-
-async def test_no_progress_comes_after_the_end(
-    listen: Any, submit: Any, report: Any, programs: Any
-) -> None:
-    listener = await listen()
-    await submit()
-    await trio.sleep(1)
-    await report(0.1)
-    await report(0.2)
-    programs.processes[0].end()
-    await soon()
-    kinds = [event["kind"] for event in listener.events]
-    assert kinds[-2:] == ["job.progress", "run.finished"]
-    assert progress_of(listener) == [(0.1, False), (0.1, True), (0.2, False), (0.2, True)]
-    later = await listen()
-    await soon()
-    assert later.events == []
-
-
-@pytest.mark.parametrize(
-    ("wanted", "n"),
-    [
-        (Wanted(kinds=("job.progress",)), 1),
-        (Wanted(kinds=("job.",)), 1),
-        (Wanted(kinds=("run.",)), 0),
-        (Wanted(types=frozenset({"b"})), 0),
-        (Wanted(job_id="job-other"), 0),
-    ],
-)
-async def test_filters_go_for_what_is_live_too(
-    listen: Any, submit: Any, report: Any, wanted: Wanted, n: int
-) -> None:
-    await submit()
-    await trio.sleep(1)
-    await report(0.1)
-    listener = await listen(wanted)
-    await report(0.2)
-    assert progress_of(listener) == [(0.2, False)] * n
-
-
-async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: Any) -> None:
-    slow = await listen(pause_s=3)
-    await submit()
-    await trio.sleep(1)
-    for n in range(1, 21):
-        await report(n / 100)
-    await trio.sleep(20)
-    told = [fraction for fraction, _ in progress_of(slow)]
-    assert told == sorted(told)
-    assert told[-1] == 0.2
-    assert len(told) < 10
-
-
-async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
-    listen: Any, context: Context, queue: Any
-) -> None:
-    everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
-    before = everything.last_id
-    condition = HostCondition(reason="no more processes", since=LATER)
-    for told in (condition, None):
-        context.events.note_host(told, 0)
-        await soon()
-    for listener in (everything, scheduler):
-        assert [event["kind"] for event in listener.events] == ["scheduler.host"] * 2
-        assert [event["seq"] for event in listener.events] == [None, None]
-        shown = [event["data"]["host_condition"] for event in listener.events]
-        assert shown == [{"reason": "no more processes", "since": "2126-01-01T00:00:00Z"}, None]
-    assert everything.last_id == before
-    assert known_kinds(["scheduler.host"]) == ("scheduler.host",)
