@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.contract.job_sample import twice
+from tests.contract.repetition import twice
 from tests.contract.server import Server
 
 

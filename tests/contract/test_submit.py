@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.job_sample import UUID7
+from tests.contract.repetition import UUID7
 from tests.contract.server import Server
 
 JOB_FIELDS = {

@@ -13,7 +13,7 @@ from headway.model.problem import Refusal
 from storage import job_list, jobs
 from storage.job_list import JobFilter, list_jobs
 from storage.transaction import write_transaction
-from tests.storage.job_sample import Q, force
+from tests.storage.job_status import Q, force
 
 WALK_PAGES_MAX = 100
 

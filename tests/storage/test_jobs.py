@@ -17,7 +17,7 @@ from headway.model.problem import Refusal
 from storage import jobs
 from storage.jobs import find_job, next_due, next_eligible, patch_job
 from storage.transaction import write_transaction
-from tests.storage.job_sample import Q, R, force
+from tests.storage.job_status import Q, R, force
 
 S = 1_000_000
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""What the tests of slow collections share: a pool that waits, and runs that leave files."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""A house whose runs leave files, and whose collections are slow."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""Streams that tests listen to, and Jobs that bring events."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""A listener to the event stream, and its time."""
 
 from datetime import UTC, datetime
 from typing import Any

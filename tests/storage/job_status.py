@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""Bring a Job into a status."""
 
 import apsw
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of this folder."""
+"""Requests that are sent twice with the same key."""
 
 from typing import Any
 
