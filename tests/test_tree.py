@@ -16,18 +16,63 @@ PACKAGES = ("headway", "config", "web", "actors", "storage", "pipelines")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 
-DECLARATIONS = "declarations only, which the type checker and these tests use"
-OVER_HTTP = "an operation of the contract, which these tests use over HTTP"
+DECLARATIONS = "declarations, which these tests compare with the OpenAPI document or use"
+OVER_HTTP = "operations of the contract, which these tests use over HTTP"
 THROUGH_ITS_USER = "a part of one module, whose tests go through it"
 
+RESOURCES = (
+    *("artifact", "event", "explanation", "field", "health", "history", "job_type", "legacy"),
+    *("log", "problem", "reservation", "run", "scheduler"),
+)
 TESTED_ELSEWHERE: dict[str, dict[str, str]] = {
     DECLARATIONS: {
+        **{f"headway/model/{noun}.py": "tests/web/test_contract.py" for noun in RESOURCES},
         "actors/host/process.py": "tests/actors/host/test_linux_process.py",
         "actors/messages.py": "tests/actors/test_scheduler.py",
+        "actors/rules/nouns.py": "tests/actors/rules/test_noun.py",
+        "headway/cli/arguments.py": "tests/headway/cli/test_jobs.py",
+        "headway/cli/options.py": "tests/headway/cli/test_jobs.py",
+        "headway/client/operations.py": "tests/headway/client/test_async_client.py",
         "storage/errors.py": "tests/web/test_serve.py",
+        "web/api/version.py": "tests/contract/test_openapi.py",
     },
-    OVER_HTTP: {},
-    THROUGH_ITS_USER: {},
+    OVER_HTTP: {
+        "headway/client/job_types.py": "tests/contract/test_client.py",
+        "headway/client/system.py": "tests/contract/test_client.py",
+        "storage/run_parts.py": "tests/contract/test_jobs.py",
+        "web/resources/explanations.py": "tests/contract/test_explain.py",
+        "web/resources/idempotency.py": "tests/contract/test_idempotency.py",
+        "web/resources/job_types.py": "tests/contract/test_job_types.py",
+        "web/resources/jobs.py": "tests/contract/test_jobs.py",
+        "web/resources/legacy.py": "tests/contract/test_legacy.py",
+        "web/resources/logs.py": "tests/contract/test_log.py",
+        "web/resources/metrics.py": "tests/contract/test_scheduler.py",
+        "web/resources/scheduler.py": "tests/contract/test_scheduler.py",
+        "web/resources/unconfigured.py": "tests/contract/test_reload.py",
+    },
+    THROUGH_ITS_USER: {
+        "actors/host/log_writer_process.py": "tests/actors/host/test_log_writer.py",
+        "actors/rules/context.py": "tests/actors/rules/test_core.py",
+        "config/limits.py": "tests/actors/rules/test_limits.py",
+        "config/type_faults.py": "tests/config/test_job_type.py",
+        "headway/cli/demo.py": "tests/headway/cli/test_demonstration.py",
+        "headway/cli/descriptors.py": "tests/contract/test_terminal.py",
+        "headway/cli/job_bars.py": "tests/headway/cli/test_jobs.py",
+        "headway/cli/job_type_view.py": "tests/headway/cli/test_job_types.py",
+        "headway/cli/job_view.py": "tests/headway/cli/test_jobs.py",
+        "headway/cli/output.py": "tests/headway/cli/test_jobs.py",
+        "headway/cli/reservation_view.py": "tests/headway/cli/test_reservations.py",
+        "headway/cli/scheduler_view.py": "tests/headway/cli/test_scheduler.py",
+        "headway/cli/serve.py": "tests/contract/test_program.py",
+        "headway/client/error.py": "tests/headway/client/test_session.py",
+        "headway/client/transport.py": "tests/headway/client/test_session.py",
+        "pipelines/researcher.py": "tests/pipelines/test_research.py",
+        "storage/collections.py": "tests/actors/run/test_collector.py",
+        "storage/intents.py": "tests/storage/test_runs.py",
+        "storage/job_row.py": "tests/storage/test_jobs.py",
+        "storage/queue_position.py": "tests/actors/rules/test_explanations.py",
+        "storage/verify/audit.py": "tests/storage/verify/test_replay.py",
+    },
 }
 
 LONG_FILES: dict[str, str] = {

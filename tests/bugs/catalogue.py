@@ -736,7 +736,7 @@ BUGS = (
         file="headway/terminal_text.py",
         before="(*range(0x7F, 0xA0), ",
         after="(0x7F, ",
-        tests=("tests/headway/cli/test_output.py",),
+        tests=("tests/headway/test_terminal_text.py",),
     ),
     Bug(
         name="log-error-ends-the-writer",
