@@ -9,6 +9,7 @@ and a removal hold three descriptors at most, whatever the depth, and do not rec
 """
 
 import errno
+import heapq
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ from actors.runner import StopFlag
 from storage.database import DATABASE_NAME
 
 PRIVATE = 0o700
+SORTED_AT_ONCE = 4_000
+"""So many names take about a millisecond."""
 DEPTH_MAX = 100
 PATH_BYTES_MAX = 1024
 
@@ -225,8 +228,8 @@ class Walk:
             self._read(here, level, names)
         except OSError as error:
             self._note(prefix, error)
-        level.directories.sort(reverse=True)
-        for name in sorted(names):
+        level.directories[:] = reversed(list(in_order(level.directories)))
+        for name in in_order(names):
             self.stop.check()
             try:
                 seen = os.stat(name, dir_fd=here, follow_symlinks=False)
@@ -274,6 +277,12 @@ class Walk:
             raise error  # it says nothing about what is there
         self.unread += 1
         self.why = self.why or f"{shown(path)}: {error.strerror}"
+
+
+def in_order(names: list[str]) -> Iterator[str]:
+    """The names, sorted. Many are sorted in parts: a sort holds the interpreter's lock."""
+    parts = range(0, len(names), SORTED_AT_ONCE)
+    return heapq.merge(*(sorted(names[begin : begin + SORTED_AT_ONCE]) for begin in parts))
 
 
 def shown(path: str) -> str:
