@@ -18,7 +18,7 @@ from web.json.size import BODY_BYTES_MAX
 from web.server.connection import Accepted
 
 
-class Wire:
+class AsgiClient:
     """Speaks ASGI to the guard."""
 
     def __init__(self, guard: Any) -> None:
@@ -68,7 +68,7 @@ class Wire:
 
 @pytest.fixture
 def wire(context: Context) -> Any:
-    return Wire(make_app(context))
+    return AsgiClient(make_app(context))
 
 
 LOCAL = {"Host": "127.0.0.1:8787"}

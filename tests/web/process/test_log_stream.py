@@ -20,7 +20,7 @@ PIPE_BYTES = 4096
 LINE = "x" * 99 + "\n"
 
 
-class Pipe:
+class LogPipe:
     """As small as they come."""
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class Pipe:
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    pipe = Pipe()
+def pipe() -> Iterator[LogPipe]:
+    pipe = LogPipe()
     yield pipe
     pipe.close()
 
@@ -61,7 +61,7 @@ def until(is_true: Callable[[], bool]) -> None:
     raise AssertionError("it does not become true")
 
 
-def test_lines_arrive_whole_and_in_order(pipe: Pipe) -> None:
+def test_lines_arrive_whole_and_in_order(pipe: LogPipe) -> None:
     stream = LogStream(pipe.writer)
     print("one", 1, file=stream)
     stream.write("two\nthr")
@@ -72,7 +72,7 @@ def test_lines_arrive_whole_and_in_order(pipe: Pipe) -> None:
     assert stream.dropped == 0
 
 
-def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: Pipe) -> None:
+def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: LogPipe) -> None:
     stream = LogStream(pipe.writer, backlog_bytes_max=10_000)
     for _ in range(1000):
         stream.write(LINE)
@@ -90,7 +90,7 @@ def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: Pipe) -> N
     assert stream.dropped == lost
 
 
-def test_the_end_does_not_wait_for_a_reader(pipe: Pipe) -> None:
+def test_the_end_does_not_wait_for_a_reader(pipe: LogPipe) -> None:
     stream = LogStream(pipe.writer)
     stream.write(LINE * 100)
     stream.finish(0.01)
@@ -100,7 +100,7 @@ def test_the_end_does_not_wait_for_a_reader(pipe: Pipe) -> None:
 
 
 def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
-    pipe: Pipe,
+    pipe: LogPipe,
 ) -> None:
     os.set_blocking(pipe.writer, False)
     stream = LogStream(pipe.writer)
@@ -112,7 +112,7 @@ def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
     assert stream.dropped == 0
 
 
-def test_a_closed_pipe_takes_nothing(pipe: Pipe) -> None:
+def test_a_closed_pipe_takes_nothing(pipe: LogPipe) -> None:
     pipe.close(pipe.reader)
     stream = LogStream(pipe.writer)
     stream.write(LINE * 7)
@@ -120,7 +120,7 @@ def test_a_closed_pipe_takes_nothing(pipe: Pipe) -> None:
     assert stream.dropped == 7
 
 
-def test_a_line_that_never_ends_is_broken(pipe: Pipe) -> None:
+def test_a_line_that_never_ends_is_broken(pipe: LogPipe) -> None:
     stream = LogStream(pipe.writer)
     for _ in range(100):
         stream.write("y" * 1000)

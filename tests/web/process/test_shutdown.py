@@ -35,8 +35,8 @@ class RecordingServer:
         self.finished_at = trio.current_time()
 
 
-class Signals:
-    """Signals that a test sends."""
+class SentSignals:
+    """SentSignals that a test sends."""
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[int](10)
@@ -62,12 +62,12 @@ def server() -> Any:
 
 
 @pytest.fixture
-def signals() -> Signals:
-    return Signals()
+def signals() -> SentSignals:
+    return SentSignals()
 
 
 async def test_without_programs_it_ends_at_once(
-    context: Context, server: Any, signals: Signals
+    context: Context, server: Any, signals: SentSignals
 ) -> None:
     began = trio.current_time()
     await shut_down(context, server, signals, detach=False)
@@ -76,7 +76,7 @@ async def test_without_programs_it_ends_at_once(
 
 
 async def test_a_program_may_end_within_the_grace(
-    context: Context, programs: WaitingHost, submit: Submit, server: Any, signals: Signals
+    context: Context, programs: WaitingHost, submit: Submit, server: Any, signals: SentSignals
 ) -> None:
     job = await submit()
     async with trio.open_nursery() as nursery:
@@ -89,7 +89,7 @@ async def test_a_program_may_end_within_the_grace(
 
 
 async def test_a_program_that_exceeds_the_grace_is_ended(
-    context: Context, submit: Submit, server: Any, signals: Signals
+    context: Context, submit: Submit, server: Any, signals: SentSignals
 ) -> None:
     job = await submit()
     await shut_down(context, server, signals, detach=False)
@@ -98,7 +98,7 @@ async def test_a_program_that_exceeds_the_grace_is_ended(
 
 
 async def test_another_signal_ends_the_grace(
-    context: Context, submit: Submit, server: Any, signals: Signals
+    context: Context, submit: Submit, server: Any, signals: SentSignals
 ) -> None:
     await submit()
     async with trio.open_nursery() as nursery:
@@ -110,7 +110,7 @@ async def test_another_signal_ends_the_grace(
 
 
 async def test_with_detach_a_program_goes_on(
-    context: Context, submit: Submit, server: Any, signals: Signals
+    context: Context, submit: Submit, server: Any, signals: SentSignals
 ) -> None:
     job = await submit()
     await shut_down(context, server, signals, detach=True)

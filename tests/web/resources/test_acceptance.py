@@ -11,7 +11,7 @@ from actors.runner import InlineRunner, Stop, T
 from config.weight import LIGHT_BYTES_MAX, LIGHT_VALUES_MAX
 from headway.model.job import NewJob
 from headway.model.problem import Fault, Refusal
-from tests.web.test_app import LOCAL, Wire
+from tests.web.test_app import LOCAL, AsgiClient
 from web.app import make_app
 from web.context import Context
 from web.json.size import BODY_BYTES_MAX, VALUES_MAX
@@ -48,7 +48,7 @@ def noted(context: Context) -> Context:
 
 class Asker:
     def __init__(self, context: Context) -> None:
-        self._wire = Wire(make_app(context))
+        self._wire = AsgiClient(make_app(context))
         self._runner: Any = context.body_runner
 
     async def ask(self, path: str, body: Any, **headers: str) -> tuple[int, Any, int]:

@@ -5,7 +5,7 @@ from trio.testing import MockClock
 from web.server.received import Received
 
 
-class Client:
+class BodySender:
     """A connection."""
 
     def __init__(self) -> None:
@@ -16,7 +16,7 @@ class Client:
 
 
 async def test_the_one_that_has_sent_nothing_for_longest_is_cut(mock_clock: MockClock) -> None:
-    received, clients = Received(100), [Client() for _ in range(4)]
+    received, clients = Received(100), [BodySender() for _ in range(4)]
     for client in clients[:3]:
         received.note(client, 30)
         mock_clock.jump(1)
@@ -31,7 +31,7 @@ async def test_the_one_that_has_sent_nothing_for_longest_is_cut(mock_clock: Mock
 
 
 async def test_what_is_whole_is_not_cut(mock_clock: MockClock) -> None:
-    received, whole, late = Received(100), Client(), Client()
+    received, whole, late = Received(100), BodySender(), BodySender()
     received.note(whole, 90)
     received.complete(whole)
     mock_clock.jump(9)

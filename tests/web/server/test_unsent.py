@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from web.server.unsent import Unsent
 
 
-class Client:
+class StalledReader:
     """A connection that has been stalled for so long."""
 
     def __init__(self, stalled_s: float) -> None:
@@ -21,12 +21,12 @@ class Client:
 
 def test_the_one_that_has_read_nothing_for_longest_is_cut() -> None:
     unsent = Unsent(100)
-    clients = [Client(stalled_s) for stalled_s in (5.0, 9.0, 7.0)]
+    clients = [StalledReader(stalled_s) for stalled_s in (5.0, 9.0, 7.0)]
     with ExitStack() as stack:
         for client in clients:
             stack.enter_context(unsent.hold(client, 33))
         assert not any(client.is_cut for client in clients)
-        with unsent.hold(new := Client(0.0), 60):
+        with unsent.hold(new := StalledReader(0.0), 60):
             assert [client.is_cut for client in clients] == [False, True, True]
             assert unsent.size_bytes == 93
         assert not new.is_cut
@@ -36,7 +36,7 @@ def test_the_one_that_has_read_nothing_for_longest_is_cut() -> None:
 
 def test_what_is_too_much_by_itself_is_cut() -> None:
     unsent = Unsent(100)
-    with unsent.hold(client := Client(0.0), 101):
+    with unsent.hold(client := StalledReader(0.0), 101):
         assert client.is_cut
         assert unsent.size_bytes == 0
     assert unsent.size_bytes == 0

@@ -37,7 +37,7 @@ def test_at_the_end_half_a_character_is_shown_as_such() -> None:
     assert whole_characters(b"a\xc3", final=True) == ("a\ufffd", 2)
 
 
-class Reader:
+class LogReading:
     """A client that follows; `text` is all it was told, `events` their names."""
 
     def __init__(self, context: Context, job: Any, offset: int = 0, **given: Any) -> None:
@@ -69,7 +69,7 @@ class Reader:
 @pytest.fixture
 async def following(context: Context, submit: Any, programs: Any, nursery: trio.Nursery) -> Any:
     job = await submit()
-    reader = Reader(context, job)
+    reader = LogReading(context, job)
     nursery.start_soon(reader.run)
     await wait_all_tasks_blocked()
     return reader, programs.processes[0], job
@@ -101,7 +101,7 @@ async def test_it_goes_on_where_it_was_left(following: Any, context: Context) ->
     process.write(b"two\n")
     process.end()
     await soon()
-    again = Reader(context, job, len("하나\n".encode()))
+    again = LogReading(context, job, len("하나\n".encode()))
     await again.run()
     assert again.text == "two\n"
     assert again.last_id == reader.last_id
@@ -119,7 +119,7 @@ async def test_a_queued_job_is_waited_for(
 ) -> None:
     await submit()
     waiting = await submit()
-    reader = Reader(context, waiting)
+    reader = LogReading(context, waiting)
     nursery.start_soon(reader.run)
     await trio.sleep(1)
     assert reader.events == []
@@ -145,7 +145,7 @@ async def test_past_the_end_of_the_log_is_its_end(
 ) -> None:
     _, process, job = following
     process.write(b"one\n")
-    late = Reader(context, job, offset)
+    late = LogReading(context, job, offset)
     nursery.start_soon(late.run)
     await soon()
     process.write(b"two\n")
@@ -177,7 +177,7 @@ async def test_what_was_dropped_is_said(context: Context, submit: Any, programs:
     RunFiles(process.launch.log.parent).drop_middle(2 * BLOCK_BYTES)
     process.end()
     await soon()
-    reader = Reader(context, job)
+    reader = LogReading(context, job)
     await reader.run()
     marker = f"\n[headway: {18 * BLOCK_BYTES} bytes dropped here]\n"
     assert reader.text == "a" * BLOCK_BYTES + marker + "a" * BLOCK_BYTES
@@ -206,7 +206,7 @@ async def test_a_character_may_be_cut_by_what_was_dropped(
     process.write(b"the end")
     process.end()
     await soon()
-    reader = Reader(context, job)
+    reader = LogReading(context, job)
     await reader.run()
     assert "bytes dropped here" in reader.text
     assert reader.text.endswith("the end")
@@ -229,7 +229,7 @@ async def test_a_tail_begins_at_a_line_near_the_end(
     process.write(b"".join(b"%04d\n" % n for n in range(100_000)))
     process.end()
     await soon()
-    reader = Reader(context, job, tail=12)
+    reader = LogReading(context, job, tail=12)
     await reader.run()
     assert reader.text == "99998\n99999\n"
     assert reader.pieces[0]["offset"] == reader.last_id - 12
@@ -240,7 +240,7 @@ async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
 ) -> None:
     await submit()
     waiting = await submit()
-    reader = Reader(context, waiting, tail=5)
+    reader = LogReading(context, waiting, tail=5)
     nursery.start_soon(reader.run)
     await trio.sleep(1)
     programs.processes[0].end()
@@ -261,7 +261,7 @@ async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
     RunFiles(process.launch.log.parent).drop_middle(2 * BLOCK_BYTES)
     process.end()
     await soon()
-    reader = Reader(context, job, tail=3 * BLOCK_BYTES)
+    reader = LogReading(context, job, tail=3 * BLOCK_BYTES)
     await reader.run()
     marker = f"\n[headway: {18 * BLOCK_BYTES} bytes dropped here]\n"
     assert reader.text == marker + "a" * BLOCK_BYTES
@@ -289,8 +289,8 @@ async def test_each_piece_tells_when_it_was_written(
     assert all(0 <= (at - m).total_seconds() < 0.5 for at, m in zip(late, moments, strict=True))
 
 
-async def again(context: Context, job: Any) -> Reader:
+async def again(context: Context, job: Any) -> LogReading:
     """A client that comes when all is over."""
-    reader = Reader(context, job)
+    reader = LogReading(context, job)
     await reader.run()
     return reader
