@@ -1,8 +1,8 @@
 // Small charts in SVG: areas, lines, stacked bars over time. Each has a summary in words and its figures as
 // a table, for readers who do not see it; the pointer or the arrow keys read values.
+import { t } from "../i18n/text.js";
 import { linesOf, scaleOf, SIZE } from "./chart-scale.js";
 import { freshId, h, setText, svg } from "./dom.js";
-import { t } from "../i18n/text.js";
 import { clock } from "./time.js";
 
 /** @import { ChartKind, Scale, Series } from "./chart-scale.js" */

@@ -1,7 +1,7 @@
 // A button that copies a text.
+import { t } from "../i18n/text.js";
 import { h, setText } from "./dom.js";
 import { icon } from "./icon.js";
-import { t } from "../i18n/text.js";
 
 const RESULT_MS = 1_500;
 

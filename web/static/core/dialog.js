@@ -1,7 +1,7 @@
 // Dialogs: the question before an action that cannot be undone, and small forms. The browser's
 // own <dialog> keeps the focus inside and returns it.
-import { freshId, h } from "./dom.js";
 import { t } from "../i18n/text.js";
+import { freshId, h } from "./dom.js";
 
 /**
  * Ask before an action. `lines` describe its effect; true if the reader confirms.

@@ -1,8 +1,8 @@
 // Shortcuts of a single key. They are off while the reader types, and can be turned off altogether (WCAG 2.1.4).
+import { t } from "../i18n/text.js";
 import { showDialog } from "./dialog.js";
 import { h } from "./dom.js";
 import { go, link } from "./route.js";
-import { t } from "../i18n/text.js";
 
 const STORED = "headway.keys";
 const TEXT_INPUTS = new Set(["text", "search", "number", "email", "url", "date", "time", "datetime-local", "password"]);

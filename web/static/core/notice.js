@@ -1,7 +1,7 @@
 // Short notices at the edge of the page, read out by screen readers, removed after a while.
+import { has, t } from "../i18n/text.js";
 import { Problem, Unreachable } from "./api.js";
 import { h } from "./dom.js";
-import { has, t } from "../i18n/text.js";
 
 const SHOWN_MS = { plain: 5_000, fault: 12_000 };
 const area = h("div", { class: "notices", role: "status", "aria-live": "polite" });

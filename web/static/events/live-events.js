@@ -12,7 +12,7 @@ const SILENCE_MS = 100_000; // the server sends a comment every 45 seconds
 const GATHER_MS = 120;
 const HIDDEN_MS = 10_000;
 
-class LiveEvents extends EventTarget {
+export class LiveEvents extends EventTarget {
   /** @type {"connecting" | "live" | "lost" | "asleep"} */
   state = "connecting";
   retryAt = 0;

@@ -1,8 +1,8 @@
 // The preview of a form: the exact command line, as the server builds it, and the curl command that submits
 // the same Job. Both can be copied into a shell.
 import { send } from "../core/api.js";
-import { debounce, h, setText, textBlock } from "../core/dom.js";
 import { copyButton } from "../core/copy-button.js";
+import { debounce, h, setText, textBlock } from "../core/dom.js";
 import { t } from "../i18n/text.js";
 import { curlCommand, quoted } from "./command-line.js";
 

@@ -1,10 +1,10 @@
 // The filters of the queue: a chip with its count for each status, type, labels, text, order. They are kept
 // in the URL, so that they can be bookmarked and shared, and the back button undoes them.
-import { schedulerState } from "../scheduler/scheduler-state.js";
 import { debounce, h, setAttribute, setText } from "../core/dom.js";
 import { icon, statusIcon } from "../core/icon.js";
 import { go, link, route } from "../core/route.js";
 import { number, t } from "../i18n/text.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 
 const TYPING_MS = 200;
 import { STATUSES } from "./job-event.js";

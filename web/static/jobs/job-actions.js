@@ -3,11 +3,11 @@
 import { jobPath, send } from "../core/api.js";
 import { confirmed, submitted } from "../core/dialog.js";
 import { freshId, h } from "../core/dom.js";
-import { ENDED } from "./job-event.js";
-import { titleOf } from "./job-row.js";
 import { faultText, notify, notifyFault } from "../core/notice.js";
 import { link } from "../core/route.js";
 import { t } from "../i18n/text.js";
+import { ENDED } from "./job-event.js";
+import { titleOf } from "./job-row.js";
 
 /** @import { Job } from "../core/types.js" */
 

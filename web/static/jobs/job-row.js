@@ -2,8 +2,8 @@
 import { h, setAttribute, setText } from "../core/dom.js";
 import { statusIcon } from "../core/icon.js";
 import { link } from "../core/route.js";
-import { has, number, t } from "../i18n/text.js";
 import { ago, countdown, duration, moment, secondsBetween, ticking } from "../core/time.js";
+import { has, number, t } from "../i18n/text.js";
 import { ENDED } from "./job-event.js";
 import { labelLines } from "./labels.js";
 

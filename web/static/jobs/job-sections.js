@@ -2,9 +2,9 @@
 import { copyButton } from "../core/copy-button.js";
 import { h, textBlock } from "../core/dom.js";
 import { link } from "../core/route.js";
-import { number, t } from "../i18n/text.js";
 import { bytes } from "../core/size.js";
 import { duration, moment, secondsBetween } from "../core/time.js";
+import { number, t } from "../i18n/text.js";
 import { quoted } from "../job_types/command-line.js";
 import { labelLines } from "./labels.js";
 

@@ -3,9 +3,9 @@
 // The focus stays on the table itself and names its active row (aria-activedescendant), so that it
 // survives rows that are added and removed. Event: "selection".
 import { h, setAttribute } from "../core/dom.js";
-import { COLUMNS, JobRow } from "./job-row.js";
 import { t } from "../i18n/text.js";
 import { JobList } from "./job-list.js";
+import { COLUMNS, JobRow } from "./job-row.js";
 
 /** @import { Job } from "../core/types.js" */
 

@@ -2,11 +2,11 @@
 // Other retries of a Job that it repeats are shown there. Hidden while there are none.
 import { get, listedJob, withQuery } from "../core/api.js";
 import { h, throttle } from "../core/dom.js";
-import { statusBadge, titleOf } from "./job-row.js";
-import { live } from "../events/live-events.js";
 import { link } from "../core/route.js";
-import { t } from "../i18n/text.js";
 import { moment } from "../core/time.js";
+import { live } from "../events/live-events.js";
+import { t } from "../i18n/text.js";
+import { statusBadge, titleOf } from "./job-row.js";
 
 const EACH_WAY_MAX = 20;
 const READ_MS = 400;

@@ -1,6 +1,6 @@
 // The log of a Job: its end at once, the rest on demand, new lines as they are written; search, follow,
 // colours. At most LINES_MAX lines are on the page: the oldest are removed first.
-import { request, jobPath, Problem } from "../core/api.js";
+import { jobPath, Problem, request } from "../core/api.js";
 import { debounce, h, setAttribute, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
 import { t } from "../i18n/text.js";

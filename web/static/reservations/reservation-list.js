@@ -2,10 +2,10 @@
 import { get, send } from "../core/api.js";
 import { confirmed } from "../core/dialog.js";
 import { freshId, h, setText, throttle } from "../core/dom.js";
-import { live } from "../events/live-events.js";
 import { notifyFault } from "../core/notice.js";
-import { t } from "../i18n/text.js";
 import { ago, countdown } from "../core/time.js";
+import { live } from "../events/live-events.js";
+import { t } from "../i18n/text.js";
 
 const READ_MS = 400;
 

@@ -1,14 +1,14 @@
 // A direct run: ahead of the queue, without a Job. Its request lasts as long as the page, also while another
 // view is shown. Closing the page, or Stop, cancels the run, as the API documents.
 import { isAbort, send } from "../core/api.js";
-import { schedulerState } from "../scheduler/scheduler-state.js";
 import { confirmed } from "../core/dialog.js";
 import { freshId, h, setText, textBlock } from "../core/dom.js";
-import { statusBadge } from "../jobs/job-row.js";
 import { faultText } from "../core/notice.js";
-import { SchemaForm } from "../job_types/schema-form.js";
-import { t } from "../i18n/text.js";
 import { duration, ticking } from "../core/time.js";
+import { t } from "../i18n/text.js";
+import { SchemaForm } from "../job_types/schema-form.js";
+import { statusBadge } from "../jobs/job-row.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 
 /** @import { DirectRun, Params } from "../core/types.js" */
 

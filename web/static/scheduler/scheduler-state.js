@@ -8,7 +8,7 @@ import { live } from "../events/live-events.js";
 
 const REFRESH_MS = 1_000;
 
-class SchedulerState extends EventTarget {
+export class SchedulerState extends EventTarget {
   /** @type {SchedulerStatus | null} */
   status = null;
   /** @type {JobPage["counts"] | null} */

@@ -3,11 +3,11 @@
 import { get, isAbort } from "../core/api.js";
 import { chart } from "../core/chart.js";
 import { h, setAttribute, throttle } from "../core/dom.js";
-import { live } from "../events/live-events.js";
 import { faultText } from "../core/notice.js";
 import { go, link, route } from "../core/route.js";
-import { number, t } from "../i18n/text.js";
 import { duration } from "../core/time.js";
+import { live } from "../events/live-events.js";
+import { number, t } from "../i18n/text.js";
 
 /** @import { ChartOptions } from "../core/chart.js" */
 /** @import { History, HistoryPoint } from "../core/types.js" */

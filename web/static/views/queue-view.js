@@ -1,15 +1,15 @@
 // The queue: running Jobs, the filters, the table, and the actions on selected rows.
 import { h, setText } from "../core/dom.js";
-import { FilterBar, filterOfUrl } from "../jobs/filter-bar.js";
 import { icon } from "../core/icon.js";
+import { faultText } from "../core/notice.js";
+import { go, last, link, route } from "../core/route.js";
+import { live } from "../events/live-events.js";
+import { number, t } from "../i18n/text.js";
+import { FilterBar, filterOfUrl } from "../jobs/filter-bar.js";
 import { cancel, possible, reprioritise, retry } from "../jobs/job-actions.js";
 import { JobList } from "../jobs/job-list.js";
 import { JobTable } from "../jobs/job-table.js";
 import { RunningJobs } from "../jobs/running-jobs.js";
-import { live } from "../events/live-events.js";
-import { faultText } from "../core/notice.js";
-import { go, last, link, route } from "../core/route.js";
-import { number, t } from "../i18n/text.js";
 
 /** @import { Job } from "../core/types.js" */
 /** @import { Place } from "../jobs/job-table.js" */

@@ -1,14 +1,14 @@
 // The scheduler: start and stop, warnings, how many Jobs run at once, reservations, a direct run.
 import { get, send } from "../core/api.js";
-import { schedulerState } from "../scheduler/scheduler-state.js";
 import { confirmed } from "../core/dialog.js";
 import { freshId, h, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
-import { live } from "../events/live-events.js";
 import { notify, notifyFault } from "../core/notice.js";
+import { live } from "../events/live-events.js";
 import { number, t } from "../i18n/text.js";
 import { ReservationList } from "../reservations/reservation-list.js";
 import { DirectRunForm } from "../runs/direct-run.js";
+import { schedulerState } from "../scheduler/scheduler-state.js";
 import { ServerWarnings } from "../scheduler/server-warnings.js";
 
 /** @import { SchedulerConfig, SchedulerStatus } from "../core/types.js" */
