@@ -15,6 +15,7 @@ from headway.model.field import from_us
 from headway.model.job import TRANSITIONS, Job, JobPatch, JobStatus, Progress
 from headway.model.problem import Refusal
 from storage import jobs
+from storage.job_row import HOLDS
 from storage.jobs import find_job, next_due, next_eligible, patch_job
 from storage.transaction import write_transaction
 from tests.storage.job_status import Q, R, force
@@ -147,6 +148,36 @@ def test_the_head_of_the_queue_is_one_step_down_an_index(
     head, whole = (plan(connection, *statement) for statement in seen)
     assert head == "SEARCH jobs USING COVERING INDEX jobs_eligible (type=?)"
     assert whole == "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+@pytest.mark.parametrize("hold", [*HOLDS[1:], "a reason of tomorrow"])
+def test_what_is_held_costs_the_dispatch_nothing(
+    connection: apsw.Connection, write: Any, put: Any, hold: str
+) -> None:
+    """Also where all of it would go first: it is not in the index."""
+
+    def steps() -> int:
+        taken: list[int] = []
+
+        def count() -> bool:
+            taken.append(1)
+            return False
+
+        with write() as tx:
+            connection.set_progress_handler(count, 1)
+            assert (job := next_eligible(tx, ["story"])) is not None
+            connection.set_progress_handler(None)
+        assert job.job_id == "job-free"
+        return len(taken)
+
+    with write() as tx:
+        put(tx, "job-free")
+    alone = steps()
+    with write() as tx:
+        for _ in range(300):
+            held = put(tx, priority=9)
+            tx.execute("UPDATE jobs SET hold = ? WHERE job_id = ?", (hold, held.job_id))
+    assert steps() == alone
 
 
 def test_it_is_planned_once_and_not_anew_for_each_type(
