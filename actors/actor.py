@@ -1,11 +1,11 @@
 """The kit: a mailbox, an envelope with a reply, and a loop that takes messages in batches.
 
 An actor owns one bounded mailbox (a Trio memory channel) and is the only one that reads it.
-Others `tell` it something, or `ask` it and wait for the typed answer that the message names.
+Other actors `tell` it a message, or `ask` it and wait for the typed answer that the message names.
 
 Invariant: every ask is answered, with a value, with a `Refusal`, or with `unavailable` when the
-actor crashes or stops. Who restarts a crashed actor is in `supervisor.py`; nothing here knows what
-the messages are about.
+actor crashes or stops. `supervisor.py` restarts a crashed actor; nothing here depends on what the
+messages are about.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Ask(Message, Generic[Answer]):
 
 
 class Reply:
-    """Where the answer to one ask goes. Answering again, or after the asker left, does nothing."""
+    """The reply to one ask. A second answer, or one after the asker has left, has no effect."""
 
     __slots__ = ("_outcome", "_task")
 
@@ -56,7 +56,7 @@ class Reply:
         self._settle(outcome.Error(error))
 
     async def wait(self) -> Any:
-        """Wait for the answer. A cancelled asker goes away; its message is handled all the same."""
+        """Wait for the answer. If the asker is cancelled, its message is still handled."""
         if self._outcome is None:
             self._task = trio.lowlevel.current_task()
 
@@ -91,7 +91,7 @@ class Envelope:
         return self.reply is not None and not self.reply.settled
 
     def fail(self, error: Exception) -> None:
-        """Refuse, if somebody waits."""
+        """Raise `error` in the asker, if there is one."""
         if self.reply is not None:
             self.reply.refuse(error)
 
@@ -99,7 +99,7 @@ class Envelope:
 class Mailbox:
     """Holds up to `capacity` messages. Outlives its actor, so that a restart loses none of them.
 
-    `kept` was told, and a life ended before it was handled to the end: the next one begins with it.
+    `kept`: messages without a reply whose handling was interrupted; the next life begins with them.
     """
 
     def __init__(self, name: str, capacity: int) -> None:
@@ -113,7 +113,7 @@ class Mailbox:
             await self._send.send(Envelope(message, None))
 
     def tell_nowait(self, message: Message) -> bool:
-        """Hand over a message from where nobody may wait. False if the mailbox is full."""
+        """Hand over a message without waiting. False if the mailbox is full."""
         try:
             self._send.send_nowait(Envelope(message, None))
         except (trio.WouldBlock, trio.BrokenResourceError):
@@ -145,11 +145,11 @@ class Mailbox:
         return batch
 
     def keep(self, batch: list[Envelope]) -> None:
-        """Keep what was told for the next life. Asks have been answered: they may be asked anew."""
+        """Keep messages without a reply for the next life. Asks were answered, and may be repeated."""
         self.kept += [envelope for envelope in batch if envelope.reply is None]
 
     def close(self) -> None:
-        """Refuse everything from now on, and what still lies in the box too."""
+        """Refuse every message from now on, and those that are still in the mailbox."""
         with suppress(trio.WouldBlock, trio.ClosedResourceError):
             while True:
                 self._receive.receive_nowait().fail(unavailable(self.name))
@@ -157,7 +157,7 @@ class Mailbox:
 
 
 class Actor(ABC):
-    """Something that owns state and handles its mailbox batch by batch, one batch at a time."""
+    """Owns state, and handles its mailbox batch by batch, one batch at a time."""
 
     batch_size = 1
 
@@ -165,7 +165,7 @@ class Actor(ABC):
         self.mailbox = mailbox
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Set up, say that it is started, handle batches until cancelled, clean up."""
+        """Set up, report the start, handle batches until cancelled, clean up."""
         async with trio.open_nursery() as nursery:
             await self.start(nursery)
             task_status.started()
@@ -193,7 +193,7 @@ class Actor(ABC):
             self.mailbox.keep(batch)
             raise
         except BaseException:
-            # What crashes the actor alone would do so for ever; in company it may be innocent.
+            # A message that crashed the actor alone would do so again; one of many may be innocent.
             if len(batch) > 1:
                 self.mailbox.keep(batch)
             raise
@@ -216,5 +216,5 @@ class Actor(ABC):
 
 
 def unavailable(name: str) -> Refusal:
-    """The answer of an actor that cannot answer."""
+    """The refusal that stands for an actor that crashed or stopped."""
     return Refusal("unavailable", f"the {name} is not running at the moment: try again shortly")

@@ -4,8 +4,8 @@ Nothing else reads them; only the host, a seam of its own, counts the age of a p
 Times are whole microseconds since 1970-01-01 UTC. How long something lasts is measured from boot:
 that clock is never set, and goes on while the host sleeps (CLOCK_BOOTTIME).
 
-`wait_until` also returns early when somebody sets the clock, so the caller looks again: a Job that
-is due at 09:00 starts when the host's clock says 09:00, however it got there.
+`wait_until` also returns early when the clock is set, so the caller checks again: a Job that is due
+at 09:00 starts when the host's clock shows 09:00, whether it ran there or was set.
 """
 
 import ctypes
@@ -79,13 +79,13 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
     async def wait_until(self, moment: int) -> None:
-        """Sleep until the clock says `moment`, or somebody sets it. One waiter at a time."""
+        """Sleep until the clock shows `moment` or is set. One waiter at a time."""
         seconds, us = divmod(max(moment, 1), 1_000_000)
         spec = (ctypes.c_long * 4)(0, 0, seconds, us * 1000)
         flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
         if self._libc.timerfd_settime(self._descriptor, flags, spec, None) < 0:
             if ctypes.get_errno() == errno.ECANCELED:
-                # The clock was set since the last wait: the kernel tells so here, not by a read.
+                # The clock was set since the last wait: the kernel reports it here, not by a read.
                 await trio.lowlevel.checkpoint()
                 return
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")

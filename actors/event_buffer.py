@@ -33,7 +33,7 @@ LiveKind = Literal["job.progress", "scheduler.host"]
 class Live(NamedTuple):
     """Of one Job, or of the host (`job_id` None), the newest. `data` as in an event.
 
-    `number` grows with each, whatever it is about; `at` in µs. It may be shown once the event
+    `number` grows with each, of whatever Job; `at` in µs. It may be shown once the event
     numbered `after_seq` has been.
     """
 
@@ -146,7 +146,7 @@ class EventBuffer:
 
     @contextmanager
     def subscribe(self, key: str) -> Iterator[Subscription]:
-        """Hear of every event about this Job or run, from now on."""
+        """Be woken by every event about this Job or run, from now on."""
         subscription = Subscription()
         self._subscriptions[key].add(subscription)
         try:

@@ -10,8 +10,8 @@ POOL_BYTES = 4096
 """Asked of the kernel at a time, for 512 ids: a millisecond's work.
 
 Each call lets go of the interpreter's lock for a moment. A thread that does so more often than the
-switch interval starves who waits for it: he is woken each time, comes too late, and begins to wait
-anew (`take_gil` in CPython's ceval_gil). With 256 bytes a batch held up the event loop for 20 ms.
+switch interval starves a thread that waits for it: it is woken each time, comes too late, and waits
+again (`take_gil` in CPython's ceval_gil). With 256 bytes a batch held up the event loop for 20 ms.
 """
 
 

@@ -28,9 +28,9 @@ from storage.runs import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What became of `SubmitJobs`: new Jobs, or the stored first answer to the same request.
+    """The answer to `SubmitJobs`: new Jobs, or the stored first answer to the same request.
 
-    Of a batch there is only the `response`: nobody wants 10,000 models.
+    Of a batch there is only the `response`: 10,000 models would be built for nothing.
     """
 
     jobs: tuple[Job, ...]
@@ -43,7 +43,7 @@ class Submission:
 class SubmitJobs(Ask[Submission]):
     """Queue these Jobs, all or none. Their params have been accepted by their types.
 
-    With a `key`, `batch` says in which of its two forms the answer is kept for a replay.
+    With a `key`, `batch` selects in which of two forms the answer is kept for a replay.
     """
 
     jobs: tuple[NewJob, ...]
@@ -141,19 +141,19 @@ class Once(Ask[Submission]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReservation(Ask[Reservation]):
-    """Give an operator's reservation back."""
+    """End an operator's reservation."""
 
     reservation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReservations(Ask[list[Reservation]]):
-    """Give back every operator's reservation that is open, in one transaction; returns them."""
+    """End every open reservation of operators, in one transaction; returns them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectTicket:
-    """By these two names a direct run can be watched, and given up."""
+    """The two ids by which a direct run is followed and abandoned."""
 
     reservation_id: str
     run_id: str
@@ -169,14 +169,14 @@ class StartDirect(Ask[DirectTicket]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbandonDirect(Message):
-    """The client of a direct run went away: give the claim back, or cancel the run."""
+    """The client of a direct run disconnected: end its claim, or cancel the run."""
 
     ticket: DirectTicket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe(Ask[None]):
-    """Answered by a scheduler that works, and has been able to write all that it was told."""
+    """Answered by a scheduler that works and has committed every earlier message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class RunProcess(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgressed(Message):
-    """The program reported how far it is: to be stored, so not told more often than every 5 s."""
+    """The program reported its progress, to be stored: at most every 5 s of a run."""
 
     run_id: str
     job_id: str
@@ -229,7 +229,7 @@ class RunExited(Message):
     """The run has ended; nothing of it is left but its files.
 
     `refused_in`: its program could not be started, and it was that life of the scheduler which had
-    asked. No file tells of it, so it does not count when a later life has asked again.
+    asked. No file shows that, so it does not count when a later life has asked again.
     """
 
     run_id: str
@@ -286,7 +286,7 @@ class TimerFired(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureRun(Message):
-    """Make it true that this run runs, or say how it ended: by fact, whatever happened before.
+    """Make sure that this run runs, or report how it ended, from its files and processes.
 
     `job_type`: as it was configured when the run was claimed in this life of the server, or else at
     its start; None if it is not configured. `life`: which life of the scheduler asks.
@@ -339,7 +339,7 @@ class HostChanged(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressReported(Message):
-    """The program reported how far it is: to be shown at once. `at` in µs since 1970."""
+    """The program reported its progress, to be shown at once. `at` in µs since 1970."""
 
     run_id: str
     job_id: str

@@ -1,6 +1,6 @@
 """The publisher: committed events go from the scheduler to it, and it alone fills the event buffer.
 
-Stats, event streams and whatever waits for a Job read the buffer, each with a cursor of its own.
+Stats, event streams and requests that wait for a Job read the buffer, each with its own cursor.
 
 Invariant: every committed event is published once, in order. What was committed while no publisher
 ran, or by a scheduler that crashed before it sent its message, is read from the `events` table.

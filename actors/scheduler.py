@@ -43,10 +43,10 @@ from storage.errors import StorageFailed
 
 BATCH_MESSAGES_MAX = 256
 HOST_RETRY_S = 1.0
-"""How often a host that lets nothing start is looked at again."""
+"""How often a host that prevents starts is checked again."""
 FULL_DISK = "the disk of the data directory is full: free space"
 URGENT = (AbandonDirect, CancelJob, DeleteJob, Drain, RunExited, StopRuns, StopScheduler)
-"""What is written on a full disk too, as long as the reserve lasts."""
+"""Messages that are written on a full disk too, as long as the reserve lasts."""
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class Scheduler(Actor):
         self._nursery: trio.Nursery
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """What waits for space on the disk waits for the next life too."""
+        """Keep messages that wait for space on the disk for the next life."""
         try:
             await super().run(task_status)
         finally:
@@ -98,7 +98,7 @@ class Scheduler(Actor):
             self._connection.execute("ROLLBACK")
         self._nursery = nursery
         nursery.start_soon(self._alarm.run, self._ring)
-        # An earlier life may have told of a condition that nobody else will end.
+        # An earlier life may have published a condition, which only this message ends.
         await self._publisher.tell(HostChanged(condition=None, at=self._now()))
         try:
             await self._recover()
@@ -160,7 +160,7 @@ class Scheduler(Actor):
     async def _write_urgent(self, batch: list[Envelope]) -> list[Envelope]:
         """Write what ends something into the space held back for it; returns what still waits.
 
-        Nothing starts meanwhile: its files would find no space.
+        Nothing starts in this transaction: its files would find no space.
         """
         urgent = [envelope for envelope in batch if isinstance(envelope.message, URGENT)]
         if not urgent or not self._recovered or not await self._runner.run(self._reserve.give_up):
@@ -185,12 +185,12 @@ class Scheduler(Actor):
         try:
             return await self._runner.run(decide)
         except (apsw.IOError, apsw.CorruptError, apsw.NotADBError) as error:
-            # After a failed fsync nobody knows which pages are on disk, and SQLite would go on as
+            # After a failed fsync it is unknown which pages are on disk, and SQLite would go on as
             # if all were (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
             raise StorageFailed(f"the database failed: {error}") from error
 
     async def _act(self, decision: Decision) -> None:
-        # First what has started is told: so its progress cannot be shown before it.
+        # Events first, so that no progress of a run is shown before its start.
         if decision.events:
             await self._publisher.tell(EventsCommitted(events=tuple(decision.events)))
         for effect in decision.effects:
@@ -198,10 +198,10 @@ class Scheduler(Actor):
         self._alarm.set(decision.next_due)
 
     def _wait_for_space(self, batch: list[Envelope]) -> None:
-        """Refuse the asks; keep what was told, since it stays true, until there is space again."""
-        told = [envelope for envelope in batch if envelope.reply is None]
-        # Of what is told again and again the last word counts, however long it takes.
-        self._unwritten = list({topic(envelope.message): envelope for envelope in told}.values())
+        """Refuse the asks; keep the other messages until there is space again: they stay true."""
+        kept = [envelope for envelope in batch if envelope.reply is None]
+        # Of each topic only the newest is kept, so that they do not grow while the disk is full.
+        self._unwritten = list({topic(envelope.message): envelope for envelope in kept}.values())
         for envelope in batch:
             envelope.fail(Refusal("storage_full", FULL_DISK))
         if not self._full:
@@ -209,7 +209,7 @@ class Scheduler(Actor):
             log.error("disk full", waiting_events=len(self._unwritten))
 
     async def _note_host(self) -> None:
-        """Tell once of each change in what of the host keeps Jobs from starting."""
+        """Publish each change in the condition of the host that prevents starts."""
         reason = FULL_DISK if self._full else self._core.host_reason
         known = self._condition
         if reason != (known and known.reason):
@@ -231,7 +231,7 @@ class Scheduler(Actor):
         return self._full or self._core.lacks_space
 
     async def _look_again(self) -> None:
-        """Whatever comes meanwhile looks too; this is for when nothing comes."""
+        """Every transaction checks the host; this makes one happen if no message does."""
         while self._waits:
             await trio.sleep(HOST_RETRY_S)
             await self.mailbox.tell(TimerFired())
@@ -242,7 +242,7 @@ class Scheduler(Actor):
 
 
 def topic(message: Message) -> object:
-    """What is told on one topic replaces what was told before: one of each per run is kept."""
+    """The topic of a message: a newer message replaces an older one with the same topic."""
     match message:
         case RunExited(run_id=run_id) | RunProcess(run_id=run_id) | RunProgressed(run_id=run_id):
             return type(message), run_id
@@ -260,7 +260,7 @@ def settle(envelope: Envelope, answer: outcome.Outcome[object]) -> None:
     """Give the asker its answer."""
     if envelope.reply is None:
         if isinstance(answer, outcome.Error):
-            log.warning("told in vain", message=repr(envelope.message), why=str(answer.error))
+            log.warning("message refused", message=repr(envelope.message), reason=str(answer.error))
     elif isinstance(answer, outcome.Error):
         assert isinstance(answer.error, Exception)
         envelope.reply.refuse(answer.error)

@@ -99,7 +99,7 @@ class Supervisor:
             self._news = trio.Event()
             while self._crashed:
                 child, life, error = self._crashed.popleft()
-                # A life that was replaced meanwhile, by the crash of an elder, is mended already.
+                # The crash of an earlier child may have replaced this life already.
                 if self._lives.get(child.name) is life:
                     await self._restart(child, error)
 

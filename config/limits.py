@@ -1,4 +1,4 @@
-"""What clients may claim at once beyond the slots: the operator's limits, from `[scheduler]`.
+"""Limits on what clients may have open at once, from `[scheduler]`.
 
 Part of the core, so plain synchronous code. Each check raises before anything is written.
 """

@@ -1,7 +1,7 @@
-"""What is configured and may be replaced while the server runs: job types, slots, limits.
+"""Setup: the part of the configuration that a reload replaces: job types, slots, limits.
 
-One object, never changed in place: `Core` replaces it as a whole, between two messages, and hands
-it down; whatever reads several parts of it reads them from one object.
+One object, never changed in place: `Core` replaces it as a whole, between two messages. Code that
+needs several parts of it reads them from one object.
 """
 
 from collections.abc import Mapping

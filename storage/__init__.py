@@ -1,1 +1,1 @@
-"""What must survive: Jobs, their runs, the events about both, and the file that holds them."""
+"""Durable state: Jobs, runs, reservations, events, and the SQLite file with them."""

@@ -53,7 +53,7 @@ class Runner(Protocol):
     """Where blocking calls run: on a thread in production, inline in a simulation.
 
     A call that has begun is never abandoned: cancelling the caller waits for its end, since
-    nobody else would learn whether the transaction holds. A read may be given a `stop`, which is
+    no other task would learn whether the transaction holds. A read may be given a `stop`, which is
     called once when its caller is cancelled, and makes the wait a short one.
     """
 
@@ -78,7 +78,7 @@ def open_writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     _put_on_disk(connection, vfs)
-    # The writer waits for nobody but a `headway backup`, which holds no lock for longer.
+    # The writer waits only for a `headway backup`, which holds no lock for longer.
     connection.set_busy_timeout(10_000)
     migrate(connection)
     return connection
@@ -91,7 +91,7 @@ def _put_on_disk(connection: apsw.Connection, vfs: str | None) -> None:
     no later fsync would bring them there: the kernel takes their pages for written (Rebello et
     al., 2020). So the log is written once more, over itself, before anything relies on it.
     """
-    # On a full disk it stays in the log until a later checkpoint; reads must go on meanwhile.
+    # On a full disk it stays in the log until a later checkpoint; reads must go on.
     with suppress(apsw.FullError):
         _rewrite_log(connection.filename_wal, vfs)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -119,7 +119,7 @@ def _rewrite_log(name: str, vfs: str | None) -> None:
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """A connection that cannot write, whatever is asked of it."""
+    """A connection that cannot write."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     configure(connection)
     refuse_newer(connection)
@@ -218,7 +218,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _lives(pid: str) -> bool:
-    """Whether the process is there; one that cannot be told is taken for living."""
+    """Whether the process lives; one whose id is unknown is taken to be alive."""
     return not pid.isdecimal() or os.path.exists(f"/proc/{pid}")
 
 

@@ -1,4 +1,4 @@
-"""The ways in which headway says no.
+"""Errors of the storage layer.
 
 A `Refusal` is an answer, not an accident: it has a stable `code` of the contract, travels back
 through the ask that caused it, and leaves the database as it was. What each code means over HTTP
@@ -10,7 +10,7 @@ step is to stop the process and let the next start decide by fact.
 
 
 class StorageFailed(Exception):
-    """The disk failed under a commit, so nobody knows whether it holds: the process must end."""
+    """The disk failed during a commit, whose outcome is unknown: the process must end."""
 
 
 class DataDirectoryInUse(Exception):

@@ -1,4 +1,4 @@
-"""What a scrape of `/metrics` reads: by an index, and as much of it whatever there is.
+"""Figures for `/metrics`, each read from an index in bounded time.
 
 Invariant: nothing here walks the queue or the history.
 """

@@ -43,7 +43,7 @@ def replay(tx: Transaction, key: Key) -> tuple[bytes, str | None] | None:
 
 
 def keep(tx: Transaction, key: Key, response: bytes, location: str | None) -> None:
-    """Keep the answer for 24 hours, and let go of a few whose time is over."""
+    """Keep the answer for 24 hours, and delete a few that are older."""
     tx.execute(
         "DELETE FROM idempotency WHERE key IN"
         " (SELECT key FROM idempotency WHERE created_at <= ? ORDER BY created_at LIMIT ?)",

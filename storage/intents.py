@@ -27,7 +27,7 @@ class RunIntent:
     `began_us`: µs after boot at which its program began, if an earlier life has seen that.
     `seal`: what the exit record carries of a program that is started now; only in memory.
     `digests`: of every seal that a shim of this run may have been given.
-    `unbegun`: it is known that its program was never started, whatever its directory says.
+    `unbegun`: it is known that its program was never started, regardless of its directory.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class RunIntent:
 
 
 def digest_of(seal: str) -> str:
-    """What is stored of a seal: whoever reads the database cannot forge an exit record."""
+    """The digest of a seal, as stored: a reader of the database cannot forge an exit record."""
     return hashlib.sha256(seal.encode()).hexdigest()
 
 

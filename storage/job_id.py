@@ -1,4 +1,4 @@
-"""The id of a Job, or its beginning, in a text that somebody searches for."""
+"""Recognise the id of a Job, or the beginning of one, in a search text."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Jobs as they are listed: filters, pages by cursor, counts.
 
-A page has a limit of bytes as well: of a Job with long params it says only that they are long.
+A page has a limit of bytes as well: long params are left out, and the item is marked so.
 """
 
 import base64
@@ -52,7 +52,7 @@ def list_jobs(
     if cursor is not None:
         where.append("position < ?" if wanted.order == "desc" else "position > ?")
         bindings.append(_decode_cursor(cursor))
-    # A Job has few retries, whatever else they must match; there are many of each status.
+    # A Job has few retries, and there are many Jobs of each status: filter those few.
     index = "" if wanted.retry_of is None else " INDEXED BY jobs_retry_of"
     rows = connection.execute(
         f"SELECT octet_length(params), {LISTED_COLUMNS} FROM jobs{index}"

@@ -77,7 +77,7 @@ def find_job(connection: apsw.Connection, job_id: str) -> Job:
 
 
 def status_of(connection: apsw.Connection, job_id: str) -> JobStatus:
-    """The status alone: for a look that is repeated, at a Job whose params may be large.
+    """The status alone, for repeated reads of a Job whose params may be large.
 
     Raises:
         Refusal: `not_found`.
@@ -209,7 +209,7 @@ def write_progress(tx: Transaction, job_id: str, progress: Progress) -> None:
         " AND status = 'RUNNING' AND progress IS NOT ?1 RETURNING type",
         (to_json(progress).decode(), job_id),
     ).fetchone()
-    # A last word may arrive after the end; the end stands.
+    # Ignore progress reported after the run finished.
     if row is not None:
         tx.emit("job.progress", job_id=job_id, type=row[0], **progress.model_dump())
 

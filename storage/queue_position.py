@@ -1,6 +1,6 @@
-"""Where a Job stands: how many go before it, what runs, and how long such runs have taken.
+"""The position of a Job: how many go before it, what runs, and how long such runs have taken.
 
-Questions for people, answered from indexes in a time that does not grow with the queue.
+Each is read from an index in a time that does not grow with the queue.
 """
 
 from collections.abc import Iterable
@@ -133,7 +133,7 @@ def occupants(connection: apsw.Connection) -> list[Occupant]:
 
 
 def last_durations_s(connection: apsw.Connection, type_: str) -> list[float]:
-    """How long the last runs of the type took, the shortest first; whatever became of them."""
+    """How long the last runs of the type took, of every status, the shortest first."""
     rows = connection.execute(
         f"SELECT {DURATION_US} / 1e6 FROM job_runs"
         " WHERE type = ? AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT ?",

@@ -95,7 +95,7 @@ class Claim:
 
 
 def first_waiting(tx: Transaction) -> Claim | None:
-    """The claim whose turn is next."""
+    """The reservation that is served next."""
     row = tx.execute(
         "SELECT reservation_id, created_at, run_id, type, params FROM reservations"
         " WHERE state = 'WAITING' ORDER BY position LIMIT 1"

@@ -1,4 +1,4 @@
-"""The scheduler's own durable state: running or stopped, limits, and the kept figures."""
+"""The scheduler's durable state: running or stopped, limits, and the kept counts."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ def is_running(connection: apsw.Connection) -> bool:
 
 
 def set_running(tx: Transaction, running: bool) -> None:
-    """Remember the operator's word; saying it again changes nothing and leaves no event."""
+    """Store the operator's start or stop; a repetition changes nothing and emits no event."""
     tx.execute("UPDATE scheduler SET running = ?1 WHERE running <> ?1", (running,))
     if tx.connection.changes():
         tx.emit("scheduler.started" if running else "scheduler.stopped")

@@ -1,7 +1,7 @@
-"""One write transaction: its connection, its one moment in time, and the events it will leave.
+"""One write transaction: its connection, its one moment in time, and the events it appends.
 
 Invariant: every change of a Job, run, reservation or of the scheduler appends an event here, so the
-`events` table tells the whole story, and numbers without a gap.
+`events` table is complete, and its numbers have no gap.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """What a batch of messages does to the database: plain synchronous code, no threads or channels.
 
 `Core.decide` takes a batch through one transaction: each message in a savepoint of its own, then
-whatever may start now is claimed, then one commit. What must happen outside (start a program, end
-one) comes back as messages for the executor and is sent after the commit: intent before act.
+the Jobs that may start now are claimed, then one commit. Outside effects (a program starts, ends)
+are returned as messages for the executor, which are sent after the commit: intent before act.
 
 It knows no noun: `nouns.py` lists them, and each has its handlers and timers in a module of its
 own. What may start, and in which order, is in `dispatch.py`.

@@ -77,7 +77,7 @@ def start(
 ) -> Span | None:
     """In how many seconds the Job behind `line` starts; None if a type was never measured.
 
-    `busy` may hold more than `slots` where the limit was lowered meanwhile.
+    `busy` may hold more than `slots` if the limit was lowered since they started.
     """
     if any(not samples.get(type_) for type_, n in line.counts.items() if n):
         return None

@@ -42,7 +42,7 @@ class Rules:
 def explain(
     connection: apsw.Connection, job_id: str, rules: Rules, now: int, boot_us: int
 ) -> Explanation:
-    """Everything that is to say about why this Job is where it is. `boot_us`: now, from boot.
+    """Why this Job waits, its place, and an estimate of its start. `boot_us`: now, from boot.
 
     Raises:
         Refusal: `not_found`.

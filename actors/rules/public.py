@@ -1,4 +1,4 @@
-"""What of a Job or a run may be shown: everything but the values of secret parameters."""
+"""Jobs and runs as clients may see them: with the values of secret parameters masked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,5 +59,5 @@ def batch_body(job_ids: Sequence[str], first: int) -> bytes:
 def _masked(type_name: str, params: dict[str, Any], types: JobTypes) -> Mapping[str, Any]:
     if job_type := types.get(type_name):
         return job_type.redact(params)
-    # The type is no longer configured, so nobody knows which of its values were secret.
+    # The type is no longer configured, so which of its values are secret is unknown.
     return dict.fromkeys(params, "***") if params else params

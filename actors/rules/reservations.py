@@ -45,7 +45,7 @@ def reserve(tx: Transaction, context: RuleContext, message: m.Reserve) -> Reserv
     reservations.insert_hold(
         tx, reservation_id, ttl_s=message.ttl_s, server_id=context.identity.server_id
     )
-    # So that the answer says HELD if the slot is free already.
+    # So that the answer is HELD if a slot is free already.
     dispatch_queue(tx, context)
     return reservations.find_reservation(tx.connection, reservation_id)
 

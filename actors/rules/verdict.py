@@ -1,4 +1,4 @@
-"""What a run ended as, if headway itself had a reason to end it."""
+"""Decide the status of a run that headway itself had a reason to end."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ STOPPED: Mapping[StopReason, tuple[RunStatus, RunError | None]] = {
         RunError(code="interrupted", message="the server shut down before it ended"),
     ),
 }
-"""What a run ends as when headway ended it, whatever exit status the program then showed."""
+"""The end of a run that headway ended, regardless of the exit status of its program."""
 
 
 def judge(seen: Outcome, stop_reason: StopReason | None) -> Outcome:

@@ -1,7 +1,7 @@
-"""One walk along the events, which compares each with the rows that it speaks of.
+"""Audit: walk along the events, and compare each with the rows of its Job and run.
 
-Invariant: nothing is held of what has ended, so that a database of a million Jobs can be walked;
-what was told of an ended Job is read back in the rare case that an event names it again.
+Invariant: nothing is kept in memory of what has ended, so that a database of a million Jobs can be
+walked; the end of a Job is read back in the rare case that an event names it again.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class EndedJobs:
         self._connection = connection
 
     def get(self, job_id: str, /) -> JobStatus | None:
-        """Only an event out of place makes anybody ask."""
+        """Read from the table: only an event out of place needs it."""
         row = self._connection.execute(
             "SELECT kind, data FROM events WHERE job_id = ? AND seq < ?"
             " AND kind IN ('job.cancelled', 'job.skipped', 'run.finished')"
@@ -66,12 +66,12 @@ class FinishedRuns:
 
 
 def walk(connection: apsw.Connection) -> Iterator[Breach]:
-    """What the events say is what may happen (see `Replay`), and leads to what the tables say.
+    """The events are a legal sequence (see `Replay`) that leads to the rows of the tables.
 
-    - AckDurable: every Job and run that an event tells of is there.
+    - AckDurable: every Job and run that an event names is there.
     - EventsAtomic: a change and its event are there together: each row is what its events lead to.
     - SingleWriter: a run was claimed by the life of the server that was the last to begin.
-    - StablePaging: each Job is at the position that its submission told.
+    - StablePaging: each Job is at the position of its submission.
     """
     jobs, runs = EndedJobs(connection), FinishedRuns(connection)
     replay = Replay(jobs, runs)
@@ -92,13 +92,14 @@ def compare(
 ) -> Iterator[Breach]:
     """One event, and the rows of its Job and its run (None: there is no such row)."""
     if event.job_id is not None and position is None:
-        yield "AckDurable", f"event {event.seq} tells of {event.job_id}, which is not there"
+        yield "AckDurable", f"event {event.seq} names {event.job_id}, which is not there"
         return
     match event.kind:
         case "job.submitted":
-            told = replay.jobs[str(event.job_id)].place[1]
-            if told != position:
-                yield "StablePaging", f"{event.job_id} is at {position}, it was queued at {told}"
+            queued_at = replay.jobs[str(event.job_id)].place[1]
+            if queued_at != position:
+                what = f"{event.job_id} is at {position}, it was queued at {queued_at}"
+                yield "StablePaging", what
         case "run.started":
             if run_status is None:
                 yield "AckDurable", f"{event.run_id} was started, and is not there"
@@ -124,9 +125,9 @@ def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
     ):
         job = replay.jobs.get(str(job_id))
         if job is None or job.status != status:
-            yield "EventsAtomic", f"{job_id} is {status}, which its events do not say"
+            yield "EventsAtomic", f"{job_id} is {status}, but not by its events"
         elif status == JobStatus.QUEUED and (-job.place[0], job.hold) != (priority, hold):
-            yield "EventsAtomic", f"{job_id} has a place in the queue that its events do not say"
+            yield "EventsAtomic", f"{job_id} has another place in the queue than by its events"
         else:
             agreeing += 1
     if agreeing < len(replay.jobs):
@@ -141,12 +142,12 @@ def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
 
 def open_runs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
     """The same of runs and reservations."""
-    for what, told, rows in (
+    for what, replayed, rows in (
         ("runs", replay.running, "SELECT run_id FROM job_runs WHERE status = 'RUNNING'"),
         ("waits", replay.waiting, RESERVATIONS + "'WAITING'"),
         ("is held", replay.held, RESERVATIONS + "'HELD'"),
     ):
-        for name in set(told) ^ {str(row[0]) for row in connection.execute(rows)}:
+        for name in set(replayed) ^ {str(row[0]) for row in connection.execute(rows)}:
             yield "EventsAtomic", f"{name} {what} by its events or by its row, not by both"
 
 

@@ -9,7 +9,7 @@ decided by tests that look at processes, files and answers as well:
 
 | invariant | decided by |
 |---|---|
-| AckDurable, NoPhantom, of what clients were told | tests/simulation, tests/crash, tests/faults |
+| AckDurable, NoPhantom, of the answers to clients | tests/simulation, tests/crash, tests/faults |
 | CancelBound: a cancelled run ends within its grace | tests/actors, tests/contract/test_cancel.py |
 | NoLostWakeup: nothing waits that could start | tests/simulation after each commit and at the end |
 | IntentFirst, OneRun, of processes | tests/simulation at each start, tests/crash |
@@ -182,7 +182,7 @@ def stats_recount(connection: apsw.Connection) -> Iterator[str]:
         "SELECT type, status, hold, n FROM job_counts WHERE n <> 0 EXCEPT"
         " SELECT type, status, hold, count(*) FROM jobs GROUP BY type, status, hold"
     ):
-        yield f"kept count {row} is not what the rows say"
+        yield f"kept count {row} differs from the rows"
     for row in connection.execute(
         "SELECT type, status, hold, count(*) FROM jobs GROUP BY type, status, hold EXCEPT"
         " SELECT type, status, hold, n FROM job_counts"
@@ -221,7 +221,7 @@ def cancelled_as_asked(connection: apsw.Connection) -> Iterator[str]:
         " AND (status = 'CANCELLED' AND stop_reason IS NOT 'cancel' OR status <> 'CANCELLED'"
         " AND stop_reason IS 'cancel' AND exit_code IS NULL AND signal IS NULL)"
     ):
-        yield f"{run_id} is {status}, and was ended by {reason or 'nobody'}"
+        yield f"{run_id} is {status}, and the reason to end it is {reason or 'none'}"
 
 
 def collected_after_the_end(connection: apsw.Connection) -> Iterator[str]:
@@ -250,13 +250,13 @@ def held_while_queued(connection: apsw.Connection) -> Iterator[str]:
 
 
 def reservations_end(connection: apsw.Connection) -> Iterator[str]:
-    """A reservation has ended exactly if it says when and why; one that is held says since when."""
+    """A reservation has an end and a reason exactly if it has ended, and a start if it is held."""
     for name, state in connection.execute(
         "SELECT reservation_id, state FROM reservations"
         " WHERE (state = 'ENDED') <> (ended_at IS NOT NULL) OR (ended_at IS NULL) <>"
         " (end_reason IS NULL) OR (state = 'HELD' AND (held_at IS NULL OR expires_at IS NULL))"
     ):
-        yield f"{name} is {state}, and its times say something else"
+        yield f"{name} is {state}, and its times do not agree"
 
 
 def bounded(connection: apsw.Connection) -> Iterator[str]:

@@ -40,7 +40,7 @@ NAMES = (
     "EventsAtomic",
     "StablePaging",
 )
-"""The invariants that a replay decides; what each says is in the docstring of `Replay`."""
+"""The invariants that a replay decides; the docstring of `Replay` defines each."""
 
 
 class Ended(Protocol):
@@ -58,7 +58,7 @@ class Finished(Protocol):
 
 
 @dataclass(slots=True)
-class Told:
+class OpenJob:
     """A Job that has not ended, by its events. `hold`: why it may not start, 'none' if it may."""
 
     type: str
@@ -82,7 +82,7 @@ class Replay:
     - ReservationOrder: reservations are served in their order, each ends once, a direct run starts
       only when its claim is served, and no Job starts from the queue while one waits, or while the
       scheduler is stopped.
-    - IntentFirst: of a run nothing is told before its start, which is committed before any process.
+    - IntentFirst: no event of a run comes before its start, which is committed before any process.
     - RecoveryIdempotent: a direct claim of an earlier life of the server is never served: it ended.
     - SingleWriter: lives of servers follow each other; none goes on when another has begun.
     - EventsAtomic: the events number from 1 without a gap, and each has an actor.
@@ -90,7 +90,7 @@ class Replay:
     """
 
     def __init__(self, ended: Ended | None = None, finished: Finished | None = None) -> None:
-        self.jobs: dict[str, Told] = {}
+        self.jobs: dict[str, OpenJob] = {}
         self.ended: Ended = {} if ended is None else ended
         self.finished: Finished = set() if finished is None else finished
         self.running: dict[str, tuple[str, str]] = {}  # run: (type, lane)
@@ -175,10 +175,10 @@ class Replay:
             self._broken("StablePaging", what)
         self._last_position = max(position, self._last_position)
         place = (-data["priority"], position)
-        self.jobs[job_id] = Told(intern(data["type"]), place, _hold(data))
+        self.jobs[job_id] = OpenJob(intern(data["type"]), place, _hold(data))
         self._line_up(job_id)
 
-    def _queued(self, event: Event) -> Told | None:
+    def _queued(self, event: Event) -> OpenJob | None:
         """The Job of an event that only a QUEUED one can have."""
         job_id = str(event.job_id)
         job = self.jobs.get(job_id)
