@@ -22,7 +22,7 @@ Answer = TypeVar("Answer", covariant=True)
 
 
 class Message:
-    """Base of everything that a mailbox takes: small frozen records."""
+    """Base class of messages: small frozen records."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class Reply:
         return self._outcome is not None
 
     def answer(self, value: object) -> None:
-        """Give the asker its answer."""
+        """Return `value` to the asker."""
         self._settle(outcome.Value(value))
 
     def refuse(self, error: Exception) -> None:
@@ -80,7 +80,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message on its way, with the place for its answer if it is an ask."""
+    """A message in a mailbox, with its reply if it is an ask."""
 
     message: Message
     reply: Reply | None
@@ -135,7 +135,7 @@ class Mailbox:
         return answer
 
     async def receive_batch(self, size: int) -> list[Envelope]:
-        """Wait for a message, then take what else is there, up to `size` in all."""
+        """Wait for a message, then take all that have arrived, up to `size`."""
         batch = [await self._receive.receive()]
         while len(batch) < size:
             try:
@@ -145,7 +145,7 @@ class Mailbox:
         return batch
 
     def keep(self, batch: list[Envelope]) -> None:
-        """Keep messages without a reply for the next life. Asks were answered, and may be repeated."""
+        """Keep messages without a reply for the next life; an asker has its answer, and may retry."""
         self.kept += [envelope for envelope in batch if envelope.reply is None]
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Actor(ABC):
             await self._handle(batch)
 
     async def _handle_kept(self) -> None:
-        """One by one, so that what crashes the actor does so alone."""
+        """Handle kept messages one by one, so that only the one that crashes the actor is lost."""
         kept, self.mailbox.kept = self.mailbox.kept, []
         try:
             while kept:

@@ -134,6 +134,6 @@ class Alarm:
 
 
 class Ring(Protocol):
-    """What an alarm does when it goes off."""
+    """The function that an alarm calls when its moment has come."""
 
     async def __call__(self) -> None: ...

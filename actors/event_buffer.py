@@ -31,7 +31,7 @@ LiveKind = Literal["job.progress", "scheduler.host"]
 
 
 class Live(NamedTuple):
-    """Of one Job, or of the host (`job_id` None), the newest. `data` as in an event.
+    """The newest live state of one Job, or of the host (`job_id` None). `data` as in an event.
 
     `number` grows with each, of whatever Job; `at` in µs. It may be shown once the event
     numbered `after_seq` has been.
@@ -77,7 +77,7 @@ class EventBuffer:
         """What of the host keeps Jobs from starting."""
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Append events; those that are here already are passed over."""
+        """Append events; those that were published already are ignored."""
         for event in events:
             if event.seq <= self.last_seq:
                 continue
@@ -101,12 +101,12 @@ class EventBuffer:
         self._lot.unpark_all()
 
     def progress(self, job_id: str) -> Progress | None:
-        """The newest progress of a Job that runs; None: what is stored is as new."""
+        """The newest progress of a running Job; None if the stored one is as new."""
         live = self._live.get(job_id)
         return None if live is None else _progress_in(live.data)
 
     def note_host(self, condition: HostCondition | None, at: int) -> None:
-        """Show what of the host keeps Jobs from starting; None: nothing any more."""
+        """Publish the condition of the host that prevents starts; None: there is none any more."""
         if condition == self.host_condition:
             return
         self.host_condition = condition
@@ -115,7 +115,7 @@ class EventBuffer:
         self._lot.unpark_all()
 
     def live_after(self, number: int, seq: int) -> list[Live]:
-        """What is live and newer than `number`, in order, for a reader who has read up to `seq`."""
+        """The live states newer than `number`, in order, for a reader whose cursor is `seq`."""
         found: list[Live] = []
         for live in reversed(self._live.values()):
             if live.number <= number:

@@ -1,4 +1,4 @@
-"""Names that are given once: ids of Jobs, runs and reservations, and of one life of the server."""
+"""Unique ids: of Jobs, runs, reservations, and of each life of the server."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ again (`take_gil` in CPython's ceval_gil). With 256 bytes a batch held up the ev
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which boot of the host, and which life of the server, claims runs."""
+    """The boot of the host and the life of the server that claim runs."""
 
     boot_id: str
     server_id: str

@@ -85,7 +85,7 @@ class CancelJob(Ask[Job]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerJob(Ask[Job]):
-    """Run at once, beside the queue: what the old trigger endpoints did, but on record."""
+    """Start a Job at once, beside the queue, as the old trigger endpoints did, but on record."""
 
     type: str
     params: dict[str, Any]
@@ -103,7 +103,7 @@ class StopScheduler(Ask[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureScheduler(Ask[SchedulerConfig]):
-    """Change limits while running; a value of None goes back to the configuration's."""
+    """Change limits while running; None restores the configured value."""
 
     set_concurrency: bool
     concurrency: int | None
@@ -112,7 +112,7 @@ class ConfigureScheduler(Ask[SchedulerConfig]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceSetup(Ask[SchedulerConfig]):
-    """Go on with another configuration. `changed`: the keys that differ, for the record.
+    """Replace the configuration. `changed`: the keys that differ, for the event.
 
     Direct runs that wait for a slot, of a type that is gone, are given up.
     """
@@ -239,7 +239,7 @@ class RunExited(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartsBlocked(Message):
-    """The host lets nothing start: these runs are claimed, have not begun, and wait for it.
+    """The host prevents starts: these runs are claimed, have not begun, and wait.
 
     Or it has no descriptor left to look after one that has. `reason` None: neither is so any more.
     """
@@ -250,7 +250,7 @@ class StartsBlocked(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCollected(Message):
-    """What an ended run has left, as far as it is known by now.
+    """The artifacts of an ended run, as far as they are known by now.
 
     `artifacts` None: no more than before. `more`: it is listed; its checksums, and what must be
     removed, come when that is on disk.
@@ -313,7 +313,7 @@ class StopRun(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectRun(Message):
-    """Go on with the artifacts of a run that has ended: all that is known of them is on disk."""
+    """Continue to collect the artifacts of an ended run; the state so far is committed."""
 
     unfinished: Unfinished
     limits: KeepLimits
@@ -331,7 +331,7 @@ class EventsCommitted(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostChanged(Message):
-    """Something of the host keeps Jobs from starting, or no longer does. `at` in µs since 1970."""
+    """A condition of the host prevents starts, or ended (None). `at` in µs since 1970."""
 
     condition: HostCondition | None
     at: int

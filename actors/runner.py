@@ -1,4 +1,4 @@
-"""Where blocking calls run: one thread of one's own, a few that are shared, or right here.
+"""Runners for blocking calls: a dedicated thread, a shared pool, or the calling task itself.
 
 `ThreadRunner` keeps the event loop free while a commit is on its way to the disk; `InlineRunner`
 keeps a simulation free of real threads. Both do one call at a time, in order.
@@ -37,7 +37,7 @@ def _unwrapped(done: outcome.Outcome[Any]) -> Any:
 
 
 class Stopped(Exception):
-    """The caller does not wait any more."""
+    """The caller was cancelled and no longer waits."""
 
 
 class StopFlag:
@@ -61,10 +61,10 @@ class Pool(Protocol):
 
 
 class InlinePool:
-    """Runs the call at once, where it is."""
+    """Runs the call at once in the calling task."""
 
     async def run(self, work: Callable[[StopFlag], T]) -> T:
-        """Call `work`, after a checkpoint as an honest wait has one."""
+        """Call `work` after a checkpoint, which a real wait has too."""
         await trio.lowlevel.checkpoint()
         return work(StopFlag())
 
@@ -123,10 +123,10 @@ class ThreadPool:
 
 
 class InlineRunner:
-    """Runs the call at once, where it is."""
+    """Runs the call at once in the calling task."""
 
     async def run(self, work: Callable[[], T], stop: Stop | None = None) -> T:
-        """Call `work`, after a checkpoint as an honest wait has one."""
+        """Call `work` after a checkpoint, which a real wait has too."""
         await trio.lowlevel.checkpoint()
         return work()
 

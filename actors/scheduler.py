@@ -145,7 +145,7 @@ class Scheduler(Actor):
             await self._act(decision)
 
     async def _hold_starts(self, drains: list[Envelope]) -> None:
-        """Before a drain is answered, let nothing start any more, and note what never did."""
+        """Before a drain is answered, stop all starts, and store which runs have not begun."""
         try:
             left = await self._executor.ask(HoldStarts())
         except Refusal as refusal:
@@ -227,7 +227,7 @@ class Scheduler(Actor):
 
     @property
     def _waits(self) -> bool:
-        """Whether it is for us to find out when the host is fit again."""
+        """Whether the scheduler itself must check again whether starts are possible."""
         return self._full or self._core.lacks_space
 
     async def _look_again(self) -> None:
@@ -257,7 +257,7 @@ def topic(message: Message) -> object:
 
 
 def settle(envelope: Envelope, answer: outcome.Outcome[object]) -> None:
-    """Give the asker its answer."""
+    """Return the answer to the asker, or log that a message without one was refused."""
     if envelope.reply is None:
         if isinstance(answer, outcome.Error):
             log.warning("message refused", message=repr(envelope.message), reason=str(answer.error))

@@ -1,4 +1,4 @@
-"""How large the files of the database are, and what about them needs the operator.
+"""Watch the size of the database files, and warn about what needs the operator.
 
 The write-ahead log starts anew once all of it is in the database and no reader needs it, so it has
 16 MiB at most. It grows without end while one read transaction lasts: that of a long backup or
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSizes:
-    """Of the database, of its write-ahead log, and what is free to us on its file system."""
+    """Bytes of the database, of its write-ahead log, and free for the server beside them."""
 
     database_bytes: int
     wal_bytes: int
@@ -67,7 +67,7 @@ class StorageWatch:
         return found
 
     def sizes(self) -> StorageSizes:
-        """As they are now. Three system calls."""
+        """The present sizes. Three system calls."""
         try:
             space = os.statvfs(self._path.parent)
             free_bytes = space.f_bavail * space.f_frsize

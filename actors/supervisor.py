@@ -1,4 +1,4 @@
-"""Children started in order, stopped in reverse, restarted rest-for-one, and not for ever.
+"""Supervisor: starts children in order, stops them in reverse, restarts them rest-for-one.
 
 When a child crashes, it and all that were started after it (they may depend on it) are stopped in
 reverse order and started again in order. After more than `intensity` restarts within `period_s`
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class SupervisorGaveUp(Exception):
-    """A child crashed more often than restarting can mend; `__cause__` is its last error."""
+    """A child crashed too often; `__cause__` is its last error."""
 
 
 @dataclass(frozen=True, slots=True)

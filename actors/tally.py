@@ -1,7 +1,7 @@
-"""What has been counted since the process started, for `/metrics`: it only ever grows.
+"""Counters of this process for `/metrics`: they only grow.
 
-It outlives the stats actor, which fills it, so that a crash of that one sets nothing back and
-counts nothing twice. A new process begins at zero, which Prometheus expects of counters; totals
+They outlive the stats actor, which fills them, so that its crash sets nothing back and counts nothing
+twice. A new process begins at zero, which Prometheus expects of counters; totals
 that outlive a process are in the database (`storage/figures.py`).
 """
 

@@ -1,4 +1,4 @@
-"""A copy of the database of one moment, also while a server writes: whole and checked, or none."""
+"""Back up the database while a server may write: a consistent, checked copy, or none."""
 
 import errno
 import os

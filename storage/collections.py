@@ -1,4 +1,4 @@
-"""What was collected of a run's artifacts after its end, and what is still to come.
+"""Collection of a run's artifacts after its end: what is known, and what is still to come.
 
 Invariant: what is to come is on disk until it has come, so it is gone on with after any crash.
 """
@@ -38,7 +38,7 @@ def note_collection(
     reason: str | None,
     more: bool,
 ) -> bool:
-    """More is known of what the run has left; `artifacts` None: not of these.
+    """Store what is known of the artifacts by now; `artifacts` None: their list is as before.
 
     False, and nothing changes: nothing was to come.
     """
@@ -69,7 +69,7 @@ def note_collection(
 
 
 def unfinished(connection: apsw.Connection) -> list[Unfinished]:
-    """What is to be gone on with, first what ended first."""
+    """The runs whose artifacts are still being collected, first the one that ended first."""
     rows = connection.execute(
         f"{_COLUMNS} INDEXED BY job_runs_collecting WHERE collecting <> 0"
         " ORDER BY finished_at, run_id"
@@ -78,13 +78,13 @@ def unfinished(connection: apsw.Connection) -> list[Unfinished]:
 
 
 def unfinished_of(connection: apsw.Connection, run_id: str) -> list[Unfinished]:
-    """The same of one run: at most one."""
+    """The run, if its artifacts are still being collected; else nothing."""
     rows = connection.execute(f"{_COLUMNS} WHERE run_id = ? AND collecting <> 0", (run_id,))
     return [_from_row(*row) for row in rows]
 
 
 def count_unfinished(connection: apsw.Connection) -> int:
-    """Of how many runs."""
+    """How many runs have artifacts that are still being collected."""
     sql = "SELECT count(*) FROM job_runs INDEXED BY job_runs_collecting WHERE collecting <> 0"
     count = connection.execute(sql).get
     assert isinstance(count, int)

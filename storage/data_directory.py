@@ -77,7 +77,7 @@ def exposed(data_dir: Path) -> str | None:
 
 
 def warnings(data_dir: Path) -> list[str]:
-    """What speaks against the directory as it is now; one that is not there yet will be made."""
+    """What is wrong with the directory, for the operator; one that does not exist will be made."""
     try:
         why = exposed(data_dir)
     except FileNotFoundError:

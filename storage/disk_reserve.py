@@ -1,4 +1,4 @@
-"""Space that is held back for the day on which the disk is full: a cancel needs some, too.
+"""Disk reserve: a file that holds back space, so that a cancel can be written on a full disk.
 
 The file `headway.reserve` holds nothing but its blocks. Given up, they are what the write-ahead log
 grows into; filled again at once, so that nothing but what is urgent takes them.

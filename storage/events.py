@@ -1,4 +1,4 @@
-"""Events as the table `events` keeps them, and queries on it. Only a transaction adds one."""
+"""Events: rows of the table `events`, and queries on it. Only a transaction appends one."""
 
 from typing import Literal, NamedTuple
 
@@ -32,7 +32,7 @@ SYSTEM = "system"
 
 
 class Event(NamedTuple):
-    """Something that is now true. `at` in µs since 1970 UTC; `data` is a JSON object as text.
+    """A committed change. `at` in µs since 1970 UTC; `data` is a JSON object as text.
 
     `actor` caused it. The fields are in the order of the table's columns.
     """

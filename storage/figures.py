@@ -37,7 +37,7 @@ NOT_YET_SOUGHT = Success(before=(2**63 - 1, ""))
 
 
 def queue_by_type(connection: apsw.Connection) -> dict[str, QueueLength]:
-    """From the kept counts; types of which nothing waits are left out."""
+    """The queue's length by type, from the kept counts; types of which nothing waits are absent."""
     rows = connection.execute(
         "SELECT type, sum(iif(hold = 'none', n, 0)), sum(iif(hold = 'none', 0, n)) FROM job_counts"
         " WHERE status = 'QUEUED' GROUP BY type HAVING sum(n) > 0"

@@ -1,4 +1,4 @@
-"""Runs that shall be, in SQL: committed before any process of theirs exists.
+"""Intents in SQL: rows of runs that are committed before any process of theirs exists.
 
 Invariant: an intent that is not yet fulfilled, or whose fulfilment nothing shows, is taken up again
 under the same run id. How runs end is in `runs.py`.
@@ -21,7 +21,7 @@ NOT_BEGUN = ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIntent:
-    """A run that shall be: all that the executor needs to start it, or to find it again.
+    """A run to be: all that the executor needs to start it, or to find it again.
 
     `adopt` is kept, not read from the configuration again: it shows what a crash left behind.
     `began_us`: µs after boot at which its program began, if an earlier life has seen that.
@@ -85,7 +85,7 @@ def insert_run(
 
 
 def running_intents(connection: apsw.Connection) -> list[tuple[RunIntent, str]]:
-    """Every run that the database holds for RUNNING, with the server life that claimed it."""
+    """Every run whose row is RUNNING, with the life of the server that claimed it."""
     rows = connection.execute(
         "SELECT run_id, job_id, type, lane, params_snapshot, timeout_s, boot_id, adopt,"
         " stop_reason, began_us, seals, server_id FROM job_runs INDEXED BY job_runs_running"
@@ -113,7 +113,7 @@ def _intent_from_row(row: list[Any]) -> RunIntent:
 
 
 def leave(tx: Transaction, run_ids: Iterable[str]) -> None:
-    """Note that these runs have not begun, and that no one starts them but the next server."""
+    """Note that these runs have not begun, and that only the next server starts them."""
     tx.connection.executemany(
         "UPDATE job_runs SET boot_id = ?, pid = NULL, began_us = NULL"
         " WHERE run_id = ? AND status = 'RUNNING'",

@@ -1,4 +1,4 @@
-"""Jobs as they are listed: filters, pages by cursor, counts.
+"""List Jobs: filters, pages by cursor, counts.
 
 A page has a limit of bytes as well: long params are left out, and the item is marked so.
 """

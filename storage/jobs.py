@@ -93,7 +93,7 @@ def _not_found(job_id: str) -> Refusal:
 
 
 def params_bytes(connection: apsw.Connection, job_id: str) -> int:
-    """How long the params of the Job are; 0 if there is no such Job."""
+    """The size of the Job's params in bytes; 0 if there is no such Job."""
     sql = "SELECT octet_length(params) FROM jobs WHERE job_id = ?"
     return int(connection.execute(sql, (job_id,)).get or 0)
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name as a whole, or not at all."""
+"""Create a file atomically: it appears under its name complete, or not at all."""
 
 import os
 from collections.abc import Iterator

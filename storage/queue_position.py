@@ -99,7 +99,7 @@ def _eligible(connection: apsw.Connection, type_: str) -> int:
 def types_ahead(
     connection: apsw.Connection, types: Iterable[str], *, priority: int, position: int
 ) -> list[str]:
-    """The types of the eligible Jobs before the place, in order. For short queues."""
+    """The types of the eligible Jobs that go before (priority, position), in order."""
     places: list[tuple[int, int, str]] = []
     for type_ in types:
         for where, given in (

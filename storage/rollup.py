@@ -1,4 +1,4 @@
-"""The events, added up by the minute while they are written, and read back as a chart.
+"""History: events added up by the minute while they are written, and read as a chart.
 
 Invariant: what is kept equals a count of all events, since it is written in their transaction.
 """
@@ -149,7 +149,7 @@ def read_history(connection: apsw.Connection, now: int, *, step_s: int, steps: i
 
 
 def percentiles(histogram: Mapping[int, int]) -> Percentiles | None:
-    """Of bucket → n; None of none at all."""
+    """The percentiles of durations, given as bucket → n; None if there are none."""
     total = sum(histogram.values())
     if not total:
         return None
@@ -168,7 +168,7 @@ def percentiles(histogram: Mapping[int, int]) -> Percentiles | None:
 def _sums(
     connection: apsw.Connection, first: int, step: int, steps: int
 ) -> dict[int, tuple[int, ...]]:
-    """By step. What a clock that was set back left in the future counts as of now."""
+    """The sums by step. Minutes that a clock set back has left in the future count as now."""
     rows = connection.execute(
         "SELECT min((minute - ?1) / ?2, ?3), sum(queued), sum(completed), sum(failed),"
         " sum(skipped), sum(cancelled) FROM history WHERE minute >= ?1 GROUP BY 1",

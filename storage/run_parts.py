@@ -1,4 +1,4 @@
-"""What is read of a run by itself, since the whole of it may be large.
+"""Parts of a run that are read alone, since the whole of it may be large.
 
 Params, command line and result have up to 1 MiB each, and there may be 10,000 artifacts.
 """
@@ -29,7 +29,7 @@ def run_and_result(
 
 
 class RunHead(NamedTuple):
-    """Of a run what is never large. `finished_at` in µs since 1970."""
+    """The fields of a run that are never large. `finished_at` in µs since 1970."""
 
     run_id: str
     finished_at: int | None

@@ -126,7 +126,7 @@ def note_process(tx: Transaction, run_id: str, pid: int, began_us: int) -> None:
 
 
 def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
-    """Commit why the run will be ended. False if it has ended, or a reason stands already."""
+    """Store why the run will be ended. False if it has ended, or has a reason already."""
     row = tx.execute(
         "UPDATE job_runs SET stop_reason = ? WHERE run_id = ? AND status = 'RUNNING'"
         " AND stop_reason IS NULL RETURNING job_id, type",
@@ -139,7 +139,7 @@ def request_stop(tx: Transaction, run_id: str, reason: StopReason) -> bool:
 
 
 def what_ends(tx: Transaction, run_id: str) -> tuple[str | None, StopReason | None]:
-    """(the run's Job, why headway ended it)."""
+    """(id of the run's Job, the stored reason to end it)."""
     row = tx.execute(
         "SELECT job_id, stop_reason FROM job_runs WHERE run_id = ?", (run_id,)
     ).fetchone()
@@ -205,7 +205,7 @@ def finish_run(tx: Transaction, run_id: str, outcome: Outcome) -> Finish | None:
 
 
 def artifacts_text(artifacts: tuple[Artifact, ...]) -> str:
-    """How they are stored."""
+    """The JSON text in which artifacts are stored."""
     return to_json(artifacts).decode() if artifacts else "[]"
 
 
@@ -259,7 +259,7 @@ def finished_at_of(connection: apsw.Connection, job_id: str) -> int | None:
 
 
 def running(connection: apsw.Connection) -> list[tuple[str, bool]]:
-    """(run id, whether a later server could adopt it) of each of them, and nothing else."""
+    """(run id, whether a later server could adopt it) of each RUNNING run."""
     rows = connection.execute(
         "SELECT run_id, adopt FROM job_runs INDEXED BY job_runs_running WHERE status = 'RUNNING'"
     )

@@ -33,12 +33,12 @@ def overrides(connection: apsw.Connection) -> tuple[int | None, dict[str, int]]:
 
 
 def override_concurrency(tx: Transaction, concurrency: int | None) -> None:
-    """Set the number of slots; None goes back to the configuration's."""
+    """Set the number of slots; None restores the configured number."""
     tx.execute("UPDATE scheduler SET concurrency = ?", (concurrency,))
 
 
 def override_type_limit(tx: Transaction, type: str, concurrency: int | None) -> None:
-    """Set how many of a type run at once; None goes back to the configuration's."""
+    """Set how many of a type run at once; None restores the configured limit."""
     if concurrency is None:
         tx.execute("DELETE FROM type_limits WHERE type = ?", (type,))
     else:
@@ -66,7 +66,7 @@ class QueueCounts:
 
 
 def queue_counts(connection: apsw.Connection, types: Container[str]) -> QueueCounts:
-    """From the kept counts: a row or two for each type that ever was. `types`: those configured."""
+    """Count QUEUED Jobs from the kept counts. `types`: those that are configured."""
     counts = QueueCounts()
     for type_name, hold, n in connection.execute(
         "SELECT type, hold, n FROM job_counts WHERE status = 'QUEUED' AND n > 0 ORDER BY type"
@@ -134,7 +134,7 @@ def read_status(
     started_at: int,
     host_condition: HostCondition | None = None,
 ) -> SchedulerStatus:
-    """The scheduler now.
+    """The status of the scheduler, as `GET /scheduler/status` returns it.
 
     `types` and `concurrency` as configured; `started_at` (µs) of the server.
     """

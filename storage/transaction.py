@@ -68,13 +68,13 @@ class Transaction:
         self._next_seq += 1
 
     def write_events(self) -> None:
-        """Put what was gathered into the table, and add it to the minute's sums."""
+        """Insert the gathered events, and add them to the sums of the minute."""
         self.connection.executemany(INSERT, self.events)
         add_up(self.connection, self.now, self.events)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """All of the body or nothing of it, events included."""
+        """Keep all changes of the block, or on an exception none, events included."""
         mark = len(self.events)
         seq = self._next_seq
         self.execute("SAVEPOINT message")

@@ -1,4 +1,4 @@
-"""What the rules are given beside the transaction: configuration, names, chance, and effects.
+"""The context of the rules: configuration, ids, random numbers, handlers, and pending effects.
 
 Invariant: `effects` are those of the transaction that is open; they are sent when it is on disk.
 """
@@ -56,17 +56,17 @@ class RuleContext:
 
     @property
     def host_reason(self) -> str | None:
-        """Why the host lets nothing start; None: it does."""
+        """Why the host prevents starts; None if it does not."""
         return self.blocked or self.short
 
     def apply(self, tx: Transaction, message: Message) -> Any:
-        """Let the message's noun handle it; the answer."""
+        """Call the handler of the message; returns its answer."""
         handler = self.handlers.get(type(message))
         assert handler is not None, f"the scheduler does not understand {message!r}"
         return handler(tx, self, message)
 
     def begin_transaction(self, setup: Setup) -> None:
-        """Forget what an earlier transaction that failed has left here."""
+        """Discard the setup and the effects of an earlier transaction that failed."""
         self.setup = setup
         self.effects = []
 

@@ -1,4 +1,4 @@
-"""What a batch of messages does to the database: plain synchronous code, no threads or channels.
+"""The core: applies a batch of messages to the database in plain synchronous code.
 
 `Core.decide` takes a batch through one transaction: each message in a savepoint of its own, then
 the Jobs that may start now are claimed, then one commit. Outside effects (a program starts, ends)
@@ -30,7 +30,7 @@ from storage.transaction import Transaction, write_transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What one committed batch leaves to do: answer, act, publish, and wake at `next_due` (µs)."""
+    """The result of one committed batch: answers, effects, events, and when (µs) to wake."""
 
     answers: list[outcome.Outcome[Any]]
     effects: list[Message]
@@ -68,7 +68,7 @@ class Core:
 
     @property
     def host_reason(self) -> str | None:
-        """Why the host lets nothing start; None: it does."""
+        """Why the host prevents starts; None if it does not."""
         return self._context.host_reason
 
     @property

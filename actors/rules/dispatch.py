@@ -1,4 +1,4 @@
-"""What may start now: order and limits. Part of the core, so plain synchronous code.
+"""Dispatch: which Jobs and reservations get the free slots, by order and limits.
 
 The order: reservations in the order in which they came, each ahead of the whole queue; then, among
 the eligible Jobs, the higher priority, then the earlier position. Never more at once than there are

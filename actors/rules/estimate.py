@@ -1,4 +1,4 @@
-"""When a Job will start: arithmetic on measured durations, without a database and without a clock.
+"""Estimate when a Job will start, from measured durations alone: no database, no clock.
 
 Three futures are followed, with short, mean and long durations. What is summed up varies less than
 its parts, so n Jobs of a type are given their sum's interval and not n times one Job's. The
@@ -19,7 +19,7 @@ _NINE_IN_TEN = 1.645  # standard deviations to either side
 
 
 class Span(NamedTuple):
-    """Seconds: three futures of one duration."""
+    """A duration in seconds: the shortest, the expected and the longest."""
 
     short: float
     mean: float

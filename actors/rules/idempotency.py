@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key` in the rules: carried out once, then the first answer again.
+"""Idempotency in the rules: a request with a key is carried out once, then answered the same.
 
 How long answers are kept is decided in `storage/idempotency.py`.
 """

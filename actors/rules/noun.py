@@ -1,4 +1,4 @@
-"""What a noun adds to the rules. `nouns.py` lists them all."""
+"""Noun: the handlers and timers that one noun adds to the rules. `nouns.py` lists them all."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

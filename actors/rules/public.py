@@ -45,7 +45,7 @@ def list_json(items: Sequence[Any]) -> bytes:
 
 
 def job_body(job: Job, types: JobTypes) -> bytes:
-    """The answer to `POST /jobs`."""
+    """The body of the response to `POST /jobs`."""
     return job.__pydantic_serializer__.to_json(public_job(job, types))
 
 

@@ -1,4 +1,4 @@
-"""The scheduler in the rules: started, stopped, configured, drained; what of the host blocks it."""
+"""The scheduler in the rules: start, stop, configure, drain, and note what blocks starts."""
 
 from actors import messages as m
 from actors.actor import Message

@@ -42,7 +42,7 @@ class EndedJobs:
         return None if row is None else JobStatus(ENDS.get(row[0]) or from_json(row[1])["status"])
 
     def __setitem__(self, job_id: str, status: JobStatus, /) -> None:
-        """It stands in the events."""
+        """Do nothing: the events have it."""
 
 
 class FinishedRuns:
@@ -53,7 +53,7 @@ class FinishedRuns:
         self._connection = connection
 
     def __contains__(self, run_id: object, /) -> bool:
-        """As above. It reads every event: there is no index for what should never be asked."""
+        """Read from the table, without an index: only an event out of place needs it."""
         found = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM events"
             " WHERE kind = 'run.finished' AND run_id = ? AND seq < ?)",
@@ -62,7 +62,7 @@ class FinishedRuns:
         return bool(found)
 
     def add(self, run_id: str, /) -> None:
-        """It stands in the events."""
+        """Do nothing: the events have it."""
 
 
 def walk(connection: apsw.Connection) -> Iterator[Breach]:
@@ -141,7 +141,7 @@ def open_jobs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
 
 
 def open_runs(connection: apsw.Connection, replay: Replay) -> Iterator[Breach]:
-    """The same of runs and reservations."""
+    """The open runs and reservations of the tables are those of the events."""
     for what, replayed, rows in (
         ("runs", replay.running, "SELECT run_id FROM job_runs WHERE status = 'RUNNING'"),
         ("waits", replay.waiting, RESERVATIONS + "'WAITING'"),

@@ -1,4 +1,4 @@
-"""What must always hold, as functions of a database and its events.
+"""Invariants: checks of a database and its events, by name.
 
 Each check yields a sentence for every breach that it finds; none means that the invariant holds.
 The checks only read, so they run on the database of a living server as well as on a dead one's.
@@ -197,7 +197,7 @@ def history_recount(connection: apsw.Connection) -> Iterator[str]:
 
 
 def no_phantom(connection: apsw.Connection) -> Iterator[str]:
-    """Every Job was submitted, and every run was started, by an event: nothing is there untold."""
+    """Every Job was submitted, and every run was started, by an event."""
     for (job_id,) in connection.execute(
         "SELECT job_id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM events"
         " WHERE events.job_id = jobs.job_id AND kind = 'job.submitted')"

@@ -129,7 +129,7 @@ class Replay:
         }
 
     def apply(self, event: Event) -> list[Breach]:
-        """Take in the next event; what it breaks."""
+        """Apply the next event; returns the invariants that it breaks."""
         if event.seq != self.last_seq + 1:
             self._broken("EventsAtomic", f"event {event.seq} comes after {self.last_seq}")
         self.last_seq = event.seq
@@ -143,7 +143,7 @@ class Replay:
         return found
 
     def overlooked(self) -> str | None:
-        """What could start and does not; after a commit, unless the server drains, nothing."""
+        """A Job or reservation that could start and does not: after a commit None, unless draining."""
         if self.concurrency is None or self._taken() >= self.concurrency:
             return None
         for name, life in self.waiting.items():
@@ -161,7 +161,7 @@ class Replay:
     # ---- Jobs --------------------------------------------------------------------------------
 
     def status(self, job_id: str) -> JobStatus | None:
-        """What the Job is by its events so far; None: not submitted."""
+        """The status of the Job by its events so far; None if it was not submitted."""
         job = self.jobs.get(job_id)
         return self.ended.get(job_id) if job is None else job.status
 
@@ -357,7 +357,7 @@ class Replay:
 
 
 def _hold(data: dict[str, Any]) -> str:
-    """The hold in an event's data; until 0009 it was a boolean."""
+    """Read the hold from an event's data; before migration 0009 it was a boolean."""
     hold = data.get("hold")
     return str(hold) if hold is not None else "time" if data["deferred"] else "none"
 
