@@ -145,7 +145,7 @@ class Mailbox:
         return batch
 
     def keep(self, batch: list[Envelope]) -> None:
-        """Keep messages without a reply for the next life; an asker has its answer, and may retry."""
+        """Keep messages without a reply for the next life; askers have been answered."""
         self.kept += [envelope for envelope in batch if envelope.reply is None]
 
     def close(self) -> None:

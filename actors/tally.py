@@ -1,8 +1,8 @@
 """Counters of this process for `/metrics`: they only grow.
 
-They outlive the stats actor, which fills them, so that its crash sets nothing back and counts nothing
-twice. A new process begins at zero, which Prometheus expects of counters; totals
-that outlive a process are in the database (`storage/figures.py`).
+They outlive the stats actor, which fills them, so that its crash sets nothing back and counts
+nothing twice. A new process begins at zero, which Prometheus expects of counters; totals that
+outlive a process are in the database (`storage/figures.py`).
 """
 
 from bisect import bisect_left

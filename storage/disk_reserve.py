@@ -17,7 +17,7 @@ RESERVE_BYTES = 4 * 1024 * 1024
 
 
 class DiskReserve:
-    """The file. `size_bytes` 0: nothing is held back."""
+    """The reserve's file. `size_bytes` 0: no space is held back."""
 
     def __init__(self, path: Path, size_bytes: int = RESERVE_BYTES) -> None:
         self._path = path

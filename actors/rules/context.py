@@ -19,7 +19,7 @@ Step = Callable[Concatenate[Transaction, "RuleContext", ...], None]
 
 
 class RuleContext:
-    """One for a core, on the writer's thread only.
+    """The state of one core beside the database. Used on the writer's thread only.
 
     `setup`: as the message that is being applied sees it. `handlers` and `timers`: of all nouns.
     `life`: see `EnsureRun`. `draining`: nothing starts any more. While the host is not fit for a
