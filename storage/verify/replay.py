@@ -143,7 +143,7 @@ class Replay:
         return found
 
     def overlooked(self) -> str | None:
-        """A Job or reservation that waits while it could start; None after a commit, or draining."""
+        """A Job or reservation that waits while it could start; after a commit there is none."""
         if self.concurrency is None or self._taken() >= self.concurrency:
             return None
         for name, life in self.waiting.items():
