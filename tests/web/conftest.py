@@ -26,7 +26,7 @@ from web.context import Context
 
 @pytest.fixture(scope="session")
 def silent_log() -> None:
-    """What is logged on purpose is nobody's news."""
+    """Drop what a test logs on purpose."""
 
     def drop(*_: Any) -> Any:
         raise structlog.DropEvent

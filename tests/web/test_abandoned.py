@@ -25,7 +25,7 @@ WAYS = {"at once": "", "through Quart": "Prefer: wait=1\r\n"}
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():  # noqa: ASYNC110 - a thread says so to nobody
+    while not is_so():  # noqa: ASYNC110 - a thread sets no event
         await trio.sleep(0.001)
 
 
@@ -107,7 +107,7 @@ async def serve(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_searches_that_were_abandoned_hold_nobody_up(serve: Any, way: str) -> None:
+async def test_searches_that_were_abandoned_delay_no_other(serve: Any, way: str) -> None:
     async with serve(read_timeout_s=600) as served:
         gone = [await served.search("endless", WAYS[way]) for _ in range(6)]
         await served.until_all_readers_are_busy()
@@ -142,7 +142,9 @@ async def test_pages_are_read_beside_searches_that_are_waited_for(serve: Any, wa
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_search_that_takes_too_long_says_what_to_do(serve: Any, way: str) -> None:
+async def test_the_refusal_of_a_search_that_takes_too_long_gives_advice(
+    serve: Any, way: str
+) -> None:
     async with serve(read_timeout_s=0.1) as served:
         answer = await served.answer("endless", WAYS[way])
         assert answer.startswith(b"HTTP/1.1 503")

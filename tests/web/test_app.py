@@ -170,7 +170,7 @@ async def test_every_no_is_a_problem_document(
         assert "POST" in headers["allow"]
 
 
-async def test_a_bug_says_nothing_about_itself(
+async def test_the_response_to_a_bug_has_no_details(
     wire: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: Any, **__: Any) -> Any:

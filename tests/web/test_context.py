@@ -13,7 +13,7 @@ from storage.jobs import find_job
 from web.context import Context, UnlessDraining
 
 
-async def test_an_unknown_type_is_told_which_there_are(context: Context) -> None:
+async def test_the_refusal_of_an_unknown_type_lists_the_known_ones(context: Context) -> None:
     assert context.job_type("a").name == "a"
     with pytest.raises(Refusal, match="there are: a") as caught:
         context.job_type("b")

@@ -1,4 +1,4 @@
-"""Long reads on real threads: stopped when nobody waits for them, never in the way of others."""
+"""Long reads on real threads: stopped when no client waits for them, and never ahead of others."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ def page(connection: apsw.Connection) -> Any:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():  # noqa: ASYNC110 - a thread says so to nobody
+    while not is_so():  # noqa: ASYNC110 - a thread sets no event
         await trio.sleep(0.001)
 
 
@@ -125,7 +125,7 @@ async def test_no_more_wait_than_could_have_their_turn(make: Any) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_long_read_has_a_deadline_and_says_what_to_do(make: Any) -> None:
+async def test_a_long_read_has_a_deadline_and_its_refusal_gives_advice(make: Any) -> None:
     reads = make(timeout_s=0.1)
     with pytest.raises(Refusal, match=r"read_timeout_s.*narrow it") as caught:
         await reads.read(endless)

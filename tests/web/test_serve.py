@@ -1,4 +1,4 @@
-"""How a server that cannot live tells why."""
+"""The reason that a server which cannot start prints, and its exit status."""
 
 import signal
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "printed"),
     [
         (OSError(98, "choose another --bind"), 1, "headway: choose another --bind\n"),
         (NewerDatabase("it is newer"), 1, "headway: it is newer\n"),
@@ -54,16 +54,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ),
     ],
 )
-def test_a_reason_is_told_in_a_line(
-    run: Any, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+def test_a_reason_is_printed_in_a_line(
+    run: Any, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, printed: str
 ) -> None:
     assert run(error) == status
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == printed
 
 
-def test_a_reason_is_told_beside_an_error_of_ours(
-    run: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reason_is_printed_beside_a_bug(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ExceptionGroup) as raised:
         run(ExceptionGroup("", [OSError(5, "the disk is gone"), ValueError("a bug")]))
     assert [str(error) for error in raised.value.exceptions] == ["a bug"]

@@ -20,7 +20,7 @@ from storage.events import EventKind, events_after, last_seq
 from web.api.response import Response
 from web.api.routes import Header, Query, Routes
 from web.context import Context
-from web.streams.broadcaster import Shown, show
+from web.streams.broadcaster import EncodedEvent, encode
 from web.streams.sse import SSE, SSE_HEADERS, event_number, format_event
 
 RESET_BEYOND_EVENTS = 100_000
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
     types: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
 
-    def covers(self, event: Shown) -> bool:
+    def covers(self, event: EncodedEvent) -> bool:
         """Whether the stream tells this event."""
         return (
             self.job_id in (None, event.job_id)
@@ -206,13 +206,13 @@ class Stream:
             found = [live for live in found if self._wanted.covers(live)]
         return self._broadcaster.join(found)
 
-    async def _read(self) -> list[Shown]:
+    async def _read(self) -> list[EncodedEvent]:
         """The same from the table; of one Job only, by its index."""
         seq, until, job_id = self._seq, self._broadcaster.released, self._wanted.job_id
 
-        def read(connection: apsw.Connection) -> list[Shown]:
+        def read(connection: apsw.Connection) -> list[EncodedEvent]:
             found = events_after(connection, seq, limit=EVENTS_PER_READ_MAX, job_id=job_id)
-            return [show(event) for event in found]
+            return [encode(event) for event in found]
 
         found = await self._context.walk(read)
         is_all = len(found) < EVENTS_PER_READ_MAX

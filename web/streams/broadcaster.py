@@ -1,9 +1,9 @@
-"""What all event streams share: events as bytes, made once, and one clock that wakes the streams.
+"""The broadcaster: events encoded once for all streams, and one clock that wakes the streams.
 
-A stream has a cursor and nothing else, so a thousand of them cost one ring. New events are released
-to all streams at a time, in rounds: the more streams there are, the longer the pause between two
-rounds, and the more events each of them carries. In a round a few streams are woken at a time, so
-that requests have their turn in between.
+A stream has only a cursor, so a thousand of them share one ring. New events are released to all
+streams in rounds: the more streams there are, the longer the pause between two rounds, and the more
+events each of them carries. In a round a few streams are woken at a time, so that requests run in
+between.
 
 Invariant: no stream receives an event before its round, and a stream that waits is woken by the
 next round, by the heartbeat and by the end.
@@ -24,19 +24,19 @@ from web.streams.sse import HEARTBEAT_S, format_event, frame
 PAUSE_PER_STREAM_S = 0.000_25
 """A stream costs about 50 µs a round: all streams together get at most a fifth of one core."""
 PAUSE_PER_ROUND = 4
-"""And a fifth of the time where the machine is so busy that a round takes longer."""
+"""On a busy machine, where a round takes longer, it is a fifth of the time."""
 PAUSE_MAX_S = 2.0
 WOKEN_AT_ONCE = 4
-"""So a request that comes in the middle of a round waits for 0.2 ms until it is seen."""
+"""A request that arrives in the middle of a round is read after 0.2 ms."""
 PATIENCE_S = 0.5
-"""So much later a round may end for the sake of requests."""
+"""How much longer a round may take because of requests."""
 EVENTS_PER_PIECE_MAX = 1_000
 
 
-class Shown(NamedTuple):
-    """An event as it goes out. `type`: of its Job or run, if it has one.
+class EncodedEvent(NamedTuple):
+    """An event as it is sent. `type`: that of its Job or run, if it has one.
 
-    `seq` of what is live counts only what is live, and does not go out.
+    `seq` of a live event counts live events only, and is not sent.
     """
 
     seq: int
@@ -46,8 +46,8 @@ class Shown(NamedTuple):
     wire: bytes
 
 
-def show(event: Event) -> Shown:
-    """One event on the wire. Its data was encoded in its transaction, and is copied."""
+def encode(event: Event) -> EncodedEvent:
+    """Encode an event. Its data was encoded in its transaction, and is copied."""
     head = {
         "seq": event.seq,
         "at": from_us(event.at),
@@ -58,12 +58,14 @@ def show(event: Event) -> Shown:
     }
     text = b'%s,"data":%s}' % (to_json(head)[:-1], event.data.encode())
     wire = frame(event.kind, text, event.seq)
-    return Shown(event.seq, event.kind, event.job_id, from_json(event.data).get("type"), wire)
+    return EncodedEvent(
+        event.seq, event.kind, event.job_id, from_json(event.data).get("type"), wire
+    )
 
 
-def show_live(live: Live) -> Shown:
-    """What is live on the wire: without an id, since a resume begins elsewhere."""
-    told = {
+def encode_live(live: Live) -> EncodedEvent:
+    """Encode a live event: without an id, since no stream can be resumed after it."""
+    fields = {
         "seq": None,
         "at": from_us(live.at),
         "kind": live.kind,
@@ -72,12 +74,12 @@ def show_live(live: Live) -> Shown:
         "actor": SYSTEM,
         "data": live.data,
     }
-    wire = format_event(live.kind, told)
-    return Shown(live.number, live.kind, live.job_id, live.data.get("type"), wire)
+    wire = format_event(live.kind, fields)
+    return EncodedEvent(live.number, live.kind, live.job_id, live.data.get("type"), wire)
 
 
 class Broadcaster:
-    """One for a server."""
+    """Releases events to the streams of a server."""
 
     def __init__(
         self, events: EventBuffer, draining: trio.Event, request_priority: RequestPriority
@@ -86,19 +88,19 @@ class Broadcaster:
         self._request_priority = request_priority
         self._draining = draining
         self._lot = trio.lowlevel.ParkingLot()
-        self._somebody = trio.Event()
-        self._shown: dict[int, Shown] = {}
-        # Most streams stand at the same place: what the last one got is kept for the next.
-        self._last: tuple[tuple[int, int], list[Shown] | None] = ((-1, -1), None)
-        self._piece: tuple[Sequence[Shown], bytes] = ((), b"")
-        self._live: tuple[tuple[int, int, int], list[Shown]] = ((0, 0, 0), [])
+        self._has_streams = trio.Event()
+        self._encoded: dict[int, EncodedEvent] = {}
+        # Most streams have the same cursor: the events of the last one are kept for the next.
+        self._last: tuple[tuple[int, int], list[EncodedEvent] | None] = ((-1, -1), None)
+        self._piece: tuple[Sequence[EncodedEvent], bytes] = ((), b"")
+        self._live: tuple[tuple[int, int, int], list[EncodedEvent]] = ((0, 0, 0), [])
         self._released_live = 0
         self.released = 0
-        """The last event that streams may see."""
+        """The number of the last event that is released to streams."""
         self.beats = 0
         """How many heartbeats there have been."""
         self.is_over = False
-        """Whether the server says goodbye."""
+        """Whether the server ends the streams."""
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Wake the streams. Runs until cancelled."""
@@ -108,8 +110,8 @@ class Broadcaster:
             beat_at = trio.current_time() + HEARTBEAT_S
             while True:
                 if not self._lot:
-                    self._somebody = trio.Event()
-                    await self._somebody.wait()
+                    self._has_streams = trio.Event()
+                    await self._has_streams.wait()
                     beat_at = max(beat_at, trio.current_time() + HEARTBEAT_S / 2)
                 with trio.move_on_at(beat_at):
                     await self._events.changed(self.released, self._released_live)
@@ -120,7 +122,7 @@ class Broadcaster:
                 await trio.sleep(await self._wake())
 
     async def _wake(self) -> float:
-        """One round. How many seconds there shall be until the next."""
+        """Wake the streams of one round. Returns the pause until the next in seconds."""
         streams = left = len(self._lot)
         until = trio.current_time() + PATIENCE_S
         took_s = 0.0
@@ -140,35 +142,35 @@ class Broadcaster:
         await self._wake()
 
     async def wait(self) -> None:
-        """Until the next round, the next heartbeat or the end."""
+        """Wait for the next round, the next heartbeat or the end."""
         if self.is_over:
             return
-        self._somebody.set()
+        self._has_streams.set()
         await self._lot.park()
 
-    def after(self, seq: int) -> list[Shown] | None:
-        """The next released events after `seq`; None: they are no longer here, read the table."""
+    def after(self, seq: int) -> list[EncodedEvent] | None:
+        """The next released events after `seq`; None: they are only in the table by now."""
         if self._last[0] != (seq, self.released):
             events = self._events.after(seq, limit=min(EVENTS_PER_PIECE_MAX, self.released - seq))
-            shown = None if events is None else [self._show(event) for event in events]
-            self._last = (seq, self.released), shown
+            encoded = None if events is None else [self._encode(event) for event in events]
+            self._last = (seq, self.released), encoded
         return self._last[1]
 
-    def live_after(self, number: int, seq: int) -> list[Shown]:
-        """What is live and newer than `number`, for a stream that has told all up to `seq`."""
+    def live_after(self, number: int, seq: int) -> list[EncodedEvent]:
+        """The live events newer than `number`, for a stream that has sent those up to `seq`."""
         key = (number, seq, self._events.last_live)
         if self._live[0] != key:
-            self._live = key, [show_live(live) for live in self._events.live_after(number, seq)]
+            self._live = key, [encode_live(live) for live in self._events.live_after(number, seq)]
         return self._live[1]
 
-    def _show(self, event: Event) -> Shown:
-        if (shown := self._shown.get(event.seq)) is None:
-            shown = self._shown[event.seq] = show(event)
-            if len(self._shown) > KEPT_EVENTS:
-                del self._shown[next(iter(self._shown))]
-        return shown
+    def _encode(self, event: Event) -> EncodedEvent:
+        if (encoded := self._encoded.get(event.seq)) is None:
+            encoded = self._encoded[event.seq] = encode(event)
+            if len(self._encoded) > KEPT_EVENTS:
+                del self._encoded[next(iter(self._encoded))]
+        return encoded
 
-    def join(self, events: Sequence[Shown]) -> bytes:
+    def join(self, events: Sequence[EncodedEvent]) -> bytes:
         """The events in one piece."""
         if self._piece[0] is not events:
             self._piece = (events, b"".join(event.wire for event in events))

@@ -1,4 +1,4 @@
-"""Server-sent events on the wire (WHATWG HTML, 9.2): what every stream here has in common."""
+"""Server-sent events on the wire (WHATWG HTML, 9.2), the same for every stream."""
 
 import re
 
@@ -7,7 +7,7 @@ from pydantic_core import to_json
 SSE = "text/event-stream"
 SSE_HEADERS = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT_S = 45.0
-"""Proxies and clients commonly give a silent stream up after 60 seconds."""
+"""Proxies and clients commonly close a silent stream after 60 seconds."""
 
 DIGITS_MAX = 18
 NUMBER_MAX = 10**DIGITS_MAX - 1
@@ -25,9 +25,9 @@ def frame(name: str, text: bytes, number: int | None = None) -> bytes:
 
 
 def event_number(last_event_id: str | None) -> int | None:
-    """The number in a Last-Event-ID header; None if there is none of ours.
+    """The number in a Last-Event-ID header; None if it is no number.
 
-    A larger one than there can be is `NUMBER_MAX`: as far from here as any other that is too large.
+    For one of more than `DIGITS_MAX` digits it is `NUMBER_MAX`, which is never reached either.
     """
     if last_event_id is None or not re.fullmatch(r"[0-9]+", last_event_id):
         return None

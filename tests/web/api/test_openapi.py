@@ -51,7 +51,7 @@ async def whole(context: Context) -> dict[str, Any]:
     return document(make_routes(context), "1.2.3")
 
 
-def test_an_operation_says_what_it_takes_and_gives(described: dict[str, Any]) -> None:
+def test_an_operation_documents_its_arguments_and_result(described: dict[str, Any]) -> None:
     operation = described["paths"]["/small/{name}"]["post"]
     assert {(p["name"], p["in"], p["required"]) for p in operation["parameters"]} == {
         ("name", "path", True),

@@ -23,7 +23,7 @@ from web.api.problem import FEW, checked, problem_of, refusal_of
         ({"type": "a", "labels": {"a b": "c"}}, "/labels/a b", "String should match pattern"),
     ],
 )
-def test_a_fault_says_where_it_is_and_what_to_do(given: object, pointer: str, advice: str) -> None:
+def test_a_fault_has_its_place_and_advice(given: object, pointer: str, advice: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(NewJob).validate_python(given)
     (fault,) = refusal_of(caught.value).faults

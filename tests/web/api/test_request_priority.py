@@ -1,4 +1,4 @@
-"""Requests go first, and nobody waits for them for ever."""
+"""Requests are answered before long work, which waits for a limited time."""
 
 import pytest
 import trio
@@ -34,7 +34,7 @@ async def test_it_lasts_until_the_last_request_is_answered(autojump_clock: MockC
         assert went_on.is_set()
 
 
-async def test_it_ends_at_the_time_that_was_said(autojump_clock: MockClock) -> None:
+async def test_it_ends_at_its_time_limit(autojump_clock: MockClock) -> None:
     request_priority = RequestPriority()
     began = trio.current_time()
     with request_priority:

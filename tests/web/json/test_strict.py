@@ -107,7 +107,7 @@ def test_the_deepest_that_is_good(opening: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"1e400", b"[-1e999]"])
 def test_a_number_that_no_double_holds_is_no_infinity_in_disguise(body: bytes) -> None:
-    """Good JSON by its grammar; what comes of it is refused by whoever wants a number."""
+    """Good JSON by its grammar; its value is refused by any field that is a number."""
     value = parse(body)
     found = value[0] if isinstance(value, list) else value
     assert found in (float("inf"), float("-inf"))

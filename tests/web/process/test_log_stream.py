@@ -72,18 +72,18 @@ def test_lines_arrive_whole_and_in_order(pipe: LogPipe) -> None:
     assert stream.dropped == 0
 
 
-def test_an_unread_pipe_holds_up_nothing_and_says_what_was_lost(pipe: LogPipe) -> None:
+def test_an_unread_pipe_delays_nothing_and_gets_a_count_of_lost_lines(pipe: LogPipe) -> None:
     stream = LogStream(pipe.writer, backlog_bytes_max=10_000)
     for _ in range(1000):
         stream.write(LINE)
     lost = stream.dropped
     assert 1000 - lost < 300, "more was kept than the backlog and the pipe hold"
 
-    def said(data: bytes) -> int:
+    def reported(data: bytes) -> int:
         return sum(map(int, re.findall(rb"^headway: (\d+) log lines were lost\n", data, re.M)))
 
-    data = read_until(pipe.reader, lambda data: data.count(LINE.encode()) + said(data) == 1000)
-    assert said(data) == lost
+    data = read_until(pipe.reader, lambda data: data.count(LINE.encode()) + reported(data) == 1000)
+    assert reported(data) == lost
     stream.write("again\n")
     assert read_until(pipe.reader, lambda data: data.endswith(b"\n")) == b"again\n"
     stream.finish()
@@ -130,7 +130,7 @@ def test_a_line_that_never_ends_is_broken(pipe: LogPipe) -> None:
     stream.finish()
 
 
-def test_when_there_is_space_again_the_first_line_says_what_was_lost(tmp_path: Path) -> None:
+def test_when_there_is_space_again_the_first_line_counts_what_was_lost(tmp_path: Path) -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     stream = LogStream(fd)
     stream.write(LINE * 3)
@@ -184,7 +184,7 @@ ESCAPES = {
 
 @pytest.mark.parametrize("where", ESCAPES)
 @pytest.mark.parametrize("target", ["pipe", "full"])
-def test_whatever_is_said_goes_the_same_way(where: str, target: str) -> None:
+def test_everything_on_stderr_takes_the_same_way(where: str, target: str) -> None:
     lines = "".join(f"    {line}\n" for line in ESCAPES[where].splitlines())
     program = (
         "from web.process.log_stream import logging_to_stderr\n"

@@ -40,7 +40,7 @@ def configure(config: Path, text: str, *, instead_of: str = "") -> None:
     config.write_text(config.read_text().replace(instead_of, "") + text)
 
 
-async def said(reloader: Reloader) -> list[Any]:
+async def logged(reloader: Reloader) -> list[Any]:
     with capture_logs() as lines:
         await reloader.reload()
     return lines
@@ -52,7 +52,7 @@ async def test_another_data_directory_waits_for_a_restart(
     server = f'[server]\ndata_dir = "{tmp_path}"\n'
     configure(config, 'env.NEW = "1"\n', instead_of=server)
     configure(config, '[server]\ndata_dir = "/elsewhere"\nbind = "127.0.0.1:1"\n')
-    *needed, done = await said(reloader)
+    *needed, done = await logged(reloader)
     assert [(line["key"], line["in_force"]) for line in needed] == [
         ("server.bind", "127.0.0.1:8787"),
         ("server.data_dir", str(tmp_path)),
@@ -70,11 +70,11 @@ async def test_what_the_scheduler_refuses_is_tried_again_by_the_next(
 
     configure(config, '[job_types.b]\ncommand = ["b"]\n')
     monkeypatch.setattr(type(context), "ask", refuse)
-    (line,) = await said(reloader)
+    (line,) = await logged(reloader)
     assert (line["event"], line["why"]) == ("configuration not reloaded", "the disk is full")
     assert "b" not in context.job_types
     monkeypatch.undo()
-    assert (await said(reloader))[-1]["changed"] == ["job_types.b"]
+    assert (await logged(reloader))[-1]["changed"] == ["job_types.b"]
     assert "b" in context.job_types
 
 

@@ -191,13 +191,13 @@ async def test_many_streams_get_many_events_in_few_pieces(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    real = broadcaster.show
+    real = broadcaster.encode
 
-    def show(event: Event) -> broadcaster.Shown:
+    def encode(event: Event) -> broadcaster.EncodedEvent:
         made.append(event.seq)
         return real(event)
 
-    monkeypatch.setattr(broadcaster, "show", show)
+    monkeypatch.setattr(broadcaster, "encode", encode)
     listeners = [await listen() for _ in range(400)]
     for _ in range(50):
         await queue()

@@ -31,7 +31,7 @@ class Loopback:
 
     async def until_none_is_connected(self) -> None:
         with trio.fail_after(100):
-            while self.server.connections:  # noqa: ASYNC110 - it says so to nobody
+            while self.server.connections:  # noqa: ASYNC110 - no event is set
                 await trio.sleep(5)
 
 

@@ -171,7 +171,7 @@ async def test_an_answer_that_takes_long_has_no_deadline(serve: Serve) -> None:
         assert (await client.receive_some()).endswith(b"done")
 
 
-async def test_a_client_that_has_gone_troubles_nobody(serve: Serve) -> None:
+async def test_a_client_that_has_gone_ends_its_own_connection_only(serve: Serve) -> None:
     async def answer(body: Any) -> Response[Any]:
         await trio.sleep(1)
         return Response(body=b"x" * (1 << 20), status=200)
@@ -184,7 +184,7 @@ async def test_a_client_that_has_gone_troubles_nobody(serve: Serve) -> None:
         await served.until_none_is_connected()
 
 
-async def test_a_draining_server_says_that_it_closes(serve: Serve) -> None:
+async def test_the_response_of_a_draining_server_closes_its_connection(serve: Serve) -> None:
     async def answer(body: Any) -> Response[Any]:
         await trio.sleep(1)
         return Response(body=b"x", status=200)

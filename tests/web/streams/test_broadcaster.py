@@ -14,7 +14,7 @@ from headway.model.event import EventView
 from headway.model.field import from_us
 from storage.events import Event
 from web.api.request_priority import RequestPriority
-from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Broadcaster, show
+from web.streams.broadcaster import PATIENCE_S, WOKEN_AT_ONCE, Broadcaster, encode
 
 STREAMS = 3 * WOKEN_AT_ONCE
 
@@ -62,7 +62,7 @@ def test_an_event_is_sent_as_the_contract_defines_it() -> None:
     """Its data is what the transaction encoded, byte for byte."""
     data = '{"type":"\\u2028 é","n":1.50}'
     event = Event(7, 1_800_000_000_000_001, "job.due", "job-1", None, data, "key-1")
-    shown = show(event)
+    shown = encode(event)
     assert (shown.seq, shown.kind, shown.job_id, shown.type) == (7, "job.due", "job-1", "\u2028 é")
     name, number, text = shown.wire.decode().removesuffix("\n\n").split("\n")
     assert (name, number) == ("event: job.due", "id: 7")

@@ -38,7 +38,7 @@ def test_at_the_end_half_a_character_is_shown_as_such() -> None:
 
 
 class LogReading:
-    """A client that follows; `text` is all it was told, `events` their names."""
+    """A client that follows; `text` is all it received, `events` their names."""
 
     def __init__(self, context: Context, job: Any, offset: int = 0, **given: Any) -> None:
         self.follow = Follow(context, job.job_id, offset, **given)
@@ -131,7 +131,7 @@ async def test_a_queued_job_is_waited_for(
     assert (reader.text, reader.events[-1]) == ("at last", "end")
 
 
-async def test_a_draining_server_says_goodbye(following: Any, context: Context) -> None:
+async def test_a_draining_server_sends_goodbye(following: Any, context: Context) -> None:
     reader, process, _ = following
     process.write(b"x")
     context.draining.set()
@@ -170,7 +170,9 @@ async def test_a_log_that_becomes_shorter_is_followed_from_its_new_beginning(
     assert reader.events[-1] == "end"
 
 
-async def test_what_was_dropped_is_said(context: Context, submit: Any, programs: Any) -> None:
+async def test_a_marker_stands_for_what_was_dropped(
+    context: Context, submit: Any, programs: Any
+) -> None:
     job = await submit()
     process = programs.processes[0]
     process.write(b"a" * 20 * BLOCK_BYTES)
@@ -252,7 +254,7 @@ async def test_a_tail_of_a_run_that_has_not_begun_is_all_of_it(
     assert reader.events[-1] == "end"
 
 
-async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
+async def test_a_tail_that_would_begin_in_the_dropped_middle_has_a_marker(
     context: Context, submit: Any, programs: Any
 ) -> None:
     job = await submit()
@@ -267,7 +269,7 @@ async def test_a_tail_that_would_begin_in_the_dropped_middle_says_so(
     assert reader.text == marker + "a" * BLOCK_BYTES
 
 
-async def test_each_piece_tells_when_it_was_written(
+async def test_each_piece_has_the_time_when_it_was_written(
     following: Any, context: Context, autojump_clock: Any
 ) -> None:
     reader, process, job = following
@@ -281,8 +283,8 @@ async def test_each_piece_tells_when_it_was_written(
         await trio.sleep(1)
     process.end()
     await soon()
-    for told in (reader.pieces, (await again(context, job)).pieces):
-        written = [datetime.fromisoformat(piece["at"]) for piece in told if "at" in piece]
+    for pieces in (reader.pieces, (await again(context, job)).pieces):
+        written = [datetime.fromisoformat(piece["at"]) for piece in pieces if "at" in piece]
         assert 0 <= (written[0] - moments[0]).total_seconds() < 0.5
     assert [piece["offset"] for piece in reader.pieces if "at" in piece] == [0, 4, 8]
     late = [datetime.fromisoformat(piece["at"]) for piece in reader.pieces if "at" in piece]

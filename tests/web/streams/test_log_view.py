@@ -78,7 +78,7 @@ async def test_a_large_log_goes_out_in_pieces(tmp_path: Path) -> None:
     assert max(map(len, pieces)) <= CHUNK_BYTES
 
 
-async def test_a_log_that_shrinks_meanwhile_ends(tmp_path: Path) -> None:
+async def test_a_log_that_shrinks_while_it_is_read_ends(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x" * 10)
     assert [piece async for piece in chunks(LogView.open(path), 0, 100, InlinePool())] == [
