@@ -152,7 +152,7 @@ class ReleaseReservations(Ask[list[Reservation]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectTicket:
+class DirectReservation:
     """The two ids by which a direct run is followed and abandoned."""
 
     reservation_id: str
@@ -160,7 +160,7 @@ class DirectTicket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartDirect(Ask[DirectTicket]):
+class StartDirect(Ask[DirectReservation]):
     """Run ahead of the queue, in the next free slot. Answered when the claim is on disk."""
 
     type: str
@@ -171,7 +171,7 @@ class StartDirect(Ask[DirectTicket]):
 class AbandonDirect(Message):
     """The client of a direct run disconnected: end its claim, or cancel the run."""
 
-    ticket: DirectTicket
+    reserved: DirectReservation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

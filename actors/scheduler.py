@@ -248,8 +248,8 @@ def topic(message: Message) -> object:
             return type(message), run_id
         case RunLimitExceeded(run_id=run_id, reason=reason):
             return type(message), run_id, reason
-        case AbandonDirect(ticket=ticket):
-            return type(message), ticket.run_id
+        case AbandonDirect(reserved=reserved):
+            return type(message), reserved.run_id
         case TimerFired() | StartsBlocked():
             return type(message)
         case _:

@@ -86,7 +86,7 @@ class WaitingDirectRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class WaitingReservation:
     """A reservation that waits. `direct` is the run that it shall become; None: only hold."""
 
     reservation_id: str
@@ -94,7 +94,7 @@ class Claim:
     direct: WaitingDirectRun | None
 
 
-def first_waiting(tx: Transaction) -> Claim | None:
+def first_waiting(tx: Transaction) -> WaitingReservation | None:
     """The reservation that is served next."""
     row = tx.execute(
         "SELECT reservation_id, created_at, run_id, type, params FROM reservations"
@@ -106,10 +106,10 @@ def first_waiting(tx: Transaction) -> Claim | None:
     direct = None
     if run_id is not None:
         direct = WaitingDirectRun(run_id=run_id, type=type_, params=from_json(params))
-    return Claim(reservation_id=reservation_id, created_at=created_at, direct=direct)
+    return WaitingReservation(reservation_id=reservation_id, created_at=created_at, direct=direct)
 
 
-def waiting_claims(connection: apsw.Connection) -> list[tuple[str, str | None, float | None]]:
+def waiting_reservations(connection: apsw.Connection) -> list[tuple[str, str | None, float | None]]:
     """(reservation_id, type of its direct run, ttl_s of its hold) of all that wait, in order."""
     return list(
         connection.execute(

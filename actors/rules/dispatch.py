@@ -14,7 +14,7 @@ from actors.rules.context import RuleContext
 from actors.rules.runs import claim, start_direct_run
 from config.job_type import JobType
 from storage import jobs, reservations, runs, scheduler
-from storage.reservations import Claim
+from storage.reservations import WaitingReservation
 from storage.transaction import Transaction
 
 
@@ -85,7 +85,9 @@ def _start_next(tx: Transaction, context: RuleContext, capacity: Capacity) -> st
     return None if job is None else claim(tx, context, job, "queue")
 
 
-def _serve(tx: Transaction, context: RuleContext, capacity: Capacity, waiting: Claim) -> str | None:
+def _serve(
+    tx: Transaction, context: RuleContext, capacity: Capacity, waiting: WaitingReservation
+) -> str | None:
     """Give the slot to a reservation; None if its type is at its limit, and all must wait."""
     if waiting.direct is None:
         reservations.hold(tx, waiting.reservation_id)

@@ -186,7 +186,7 @@ class Case:
 
     @cached_property
     def _claims(self) -> list[tuple[str, str | None, float | None]]:
-        return reservations.waiting_claims(self.connection)
+        return reservations.waiting_reservations(self.connection)
 
     @cached_property
     def _served(self) -> tuple[Capacity, int, bool]:

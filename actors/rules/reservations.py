@@ -13,29 +13,33 @@ from storage import reservations
 from storage.transaction import Transaction
 
 
-def start_direct(tx: Transaction, context: RuleContext, message: m.StartDirect) -> m.DirectTicket:
+def start_direct(
+    tx: Transaction, context: RuleContext, message: m.StartDirect
+) -> m.DirectReservation:
     """Claim the next slot for a direct run."""
     if context.draining:
         raise Refusal("shutting_down", "the server is shutting down: try again shortly")
     context.setup.job_type(message.type)
     context.setup.limits.check_direct(tx)
-    ticket = m.DirectTicket(reservation_id=context.new_id("rsv"), run_id=context.new_id("run"))
+    reserved = m.DirectReservation(
+        reservation_id=context.new_id("rsv"), run_id=context.new_id("run")
+    )
     reservations.insert_direct(
         tx,
-        ticket.reservation_id,
-        run_id=ticket.run_id,
+        reserved.reservation_id,
+        run_id=reserved.run_id,
         type=message.type,
         params=message.params,
         server_id=context.identity.server_id,
     )
-    return ticket
+    return reserved
 
 
 def abandon_direct(tx: Transaction, context: RuleContext, message: m.AbandonDirect) -> None:
     """End the claim, or cancel the run that it has become."""
-    ticket = message.ticket
-    if not reservations.end(tx, ticket.reservation_id, "the client went away"):
-        stop_run(tx, context, ticket.run_id, "cancel")
+    reserved = message.reserved
+    if not reservations.end(tx, reserved.reservation_id, "the client went away"):
+        stop_run(tx, context, reserved.run_id, "cancel")
 
 
 def reserve(tx: Transaction, context: RuleContext, message: m.Reserve) -> Reservation:

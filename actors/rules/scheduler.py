@@ -45,7 +45,7 @@ def replace_setup(
         types=config.types,
         changed=message.changed,
     )
-    for reservation_id, type_name, _ in reservations.waiting_claims(tx.connection):
+    for reservation_id, type_name, _ in reservations.waiting_reservations(tx.connection):
         if type_name is not None and type_name not in context.setup.job_types:
             reservations.end(tx, reservation_id, f"{type_name} is no longer configured")
     return config

@@ -79,10 +79,10 @@ class Desk:
         ended = ended or Outcome(status=RunStatus.COMPLETED, exit_code=0)
         self.decide(m.RunExited(run_id=self.running()[0].run_id, outcome=ended))
 
-    def direct(self, type_: str = "b") -> m.DirectTicket:
+    def direct(self, type_: str = "b") -> m.DirectReservation:
         """Claim the next slot for a direct run."""
-        ticket: m.DirectTicket = self.ask(m.StartDirect(type=type_, params={}))
-        return ticket
+        reserved: m.DirectReservation = self.ask(m.StartDirect(type=type_, params={}))
+        return reserved
 
     def running(self) -> list[JobRun]:
         """What runs, in the order of starting."""

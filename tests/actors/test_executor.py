@@ -52,12 +52,12 @@ async def test_no_artifact_can_end_the_server(house: House, program: Any) -> Non
 
 async def test_a_direct_run_that_is_given_up(long: House) -> None:
     async with long.running() as context:
-        ticket = await context.ask(m.StartDirect(type="a", params={}))
+        reserved = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(1)
         assert "HEADWAY_JOB_ID" not in long.host.launches[0].environment
-        await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        await context.until_run_ended(ticket.run_id)
-        assert long.run(ticket.run_id).status is RunStatus.CANCELLED
+        await context.scheduler.tell(m.AbandonDirect(reserved=reserved))
+        await context.until_run_ended(reserved.run_id)
+        assert long.run(reserved.run_id).status is RunStatus.CANCELLED
 
 
 async def test_a_cancel_is_remembered_across_a_crash(house: House, program: Any) -> None:
@@ -73,11 +73,11 @@ async def test_a_cancel_is_remembered_across_a_crash(house: House, program: Any)
 
 async def test_a_direct_run_of_a_former_life_is_ended(long: House) -> None:
     async with long.crashing() as context:
-        ticket = await context.ask(m.StartDirect(type="a", params={}))
+        reserved = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(5)
     async with long.running() as context:
-        await context.until_run_ended(ticket.run_id)
-        assert long.run(ticket.run_id).status is RunStatus.CANCELLED
+        await context.until_run_ended(reserved.run_id)
+        assert long.run(reserved.run_id).status is RunStatus.CANCELLED
 
 
 async def test_crash_after_crash_is_one_run(house: House, program: Any) -> None:

@@ -105,10 +105,10 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
     house.host.programs["b"] = program(lasts_s=None)
     async with house.running() as context:
         ends, _ = await house.submit("a", {"type": "b", "timeout_s": 20})
-        ticket = await context.ask(m.StartDirect(type="b", params={}))
+        reserved = await context.ask(m.StartDirect(type="b", params={}))
         await trio.sleep(1)
         disk.error = apsw.FullError
-        await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
+        await context.scheduler.tell(m.AbandonDirect(reserved=reserved))
         for name in ("executor", "scheduler"):
             await trio.sleep(30)
             await house.mailbox(name).tell(m.GetMetrics())  # a bug: the scheduler crashes too
@@ -116,7 +116,7 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
         disk.error = None
         await trio.sleep(100)
         assert house.job(ends).status is JobStatus.COMPLETED
-        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
+        assert house.run(reserved.run_id).status is RunStatus.CANCELLED
         assert house.host.living == []
         assert len(house.host.launches) == 3
         assert house.broken() == []
@@ -125,12 +125,12 @@ async def test_nothing_told_is_lost_when_the_actors_crash_on_a_full_disk(
 async def test_an_event_in_a_batch_that_crashes_is_not_lost(house: House, program: Any) -> None:
     house.host.programs["a"] = program(lasts_s=None)
     async with house.running() as context:
-        ticket = await context.ask(m.StartDirect(type="a", params={}))
+        reserved = await context.ask(m.StartDirect(type="a", params={}))
         await trio.sleep(1)
-        context.scheduler.tell_nowait(m.AbandonDirect(ticket=ticket))
+        context.scheduler.tell_nowait(m.AbandonDirect(reserved=reserved))
         context.scheduler.tell_nowait(m.GetMetrics())  # in the same batch, and not for him
         await trio.sleep(60)
-        assert house.run(ticket.run_id).status is RunStatus.CANCELLED
+        assert house.run(reserved.run_id).status is RunStatus.CANCELLED
         assert house.broken() == []
 
 

@@ -189,7 +189,9 @@ def _cases() -> list[Case]:
         "retry": (m.RetryJob(job_id=ended),),
         "trigger": (m.TriggerJob(type="a", params={}),),
         "direct": (m.StartDirect(type="a", params={}),),
-        "abandon": (m.AbandonDirect(ticket=m.DirectTicket(reservation_id=hold, run_id=run)),),
+        "abandon": (
+            m.AbandonDirect(reserved=m.DirectReservation(reservation_id=hold, run_id=run)),
+        ),
         "reserve": (m.Reserve(ttl_s=5),),
         "release": (m.ReleaseReservation(reservation_id=hold),),
         "release all": (m.Reserve(ttl_s=5), m.ReleaseReservations()),

@@ -244,11 +244,13 @@ class Clients:
             raise Breach(f"{name} was asked twice, and answered {first!r} and {again!r}")
 
     async def _direct(self, context: Context) -> None:
-        message: Ask[m.DirectTicket] = m.StartDirect(type=self._rng.choice(self._types), params={})
-        ticket = await context.ask(message)
+        message: Ask[m.DirectReservation] = m.StartDirect(
+            type=self._rng.choice(self._types), params={}
+        )
+        reserved = await context.ask(message)
         await self._ticks.sleep(self._rng.expovariate(0.5))
         if self._rng.random() < 0.4:
-            await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
+            await context.scheduler.tell(m.AbandonDirect(reserved=reserved))
 
     async def _reserve(self, context: Context) -> None:
         held = await context.ask(m.Reserve(ttl_s=self._rng.uniform(1, 20)))

@@ -8,7 +8,7 @@ import pytest
 from headway.model.field import from_us
 from headway.model.problem import Refusal
 from storage import reservations
-from storage.reservations import Claim, WaitingDirectRun, find_reservation
+from storage.reservations import WaitingDirectRun, WaitingReservation, find_reservation
 from storage.transaction import Transaction
 
 S = 1_000_000
@@ -31,10 +31,10 @@ def test_claims_wait_in_the_order_in_which_they_came(write: Any, now: int) -> No
         direct(tx, "rsv-2")
         hold(tx, "rsv-1")
         wanted = WaitingDirectRun(run_id="run-2", type="story", params={"a": 1})
-        first = Claim(reservation_id="rsv-2", created_at=now, direct=wanted)
+        first = WaitingReservation(reservation_id="rsv-2", created_at=now, direct=wanted)
         assert reservations.first_waiting(tx) == first
         reservations.end(tx, "rsv-2", "started")
-        second = Claim(reservation_id="rsv-1", created_at=now, direct=None)
+        second = WaitingReservation(reservation_id="rsv-1", created_at=now, direct=None)
         assert reservations.first_waiting(tx) == second
 
 

@@ -86,11 +86,11 @@ async def test_what_has_ended_is_not_waited_for(
 
 
 async def test_a_direct_run_is_waited_for(context: Context, programs: Any) -> None:
-    ticket = await context.ask(m.StartDirect(type="a", params={}))
+    reserved = await context.ask(m.StartDirect(type="a", params={}))
     await wait_all_tasks_blocked()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(context.until_run_ended, ticket.run_id)
+            nursery.start_soon(context.until_run_ended, reserved.run_id)
             await wait_all_tasks_blocked()
             programs.processes[0].end()
 

@@ -52,19 +52,19 @@ def register(routes: Routes, context: Context) -> None:
         params = await accept_params(context, type, body.params)
         # Who goes away before the claim is known by name could not give it back.
         with trio.CancelScope(shield=True):
-            ticket = await context.ask(m.StartDirect(type=type, params=params))
+            reserved = await context.ask(m.StartDirect(type=type, params=params))
         over = False
         try:
-            with context.events.subscribe(ticket.run_id) as news:
-                while not (over := is_over(context, ticket)):
+            with context.events.subscribe(reserved.run_id) as news:
+                while not (over := is_over(context, reserved)):
                     await news.wait()
         finally:
             if not over:
                 # The client went away: Quart cancels this handler.
                 with trio.CancelScope(shield=True):
-                    await context.scheduler.tell(m.AbandonDirect(ticket=ticket))
-        log_tail = await context.file_pool.run(lambda _: tail(context, ticket.run_id))
-        read = partial(direct_body, ticket.run_id, log_tail, context.job_types)
+                    await context.scheduler.tell(m.AbandonDirect(reserved=reserved))
+        log_tail = await context.file_pool.run(lambda _: tail(context, reserved.run_id))
+        read = partial(direct_body, reserved.run_id, log_tail, context.job_types)
         return Response(body=await context.walk(read))
 
 
@@ -75,19 +75,19 @@ def direct_body(run_id: str, log_tail: str, types: JobTypes, connection: apsw.Co
     return run_body(*found, types, log_tail=log_tail)
 
 
-def is_over(context: Context, ticket: m.DirectTicket) -> bool:
+def is_over(context: Context, reserved: m.DirectReservation) -> bool:
     """Whether the run has ended.
 
     Raises:
         Refusal: `shutting_down` or `unavailable`, when the claim ended and no run came of it.
     """
-    claim: Reservation = find_reservation(context.reader, ticket.reservation_id)
+    claim: Reservation = find_reservation(context.reader, reserved.reservation_id)
     if claim.state != "ENDED":
         return False
     if claim.end_reason != "started":
         why = f"the direct run did not start: {claim.end_reason}"
         raise Refusal("shutting_down" if context.draining.is_set() else "unavailable", why)
-    return not is_running(context.reader, ticket.run_id)
+    return not is_running(context.reader, reserved.run_id)
 
 
 def tail(context: Context, run_id: str) -> str:

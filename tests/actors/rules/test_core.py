@@ -156,7 +156,7 @@ NAMES = (
 ACTIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5)), max_size=30)
 
 
-def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -> Any:
+def message_of(desk: Desk, action: str, n: int, all_reserved: list[m.DirectReservation]) -> Any:
     ids = [job for (job,) in desk.connection.execute("SELECT job_id FROM jobs").fetchall()]
     runs = [run.run_id for run in desk.running()]
     job_id = str(ids[n % len(ids)]) if ids else "job-none"
@@ -172,7 +172,9 @@ def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -
         "fail": exited(run_id, SEEN[2]),
         "overstep": m.RunLimitExceeded(run_id=run_id, reason="timeout"),
         "direct": m.StartDirect(type=TYPES[n % 3], params={}),
-        "abandon": m.AbandonDirect(ticket=tickets[n % len(tickets)]) if tickets else m.TimerFired(),
+        "abandon": m.AbandonDirect(reserved=all_reserved[n % len(all_reserved)])
+        if all_reserved
+        else m.TimerFired(),
         "reserve": m.Reserve(ttl_s=n + 1),
         "release": m.ReleaseReservation(reservation_id=held[n % len(held)] if held else "none"),
         "release all": m.ReleaseReservations(),
@@ -189,7 +191,7 @@ def message_of(desk: Desk, action: str, n: int, tickets: list[m.DirectTicket]) -
 @given(ACTIONS)
 def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[str, int]]) -> None:
     desk = make_desk()
-    tickets: list[m.DirectTicket] = []
+    all_reserved: list[m.DirectReservation] = []
     paths: dict[str, JobStatus] = {}
     for n, (action, number) in enumerate(actions):
         if action == "restart":
@@ -198,9 +200,9 @@ def test_whatever_comes_the_invariants_hold(make_desk: Any, actions: list[tuple[
             continue
         if action == "wait":
             desk.pass_s(number)
-        decision = desk.decide(message_of(desk, action, number, tickets))
+        decision = desk.decide(message_of(desk, action, number, all_reserved))
         if action == "direct" and isinstance(decision.answers[0], outcome.Value):
-            tickets.append(decision.answers[0].value)
+            all_reserved.append(decision.answers[0].value)
         assert_limits(desk, decision)
         for job_id, status in desk.connection.execute("SELECT job_id, status FROM jobs"):
             before, after = paths.get(job_id, Q), JobStatus(status)

@@ -199,11 +199,11 @@ def test_stopped_means_nothing_starts_and_what_runs_goes_on(desk: Desk) -> None:
 
 def test_running_then_direct_then_the_rest(desk: Desk) -> None:
     desk.submit("a", {"type": "a", "priority": 100})
-    ticket = desk.direct()
+    reserved = desk.direct()
     assert [run.type for run in desk.running()] == ["a"]
     desk.finish()
     (run,) = desk.running()
-    assert (run.run_id, run.job_id, run.type) == (ticket.run_id, None, "b")
+    assert (run.run_id, run.job_id, run.type) == (reserved.run_id, None, "b")
     desk.finish()
     assert [run.type for run in desk.running()] == ["a"]
     jobs_made = desk.connection.execute("SELECT count(*) FROM jobs").get
@@ -213,8 +213,8 @@ def test_running_then_direct_then_the_rest(desk: Desk) -> None:
 def test_a_direct_run_does_not_need_the_scheduler_to_run(desk: Desk) -> None:
     desk.ask(m.StopScheduler())
     desk.submit("a")
-    ticket = desk.direct()
-    assert [run.run_id for run in desk.running()] == [ticket.run_id]
+    reserved = desk.direct()
+    assert [run.run_id for run in desk.running()] == [reserved.run_id]
 
 
 def test_a_held_slot_stays_empty_for_its_time(desk: Desk) -> None:
@@ -253,32 +253,32 @@ def test_claims_are_served_first_come_first_served(desk: Desk) -> None:
 def test_a_direct_run_whose_type_is_at_its_limit_makes_all_wait(make_desk: Any) -> None:
     desk = make_desk(concurrency=2)
     desk.submit("one")
-    ticket = desk.direct("one")
+    reserved = desk.direct("one")
     desk.submit("a")
     assert [run.type for run in desk.running()] == ["one"]
     desk.finish()
-    assert {run.run_id for run in desk.running()} >= {ticket.run_id}
+    assert {run.run_id for run in desk.running()} >= {reserved.run_id}
     assert [run.type for run in desk.running()] == ["one", "a"]
 
 
 def test_who_goes_away_while_waiting_gives_the_claim_back(desk: Desk) -> None:
     desk.submit("a", "a")
-    ticket = desk.direct()
-    desk.decide(m.AbandonDirect(ticket=ticket))
+    reserved = desk.direct()
+    desk.decide(m.AbandonDirect(reserved=reserved))
     desk.finish()
     assert [run.type for run in desk.running()] == ["a"]
 
 
 def test_who_goes_away_while_it_runs_cancels_it(desk: Desk) -> None:
-    ticket = desk.direct()
-    assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == [(ticket.run_id, "cancel")]
+    reserved = desk.direct()
+    assert stopped(desk.decide(m.AbandonDirect(reserved=reserved))) == [(reserved.run_id, "cancel")]
     desk.finish()
-    assert stopped(desk.decide(m.AbandonDirect(ticket=ticket))) == []
+    assert stopped(desk.decide(m.AbandonDirect(reserved=reserved))) == []
 
 
 def test_a_direct_claim_is_not_the_operators_to_release(desk: Desk) -> None:
     desk.submit("a")
-    ticket = desk.direct()
-    message = m.ReleaseReservation(reservation_id=ticket.reservation_id)
+    reserved = desk.direct()
+    message = m.ReleaseReservation(reservation_id=reserved.reservation_id)
     assert desk.refusal(message) == "wrong_state"
     assert desk.refusal(m.ReleaseReservation(reservation_id="rsv-none")) == "not_found"

@@ -42,7 +42,7 @@ def test_direct_runs_wait_up_to_their_limit(desk: Desk) -> None:
     before = desk.dump()
     assert desk.refusal(m.StartDirect(type="b", params={})) == "queue_full"
     assert desk.dump() == before
-    desk.decide(m.AbandonDirect(ticket=waiting[0]))
+    desk.decide(m.AbandonDirect(reserved=waiting[0]))
     desk.direct()
     desk.finish()
     assert desk.running()[0].run_id == waiting[1].run_id
@@ -70,11 +70,11 @@ def test_a_reservation_is_at_most_so_long(desk: Desk, ttl_s: float) -> None:
 
 def test_one_message_releases_every_reservation_and_no_direct_run(desk: Desk) -> None:
     held, waiting = desk.ask(m.Reserve(ttl_s=5)), desk.ask(m.Reserve(ttl_s=5))
-    ticket = desk.direct()
+    reserved = desk.direct()
     desk.submit("a")
     released = desk.ask(m.ReleaseReservations())
     assert [one.reservation_id for one in released] == [held.reservation_id, waiting.reservation_id]
     assert {(one.state, one.end_reason) for one in released} == {("ENDED", "released")}
     assert open_reservations(desk.connection) == []
-    assert [run.run_id for run in desk.running()] == [ticket.run_id]
+    assert [run.run_id for run in desk.running()] == [reserved.run_id]
     assert desk.ask(m.ReleaseReservations()) == []

@@ -14,7 +14,7 @@ from tests.actors.desk import Desk, Q, replaced, started, submission
 
 def test_a_draining_server_starts_nothing_but_takes_jobs(desk: Desk) -> None:
     desk.submit("a", "a")
-    ticket = desk.direct()
+    reserved = desk.direct()
     desk.ask(m.Drain())
     desk.finish()
     (job,) = desk.submit("a")
@@ -23,7 +23,7 @@ def test_a_draining_server_starts_nothing_but_takes_jobs(desk: Desk) -> None:
     assert desk.refusal(m.StartDirect(type="a", params={})) == "shutting_down"
     assert desk.refusal(m.TriggerJob(type="a", params={})) == "shutting_down"
     reason = desk.connection.execute(
-        "SELECT end_reason FROM reservations WHERE reservation_id = ?", (ticket.reservation_id,)
+        "SELECT end_reason FROM reservations WHERE reservation_id = ?", (reserved.reservation_id,)
     ).get
     assert reason == "the server is shutting down"
 
