@@ -22,7 +22,7 @@ from storage.database import Runner
 from web.api.problem import checked
 from web.api.request import Request
 from web.api.response import Response
-from web.json.size import BODY_BYTES_MAX, check_size
+from web.json.size import BODY_BYTES_MAX, check_values
 from web.json.strict import parse
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Unread(Generic[T]):
         Raises:
             Refusal: `too_large`, `malformed_json` or `invalid`.
         """
-        check_size(self.raw)
+        check_values(self.raw)
         return checked(self.adapter, parse(self.raw))
 
 

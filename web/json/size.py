@@ -21,10 +21,6 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 Text = bytes | bytearray
 
-BODY_TOO_LARGE = Refusal(
-    "too_large", f"only a batch may have more than {BODY_BYTES_MAX} bytes: send less"
-)
-
 
 def is_light_text(body: Text) -> bool:
     """Whether it can be parsed on the event loop, by its size or else by a quick count."""
@@ -33,14 +29,12 @@ def is_light_text(body: Text) -> bool:
     return len(body) <= LIGHT_BYTES_MAX and _values_at_most(body) <= LIGHT_VALUES_MAX
 
 
-def check_size(body: Text) -> None:
-    """Raise if it holds more than one request may.
+def check_values(body: Text) -> None:
+    """Raise if it holds more values than one request may.
 
     Raises:
         Refusal: `too_large`, or `malformed_json` if it is also nested too deep.
     """
-    if len(body) > BODY_BYTES_MAX:
-        raise BODY_TOO_LARGE.anew()
     if len(body) <= 2 * VALUES_MAX or _values_at_most(body) <= VALUES_MAX:
         return
     if count_values(body, VALUES_MAX) > VALUES_MAX:
