@@ -37,12 +37,14 @@ test("bright, 256 and true colours", () => {
   assert.deepEqual(colour("38;5;196").fg, [255, 0, 0]);
   assert.deepEqual(colour("48;5;244").bg, [128, 128, 128]);
   assert.deepEqual(colour("38;2;1;2;999").fg, [1, 2, 255]);
+  assert.equal(colour("38;2;4;4;4").underline, false, "the numbers of a colour are no codes");
   assert.equal(colour("38;9").fg, null);
   assert.equal(colour("38;5;1;4").underline, true, "the codes after a colour count");
 });
 
 test("a carriage return begins the line again", () => {
   assert.deepEqual(read("10 %\r50 %\r100 %").map((run) => run.text), ["100 %"]);
+  assert.deepEqual(read("\x1b[31m10 %\x1b[0m\r100 %").map((run) => run.text), ["100 %"]);
   assert.deepEqual(read("done\r").map((run) => run.text), ["done"]);
 });
 

@@ -51,6 +51,7 @@ test("a row leaves a status filter, and another must be read to come in", () => 
   const list = rows({ status: ["QUEUED"] });
   assert.deepEqual(list.apply([event("run.started", 4)]), { changed: true, hasNew: false, toRead: [] });
   assert.deepEqual(positions(list.jobs), [5, 3]);
+  assert.equal(list.get("job-4"), undefined);
   const running = rows({ status: ["RUNNING"] }, page([]));
   assert.deepEqual(running.apply([event("run.started", 4), event("run.finished", 3, { status: "FAILED" })]).toRead, ["job-4"]);
 });
