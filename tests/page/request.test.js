@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
-import { get, jobPath, listedJob, Problem, send, Unreachable, withQuery } from "../../web/static/core/api.js";
+import { get, Problem, send, Unreachable, withQuery } from "../../web/static/core/api.js";
+import { jobPath, listedJob } from "../../web/static/jobs/job-request.js";
 import { link, parseRoute } from "../../web/static/core/route.js";
 import { parseSse, serverEvents } from "../../web/static/events/sse.js";
 import { curlCommand, quoted } from "../../web/static/job_types/command-line.js";

@@ -1,10 +1,11 @@
 // The files that a program left: texts and pictures are shown, all can be downloaded. A text is shown as
 // text whatever its name is; a picture is shown by <img>, where no script in it runs.
-import { jobPath, request } from "../core/api.js";
+import { request } from "../core/api.js";
 import { h, setText, textBlock } from "../core/dom.js";
 import { faultText } from "../core/notice.js";
 import { bytes } from "../core/size.js";
 import { t } from "../i18n/text.js";
+import { jobPath } from "../jobs/job-request.js";
 
 const TEXT_BYTES_MAX = 512 * 1024;
 const TEXTS = /\.(md|txt|log|json|jsonl|csv|tsv|toml|yaml|yml|xml|html|ini|srt|vtt)$/i;

@@ -2,7 +2,7 @@
 // sentence and the place of each fault; without a response, `Unreachable`.
 import { noteServerTime } from "./time.js";
 
-/** @import { Job, JobPage, ProblemFault } from "./types.js" */
+/** @import { ProblemFault } from "./types.js" */
 
 /** @typedef {{headers?: {[name: string]: string}, signal?: AbortSignal}} RequestOptions */
 
@@ -101,27 +101,4 @@ export function withQuery(path, query) {
   }
   const text = search.toString();
   return text ? `${path}?${text}` : path;
-}
-
-/**
- * The path of a Job, or of something that belongs to it: `jobPath(id, "artifacts", "a/b.txt")`.
- * @param {string} jobId
- * @param {...string} rest
- */
-export function jobPath(jobId, ...rest) {
-  const steps = rest.flatMap((step) => step.split("/"));
-  return `/jobs/${[jobId, ...steps].map(encodeURIComponent).join("/")}`;
-}
-
-/**
- * The Job as a list has it: without long params.
- * @param {string} jobId
- * @param {RequestOptions} [options]
- * @returns {Promise<Job>}
- */
-export async function listedJob(jobId, options) {
-  /** @type {JobPage} */
-  const { jobs } = await get(withQuery("/jobs", { q: jobId, limit: 1 }), options);
-  if (jobs[0]?.job_id !== jobId) throw new Problem(404, {});
-  return jobs[0];
 }

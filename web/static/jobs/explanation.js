@@ -1,10 +1,11 @@
 // Why a queued Job waits, and when it will probably start: the server's own reasons and estimate.
-import { get, jobPath } from "../core/api.js";
+import { get } from "../core/api.js";
 import { h, setText, throttle } from "../core/dom.js";
 import { link } from "../core/route.js";
 import { clock, countdown, moment, now } from "../core/time.js";
 import { live } from "../events/live-events.js";
 import { has, t } from "../i18n/text.js";
+import { jobPath } from "./job-request.js";
 
 const READ_MS = 1_500;
 const AGAIN_MS = 15_000;

@@ -1,12 +1,13 @@
 // The actions on Jobs, one or many: cancel, retry, change. Each asks for confirmation before it destroys
 // something, and reports its result.
-import { jobPath, send } from "../core/api.js";
+import { send } from "../core/api.js";
 import { confirmed, submitted } from "../core/dialog.js";
 import { freshId, h } from "../core/dom.js";
 import { faultText, notify, notifyFault } from "../core/notice.js";
 import { link } from "../core/route.js";
 import { t } from "../i18n/text.js";
 import { ENDED } from "./job-event.js";
+import { jobPath } from "./job-request.js";
 import { titleOf } from "./job-row.js";
 
 /** @import { Job } from "../core/types.js" */

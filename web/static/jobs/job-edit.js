@@ -1,9 +1,10 @@
 // Changes a queued Job: priority, time, name, labels. The server rejects it if the Job has changed since.
-import { jobPath, send } from "../core/api.js";
+import { send } from "../core/api.js";
 import { submitted } from "../core/dialog.js";
 import { freshId, h } from "../core/dom.js";
 import { notify, notifyFault } from "../core/notice.js";
 import { t } from "../i18n/text.js";
+import { jobPath } from "./job-request.js";
 import { labelLines, labelsOf } from "./labels.js";
 
 /** @import { Job } from "../core/types.js" */

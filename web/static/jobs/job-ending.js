@@ -1,8 +1,9 @@
 // When a running Job will probably end, by the server's own estimate: read when it is first needed, and again
 // from time to time, since the longer a run takes the more of the short ones are ruled out.
-import { get, jobPath } from "../core/api.js";
+import { get } from "../core/api.js";
 import { now } from "../core/time.js";
 import { live } from "../events/live-events.js";
+import { jobPath } from "./job-request.js";
 
 /** @import { Explanation } from "../core/types.js" */
 

@@ -2,8 +2,9 @@
 //
 // An event changes the row it is about without a request. Only what an event does not carry is fetched:
 // new Jobs at the head, and those that a status filter now lets in, a few at a time.
-import { get, listedJob, withQuery } from "../core/api.js";
+import { get, withQuery } from "../core/api.js";
 import { throttle } from "../core/dom.js";
+import { listedJob } from "./job-request.js";
 import { JobRows } from "./job-rows.js";
 
 /** @import { Job, JobFilter, JobPage, ServerEvent } from "../core/types.js" */

@@ -1,11 +1,12 @@
 // The chain of a Job's retries: the Jobs that it repeats, itself, and its own retries, in order of arrival.
 // Other retries of a Job that it repeats are shown there. Hidden while there are none.
-import { get, listedJob, withQuery } from "../core/api.js";
+import { get, withQuery } from "../core/api.js";
 import { h, throttle } from "../core/dom.js";
 import { link } from "../core/route.js";
 import { moment } from "../core/time.js";
 import { live } from "../events/live-events.js";
 import { t } from "../i18n/text.js";
+import { listedJob } from "./job-request.js";
 import { statusBadge, titleOf } from "./job-row.js";
 
 const EACH_WAY_MAX = 20;

@@ -1,5 +1,4 @@
 // The Jobs that run now, one strip each: progress, time, and when it will probably end.
-import { listedJob } from "../core/api.js";
 import { h } from "../core/dom.js";
 import { link } from "../core/route.js";
 import { live } from "../events/live-events.js";
@@ -7,6 +6,7 @@ import { t } from "../i18n/text.js";
 import { schedulerState } from "../scheduler/scheduler-state.js";
 import { applyEvent } from "./job-event.js";
 import { JobProgress } from "./job-progress.js";
+import { listedJob } from "./job-request.js";
 import { titleOf } from "./job-row.js";
 
 /** @import { Job, ServerEvent } from "../core/types.js" */

@@ -1,8 +1,9 @@
 // Follows the log of one Job as server-sent events: begins at its end, continues from where it stopped
 // when the connection was lost, and ends with the run. It sleeps while the stream of events does.
-import { jobPath, Problem, withQuery } from "../core/api.js";
+import { Problem, withQuery } from "../core/api.js";
 import { live } from "../events/live-events.js";
 import { serverEvents } from "../events/sse.js";
+import { jobPath } from "../jobs/job-request.js";
 
 /** @import { LogPiece } from "../core/types.js" */
 /** @import { Piece } from "./log-model.js" */

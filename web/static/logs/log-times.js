@@ -1,10 +1,11 @@
 // When the lines of a log were written: a switch, and an attribute that CSS shows beside the line, so that
 // neither a search nor a copy contains it and a line stays one node. Offsets count bytes, as the server does;
 // while the switch is off, a line costs only the note of where it begins.
-import { get, jobPath, Problem } from "../core/api.js";
+import { get, Problem } from "../core/api.js";
 import { h, setAttribute } from "../core/dom.js";
 import { twoDigits } from "../core/time.js";
 import { t } from "../i18n/text.js";
+import { jobPath } from "../jobs/job-request.js";
 
 /** @import { LogTimeList } from "../core/types.js" */
 

@@ -1,9 +1,10 @@
 // The log of a Job: its end at once, the rest on demand, new lines as they are written; search, follow,
 // colours. At most LINES_MAX lines are on the page: the oldest are removed first.
-import { jobPath, Problem, request } from "../core/api.js";
+import { Problem, request } from "../core/api.js";
 import { debounce, h, setAttribute, setText } from "../core/dom.js";
 import { icon } from "../core/icon.js";
 import { t } from "../i18n/text.js";
+import { jobPath } from "../jobs/job-request.js";
 import { AnsiReader } from "./ansi.js";
 import { logLine, runNodes } from "./log-line.js";
 import { LogModel } from "./log-model.js";

@@ -1,6 +1,6 @@
 // One Job: its status and why it waits, its progress, parameters, run, result, files and log.
 import { ArtifactList } from "../artifacts/artifact-list.js";
-import { get, jobPath, Problem } from "../core/api.js";
+import { get, Problem } from "../core/api.js";
 import { copyButton } from "../core/copy-button.js";
 import { h, textBlock, throttle } from "../core/dom.js";
 import { icon } from "../core/icon.js";
@@ -13,6 +13,7 @@ import { cancel, retry } from "../jobs/job-actions.js";
 import { editJob } from "../jobs/job-edit.js";
 import { applyEvent, ENDED } from "../jobs/job-event.js";
 import { JobProgress } from "../jobs/job-progress.js";
+import { jobPath } from "../jobs/job-request.js";
 import { reasonText, statusBadge, titleOf } from "../jobs/job-row.js";
 import { labelChips, paramsTable, runFields, timeline } from "../jobs/job-sections.js";
 import { RetryChain } from "../jobs/retry-chain.js";
