@@ -72,6 +72,10 @@ TESTED_ELSEWHERE: dict[str, dict[str, str]] = {
         "storage/job_row.py": "tests/storage/test_jobs.py",
         "storage/queue_position.py": "tests/actors/rules/test_explanations.py",
         "storage/verify/audit.py": "tests/storage/verify/test_replay.py",
+        **{
+            f"storage/verify/{noun}.py": "tests/storage/verify/test_invariants.py"
+            for noun in ("check", "idempotency", "jobs", "reservations", "runs", "scheduler")
+        },
     },
 }
 
