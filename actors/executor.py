@@ -1,9 +1,9 @@
 """The executor: one task for each run, which `run_lifecycle.py` describes.
 
-It holds nothing that must survive: what it is told to ensure is decided by fact, so being told
-twice, after any crash, does no harm.
+It has no state that must survive. What it does for a run is decided by facts, so repeating a
+message, after any crash, is harmless.
 
-Invariant: when `RunExited` is told, no process of the run is left.
+Invariant: when `RunExited` is sent, no process of the run is left.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,14 +36,14 @@ from actors.runner import Pool
 from storage.runs import Outcome
 
 FILE_CHANGE_PAUSE_S = 0.1
-"""How often, at most, progress is read and the size of a log is looked at."""
+"""The shortest pause between two reads of a run's progress and of the size of its log."""
 
 
 log = structlog.get_logger()
 
 
 class Executor(Actor):
-    """Owns the processes."""
+    """Starts, watches and ends the processes of runs."""
 
     def __init__(
         self,
@@ -82,27 +82,27 @@ class Executor(Actor):
         self._runs: dict[str, RunLifecycle] = {}
         self._watched: dict[int, dict[str, RunLifecycle]] = {}
         self._holds = False
-        self._blocked: dict[str, str] = {}  # run: why it cannot begin
-        self._told = StartsBlocked(reason=None)
+        self._blocked: dict[str, str] = {}  # by run: why it cannot start
+        self._reported = StartsBlocked(reason=None)
         self._life = 0
         self._inotify: Inotify
         self._nursery: trio.Nursery
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Nothing to recover here: the scheduler says which runs to ensure."""
+        """Start watching files. There is nothing to recover: the scheduler names the runs."""
         self._nursery = nursery
         await nursery.start(self._follow_files)
         nursery.start_soon(self._host.run)
         nursery.start_soon(self._collector.empty_trash)
 
     async def handle(self, batch: list[Envelope]) -> None:
-        """Begin to care for a run, or to end it, or go on with what it has left."""
+        """Start a run, end it, or collect what an ended one left."""
         for envelope in batch:
             match envelope.message:
                 case EnsureRun():
                     self._ensure(envelope.message)
                 case StopRun(run_id=run_id, immediately=immediately):
-                    # A run that is not here has ended; its RunExited is on its way.
+                    # An unknown run has ended; its RunExited was sent.
                     if run := self._runs.get(run_id):
                         run.end(immediately=immediately)
                 case CollectRun(unfinished=unfinished, limits=limits):
@@ -119,7 +119,7 @@ class Executor(Actor):
         intent = message.intent
         if message.life != self._life:
             self._life = message.life
-            self._told = StartsBlocked(reason=None)  # that life knows of nothing
+            self._reported = StartsBlocked(reason=None)  # that life has no state
             self._nursery.start_soon(self._report_blocked)
         if known := self._runs.get(intent.run_id):
             known.life = message.life
@@ -158,9 +158,9 @@ class Executor(Actor):
         )
 
     async def _care(self, run: RunLifecycle) -> None:
-        """From its begin to the report of its end."""
+        """Lead a run from its start to the report of its end."""
         outcome = await run.live()
-        # The status is the scheduler's to decide: it knows whether the run was cancelled.
+        # The scheduler decides the status, because it knows whether the run was cancelled.
         log.info(
             "run ended",
             run_id=run.intent.run_id,
@@ -173,7 +173,9 @@ class Executor(Actor):
         del self._runs[run.intent.run_id]
 
     async def _report_end(self, run: RunLifecycle, outcome: Outcome) -> None:
-        """Tell it again to a life that has begun, and asked, while the message waited for room."""
+        """Report the end again if another life of the scheduler asked while the mailbox was
+        full.
+        """
         life = None
         while life != run.life:
             life = run.life
@@ -189,12 +191,12 @@ class Executor(Actor):
         await self._report_blocked()
 
     async def _report_blocked(self) -> None:
-        """Tell the scheduler of each change once, and each of its lives of what it finds."""
+        """Send the scheduler each change once, and each of its lives the present state."""
         reason = next(iter(self._blocked.values()), None)
         unbegun = (run_id for run_id in self._blocked if self._runs[run_id].unbegun)
         message = StartsBlocked(reason=reason, run_ids=frozenset(unbegun))
-        if message != self._told:
-            self._told = message
+        if message != self._reported:
+            self._reported = message
             await self._scheduler.tell(message)
 
     @contextmanager
@@ -202,11 +204,11 @@ class Executor(Actor):
         try:
             watch = self._inotify.watch(run.files.root, IN_MODIFY | ITSELF)
         except OSError as error:
-            # The host's limit of watches: the report is read at the end, the log cut at the end.
+            # The host's limit of watches is reached: report and log are read at the end of the run.
             log.warning("run not watched", run_id=run.intent.run_id, why=str(error))
             yield
             return
-        # Programs may give the place of one run to the directory of another: one watch for both.
+        # A program may have moved one run's directory to the path of another: one watch for both.
         self._watched.setdefault(watch, {})[run.intent.run_id] = run
         try:
             yield

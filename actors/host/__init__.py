@@ -1,1 +1,1 @@
-"""Processes and files of the host, behind the seam that tests replace."""
+"""Processes and files of the host, behind a seam that tests replace."""

@@ -1,9 +1,8 @@
-"""Control groups (v2), where the host lets us make them: a fence that no process can leave.
+"""Control groups (v2), where the host permits them: a boundary that no process can leave.
 
-Also a process that made a session of its own, cleaned its environment and lost its parents is still
-listed in its cgroup, whichever server looks. Without a writable subtree `linux_process.py` works
-without them.
-See the kernel's Documentation/admin-guide/cgroup-v2.rst.
+A process that started its own session, cleared its environment and lost its parents is still listed
+in its cgroup, for any later server. Without a writable subtree `linux_process.py` works without
+cgroups. See the kernel's Documentation/admin-guide/cgroup-v2.rst.
 """
 
 import os
@@ -19,7 +18,7 @@ class Cgroup:
     path: Path
 
     def members(self) -> list[int]:
-        """Process ids in it, without those of another pid namespace (0)."""
+        """Ids of the processes in it, without those of another pid namespace (0)."""
         try:
             return [
                 int(line)
@@ -30,7 +29,7 @@ class Cgroup:
             return []
 
     def enter(self, pid: int) -> None:
-        """Move a process in; what it forks from then on is born inside."""
+        """Move a process in; processes that it forks afterwards start inside."""
         with suppress(OSError):
             (self.path / "cgroup.procs").write_text(str(pid))
 
@@ -41,14 +40,14 @@ class Cgroup:
 
 
 class CgroupRoot:
-    """The directory below which each run gets its cgroup."""
+    """The directory that contains the cgroups of the runs."""
 
     def __init__(self, mount: Path, path: Path) -> None:
         self._mount = mount
         self._path = path
 
     def create(self, run_id: str) -> Cgroup | None:
-        """A new cgroup, or None if the host no longer lets us."""
+        """Make a cgroup for a run; None if the host does not permit it."""
         path = self._path / run_id
         try:
             os.mkdir(path)
@@ -59,11 +58,11 @@ class CgroupRoot:
         return Cgroup(path)
 
     def of_run(self, run_id: str) -> Cgroup:
-        """Where the run's cgroup is, if it has one."""
+        """The run's cgroup, if it has one."""
         return Cgroup(self._path / run_id)
 
     def of_process(self, pid: int, run_id: str) -> Cgroup | None:
-        """The run's cgroup that a living process is in (a former server may have had another)."""
+        """The run's cgroup that contains this process; an earlier server may have used another."""
         try:
             own = _v2_path(Path(f"/proc/{pid}/cgroup").read_text())
         except OSError:
@@ -73,13 +72,13 @@ class CgroupRoot:
         return Cgroup(self._mount / own.relative_to("/"))
 
     def remove(self) -> None:
-        """Remove the directory if no run is left in it."""
+        """Remove the directory if it contains no run."""
         with suppress(OSError):
             os.rmdir(self._path)
 
 
 def find_cgroup_root(name: str) -> CgroupRoot | None:
-    """Make the directory `name` below the server's own cgroup; None where that is not allowed."""
+    """Make the directory `name` in the server's own cgroup; None where that is not permitted."""
     try:
         own = _v2_path(Path("/proc/self/cgroup").read_text())
         mount = _v2_mount(Path("/proc/self/mounts").read_text())

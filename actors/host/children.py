@@ -1,8 +1,8 @@
-"""The processes that this server is the parent of: leaders of runs, and what programs left behind.
+"""The child processes of this server: leaders of runs, and what programs left behind.
 
-The server is a subreaper (prctl(2)): what a program leaves behind, also in a session of its own,
-becomes the server's child. So after a run one look at one's own children shows whether all of it is
-gone.
+The server is a subreaper (prctl(2)): a process that a program leaves behind becomes the server's
+child, also in a session of its own. Therefore one look at the server's children after a run shows
+whether all of the run's processes are gone.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from actors.host import process_tree
 
 REAP_PAUSE_S = 1.0
 LOOKS_MAX = 100
-"""How often a stray that shows no run id is looked at: half a second, in which any exec is over."""
+"""How often a stray without a run id is examined: for half a second, in which any exec ends."""
 LOOKED_AT_MAX = 1_000
 PR_SET_CHILD_SUBREAPER = 36
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -30,23 +30,24 @@ _signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_vo
 class Children:
     """Knows which children lead a run (`leaders`: run id by process id), and reaps the others.
 
-    `own`: helpers of the server itself, which no run has left behind.
+    `own`: helpers of the server itself.
     """
 
     def __init__(self) -> None:
         self.leaders: dict[int, str] = {}
         self.own = set[int]()
-        # Held while a process is there that is not yet in `leaders`: another thread may look.
+        # Held while a new process is not yet in `leaders`: another thread may look for strays.
         self.lock = threading.Lock()
         self._looks = Counter[tuple[int, int]]()
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     async def reap(self) -> None:
-        """Bury what programs left behind and what has died since. Runs until cancelled.
+        """Reap dead orphans. Runs until cancelled.
 
-        Deaf in between: each signal wakes the loop, and short runs would bring thousands. Python's
-        handler is put away behind its back, since a signal that comes while Python itself does so
-        is printed as an error ("Signal 17 ignored due to race condition").
+        SIGCHLD is ignored between two passes: each signal wakes the loop, and short runs would send
+        thousands. Python's handler is replaced without Python's knowledge, because a signal that
+        arrives while Python replaces it is printed as an error ("Signal 17 ignored due to race
+        condition").
         """
         with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
             pythons = _signal(signal.SIGCHLD, SIG_DFL)
@@ -60,7 +61,9 @@ class Children:
                 await trio.sleep(REAP_PAUSE_S)
 
     def strays(self) -> list[int]:
-        """Living children of ours that lead no run: orphans of a program. The dead are buried."""
+        """Living children that lead no run, which are orphans of a program. Dead ones are
+        reaped.
+        """
         living = []
         with self.lock:
             for pid in process_tree.own_children():
@@ -71,9 +74,9 @@ class Children:
         return living
 
     def may_show_itself(self, stray: process_tree.ProcessState) -> bool:
-        """Whether a stray that shows no run id is worth another look.
+        """Whether a stray without a run id is worth another look.
 
-        In the middle of execve(2) no process shows an environment; some have thrown theirs away.
+        During execve(2) a process has no environment; some processes have cleared theirs.
         """
         if len(self._looks) > LOOKED_AT_MAX:
             self._looks.clear()

@@ -1,11 +1,11 @@
-"""What a program left on disk, opened, walked and removed by descriptors.
+"""Open, walk and remove what a program left on disk, by descriptors.
 
-Nothing in it is believed: any name may be a link, a FIFO, a device, a directory that is nested
+The files are untrusted: any name may be a link, a FIFO, a device, a directory that is nested
 without end or that may not be read, and any of it may change while it is read.
 
-Invariants: only one name at a time is resolved, relative to a directory that is open, so no link is
-followed. A file is opened for reading or writing only after it was seen to be a regular one. A walk
-and a removal hold three descriptors at most, whatever the depth, and do not recurse.
+Invariants: one name at a time is resolved, relative to an open directory, so no link is followed. A
+file is opened for reading or writing only after it was found to be a regular one. A walk and a
+removal hold at most three descriptors at any depth, and do not recurse.
 """
 
 import errno
@@ -35,11 +35,11 @@ Identity = tuple[int, int]
 
 
 class NotRegular(OSError):
-    """A link, a FIFO, a directory or a device lies where a file should be."""
+    """Not a regular file, but a link, a FIFO, a directory or a device."""
 
 
 def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None) -> int:
-    """A descriptor of a directory, for the caller to close. OSError: it is none, or a link."""
+    """Open a directory; the caller closes it. OSError: it is not a directory, or a link."""
     return os.open(name, os.O_RDONLY | _DIRECTORY, dir_fd=dir_fd)
 
 
@@ -51,16 +51,16 @@ def open_descriptor(
     links_max: int | None = None,
     run: Path | None = None,
 ) -> int:
-    """A descriptor of a regular file, for the caller to close.
+    """Open a regular file; the caller closes it.
 
-    It is looked at before it is opened: opening a FIFO or a device has effects, and closing a file
-    of SQLite's would drop the locks that this process holds on it. `links_max` 1 refuses a file
-    that has another name, which may lie anywhere. `run` is the directory of the run that it is in:
-    then it is no file of the server's database.
+    The file is examined before it is opened: opening a FIFO or a device has effects, and closing a
+    file of SQLite's would release the locks that this process holds on it. `links_max` 1 rejects a
+    file that has another name, which may be anywhere. `run` is the directory of the run that
+    contains it: then a file of the server's database is rejected.
 
     Raises:
-        NotRegular: it is something else, has too many names, or is refused.
-        OSError: it is not there, or may not be opened.
+        NotRegular: it is something else, has too many names, or is rejected.
+        OSError: it does not exist, or may not be opened.
     """
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
@@ -77,10 +77,10 @@ def open_descriptor(
 
 
 def open_in(path: Path, access: int = os.O_RDONLY) -> int:
-    """A descriptor of a file in the directory of a run, for the caller to close.
+    """Open a file in the directory of a run; the caller closes it.
 
-    A program may have swapped the file or its directory for something else, or given the name to
-    another file. So what has several names is not written to.
+    A program may have replaced the file or its directory, or may have linked the name to another
+    file. Therefore a file with several names is not opened for writing.
 
     Raises:
         OSError: as `open_descriptor`.
@@ -97,7 +97,7 @@ def open_in(path: Path, access: int = os.O_RDONLY) -> int:
 
 @contextmanager
 def opened_directory(name: str | os.PathLike[str], dir_fd: int | None = None) -> Iterator[int]:
-    """The same as `open_directory`, closed at the end of the block."""
+    """`open_directory`, closed at the end of the block."""
     descriptor = process_tree.with_reserved_descriptor(lambda: open_directory(name, dir_fd))
     try:
         yield descriptor
@@ -106,10 +106,10 @@ def opened_directory(name: str | os.PathLike[str], dir_fd: int | None = None) ->
 
 
 def open_below(directory: int, path: str, run: Path | None = None) -> int:
-    """A descriptor of the regular file at `path` below an open directory, name by name.
+    """Open the regular file at `path` below an open directory, name by name.
 
     Raises:
-        OSError: as `open_descriptor`; a name that is empty or leads upwards is not there.
+        OSError: as `open_descriptor`; a name that is empty or leads upwards does not exist.
     """
     *parents, name = path.split("/")
     here = _descend(directory, parents)
@@ -120,19 +120,19 @@ def open_below(directory: int, path: str, run: Path | None = None) -> int:
 
 
 def make_accessible(name: str, dir_fd: int | None = None) -> None:
-    """Let the owner read, search and change a directory; nothing happens to anything else."""
+    """Permit the owner to read, search and change a directory; other files are unchanged."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode) and mode & PRIVATE != PRIVATE:
-            # By way of /proc, since fchmod(2) takes no descriptor that is only a path.
+            # Through /proc, because fchmod(2) rejects a descriptor opened with O_PATH.
             os.chmod(f"/proc/self/fd/{handle}", PRIVATE)
     finally:
         os.close(handle)
 
 
 def database_files(run: Path) -> frozenset[Identity]:
-    """What a program must not get a second way to: to close it drops this process's locks on it."""
+    """The files of the database: closing any descriptor of them releases SQLite's locks."""
     database = run.parent.parent / DATABASE_NAME
     found = set[Identity]()
     for suffix in ("", "-wal", "-shm"):
@@ -147,7 +147,7 @@ def database_files(run: Path) -> frozenset[Identity]:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: its path below the top, its name in the open directory `dir_fd`."""
+    """A regular file: its path below the top, and its name in the open directory `dir_fd`."""
 
     path: str
     name: str
@@ -156,18 +156,18 @@ class FoundFile:
 
     @property
     def identity(self) -> Identity:
-        """Who it is, whatever its name."""
+        """Device and inode, which are the same under any name."""
         return self.seen.st_dev, self.seen.st_ino
 
     @property
     def allocated_bytes(self) -> int:
-        """What it takes of the disk; a sparse file takes less than its length."""
+        """Its size on disk; a sparse file uses less than its length."""
         return self.seen.st_blocks * 512
 
 
 @dataclass(slots=True)
 class _Level:
-    """A directory on the way down from the top: who it is, and what is still to do in it."""
+    """A directory on the path down from the top, and what remains to be done in it."""
 
     identity: Identity
     prefix: str
@@ -176,12 +176,11 @@ class _Level:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """Every regular file below an open directory, in order of names, within limits.
+    """Every regular file below an open directory, sorted by name, within limits.
 
-    What it could not show is counted: `unseen` directories lie too deep, `unread` names could not
-    be read (`why` is the first reason), `is_cut` says that there are more than `entries_max` names.
-    What it does not show because of a limit is handed to `aside`, by its name and the descriptor of
-    the directory that it is in.
+    What is not yielded is counted: `unseen` directories are too deep, `unread` names could not be
+    read (`why` is the first reason), `is_cut` is true if there are more than `entries_max` names.
+    What a limit excludes is passed to `aside`, with its name and the descriptor of its directory.
     """
 
     top: int
@@ -197,7 +196,7 @@ class Walk:
     _levels: list[_Level] = field(default_factory=list)
 
     def files(self) -> Iterator[FoundFile]:
-        """`dir_fd` of what is yielded is valid until the next one is asked for."""
+        """Yield the files; the `dir_fd` of one is valid until the next is requested."""
         here = open_directory(".", self.top)
         try:
             yield from self._enter(here, "")
@@ -220,7 +219,7 @@ class Walk:
             os.close(here)
 
     def _enter(self, here: int, prefix: str) -> Iterator[FoundFile]:
-        """Read an open directory: its files are shown now, its directories later."""
+        """Read an open directory: yield its files now, keep its directories for later."""
         level = _Level(_identity(here), prefix, [])
         self._levels.append(level)
         names: list[str] = []
@@ -261,7 +260,7 @@ class Walk:
                     level.directories.append(entry.name)
 
     def _above(self, here: int) -> int:
-        """The directory that the walk came from: by `..`, or from the top where that is closed."""
+        """The parent directory: by `..`, or from the top where `..` may not be opened."""
         level = self._levels[-1]
         try:
             above = open_directory("..", here)
@@ -274,7 +273,7 @@ class Walk:
 
     def _note(self, path: str, error: OSError) -> None:
         if error.errno in process_tree.SCARCE:
-            raise error  # it says nothing about what is there
+            raise error  # it does not describe the file
         self.unread += 1
         self.why = self.why or f"{shown(path)}: {error.strerror}"
 
@@ -286,7 +285,7 @@ def in_order(names: list[str]) -> Iterator[str]:
 
 
 def shown(path: str) -> str:
-    """A name as text that can be stored: bytes that are not UTF-8 as in `\\xff`."""
+    r"""A name as text that can be stored; bytes that are not UTF-8 are written as `\xff`."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 

@@ -1,8 +1,8 @@
-"""Whether the disk of the data directory has the space that is kept free before anything starts.
+"""Whether the disk of the data directory has the free space that a run needs.
 
-A run needs a directory, a log and rows: on a disk that is nearly full it would fail for want of
-them. So nothing starts there, until there is space again. What a run then finds lacking all the
-same is in `run_lifecycle.py`.
+A run needs a directory, a log and rows; on a disk that is nearly full it would fail. Therefore
+nothing starts there until there is space again. A shortage that appears during a start is handled
+in `run_lifecycle.py`.
 """
 
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 FREE_INODES_MIN = 1_000
-"""A run takes about six. On a file system with few inodes at all it is a twentieth of them."""
+"""A run uses about six. On a file system with few inodes the minimum is a twentieth of them."""
 MIB = 1 << 20
 
 
 class Space(Protocol):
-    """What `os.statvfs` gives, as far as it is looked at."""
+    """The fields of `os.statvfs` that are read."""
 
     @property
     def f_frsize(self) -> int: ...
@@ -36,9 +36,9 @@ class FreeSpace:
         self._statvfs = statvfs
 
     def shortage(self, keep_bytes: int) -> str | None:
-        """What there is too little of, as a sentence; None: there is enough. Takes 2 µs.
+        """The shortage as a sentence, or None. Takes 2 µs.
 
-        So many bytes stay free; 0 asks for nothing.
+        `keep_bytes` must remain free; 0 disables the check.
         """
         if keep_bytes == 0:
             return None

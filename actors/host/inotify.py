@@ -1,7 +1,7 @@
-"""Hearing that a file has changed, from the kernel, without polling (inotify(7)).
+"""Wait for changes of files without polling (inotify(7)).
 
-The standard library has no inotify, and watchers from elsewhere bring a thread of their own that
-takes seconds to cancel.
+The standard library has no inotify, and third-party watchers start a thread that takes seconds to
+cancel.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 close = os.close
-"""How an instance is given back; a simulation, which has thousands, does not wait the 3 ms."""
+"""How an instance is closed; a simulation, which has thousands, skips the 3 ms that it takes."""
 
 
 class Inotify:
@@ -43,10 +43,10 @@ class Inotify:
         close(self._descriptor)
 
     def watch(self, path: Path, mask: int = IN_MODIFY) -> int:
-        """Begin to watch; returns the number that its events will carry.
+        """Start a watch; returns the number that its events carry.
 
         Raises:
-            OSError: the file is not there, or the host's max_user_watches is reached.
+            OSError: the file does not exist, or the host's max_user_watches is reached.
         """
         watch: int = _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
         if watch < 0:
@@ -55,12 +55,12 @@ class Inotify:
         return watch
 
     def unwatch(self, watch: int) -> None:
-        """Stop watching. A file that has gone took its watch along."""
+        """Stop a watch. The watch of a deleted file is gone already."""
         with suppress(OSError):
             _libc.inotify_rm_watch(self._descriptor, watch)
 
     async def changes(self) -> set[int]:
-        """Wait for changes; the watches that had one since the last call."""
+        """Wait for changes; returns the watches with an event since the last call."""
         while True:
             try:
                 data = os.read(self._descriptor, 65_536)
@@ -86,7 +86,7 @@ class FileWatcher:
         self._waiters: dict[int, set[trio.Event]] = {}
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Wake waiters. Runs until cancelled; nobody can wait before it has started."""
+        """Wake waiters. Runs until cancelled, and must be started before the first wait."""
         with Inotify() as self._inotify:
             task_status.started()
             while True:

@@ -1,4 +1,4 @@
-"""What a process needs to start, and whether its program is there. `linux_host.py` starts it."""
+"""What a process needs to start, and whether its program exists. `linux_host.py` starts it."""
 
 import errno
 import os
@@ -9,24 +9,24 @@ from typing import Literal
 
 
 class SpawnFailed(Exception):
-    """The command cannot be started; the message says why."""
+    """The command cannot be started; the message is the reason."""
 
 
 class HostUnfit(Exception):
-    """The host can start nothing now; the message says why. Nothing has begun."""
+    """The host cannot start anything now; the message is the reason. Nothing was started."""
 
 
 OF_THE_COMMAND = (
     *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
     *(errno.ENOEXEC, errno.ELIBBAD, errno.E2BIG, errno.ENAMETOOLONG, errno.EINVAL, errno.ETXTBSY),
 )
-"""What execve(2) says of a program; of everything else the host lacks something."""
+"""Errors of execve(2) that concern the program; with all others the host lacks something."""
 
 
 def spawn_fault(name: str, error: OSError, *, shim: bool) -> SpawnFailed | HostUnfit:
-    """What an error of posix_spawn(3) is: of the command, or of the host.
+    """Classify an error of posix_spawn(3): of the command, or of the host.
 
-    With a `shim` the shell is what cannot be started: only the length of the arguments is theirs.
+    With a `shim` the shell could not be started; only the length of the arguments is the command's.
     """
     if error.errno == errno.E2BIG:
         return SpawnFailed(f"cannot start {name}: {error.strerror}: its arguments are too long")
@@ -41,8 +41,8 @@ def spawn_fault(name: str, error: OSError, *, shim: bool) -> SpawnFailed | HostU
 class Launch:
     """All that a process needs. Paths are absolute; `stdin` None means empty.
 
-    Without `shim` the program itself is started, and there is no exit file; with it, `seal` is what
-    the line about the end will carry. `output`: "file" makes the log itself the standard output.
+    Without `shim` the program itself is started, and there is no exit file. With it, the line about
+    the end carries `seal`. `output` "file" makes the log file itself the standard output.
     """
 
     run_id: str
@@ -58,7 +58,9 @@ class Launch:
 
 
 def executable(launch: Launch) -> str:
-    """Where the program is; says before the spawn what the shell could only say in the log."""
+    """The path of the program; raises before the spawn what the shell could only write to the
+    log.
+    """
     name = launch.argv[0]
     if not os.path.isdir(launch.work_dir):
         raise SpawnFailed(f"cannot start {name} in {launch.work_dir}: there is no such directory")

@@ -1,7 +1,7 @@
-"""Linux as the host of runs: spawns the shim or the program, finds it again after a crash.
+"""Processes on Linux: start the shim or the program, find it again after a crash.
 
-The shim (`shim.py`) leads a run in a session of its own. A type may do without it, by
-`adopt = false`: then the server is the program's parent, and alone learns how it ended.
+The shim (`shim.py`) leads a run in a session of its own. A type may run without it, with `adopt =
+false`: then the server is the program's parent, and only this server can know how it ended.
 """
 
 import os
@@ -30,7 +30,7 @@ DEFAULT_UMASK = 0o022
 
 
 class LinuxHost:
-    """Real processes. Needs pidfd_open(2), so Linux 5.3; uses cgroup v2 where it may write."""
+    """Real processes. Requires pidfd_open(2), Linux 5.3; uses cgroup v2 where it is writable."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class LinuxHost:
         *,
         umask: int = DEFAULT_UMASK,
     ) -> None:
-        """`data_dir`: what the log writers of one server after the other have in common.
+        """`data_dir` is what the log writers of successive servers share.
 
-        `umask`: what programs start with; the server's own keeps all others out.
+        `umask` is the one that programs start with; the server's own excludes other users.
         """
         self._umask = umask
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -51,15 +51,15 @@ class LinuxHost:
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         process_tree.keep_reserved_descriptors()
         for descriptor in map(int, os.listdir("/proc/self/fd")):
-            # What our own launcher left open is not for programs either.
+            # Descriptors that the server inherited must not reach programs.
             with suppress(OSError):
                 os.set_inheritable(descriptor, descriptor <= 2)
 
     def launch(self, launch: Launch) -> Process:
-        """Spawn the shim, or the program. Raises `SpawnFailed`, `HostUnfit`.
+        """Start the shim, or the program. Raises `SpawnFailed`, `HostUnfit`.
 
-        The log writer has the pipe first: a program whose server is killed at this moment may end
-        before there is another.
+        The log writer receives the pipe first: if the server is killed at this moment, the program
+        may end before there is another server.
         """
         program = executable(launch)
         try:
@@ -83,7 +83,7 @@ class LinuxHost:
     def _start(
         self, launch: Launch, program: str, child: ChildStreams, output: Output | None
     ) -> LinuxProcess:
-        # What cannot be watched must not run: one pidfd is had first, and makes room for the other.
+        # A program that cannot be watched must not run: reserve a pidfd first.
         place = self._reserve_pidfd()
         try:
             with self.children.lock:
@@ -94,7 +94,7 @@ class LinuxHost:
         try:
             pidfd = process_tree.with_reserved_descriptor(lambda: os.pidfd_open(pid))
         except OSError as error:
-            # Another process was quicker. Unreaped, its id is its own.
+            # Another process took the descriptor. The id stays valid until the child is reaped.
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             del self.children.leaders[pid]
@@ -118,7 +118,7 @@ class LinuxHost:
                     file_actions=actions,
                     setsid=True,
                     setsigmask=[],
-                    # Python ignores two, nohup a third, and an ignored signal would be inherited.
+                    # Python ignores two signals, nohup a third; programs would inherit that.
                     setsigdef=CATCHABLE,
                 )
         except OSError as error:
@@ -126,7 +126,7 @@ class LinuxHost:
 
     @staticmethod
     def _reserve_pidfd() -> int:
-        """A descriptor of the kind, and proof that the kernel has it."""
+        """Open a pidfd, which proves that the kernel has a free one."""
         try:
             return os.pidfd_open(os.getpid())
         except OSError as error:
@@ -134,10 +134,11 @@ class LinuxHost:
 
     @contextmanager
     def _inherited_state(self, directory: Path | None) -> Iterator[None]:
-        """A process inherits umask and working directory: ours are the program's for a moment.
+        """Set the umask and working directory that the program inherits, for the duration of a
+        spawn.
 
-        posix_spawn(3) has neither in Python. No other task runs in between, and all threads use
-        absolute paths and give a mode to what they make.
+        Python's posix_spawn(3) has no parameter for either. No other task runs in between, and all
+        threads use absolute paths and give a mode to the files that they make.
         """
         ours = os.umask(self._umask)
         try:
@@ -152,9 +153,9 @@ class LinuxHost:
     def adopt(
         self, run_id: str, record: ExitRecord, digests: Collection[str] = ()
     ) -> Process | None:
-        """Open the pidfd first, then compare: so it cannot be another process by then.
+        """Find a living run: open its pidfd first, then compare, so that the id cannot be reused.
 
-        Raises OSError where nothing can be opened: then nobody knows whether it lives.
+        Raises OSError where nothing can be opened: then it is unknown whether the run lives.
         """
         for pid in [record.pid] if record.pid is not None else _carriers(run_id):
             try:
@@ -214,11 +215,13 @@ class LinuxHost:
         )
 
     async def output_settled(self, log_file: Path) -> None:
-        """Return when what ended while no server was there is in its log."""
+        """Return when the output of a run that ended between two servers is in its log."""
         await self.log_writer.settled(log_file)
 
     async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
-        """End what carries one of the ids, or is in their cgroups, until a pass finds nothing."""
+        """End the processes that carry one of the ids, or are in their cgroups, until none is
+        found.
+        """
         cgroups = [self.cgroups.of_run(run_id) for run_id in run_ids] if self.cgroups else []
 
         def find() -> list[process_tree.ProcessState]:
@@ -228,24 +231,24 @@ class LinuxHost:
             return list(found.values())
 
         left = await end_gently(find, grace_s, hurry)
-        # One that is in the middle of execve(2) shows no environment.
+        # During execve(2) a process has no environment.
         for _ in range(SWEEP_PASSES):
             await kill_all(find)
             await trio.sleep(KILL_POLL_S)
         for cgroup in cgroups:
             cgroup.remove()
         for pid in [pid for pid, run_id in self.children.leaders.items() if run_id in run_ids]:
-            del self.children.leaders[pid]  # a child of ours is reaped as a stray now
+            del self.children.leaders[pid]  # the server's child is now reaped as a stray
         return left
 
     async def run(self) -> None:
-        """Reap dead orphans, and look after the log writer. Runs until cancelled."""
+        """Reap dead orphans and supervise the log writer. Runs until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.children.reap)
             nursery.start_soon(self.log_writer.run)
 
     def close(self) -> None:
-        """Leave the log writer to itself; it ends with its last pipe."""
+        """Detach from the log writer, which ends with its last pipe."""
         self.log_writer.close()
 
 

@@ -1,10 +1,9 @@
 """A run's processes on Linux: wait for the leader, end the whole tree.
 
-A run that lasts is fenced by a cgroup as well, for the day on which another server ends it.
+A run that lasts is moved into a cgroup too, so that a later server can end all of it.
 
-Invariant: a signal is sent only to a process that was looked at after a pidfd was opened on it: it
-carries the run's id, or still has the start time that it was found with. How trees are read is in
-`process_tree.py`.
+Invariant: a signal is sent only to a process that was examined after a pidfd was opened on it: it
+carries the run's id, or has the start time that it was found with. `process_tree.py` reads trees.
 """
 
 import os
@@ -32,7 +31,7 @@ SWEEP_PASSES = 3
 
 
 class LinuxProcess:
-    """A run's leader (its shim, or the program) and all that descends from it, or did."""
+    """A run's leader (its shim, or the program) and all of its descendants."""
 
     def __init__(
         self,
@@ -75,18 +74,18 @@ class LinuxProcess:
         """Seconds since the leader started."""
         if (seen := process_tree.look(self._pid)) is None:
             return 0.0
-        # The end of the tick in which it started: a time-out may come late by one, never early.
+        # The end of the tick in which it started: a timeout may be late by one tick, never early.
         started_s = (seen.start_ticks + 1) / os.sysconf("SC_CLK_TCK")
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
     async def wait(self) -> None:
-        """Return when the leader has ended. It is reaped later, so that its id stays taken."""
+        """Return when the leader has ended. It is reaped later, so that its id is not reused."""
         assert self._pidfd is not None
         await trio.lowlevel.wait_readable(self._pidfd)
         self._ended = True
 
     def exit_record(self) -> ExitRecord | None:
-        """How it ended, by its exit file, and by waitid(2) of a child, which it leaves unreaped."""
+        """How it ended, from its exit file, or from waitid(2) of a child, which stays unreaped."""
         record = ExitRecord(pid=None if self._shim else self._pid)
         if self._streams.exit_file is not None:
             record = read_exit_file(self._streams.exit_file, self._digests)
@@ -98,32 +97,34 @@ class LinuxProcess:
             return record
         if seen.si_code == os.CLD_EXITED:
             return ExitRecord(pid=self._pid, exit_code=seen.si_status)
-        # The end of a shim by a signal says nothing of its program's.
+        # A signal that ended a shim does not describe the end of its program.
         return record if self._shim else ExitRecord(pid=self._pid, signal=seen.si_status)
 
     async def drain_output(self) -> None:
-        """Return when all that it wrote is in its log. Nothing of the run lives any more."""
+        """Return when all of its output is in its log. No process of the run lives any more."""
         if self._output is not None:
             await self._log_writer.drained(self._output)
 
     def has_log(self, path: Path) -> bool:
-        """Whether its log is where it was made. A log that is its standard output is not held."""
+        """Whether its log has its name still. A log that is its standard output is not held
+        open.
+        """
         return self._streams.log is None or leads_to(path, self._streams.log)
 
     def save_log(self, path: Path) -> None:
-        """Write the log anew where its program, or another, has removed it. Blocks.
+        """Write the log again where a program has removed it. Blocks.
 
         Raises:
-            OSError: something else is there now, or it cannot be written.
+            OSError: something else has its name now, or it cannot be written.
         """
         if self._streams.log is not None:
             save(self._streams.log, path)
 
     def fence(self) -> None:
-        """Move the tree into a cgroup, until a look finds nobody outside. Takes milliseconds.
+        """Move the tree into a cgroup, until no process is found outside. Takes milliseconds.
 
         Not done for every run at its start: the kernel waits for all processors when a process
-        changes its cgroup (10 to 16 ms measured), and nothing can fork meanwhile.
+        changes its cgroup (10 to 16 ms measured), and nothing can fork in that time.
         """
         if self._is_fenced or self._cgroups is None:
             return
@@ -140,7 +141,7 @@ class LinuxProcess:
         self._is_fenced = True
 
     def terminate(self) -> None:
-        """TERM to every process of the run."""
+        """Send TERM to every process of the run."""
         for seen in self._members():
             process_tree.send(seen, signal.SIGTERM)
 
@@ -154,9 +155,9 @@ class LinuxProcess:
         return left
 
     async def kill(self) -> None:
-        """KILL to all, again and again until nothing is left (a fork may race one pass)."""
+        """Send KILL until nothing is left (a fork may race one pass)."""
         await kill_all(self._members)
-        # Orphans of a former server's run went to init; one in an exec is hidden, as in `sweep`.
+        # Orphans of an earlier server's run went to init; one in an exec is hidden, as in `sweep`.
         looks = 0 if self._child else SWEEP_PASSES
         while self._is_unsure or looks > 0:
             await trio.sleep(KILL_POLL_S)
@@ -164,7 +165,9 @@ class LinuxProcess:
             looks -= 1
 
     def close(self) -> None:
-        """Reap the leader if it is ours and has ended, close the pidfd, remove the cgroup. Once."""
+        """Reap the leader if it is a child and has ended, close the pidfd, remove the cgroup.
+        Once.
+        """
         if self._pidfd is None:
             return
         if self._child:
@@ -184,19 +187,19 @@ class LinuxProcess:
             self._cgroup.remove()
 
     def _members(self) -> list[process_tree.ProcessState]:
-        """The living processes of the run: the leader's descendants, its orphans, its cgroup's."""
+        """The living processes of the run: descendants of its leader, orphans, and its cgroup's."""
         # What descended from a leader that has ended is an orphan by now.
         roots = self._orphans() if self._ended else [self._pid, *self._orphans()]
         found = {seen.pid: seen for seen in process_tree.with_descendants(roots)}
         if self._cgroup:
             found |= {seen.pid: seen for seen in alive(self._cgroup.members())}
         elif not self._child:
-            # Orphans of a former server's run went to init: only their environment tells.
+            # Orphans of an earlier server's run went to init: only the run id shows them.
             found |= {seen.pid: seen for seen in process_tree.carriers(frozenset({self._run_id}))}
         return list(found.values())
 
     def _orphans(self) -> list[int]:
-        """Our strays that are this run's: by session, by environment, or since no other runs."""
+        """Strays that belong to this run: by session, by environment, or because no other runs."""
         self._is_unsure = False
         alone = len(self._children.leaders) == 1
         return [pid for pid in self._children.strays() if alone or self._is_mine(pid)]
@@ -213,14 +216,14 @@ class LinuxProcess:
 
 
 def alive(pids: Iterable[int]) -> list[process_tree.ProcessState]:
-    """Those of them that live."""
+    """Those of the processes that live."""
     return [seen for pid in pids if (seen := process_tree.look(pid)) is not None and seen.lives]
 
 
 async def end_gently(
     find: Callable[[], list[process_tree.ProcessState]], grace_s: float, hurry: trio.Event
 ) -> Left:
-    """TERM to what `find` finds, and wait for its end; `killed`: what is there after the grace."""
+    """Send TERM to what `find` returns, and wait; `killed` counts what lives after the grace."""
     left = find()
     for seen in left:
         process_tree.send(seen, signal.SIGTERM)
@@ -234,7 +237,7 @@ async def end_gently(
 
 
 async def kill_all(find: Callable[[], list[process_tree.ProcessState]]) -> None:
-    """KILL what `find` finds, until it finds nothing; gives up on what the kernel cannot end."""
+    """Send KILL to what `find` returns until that is nothing, or the kernel cannot end it."""
     if not (found := find()):
         return
     with trio.move_on_after(KILL_WAIT_S):

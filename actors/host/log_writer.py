@@ -1,11 +1,11 @@
-"""How the output of programs gets into their logs: a pipe each, and one process for all of them.
+"""The output of programs: a pipe for each, and one process that writes all logs.
 
 A program writes to a pipe, so a shell's `> /dev/stderr` opens the pipe again and truncates nothing.
-The read end goes to the log writer (`log_writer_process.py`), which moves every byte into the log.
-A run's shim holds a read end as well: while no writer lives the program waits, and loses nothing.
+The log writer (`log_writer_process.py`) has the read end and moves every byte into the log. A run's
+shim has a read end as well: while no writer lives the program waits, and loses nothing.
 
-Invariant: of one pipe there is one reader at a time. A writer whose server has gone goes on with
-its pipes; the next server gives its own writer only those that no living writer has.
+Invariant: a pipe has one reader at a time. A writer without a server continues with its pipes; the
+next server gives its own writer only those that no living writer has.
 """
 
 import fcntl
@@ -28,7 +28,9 @@ from actors.host.children import CATCHABLE, Children
 VARIABLE = "HEADWAY_LOG_WRITER"
 PID_NAME = "headway.writer"
 LOOK_S = 0.02
-"""How often a pipe is looked at that another server's writer has, or that a stranger holds open."""
+"""How often a pipe is examined that another server's writer reads, or another process holds
+open.
+"""
 RESTART_PAUSE_S = 0.5
 CLOSE_S = 1.0
 """How long the end of a server waits for a writer that has nothing to do."""
@@ -38,26 +40,29 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Output:
-    """The pipe of one run. Holds both descriptors, so that another writer can go on with them."""
+    """The pipe of one run. Holds both descriptors, so that another writer can continue with
+    them.
+    """
 
     run_id: str
     pipe: int
     log: int
     former_writer: int | None = None
-    """A pidfd of the living writer of an earlier server that has the pipe."""
+    """A pidfd of the living writer of an earlier server that reads the pipe."""
     complete: trio.Event = field(default_factory=trio.Event)
 
     def unread_bytes(self) -> int:
-        """What is in the pipe and not yet in the log (ioctl_pipe(2), FIONREAD)."""
+        """Bytes in the pipe that are not in the log yet (ioctl_pipe(2), FIONREAD)."""
         raw = fcntl.ioctl(self.pipe, termios.FIONREAD, b"\0" * 4)
         return int(struct.unpack("i", raw)[0])
 
 
 class LogWriter:
-    """Gives pipes to the writer process; starts it for the first one, and again when it has ended.
+    """Passes pipes to the writer process; starts it for the first pipe, and again when it has
+    ended.
 
-    By `data_dir` the writers of earlier servers are found, and by `pid_file` in it a shim sees
-    whether one lives.
+    The writers of earlier servers are found by `data_dir`; a shim finds the living writer by
+    `pid_file` in it.
     """
 
     def __init__(self, data_dir: Path | None, children: Children) -> None:
@@ -74,7 +79,7 @@ class LogWriter:
         self._former: dict[int, int] | None = None
 
     async def run(self) -> None:
-        """Receive which logs are complete, and replace writers that have ended. Until cancelled."""
+        """Receive the names of complete logs, and replace writers that ended. Until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._replace_own)
             await self._found.wait()
@@ -98,7 +103,7 @@ class LogWriter:
                         self._give(output)
 
     async def _replace_former(self, pidfd: int) -> None:
-        """Go on with the pipes of a writer of an earlier server when it has ended."""
+        """Take over the pipes of an earlier server's writer when it has ended."""
         await trio.lowlevel.wait_readable(pidfd)
         await self._begin_again()
         for output in self._outputs.values():
@@ -107,7 +112,7 @@ class LogWriter:
                 self._give(output)
 
     def keep(self, run_id: str, pipe: int, log_file: int) -> Output:
-        """Have what comes out of a pipe written to a log. Both descriptors stay the caller's.
+        """Have the data of a pipe written to a log. The caller keeps both descriptors.
 
         Raises:
             OSError: no writer can be started.
@@ -119,7 +124,7 @@ class LogWriter:
         return output
 
     def take_over(self, run_id: str, pipe: int, log_file: int) -> Output:
-        """The same for the pipe of an adopted run, which a living writer may have already."""
+        """`keep` for the pipe of an adopted run, which a living writer may read already."""
         inode = os.fstat(pipe).st_ino
         if self._pid is not None and inode in _inodes_of(self._pid):
             output = self._outputs[run_id] = Output(run_id, pipe, log_file)
@@ -132,34 +137,34 @@ class LogWriter:
         return self.keep(run_id, pipe, log_file)
 
     async def drained(self, output: Output) -> None:
-        """Return when the log has all that the run wrote; its processes have ended before."""
+        """Return when the log has all output of the run, whose processes have ended."""
         while not output.complete.is_set():
             with trio.move_on_after(LOOK_S):
                 await output.complete.wait()
                 return
             if output.unread_bytes() == 0:
-                # A stranger holds the pipe open, or the writer is an earlier server's.
+                # Another process holds the pipe open, or the writer is an earlier server's.
                 self._drop(output)
                 return
 
     async def settled(self, log_path: Path) -> None:
-        """Return when no writer has this log open; its run ended while no server was there."""
+        """Return when no writer has the log open; its run ended while there was no server."""
         try:
             inode = os.stat(log_path, follow_symlinks=False).st_ino
         except OSError:
             return
         own = [] if self._pid is None else [self._pid]
-        # Another process closes it, so there is no event.
+        # Another process closes it, which brings no event.
         while any(inode in _inodes_of(pid) for pid in [*own, *self._former_writers()]):  # noqa: ASYNC110
             await trio.sleep(LOOK_S)
 
     def release(self, output: Output) -> None:
-        """Forget a pipe, whose descriptors are about to be closed. A writer that has it goes on."""
+        """Forget a pipe whose descriptors will be closed. A writer that has it continues."""
         self._outputs.pop(output.run_id, None)
         self._unsent = [one for one in self._unsent if one is not output]
 
     def close(self) -> None:
-        """Leave the writer to itself: it ends with its last pipe, so with none at once. Blocks."""
+        """Detach from the writer, which ends with its last pipe. Blocks."""
         pidfd = None
         if self._pid is not None and not self._outputs:
             with suppress(OSError):
@@ -208,7 +213,7 @@ class LogWriter:
             write_private(Path(self.pid_file), b"%d\n" % self._pid)
 
     async def _begin_again(self) -> None:
-        """The pipes keep what comes until there is a writer again."""
+        """Start a writer again; the pipes hold the output until then."""
         while self._server is None:
             try:
                 self._begin()
@@ -239,14 +244,14 @@ class LogWriter:
     # ---- the socket --------------------------------------------------------------------------
 
     def _give(self, output: Output) -> None:
-        """Send the descriptors; later, if the socket has no room for them now."""
+        """Send the descriptors; later, if the socket is full now."""
         self._unsent.append(output)
         self._send_some()
         if self._unsent:
             self._more.set()
 
     def _send_some(self) -> None:
-        # A writer that has ended is replaced, and the next one is given everything.
+        # A writer that has ended is replaced, and the next one receives everything.
         with suppress(BlockingIOError, ConnectionError):
             while self._unsent and self._server is not None:
                 output = self._unsent[0]
@@ -264,7 +269,7 @@ class LogWriter:
                 self._more = trio.Event()
 
     def _drop(self, output: Output) -> None:
-        """Have the writer close a pipe to which a stranger could write without end."""
+        """Have the writer close a pipe to which another process could write without end."""
         if output.former_writer is None and self._server is not None:
             with suppress(BlockingIOError, ConnectionError):
                 self._server.send(output.run_id.encode())
@@ -285,7 +290,7 @@ class LogWriter:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace a small file. OSError: it stays as it was."""
+    """Replace a small file. OSError: the old one is unchanged."""
     new = path.with_name(f"{path.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()
@@ -298,7 +303,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _inodes_of(pid: int) -> set[int]:
-    """Inode numbers of what a process has open; empty where it has ended."""
+    """Inode numbers of the open files of a process; empty when it has ended."""
     found = set[int]()
     with suppress(OSError):
         for name in process_tree.with_reserved_descriptor(lambda: os.listdir(f"/proc/{pid}/fd")):
@@ -308,7 +313,7 @@ def _inodes_of(pid: int) -> set[int]:
 
 
 def _has_ended(pidfd: int, wait_s: float = 0.0) -> bool:
-    """Whether the process has ended (pidfd_open(2): then it is readable), or ends so soon."""
+    """Whether the process has ended, or ends within `wait_s` (its pidfd becomes readable)."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(wait_s * 1000))

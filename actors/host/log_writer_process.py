@@ -1,15 +1,15 @@
-"""The process that moves the output of programs out of their pipes into their logs.
+"""The process that moves the output of programs from their pipes into their logs.
 
-It outlives the server that started it: on standard input it has a socket to that server, and when
-the server has gone it goes on until the last pipe has ended. Each message of the server brings two
-descriptors, the pipe and the log; when all that was written to the pipe is in the log, and no
-process can write to it any more, the server is sent the name that the message had.
+It outlives the server that started it: standard input is a socket to that server, and without the
+server it continues until the last pipe has ended. Each message of the server carries two
+descriptors, the pipe and the log. When all data of the pipe is in the log, and no process can write
+to it any more, the name in the message is sent back.
 
 Invariant: bytes leave a pipe only when they are in the log. splice(2) moves them in one system
-call, so a kill at any moment neither loses nor repeats one. A log that cannot take them (a full
-disk) leaves them in the pipe, and the program waits.
+call, so a kill at any moment neither loses nor repeats one. If the log cannot take them (a full
+disk), they stay in the pipe, and the program waits.
 
-Standard library only, and nothing of headway: it runs on while headway is upgraded.
+Standard library only, no import of headway: it runs on while headway is upgraded.
 """
 
 import array
@@ -25,18 +25,18 @@ WAITED_FOR = (
     *(errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EROFS, errno.ESTALE),
     *(errno.EAGAIN, errno.EINTR, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),
 )
-"""What is wrong with the host, and not with the log."""
+"""Errors of the host, not of the log."""
 RETRY_S = 0.5
-"""How long a log that could not take more is left alone."""
+"""The pause before a log that failed is written again."""
 NAME_BYTES_MAX = 256
 
 
 class OutputPipe:
-    """One program's output.
+    """The output of one program.
 
-    `copied`: taken from the pipe where splice(2) is not possible. `is_lost`: the log takes nothing
-    any more, and never will: its program has made it as long as a file may be. To wait for it would
-    keep the run from its end.
+    `copied`: bytes taken from the pipe where splice(2) is not possible. `is_lost`: the log can take
+    nothing any more, because its program has made it as long as a file may be. Waiting would delay
+    the end of the run.
     """
 
     __slots__ = ("copied", "is_lost", "log", "name", "pipe")
@@ -49,10 +49,10 @@ class OutputPipe:
         self.is_lost = False
 
     def move(self) -> bool:
-        """Move a piece; False at the end of the output.
+        """Move one piece; False at the end of the output.
 
         Raises:
-            OSError: the log takes nothing at the moment.
+            OSError: the log takes nothing now.
         """
         if not self.is_lost:
             try:
@@ -70,7 +70,7 @@ class OutputPipe:
             return True
 
     def _move(self) -> bool:
-        # At its end, also when the program has made its log shorter.
+        # At the end of the log, also after the program has truncated it.
         os.lseek(self.log, 0, os.SEEK_END)
         if self.copied is None:
             try:
@@ -110,7 +110,7 @@ class Writer:
         self._waits_to_send = False
 
     def run(self) -> None:
-        """Return when the server has gone and every pipe has ended."""
+        """Return when the server is gone and every pipe has ended."""
         while self._server is not None or self._outputs:
             for descriptor, _ in self._epoll.poll(RETRY_S if self._stuck else -1):
                 if output := self._outputs.get(descriptor):
@@ -136,7 +136,7 @@ class Writer:
             self._end(output)
 
     def _end(self, output: OutputPipe) -> None:
-        # Not done by close(2): the server has the same pipe open.
+        # close(2) would not do: the server has the same pipe open.
         self._epoll.unregister(output.pipe)
         del self._outputs[output.pipe]
         os.close(output.pipe)
@@ -144,7 +144,7 @@ class Writer:
         self._unsent.append(output.name)
 
     def _receive(self, server: socket.socket) -> None:
-        """Take what the server sent; an empty message is the end of the server."""
+        """Receive messages of the server; an empty one means that the server has ended."""
         with suppress(BlockingIOError):
             while True:
                 name, descriptors = _received(server)
@@ -161,7 +161,7 @@ class Writer:
                     self._drop(name)
 
     def _drop(self, name: bytes) -> None:
-        """The server wants no more of this output, whoever may still write to its pipe."""
+        """Stop reading an output, even if a process may still write to its pipe."""
         for output in list(self._outputs.values()):
             if output.name == name:
                 if output in self._stuck:
@@ -170,11 +170,11 @@ class Writer:
                 self._end(output)
 
     def _send(self) -> None:
-        """Send the names of what has ended, as many as the server's end has room for."""
+        """Send the names of complete outputs, as many as the socket takes."""
         server = self._server
         with suppress(BlockingIOError):
             while self._unsent and server is not None:
-                with suppress(ConnectionError):  # it has gone: its end of the socket shows it
+                with suppress(ConnectionError):  # the server has ended, which the socket reports
                     server.send(self._unsent[0])
                 self._unsent.popleft()
         if server is not None and self._waits_to_send != bool(self._unsent):

@@ -1,7 +1,7 @@
-"""What a host does for runs: start a program, find it again, end it. The seam that tests imagine.
+"""What a host does for runs: start a program, find it again, end it. The seam for tests.
 
-How Linux does it is in `linux_host.py` and `linux_process.py`; when to start and end is decided in
-`run_lifecycle.py`.
+`linux_host.py` and `linux_process.py` implement it for Linux; `run_lifecycle.py` decides when to
+start and to end.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from headway.model.run import Left
 
 
 class Process(Protocol):
-    """A running program with everything that it started."""
+    """A running program and everything that it started."""
 
     @property
     def pid(self) -> int: ...
@@ -30,27 +30,27 @@ class Process(Protocol):
         ...
 
     def exit_record(self) -> ExitRecord | None:
-        """How it ended, as far as is known. None: look into the exit file."""
+        """How it ended, if known. None: see the exit file."""
         ...
 
     async def drain_output(self) -> None:
-        """Return when all that it wrote is in its log. Nothing of the run lives any more."""
+        """Return when all of its output is in its log. No process of the run lives any more."""
         ...
 
     def has_log(self, path: Path) -> bool:
-        """Whether its log is where it was made."""
+        """Whether its log has its name still."""
         ...
 
     def save_log(self, path: Path) -> None:
-        """Write the log anew where its program, or another, has removed it. Blocks.
+        """Write the log again where a program has removed it. Blocks.
 
         Raises:
-            OSError: something else is there now, or it cannot be written.
+            OSError: something else has its name now, or it cannot be written.
         """
         ...
 
     def fence(self) -> None:
-        """Make sure that a later server can end the whole tree, too. Blocks for milliseconds."""
+        """Make sure that a later server can end the whole tree too. Blocks for milliseconds."""
         ...
 
     def terminate(self) -> None:
@@ -66,12 +66,12 @@ class Process(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what was held to watch it."""
+        """Release the descriptors that watched it."""
         ...
 
 
 class Host(Protocol):
-    """The seam: production starts processes, a simulation imagines them."""
+    """The seam: production starts processes, a simulation imitates them."""
 
     boot_id: str
 
@@ -82,7 +82,7 @@ class Host(Protocol):
     def adopt(
         self, run_id: str, record: ExitRecord, digests: Collection[str] = ()
     ) -> Process | None:
-        """The process that a former server started for this run, if it still lives.
+        """The process that an earlier server started for this run, if it still lives.
 
         `digests`: of the seals that its exit record may carry, see `shim.py`.
         """
@@ -91,14 +91,14 @@ class Host(Protocol):
     async def sweep(self, run_ids: frozenset[str], grace_s: float, hurry: trio.Event) -> Left:
         """End every process that carries one of these run ids, and return when they are gone.
 
-        TERM, and after `grace_s`, or when `hurry` is set, KILL. Returns what there was.
+        Sends TERM, and KILL after `grace_s`, or when `hurry` is set. Returns what there was.
         """
         ...
 
     async def output_settled(self, log_file: Path) -> None:
-        """Return when what a run wrote that ended while no server was there is in its log."""
+        """Return when the output of a run that ended between two servers is in its log."""
         ...
 
     async def run(self) -> None:
-        """Reap dead orphans, and whatever else must be looked after. Runs until cancelled."""
+        """Reap dead orphans, and what else needs supervision. Runs until cancelled."""
         ...

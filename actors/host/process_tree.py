@@ -1,10 +1,10 @@
-"""Process trees as /proc shows them (proc(5)): who descends from whom, and whose it is.
+"""Process trees as /proc shows them (proc(5)): descent, and the run that a process belongs to.
 
-Only reads. A process id is a name that can be given again, so whoever signals one compares the
-start time that stands beside it here; `send` does.
+Process ids are reused. Therefore a signal is sent only after the start time was compared, which
+`send` does.
 
-Invariant: that nothing is found means that nothing is there, never that no descriptor was left to
-look with: one is kept for that.
+Invariant: an empty result means that there is no process, never that no descriptor was free to
+look: some are reserved for that.
 """
 
 import errno
@@ -35,7 +35,7 @@ class ProcessState:
 
     @property
     def lives(self) -> bool:
-        """Neither a zombie nor gone."""
+        """Whether it is neither a zombie nor gone."""
         return self.state not in "ZX"
 
 
@@ -53,7 +53,7 @@ def look(pid: int) -> ProcessState | None:
 
 
 def children(pid: int) -> list[int]:
-    """Direct children, of whichever thread (needs CONFIG_PROC_CHILDREN, as common kernels have)."""
+    """Direct children of all its threads (needs CONFIG_PROC_CHILDREN, as common kernels have)."""
     found: list[int] = []
     with suppress(*GONE):
         for thread in with_reserved_descriptor(lambda: os.listdir(f"/proc/{pid}/task")):
@@ -62,10 +62,10 @@ def children(pid: int) -> list[int]:
 
 
 def own_children() -> list[int]:
-    """Our direct children, where only the main thread spawns.
+    """Direct children of this process, where only the main thread spawns.
 
-    Orphans come to the first thread of their subreaper, and the others need not be asked: with
-    five threads this is a tenth of the cost, and it is paid at the end of each run.
+    Orphans become children of the first thread of their subreaper, so the others are not read: with
+    five threads this is a tenth of the cost, which is paid at the end of each run.
     """
     pid = os.getpid()
     try:
@@ -82,7 +82,7 @@ def own_children() -> list[int]:
 
 
 def with_descendants(roots: Iterable[int]) -> list[ProcessState]:
-    """The living among `roots` and all that descends from them."""
+    """The living processes among `roots` and all of their descendants."""
     found: dict[int, ProcessState] = {}
     todo = list(roots)
     while todo:
@@ -94,7 +94,7 @@ def with_descendants(roots: Iterable[int]) -> list[ProcessState]:
 
 
 def run_id_of(pid: int, variable: bytes = RUN_ID_VARIABLE) -> str | None:
-    """The run id that the process carries in its environment, or the value of another variable."""
+    """The run id in the environment of a process, or the value of another variable."""
     try:
         environment = _read(f"/proc/{pid}/environ")
     except (*GONE, PermissionError):
@@ -106,7 +106,7 @@ def run_id_of(pid: int, variable: bytes = RUN_ID_VARIABLE) -> str | None:
 
 
 def carriers(run_ids: frozenset[str], variable: bytes = RUN_ID_VARIABLE) -> Iterator[ProcessState]:
-    """Every living process of the host that carries one of these run ids: a walk over all.
+    """Every living process of the host that carries one of these run ids; reads all of /proc.
 
     With another `variable`: one of these values in it.
     """
@@ -118,7 +118,7 @@ def carriers(run_ids: frozenset[str], variable: bytes = RUN_ID_VARIABLE) -> Iter
 
 
 def send(seen: ProcessState, number: signal.Signals) -> None:
-    """Signal exactly the process that was seen: the pidfd is opened first, then compared."""
+    """Send a signal to exactly this process: its pidfd is opened first, then compared."""
     with suppress(*GONE, PermissionError):
         with_reserved_descriptor(lambda: _send(seen, number))
 
@@ -136,20 +136,20 @@ def _send(seen: ProcessState, number: signal.Signals) -> None:
 # ---- descriptors -------------------------------------------------------------------------------
 
 RESERVED_DESCRIPTORS = 3
-"""A pidfd, a file of /proc, and one that another thread takes meanwhile."""
+"""For a pidfd, a file of /proc, and one that another thread takes in between."""
 _reserved: list[int] = []
 _lock = threading.RLock()
 
 
 def keep_reserved_descriptors() -> None:
-    """Hold some descriptors, so that there are some when there are no others."""
+    """Open descriptors in reserve, for when no others are free."""
     with _lock, suppress(OSError):
         while len(_reserved) < RESERVED_DESCRIPTORS:
             _reserved.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def with_reserved_descriptor(call: Callable[[], T]) -> T:
-    """What `call` gives; with the descriptors held back if it finds no other."""
+    """Return `call()`; if no descriptor is free, release the reserved ones for it."""
     if len(_reserved) < RESERVED_DESCRIPTORS:
         keep_reserved_descriptors()
     try:
@@ -167,7 +167,7 @@ def with_reserved_descriptor(call: Callable[[], T]) -> T:
 
 
 def _read_once(path: str) -> bytes:
-    """One read(2) is enough for a short file of /proc."""
+    """Read a short file of /proc, for which one read(2) is enough."""
     with open(path, "rb", buffering=0) as file:
         return file.read(4096)
 

@@ -1,8 +1,8 @@
-"""The descriptors of one run: what its processes are given, and what the server keeps of them.
+"""The descriptors of one run: those of its processes, and those that the server keeps.
 
-Kept are the read end of the output's pipe, the log and the exit file. So what a program does to the
-names in its run's directory changes nothing of what the server reads and writes. A shim holds the
-same three (see `shim.py`), where the next server finds them.
+The server keeps the read end of the output's pipe, the log and the exit file. Therefore nothing
+that a program does to the names in its run's directory changes what the server reads and writes. A
+shim holds the same three (see `shim.py`), where the next server finds them.
 """
 
 import errno
@@ -22,7 +22,7 @@ from actors.host.shim import EXIT_FILE_FD, LOG_FD, PIPE_FD, SEAL_FD
 
 COPY_BYTES = 1024 * 1024
 CHILD_FDS = 6
-"""A child's descriptors lie below, those of the server that are copied there do not."""
+"""Descriptors of a child are below this number; the server's copies are not."""
 _LOG = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXIT = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,7 +36,7 @@ class RunStreams:
     exit_file: int | None = None
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close all of them."""
         for name in ("log", "pipe", "exit_file"):
             if (descriptor := getattr(self, name)) is not None:
                 os.close(descriptor)
@@ -45,7 +45,7 @@ class RunStreams:
 
 @dataclass(slots=True)
 class ChildStreams:
-    """What a process starts with; `close` when it has started, or has not."""
+    """What a process starts with; `close` after the start, or after its failure."""
 
     kept: RunStreams = field(default_factory=RunStreams)
     actions: list[tuple[Any, ...]] = field(default_factory=list)
@@ -59,17 +59,17 @@ class ChildStreams:
         self._given.clear()
 
     def give(self, descriptor: int, number: int) -> None:
-        """Let the child have a descriptor under this number."""
+        """Give the child a descriptor under this number."""
         self.actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
 
     def take(self, descriptor: int) -> int:
-        """Own a descriptor until `close`, under a number that no child's has."""
+        """Own a descriptor until `close`, under a number that no child uses."""
         self._given.append(_above(descriptor))
         return self._given[-1]
 
 
 def leads_to(path: Path, descriptor: int) -> bool:
-    """Whether this name is still the open file's."""
+    """Whether the path still names the open file."""
     try:
         there = os.stat(path, follow_symlinks=False)
     except OSError:
@@ -78,10 +78,10 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 
 def save(descriptor: int, path: Path) -> None:
-    """Write an open file anew in the directory of its run, holes and all.
+    """Write an open file again in the directory of its run, with its holes.
 
-    What has its name now makes room for it: it is removed, a directory is renamed; so does what is
-    there in place of the run's directory. No link is followed: it may lead to another run.
+    What has its name now is removed, or renamed if it is a directory; so is what is in place of the
+    run's directory. No link is followed: it may lead to another run.
 
     Raises:
         OSError: it cannot be written.
@@ -170,7 +170,7 @@ def _open_stdin(child: ChildStreams, data: bytes | None) -> None:
     if data is None:
         child.actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
         return
-    # In memory, so that secret parameters are in no file that stays.
+    # In memory, so that secret parameters are in no file on disk.
     stdin = child.take(os.memfd_create("stdin", os.MFD_CLOEXEC))
     rest = memoryview(data)
     while rest:
@@ -183,7 +183,7 @@ def _open_output(child: ChildStreams, launch: Launch) -> None:
     if launch.output == "file":
         child.give(child.take(os.open(launch.log, _LOG | os.O_APPEND, 0o600)), 1)
         return
-    # Not O_APPEND: splice(2) takes no such file.
+    # Not O_APPEND: splice(2) rejects such a file.
     child.kept.log = _above(os.open(launch.log, _LOG, 0o600))
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     child.kept.pipe = _above(read_end)
@@ -193,7 +193,7 @@ def _open_output(child: ChildStreams, launch: Launch) -> None:
 
 def _open_records(child: ChildStreams, launch: Launch) -> None:
     child.kept.exit_file = _above(os.open(launch.exit_file, _EXIT, 0o600))
-    # Its first block is there from now on: a disk that is too full for it is too full here already.
+    # Allocates its first block, so that a full disk fails here and not at the end of the run.
     os.write(child.kept.exit_file, b"\n")
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     seal = child.take(read_end)
@@ -209,10 +209,10 @@ def _open_records(child: ChildStreams, launch: Launch) -> None:
 
 
 def streams_of_shim(pid: int) -> RunStreams:
-    """The same descriptors, opened anew from those of a living shim (proc_pid_fd(5)).
+    """Open the descriptors of a living shim again (proc_pid_fd(5)).
 
     Raises:
-        OSError: there is no descriptor left for them.
+        OSError: no descriptor is free.
     """
     kept = RunStreams()
     try:
@@ -239,7 +239,7 @@ def _reopen(pid: int, number: int, access: int, is_right: Any) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The same file under a number that no descriptor of a child has."""
+    """The same file under a number that no child uses."""
     if descriptor >= CHILD_FDS:
         return descriptor
     try:

@@ -1,12 +1,12 @@
-"""The shim that leads a run, and how what it writes down is read.
+"""The shim that leads a run, and the exit file that it writes.
 
 The shim is a few lines of /bin/sh. It writes to the run's exit file that it has started (with its
-process id), runs the program, and writes how that ended. So the file shows what happened while no
-server was there to see it. `linux_host.py` starts it.
+process id), runs the program, and writes how that ended. So the file records what happened while
+there was no server. `linux_host.py` starts it.
 
-A program can write to the file as well: it has the same user. So the line about the end carries a
-seal, a random word that the shim has read from a pipe and no file holds; the database has its
-SHA-256. Only a program that reads the shim's memory (ptrace(2)) can forge it.
+A program can write to the file as well: it runs as the same user. Therefore the line about the end
+carries a seal, a random word that the shim reads from a pipe and that no file contains; the
+database has its SHA-256. Only a program that reads the shim's memory (ptrace(2)) can forge it.
 """
 
 import os
@@ -22,10 +22,10 @@ EXIT_FILE_FD, PIPE_FD, LOG_FD, SEAL_FD = 2, 3, 4, 5
 # $1 the log writer's pid file or nothing, $2 the working directory, then the argv.
 # Standard output is the output's pipe, or the log itself; the other descriptors are named above,
 # and the program is given none of them.
-# Where the shell is bash, only without POSIX mode does it say how a child was ended.
+# Only without POSIX mode does bash write how a child was ended.
 # Signals are caught, not ignored, so that the program starts with the defaults. The shell's own
-# words ("Killed") go to the exit file: they tell a death by signal from an exit status over 128.
-# Only of SIGINT and SIGPIPE no shell says a word: these two are shown as exit status 130 and 141.
+# messages ("Killed") go to the exit file: they distinguish a death by signal from an exit status
+# over 128. No shell reports SIGINT and SIGPIPE: these two appear as exit status 130 and 141.
 # Without its directory, its first line or a process for the program (then a shell exits) there is
 # no run: what the trap writes lets it be started again.
 # At the end, with no log writer alive (`log_writer.py`), what is in the pipe would be lost.
@@ -66,11 +66,11 @@ class ExitRecord:
     exit_code: int | None = None
     signal: int | None = None
     unstarted: bool = False
-    """The shim could not start the program, which therefore never was."""
+    """The shim could not start the program, so the program never ran."""
 
     @property
     def started(self) -> bool:
-        """Whether the shim came so far as to write it."""
+        """Whether the shim has recorded its start."""
         return self.pid is not None and not self.unstarted
 
     @property
@@ -85,7 +85,7 @@ def shim_argv(writer_file: str, work_dir: Path, argv: Sequence[str]) -> list[str
 
 
 def read_exit_file(descriptor: int, digests: Collection[str]) -> ExitRecord:
-    """The record in an open exit file, however much a program has written to it."""
+    """The record in an open exit file, regardless of what a program has added to it."""
     size = os.fstat(descriptor).st_size
     text = os.pread(descriptor, TAIL_BYTES, max(0, size - TAIL_BYTES))
     if size > TAIL_BYTES:
@@ -94,10 +94,10 @@ def read_exit_file(descriptor: int, digests: Collection[str]) -> ExitRecord:
 
 
 def parse_exit_file(text: str, digests: Collection[str] = ()) -> ExitRecord:
-    """Read the shim's lines; what it did not finish writing did not happen.
+    """Parse the shim's lines; an incomplete line does not count.
 
-    Without `digests` (of the seals that the run's shims were given) a line needs no seal: the run
-    was started by a headway that had none.
+    Without `digests` (of the seals that the run's shims received) a line needs no seal: the run was
+    started by a headway without seals.
     """
     pid = None
     spoke = False

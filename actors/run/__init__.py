@@ -1,1 +1,1 @@
-"""The life of one run, the files that it leaves, and what becomes of them."""
+"""One run: its lifecycle, its files, and what is kept of them."""

@@ -1,8 +1,8 @@
-"""What becomes of the files that a run leaves as artifacts: listed, checked, kept or removed.
+"""The files that a run leaves as artifacts: list, check, keep or remove them.
 
-Plain functions on the directory of a run, for a thread: they look at `stop` between their steps.
-Limits count what a file takes of the disk, not its length. The same files are kept each time, so a
-collection can be begun anew after any crash.
+Plain functions on the directory of a run, for a thread: they check `stop` between their steps.
+Limits count the size on disk, not the length. The same files are kept each time, so a collection
+can be repeated after any crash.
 """
 
 import errno
@@ -37,9 +37,11 @@ PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What there is. `kept` and `not_kept` by name; `faults`: why it is not all of it.
+    """The artifacts of a run. `kept` and `not_kept` are sorted by name; `faults`: why they are
+    incomplete.
 
-    `exceeds`: some of it is beyond the limits, and must be removed. `failed`: it was not looked at.
+    `exceeds`: some files are beyond the limits, and must be removed. `failed`: the files were not
+    read.
     """
 
     kept: tuple[Artifact, ...] = ()
@@ -50,13 +52,13 @@ class Listing:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """All that is listed in the run."""
+        """Everything that is listed in the run."""
         return (*self.kept, *self.not_kept)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Selection:
-    """What was found so far."""
+    """The files found so far, divided by the limits."""
 
     limits: KeepLimits
     kept: list[Artifact] = field(default_factory=list)
@@ -68,7 +70,7 @@ class _Selection:
     why: str = ""
 
     def admits(self, found: FoundFile) -> bool:
-        """Whether the file is within the limits, and counts from now on."""
+        """Whether the file is within the limits; if so it is counted."""
         bytes_ = self.kept_bytes + found.allocated_bytes
         if len(self.kept) >= self.limits.files or bytes_ > self.limits.bytes:
             return False
@@ -76,7 +78,7 @@ class _Selection:
         return True
 
     def keep(self, found: FoundFile, digest: str | OSError | None) -> None:
-        """The file is kept, also where it cannot be read."""
+        """Add a file that is kept, even if it cannot be read."""
         if isinstance(digest, OSError):
             self.unread += 1
             self.why = self.why or f"{shown(found.path)}: {digest.strerror}"
@@ -85,14 +87,14 @@ class _Selection:
         self.kept.append(Artifact(name=name, size_bytes=size, sha256=digest))
 
     def pass_over(self, found: FoundFile) -> None:
-        """The file is not kept."""
+        """Count a file that is not kept."""
         self.beyond += 1
         if len(self.not_kept) < NOT_KEPT_MAX:
             name, size = shown(found.path), found.seen.st_size
             self.not_kept.append(Artifact(name=name, size_bytes=size, sha256=None, kept=False))
 
     def listing(self, walk: Walk) -> Listing:
-        """The result."""
+        """The result of a complete walk."""
         return Listing(
             kept=tuple(sorted(self.kept, key=_name)),
             not_kept=tuple(sorted(self.not_kept, key=_name)),
@@ -125,19 +127,19 @@ def _name(artifact: Artifact) -> str:
 def list_artifacts(
     run: Path, limits: KeepLimits, stop: StopFlag, digests: dict[str, str] | None = None
 ) -> Listing:
-    """Every regular file below artifacts/, by name; no links.
+    """List every regular file below artifacts/, sorted by name; no links.
 
-    With `digests` also its SHA-256, which is put in there by name, unless it is there already.
+    With `digests` also compute SHA-256, stored there by name unless it is there already.
 
     Raises:
         Stopped: the caller was cancelled.
-        OSError: the directory cannot be opened, or there is no descriptor left.
+        OSError: the directory cannot be opened, or no descriptor is free.
     """
     return _walk_through(run, limits, stop, digests, None)
 
 
 def remove_beyond(run: Path, limits: KeepLimits, stop: StopFlag, trash: Trash) -> Listing:
-    """The same, and what is beyond the limits is removed."""
+    """`list_artifacts`, and remove what is beyond the limits."""
     return _walk_through(run, limits, stop, None, trash)
 
 
@@ -183,7 +185,7 @@ def _walk_through(
 
 
 def _digest(found: FoundFile, run: Path, digests: dict[str, str], stop: StopFlag) -> str | OSError:
-    """The SHA-256 of as many bytes as the file had when it was found, or why there is none."""
+    """The SHA-256 of as many bytes as the file had when it was found, or the error."""
     name = shown(found.path)
     if name not in digests:
         try:
@@ -209,10 +211,10 @@ def _read(found: FoundFile, run: Path, stop: StopFlag) -> str:
 
 
 def open_artifact(run: Path, name: str) -> int:
-    """A descriptor of the file that is listed as `name`, for the caller to close.
+    """Open the file that is listed as `name`; the caller closes it.
 
     Raises:
-        OSError: it is not there any more, or is something else now, or may not be read.
+        OSError: it is gone, is something else now, or may not be read.
     """
     with opened_directory(run) as root, opened_directory("artifacts", root) as top:
         try:
@@ -220,7 +222,7 @@ def open_artifact(run: Path, name: str) -> int:
         except FileNotFoundError:
             if "\\x" not in name:
                 raise
-        # Shown in escapes, since its own name is no text.
+        # Listed in escapes, because its name is not UTF-8.
         for found in Walk(top=top, stop=StopFlag(), entries_max=NAMES_MAX).files():
             if shown(found.path) == name:
                 return open_descriptor(found.name, dir_fd=found.dir_fd, run=run)

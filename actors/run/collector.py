@@ -1,11 +1,11 @@
-"""Collects what runs leave: at once where that is quick, else behind them, in threads of their own.
+"""Collect what runs leave: at once where that is quick, otherwise later, on threads of its own.
 
-What was not done at once is remembered in the database, and is asked for by the scheduler with
-`CollectRun` when that is on disk; so it goes on after any crash. Nothing here changes how a run has
-ended, or keeps a run, a slot or the server's end waiting.
+What is not done at once is recorded in the database; when that is on disk the scheduler requests it
+with `CollectRun`. Therefore it is completed after any crash. Nothing here changes how a run has
+ended, or delays a run, a slot or a shutdown.
 
-Invariants: nothing that was listed is removed before its listing is on disk. Whatever a program has
-left, no error leaves this module: it is the `reason` of that run's collection.
+Invariants: nothing that was listed is removed before its listing is on disk. Errors caused by files
+of a program do not leave this module: they are the `reason` of that run's collection.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,24 +30,26 @@ from headway.model.run import RunError, RunStatus
 from storage.collections import Unfinished
 from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT, Outcome
 
-PATIENCE_S = 0.05
-"""How long the end of a run waits for its artifacts, so that most are there when it is told."""
+QUICK_S = 0.05
+"""How long the end of a run waits for its artifacts, so that most are there when it is reported."""
 
 COUNT_S = 10.0
-"""How long the end of a run waits for them where it depends on them (`on_artifact_limit`)."""
+"""How long the end of a run waits for them where its status depends on them
+(`on_artifact_limit`).
+"""
 
-HURRY_S = 0.5
-"""The same of one that was asked to end."""
+STOPPED_COUNT_S = 0.5
+"""`COUNT_S` for a run that was asked to end."""
 
 LIST_S = 60.0
 CHECKSUMS_S = 600.0
-"""What they take at most for one run; a checksum that is not there by then stays null."""
+"""The limits for one run; a checksum that is missing by then stays null."""
 
-SECOND_PATIENCE_S = 0.5
-"""What is small and was only late does not queue behind what takes minutes."""
+SECOND_QUICK_S = 0.5
+"""A small collection that was only late does not queue behind those that take minutes."""
 
 LISTED_AT_ONCE = SLOW_AT_ONCE = 2
-"""Together with the trash fewer than the threads of the pool: the ends of runs do not wait."""
+"""With the trash, fewer than the threads of the pool, so that the ends of runs do not wait."""
 
 LOOK_AGAIN_S = 5.0
 REASON_CHARACTERS_MAX = 1_000
@@ -59,7 +61,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class Collector:
-    """Of all runs. `pool`: where files are read; more than two threads, if there are any."""
+    """Collects for all runs. `pool` reads files; it needs more than two threads."""
 
     pool: Pool
     trash: Trash
@@ -82,9 +84,10 @@ class Collector:
         limits: KeepLimits,
         hurry: trio.Event | None,
     ) -> Outcome:
-        """Add the artifacts that are quick to have.
+        """Add the artifacts that are quick to collect.
 
-        With an event, which is set when the run is asked to end, it fails beyond the limits.
+        `hurry` is set when the run is asked to end; if it is given, the run fails beyond the
+        limits.
         """
         if not remains.has_artifacts and remains.work is None:
             return replace(outcome, collection_reason=reason_of(None, remains.faults))
@@ -104,16 +107,16 @@ class Collector:
         )
 
     async def collect_at_once(
-        self, run_id: str, remains: Remains, limits: KeepLimits, patience_s: float = PATIENCE_S
+        self, run_id: str, remains: Remains, limits: KeepLimits, within_s: float = QUICK_S
     ) -> Listing | None:
-        """The artifacts with their checksums, and the working directory goes.
+        """List the artifacts with checksums, and remove the working directory.
 
-        None: that takes longer, and is to be done later.
+        None: that takes longer, and must be done later.
         """
         listing: Listing | None = None if remains.has_artifacts else Listing()
         is_removed = remains.work is None
         run = self.runs_dir / run_id
-        with trio.move_on_after(patience_s):
+        with trio.move_on_after(within_s):
             if listing is None:
                 work = partial(list_artifacts, run, limits, digests={})
                 listing = await self._attempt(run_id, lambda stop: work(stop=stop))
@@ -126,19 +129,19 @@ class Collector:
         return listing
 
     async def _excess(self, run_id: str, limits: KeepLimits, hurry: trio.Event) -> RunError | None:
-        """Why a run fails whose artifacts must be within the limits; None: they are.
+        """The error of a run whose artifacts must be within the limits; None: they are.
 
-        Its status depends on them, so its end waits for them, but not long if it is in a `hurry`.
+        Its status depends on them, so its end waits for them, but only briefly once `hurry` is set.
         """
         listing: Listing | None = None
 
-        async def be_quick() -> None:
+        async def shorten() -> None:
             await hurry.wait()
-            await trio.sleep(HURRY_S)
+            await trio.sleep(STOPPED_COUNT_S)
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(be_quick)
+            nursery.start_soon(shorten)
             work = partial(list_artifacts, self.runs_dir / run_id, limits)
             listing = await self._within(COUNT_S, run_id, work)
             nursery.cancel_scope.cancel()
@@ -154,7 +157,7 @@ class Collector:
             return None
 
     async def _attempt(self, run_id: str, work: Callable[[StopFlag], Listing]) -> Listing | None:
-        """What the call gives, or why it failed. None: there was no descriptor left for it."""
+        """The listing, or one with the reason why it failed. None: no descriptor was free."""
         try:
             return await self.pool.run(work)
         except FileNotFoundError:
@@ -164,7 +167,7 @@ class Collector:
                 return None
             return _failed(f"its artifacts cannot be read: {error.strerror}")
         except Exception:
-            # Asked for again at each start, it would end each life of the server.
+            # Raised, it would be requested again at each start, and end each server.
             log.exception("artifacts not collected", run_id=run_id)
             return _failed("headway failed to collect its artifacts: see its log")
 
@@ -194,7 +197,7 @@ class Collector:
         more = not listing.failed
         if more and not listing.exceeds:
             check = partial(list_artifacts, run, limits, digests={})
-            checked = await self._within(SECOND_PATIENCE_S, order.run_id, check)
+            checked = await self._within(SECOND_QUICK_S, order.run_id, check)
             if checked is not None and not checked.failed and not checked.exceeds:
                 listing, more = checked, False
         return RunCollected(
@@ -217,7 +220,7 @@ class Collector:
             f"the checksums were not complete after {CHECKSUMS_S:g} s"
         )
         faults = [*listing.faults, *checked.faults] if listing.failed else checked.faults
-        # What was known before stands, where nothing more could be learned.
+        # If nothing new could be read, the earlier listing stands.
         whole = next((one for one in (checked, listing) if not one.failed), None)
         if whole is None:
             return RunCollected(run_id=order.run_id, reason=reason_of(order.reason, faults))
@@ -233,14 +236,14 @@ class Collector:
     async def _within(
         self, limit_s: float, run_id: str, work: Callable[[StopFlag], Listing]
     ) -> Listing | None:
-        """What the call gives. None: it took longer."""
+        """The listing. None: it took longer than the limit."""
         while True:
             listing = None
             with trio.move_on_after(limit_s) as scope:
                 listing = await self._attempt(run_id, work)
             if listing is not None or scope.cancelled_caught:
                 return listing
-            await trio.sleep(LOOK_AGAIN_S)  # until there are descriptors again
+            await trio.sleep(LOOK_AGAIN_S)  # until descriptors are free
 
     # ---- what goes ---------------------------------------------------------------------------
 
@@ -256,7 +259,7 @@ class Collector:
                 log.warning("files of ended runs not removed", why=str(error))
                 await self._look_again()
             except Exception:
-                # Whatever it is that stays there, the server goes on.
+                # The server does not depend on the removal.
                 log.exception("files of ended runs not removed")
                 await self._look_again()
             else:
@@ -269,10 +272,10 @@ class Collector:
 
 
 def reason_of(known: str | None, faults: Iterable[str]) -> str | None:
-    """Why a collection is not complete, in a sentence or some. None: it is."""
-    said = [known] if known else []
-    said += [fault for fault in faults if known is None or fault not in known]
-    return "; ".join(dict.fromkeys(said))[:REASON_CHARACTERS_MAX] or None
+    """The reasons why a collection is incomplete, joined. None: it is complete."""
+    reasons = [known] if known else []
+    reasons += [fault for fault in faults if known is None or fault not in known]
+    return "; ".join(dict.fromkeys(reasons))[:REASON_CHARACTERS_MAX] or None
 
 
 def _with_digests(kept: tuple[Artifact, ...], digests: dict[str, str]) -> tuple[Artifact, ...]:
@@ -284,7 +287,7 @@ def _failed(why: str) -> Listing:
 
 
 def _together(*listings: tuple[Artifact, ...]) -> list[Artifact]:
-    """What is not kept by what was known before, and by limits that may be others now."""
+    """The files that are not kept, of all listings: the limits may have changed between them."""
     by_name = {one.name: one for listing in listings for one in listing}
     return [by_name[name] for name in sorted(by_name)]
 

@@ -1,10 +1,10 @@
-"""Empty directories on their way from one run to the next.
+"""A pool of empty directories, which pass from one run to the next.
 
-A run begins with two fresh directories and mostly leaves them empty. Taking one over by rename(2)
-costs a tenth of removing it and making another (16 µs instead of 110 for each, on ext4).
+A run starts with two new directories and mostly leaves them empty. Reusing one by rename(2) costs a
+tenth of removing it and making another (16 µs instead of 110 for each, on ext4).
 
-Invariant: what is given out cannot be told from a directory that was just made, except by its
-times: it is empty, private, and carries no extended attribute, so no access list either.
+Invariant: a directory from the pool differs from a new one only in its times: it is empty, private,
+and has no extended attribute, so no access list either.
 """
 
 import os
@@ -18,25 +18,24 @@ from actors.run.trash import Trash
 
 POOLED_DIRECTORIES_MAX = 64
 FRESH_BYTES_MAX = 4096
-"""A directory that has held many names stays large, and slow to look through, when they have gone.
-"""
+"""A directory that has held many names stays large, and slow to read, when they are gone."""
 
 
 class DirectoryPool:
-    """Keeps them in a directory of its own, on the file system of the runs."""
+    """Keeps directories in a directory of its own, on the file system of the runs."""
 
     def __init__(self, directory: Path, trash: Trash) -> None:
         self._directory = str(directory)
         self._numbers = count()
         self._kept: list[str] = []
-        # Leftovers from an earlier server are untrusted. Without a directory there are no spares.
+        # Leftovers from an earlier server are untrusted. Without a directory the pool is empty.
         with suppress(OSError):
             with opened_directory(directory.parent) as parent:
                 trash.put(directory.name, parent)
             directory.mkdir(mode=PRIVATE)
 
     def make(self, path: Path) -> None:
-        """An empty directory at `path`, where nothing is yet."""
+        """Put an empty directory at `path`, which must not exist."""
         if self._kept:
             with suppress(OSError):
                 os.rename(self._kept.pop(), path)
@@ -44,7 +43,7 @@ class DirectoryPool:
         os.mkdir(path, PRIVATE)
 
     def take_back(self, name: str | Path, dir_fd: int | None = None) -> bool:
-        """Take a directory away, if it is as good as new."""
+        """Take a directory into the pool if it is as good as new; whether it was taken."""
         if len(self._kept) >= POOLED_DIRECTORIES_MAX or not _is_fresh(name, dir_fd):
             return False
         kept = f"{self._directory}/{next(self._numbers)}"

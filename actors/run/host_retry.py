@@ -1,8 +1,8 @@
-"""How a run waits for its host: for what a start needs, and for descriptors to be looked after.
+"""Retry while the host lacks what a run needs: to start, or a descriptor to watch it with.
 
-What is held back in `process_tree.py` is enough for one look at a time. Where the whole host has no
-descriptor left (ENFILE), or another thread takes what was given up, only waiting helps: to be
-unable to look at a process or a file says nothing of it.
+The descriptors reserved in `process_tree.py` are enough for one look at a time. If the whole host
+has none left (ENFILE), or another thread takes those that were released, only waiting helps: that a
+process or a file cannot be examined does not mean that it is gone.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,14 +14,14 @@ import trio
 from actors.host.process_tree import SCARCE
 
 RETRY_S = (0.05, 1.0)
-"""How soon there is another try: what is over in a moment costs no second."""
+"""The first and the longest pause: a brief shortage does not cost a second."""
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class HostRetry:
-    """Of one run. `note`: why it waits; None: it does not any more."""
+    """The retries of one run. `note` receives why it waits, and None when it no longer does."""
 
     run_id: str
     note: Callable[[str, str | None], Awaitable[None]]
@@ -29,7 +29,7 @@ class HostRetry:
     _retry_s: float = 0.0
 
     async def pause(self, reason: str, stop: trio.Event) -> None:
-        """Until it is worth another try, or the event."""
+        """Wait before the next try, or until `stop` is set."""
         first_s, most_s = RETRY_S
         self._retry_s = min(most_s, 2 * self._retry_s) if self._is_waiting else first_s
         self._is_waiting = True
@@ -38,27 +38,27 @@ class HostRetry:
             await stop.wait()
 
     async def over(self) -> None:
-        """The host lets it go on, or it need not any more."""
+        """Note that the run no longer waits for the host."""
         if self._is_waiting:
             self._is_waiting = False
             await self.note(self.run_id, None)
 
     async def until_possible(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives, begun anew for as long as there is no descriptor for it."""
+        """Return the result of `work`, repeated while no descriptor is free for it."""
         while True:
             try:
                 result = await work()
             except OSError as error:
                 if error.errno not in SCARCE:
                     raise
-                reason = f"a run cannot be looked after: {error.strerror}"
+                reason = f"a run cannot be watched: {error.strerror}"
                 await self.pause(reason, trio.Event())
             else:
                 await self.over()
                 return result
 
     async def look(self, look: Callable[[], T]) -> T:
-        """The same of a look that does not wait."""
+        """`until_possible` for a function that does not wait."""
 
         async def work() -> T:
             return look()

@@ -1,10 +1,10 @@
 """When a log was written: its size at sampled moments, in a small file beside it.
 
-A record says that at a moment (µs) the log had grown to a size. So what lies between two sizes was
-written after the one moment and no later than the other: for as long as a server watches the run,
-they lie 0.1 s apart. The file is bounded: when it is full every second record goes, and from then
-on records lie a 2,000th of the run's length apart. What was written while no server was there
-carries the moment at which the next one saw it.
+A record holds a moment (µs) and the size of the log then. So the bytes between two sizes were
+written after the first moment and not later than the second: 0.1 s apart while a server watches the
+run. The file is bounded: when it is full every second record is removed, and from then on records
+are a 2,000th of the run's duration apart. Bytes that were written while there was no server have
+the moment at which the next one saw them.
 """
 
 import os
@@ -38,7 +38,7 @@ class LogSize(NamedTuple):
 
 
 class LogTimes:
-    """Writes the records of one run; goes on where an earlier server stopped."""
+    """Writes the records of one run; continues where an earlier server stopped."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,9 +48,9 @@ class LogTimes:
             self._cut()
 
     def note(self, size: int, at: int) -> None:
-        """Keep what was seen, if the log has grown and the last record is old enough.
+        """Add a record, if the log has grown and the last record is old enough.
 
-        A disk that is full costs times, not the run.
+        A full disk costs records, not the run.
         """
         records = self._records
         if records and size < records[-1].size:
@@ -70,13 +70,13 @@ class LogTimes:
             self._failed = True
 
     def _begin_again(self) -> None:
-        """The program has made its log shorter: what was seen of it before is no longer there."""
+        """Start again after the program has truncated its log: earlier records are wrong now."""
         self._records.clear()
         with suppress(OSError):
             self._write_anew()
 
     def finish(self, size: int, at: int) -> None:
-        """Keep the last size, however soon it comes after the one before."""
+        """Record the last size, however soon it comes after the one before."""
         if self._records and size > self._records[-1].size:
             self._records.append(LogSize(size, max(at, self._records[-1].at)))
             with suppress(OSError):
@@ -89,7 +89,7 @@ class LogTimes:
         return at - records[-1].at >= (records[-1].at - records[0].at) // len(records)
 
     def _cut(self) -> None:
-        """What a crash has torn must not shift what follows."""
+        """Remove an incomplete record, which would shift those that follow."""
         descriptor = open_in(self._path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, len(self._records) * _RECORD.size)
@@ -113,16 +113,16 @@ class LogTimes:
         with opened_directory(self._path.parent) as directory:
             with suppress(FileNotFoundError):
                 os.unlink(fresh, dir_fd=directory)
-            # Made anew, so it cannot be a link, nor a FIFO in which a write would wait.
+            # A new file, so it is not a link, nor a FIFO in which a write would wait.
             with open(os.open(fresh, _NEW, 0o600, dir_fd=directory), "wb") as file:
                 file.write(b"".join(_RECORD.pack(*record) for record in self._records))
             os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def read_times(path: Path, after: int = 0) -> list[LogSize]:
-    """What was kept, in order, `after` so many; a record that a crash has torn is passed over.
+    """The records in order, from number `after`; an incomplete one is skipped.
 
-    The program can write to the file: what follows a record that cannot be true is left out.
+    The program can write to the file: an impossible record ends the list.
     """
     with suppress(OSError), open_regular(path) as file:
         file.seek(after * _RECORD.size)
@@ -133,7 +133,7 @@ def read_times(path: Path, after: int = 0) -> list[LogSize]:
 
 
 def _credible(records: Iterable[LogSize]) -> Iterator[LogSize]:
-    """Those before the first that is smaller than the one before, or beyond what can be stored."""
+    """The records before the first that is smaller than its predecessor, or out of range."""
     last = LogSize(0, 0)
     for record in records:
         if not (last.size <= record.size <= MAX_INT and last.at <= record.at <= TIME_MAX_US):
@@ -143,6 +143,6 @@ def _credible(records: Iterable[LogSize]) -> Iterator[LogSize]:
 
 
 def time_of(records: Sequence[LogSize], offset: int) -> int | None:
-    """By when (µs) the byte at `offset` had been written; None: after the last record."""
+    """The moment (µs) by which the byte at `offset` was written; None: after the last record."""
     index = bisect_right(records, offset, key=lambda record: record.size)
     return records[index].at if index < len(records) else None

@@ -1,7 +1,7 @@
 """What a program reports: JSON lines in a file of its own, progress and result.
 
-The last valid line of each counts, so what was added is read from its end. The file is untrusted:
-how much of it is read, and how many lines are parsed, is limited, whatever its length.
+The last valid line of each kind counts, so added lines are read from the end. The file is
+untrusted: the bytes that are read, and the lines that are parsed, are limited, whatever its length.
 """
 
 import os
@@ -20,17 +20,17 @@ from headway.model.job import Progress
 LINE_BYTES_MAX = 1024 * 1024
 READ_BYTES = 4 * 1024 * 1024
 LINES_MAX = 100_000
-"""How many lines of one run are parsed: 0.2 s. Lines that cannot count are not parsed."""
+"""How many lines of one run are parsed, which takes 0.2 s. Lines without effect are not parsed."""
 MESSAGE_CHARACTERS_MAX = 1_000
 _PROGRESS = (b"progress", b"message")
-_ESCAPE = b"\\u"  # it may spell one of the names
+_ESCAPE = b"\\u"  # it may encode one of the names
 log = structlog.get_logger()
 
 
 class Report:
     """The report of one run, as far as it was read. `result` is JSON text.
 
-    `fault` says why some of it was not read; `is_cut`, that it is longer than its limit.
+    `fault`: why some of it was not read. `is_cut`: it is longer than its limit.
     """
 
     def __init__(self, path: Path, limit_bytes: int = REPORT_LIMIT_BYTES) -> None:
@@ -45,9 +45,9 @@ class Report:
         self._has_warned = False
 
     def read(self, *, ended: bool = False) -> bool:
-        """Take in the lines that were added; whether they changed the progress.
+        """Read the added lines; whether they changed the progress.
 
-        When the program has `ended`, a last line counts without its newline, too.
+        When the program has `ended`, a last line without a newline counts too.
         """
         before = self.progress
         try:
@@ -93,7 +93,7 @@ class Report:
                 return
 
     def _take_in(self, data: bytes) -> None:
-        """From the last line to the first, until the last word on each was found."""
+        """Read the lines backwards, until the last one of each kind was found."""
         wanted = {word: len(data) for word in (*_PROGRESS, b"result", _ESCAPE)}
         progress = result = False
         for line in _lines_with(data, wanted):
@@ -143,17 +143,17 @@ class Report:
         return True
 
     def _warn(self, why: str) -> None:
-        """Once for a run: a program may write a million of such lines."""
+        """Log once for a run: a program may write a million such lines."""
         if not self._has_warned:
             self._has_warned = True
             log.warning("report line ignored", run_id=self._path.parent.name, why=why)
 
 
 def _lines_with(data: bytes, wanted: dict[bytes, int]) -> Iterator[bytes]:
-    """Lines that hold one of the words, from the last to the first.
+    """Yield lines that contain one of the words, from the last to the first.
 
-    `wanted` maps each word to where it was last looked for; one that is taken out is no longer
-    looked for. Each word's search goes along `data` once, however many lines there are.
+    `wanted` maps each word to where it was searched last; a word that is removed is not searched
+    any more. The search for each word passes `data` once, however many lines there are.
     """
     end = len(data)
     while wanted:
@@ -183,6 +183,6 @@ def _progress(entry: dict[str, Any]) -> Progress:
 
 
 def _text(message: object) -> str:
-    """Something that can be stored and shown, whatever the program wrote."""
+    """A text that can be stored and shown, whatever the program wrote."""
     text = message if isinstance(message, str) else to_json(message).decode()
     return text[:MESSAGE_CHARACTERS_MAX].encode(errors="replace").decode()

@@ -1,15 +1,15 @@
-"""The directory of one run: what the program is given there, and what it leaves.
+"""The directory of one run: what the program receives there, and what it leaves.
 
     runs/RUN_ID/work/       its working directory
                /artifacts/  what it leaves here becomes artifacts
                /log         its output, one plain file, byte for byte
-               /times       when the log was how long (`log_times.py`)
-               /exit        what the shim says of start and end
+               /times       the sizes of the log over time (`log_times.py`)
+               /exit        the shim's record of start and end
                /report      JSON lines: progress and result; the program makes it
-               /signalled   there, if headway has sent its program a signal
+               /signalled   exists if headway has sent its program a signal
 
-Invariant: the directory is made before the process. A server that finds it there knows that the run
-may have been started before; what decides it is in `run_start.py`.
+Invariant: the directory is made before the process. If a server finds it, the run may have been
+started; `run_start.py` decides that.
 """
 
 import ctypes
@@ -47,9 +47,9 @@ _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """What a run has left that must be looked at, or removed, off the event loop.
+    """What a run has left that must be read, or removed, off the event loop.
 
-    `work`: what its working directory is called in the trash. `faults`: what went wrong so far.
+    `work`: the name of its working directory in the trash. `faults`: what went wrong so far.
     """
 
     has_report: bool = False
@@ -74,7 +74,7 @@ class RunFiles:
 
     @cached_property
     def report_state(self) -> Report:
-        """What the program has reported so far."""
+        """The program's report so far."""
         return Report(self.report, self.report_limit_bytes)
 
     @cached_property
@@ -102,20 +102,20 @@ class RunFiles:
         return self.root / "report"
 
     def begin(self) -> None:
-        """Make the directory of a run that has never begun, and what is in it.
+        """Make the directory of a run that was never started, and its content.
 
-        Raises OSError: it cannot be made. Some of it may be there; see `discard`.
+        Raises OSError: it cannot be made. Some of it may exist; see `discard`.
         """
         try:
             is_new = self.create()
-        except FileNotFoundError:  # somebody has removed runs/
+        except FileNotFoundError:  # runs/ was removed
             os.mkdir(self.root.parent, PRIVATE)
             is_new = self.create()
         if not is_new:
             self.begin_anew()
 
     def discard(self) -> None:
-        """Take away what `begin` has made, and nothing else: the run still has not begun."""
+        """Remove what `begin` has made, and nothing else: the run is still not started."""
         for path in (self.exit, self.log):
             with suppress(OSError):
                 os.unlink(path)
@@ -124,7 +124,7 @@ class RunFiles:
                 os.rmdir(directory)
 
     def create(self) -> bool:
-        """Make the directory. False if it is there."""
+        """Make the directory. False if it exists."""
         try:
             os.mkdir(self.root, PRIVATE)
         except FileExistsError:
@@ -137,24 +137,24 @@ class RunFiles:
         return True
 
     def fill(self) -> None:
-        """Make what is in it; also where a crash came between the two."""
+        """Make its directories; also after a crash between the two."""
         for directory in (self.work, self.artifacts):
             with suppress(FileExistsError):
                 os.mkdir(directory, PRIVATE)
 
     def begin_anew(self) -> None:
-        """Ready for a first start that an earlier server only intended."""
-        # A line that was torn off would swallow the next.
+        """Prepare the first start of a run that an earlier server only intended."""
+        # An incomplete line would join the next one.
         for path in (self.exit, self.log):
             self._clear(path)
-        # Nothing has begun here, but other programs of this user may have been here.
+        # The run has not started, but other programs of this user may have written here.
         for path in (self.work, self.artifacts):
             if path.is_symlink() or (path.exists() and not path.is_dir()):
                 self._clear(path)
         self.fill()
 
     def _clear(self, path: Path) -> None:
-        """Take away whatever lies there."""
+        """Remove what has this name."""
         try:
             path.unlink(missing_ok=True)
         except OSError:
@@ -164,7 +164,7 @@ class RunFiles:
                 self.trash.put(path.name, root)
 
     def exit_record(self, digests: Collection[str] = ()) -> ExitRecord:
-        """What the shim has written. OSError: there is no descriptor left to read it with.
+        """The shim's record. OSError: no descriptor is free to read it.
 
         `digests`: see `parse_exit_file`.
         """
@@ -183,11 +183,11 @@ class RunFiles:
             os.close(descriptor)
 
     def exit_written_at(self) -> int:
-        """When the exit file was last written, in µs since 1970. OSError: it is not there."""
+        """When the exit file was last written, in µs since 1970. OSError: it does not exist."""
         return os.lstat(self.exit).st_mtime_ns // 1000
 
     def last_log_line(self) -> str:
-        """The end of the output, where the shim's shell says why it could not start a program."""
+        """The last line of the output, where the shell reports why it could not start a program."""
         with suppress(OSError), open_regular(self.log) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 500))
             if lines := file.read().decode(errors="replace").splitlines():
@@ -195,7 +195,7 @@ class RunFiles:
         return ""
 
     def log_bytes(self) -> int:
-        """How much the program has written so far."""
+        """The size of the output so far."""
         with suppress(OSError):
             return os.lstat(self.log).st_size
         return 0
@@ -207,7 +207,7 @@ class RunFiles:
         return False
 
     def note_signal(self) -> None:
-        """Remember, also for a later server, that the program is sent a signal now."""
+        """Record, for a later server too, that the program is sent a signal now."""
         with suppress(OSError), opened_directory(self.root) as root:
             os.close(os.open("signalled", _NEW, 0o600, dir_fd=root))
 
@@ -259,10 +259,10 @@ class RunFiles:
             os.rename("log.new", self.log.name, src_dir_fd=root, dst_dir_fd=root)
 
     def open_root(self) -> int:
-        """A descriptor of the directory, in which the owner may do everything, to be closed.
+        """Open the directory, with all permissions for the owner; the caller closes it.
 
         Raises:
-            OSError: it is not there, or something else is.
+            OSError: it does not exist, or is something else.
         """
         path = str(self.root)
         try:
@@ -276,12 +276,12 @@ class RunFiles:
         return descriptor
 
     def part(self) -> Remains:
-        """The run is over: put its directories aside, and say what is left to do.
+        """Put the directories of an ended run aside, and return what remains to be done.
 
-        Takes the same few system calls whatever there is.
+        Uses the same few system calls whatever there is.
 
         Raises:
-            OSError: its directory is not there, or cannot be opened.
+            OSError: its directory does not exist, or cannot be opened.
         """
         root = self.open_root()
         try:
@@ -323,10 +323,10 @@ def _middle(size: int, limit_bytes: int) -> tuple[int, int]:
 
 
 def open_regular(path: Path, access: int = os.O_RDONLY) -> BufferedReader:
-    """Open a file of headway's own that a program may have swapped for something else.
+    """Open a file of headway's own that a program may have replaced.
 
     Raises:
-        OSError: it is not there, or a link, or no regular file (a FIFO would block us).
+        OSError: it does not exist, or is a link, or not a regular file (a FIFO would block).
     """
     return open(open_in(path, access), "rb")
 
@@ -338,7 +338,7 @@ def log_hole(path: Path) -> tuple[int, int] | None:
 
 
 def hole_of(descriptor: int) -> tuple[int, int] | None:
-    """The same of a log that is open (lseek(2), SEEK_HOLE)."""
+    """`log_hole` of an open log (lseek(2), SEEK_HOLE)."""
     size = os.fstat(descriptor).st_size
     if size == 0:
         return None

@@ -1,8 +1,8 @@
-"""The life of one run: begin, wait, end it, collect what it leaves.
+"""The lifecycle of one run: start, wait, end, collect.
 
-What must be true is decided by fact, from the run's directory and the processes that live: so being
-told twice, after any crash, does no harm. How a run begins, or is found again, is in
-`run_start.py`; which runs are in care is in `executor.py`.
+Decisions depend on facts, on the run's directory and on living processes: so repeating a message,
+after any crash, is harmless. `run_start.py` starts a run or finds it again; `executor.py` owns all
+runs.
 
 Invariant: when `live` returns, no process of the run is left.
 """
@@ -37,12 +37,12 @@ from storage.intents import RunIntent
 from storage.runs import NOTHING_LEFT, Outcome
 
 SHOW_AFTER_S = 0.05
-"""A run that is over sooner brings all with its end: no commit, no watch, no tasks of its own."""
+"""A run that ends sooner needs no commit for its process, no watch and no tasks of its own."""
 
 FENCE_AFTER_S = 1.0
 IMMEDIATE_GRACE_S = 0.5
 DRAIN_S = 1.0
-"""How long a run that was asked to end waits for a log that takes nothing."""
+"""How long a run that was asked to end waits for a log that cannot be written."""
 
 
 log = structlog.get_logger()
@@ -50,10 +50,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What every run is led with. `watching`: its files are looked at when they change.
+    """What all runs share. `watching` reads a run's files when they change.
 
-    `may_start`: whether programs are still started in this life. `note_blocked`: the host does not
-    let a run begin, for a reason; None: it has begun, or need not any more.
+    `may_start`: whether this life still starts programs. `note_blocked` receives why the host
+    prevents the start of a run, and None when it no longer does.
     """
 
     scheduler: Mailbox
@@ -77,10 +77,10 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class RunLifecycle:
-    """A run in the executor's care. `life`: which of the scheduler's asked for it last.
+    """A run of the executor's. `life`: the life of the scheduler that asked for it last.
 
-    `job_type`: what its program is started with and judged by to the end, whatever is configured
-    since; None where its type is not configured. `unbegun`: it is known that its program was never
+    `job_type`: the one that its program is started and judged with to the end, whatever is
+    configured later; None if its type is not configured. `unbegun`: its program certainly never
     started.
     """
 
@@ -120,14 +120,14 @@ class RunLifecycle:
         )
 
     def end(self, *, immediately: bool = False) -> None:
-        """It shall end, or shall not begin."""
+        """Ask the run to end, or not to start."""
         self._stop.set()
         self._short.cancel()
         if immediately:
             self._at_once.set()
 
     async def live(self) -> Outcome:
-        """Begin or find, wait, clean up, collect; how it ended."""
+        """Start or find the run, wait, clean up and collect; returns its outcome."""
         try:
             return await self._collect(await self._run())
         finally:
@@ -138,7 +138,7 @@ class RunLifecycle:
         while True:
             try:
                 if not await self._begin():
-                    return self._timed(failed("interrupted", "it was ended before it could begin"))
+                    return self._timed(failed("interrupted", "it was ended before it could start"))
                 if self._process is not None:
                     await self._wait(self._process)
                     await self._refuse_unstarted(self._process)
@@ -155,7 +155,7 @@ class RunLifecycle:
     # ---- begin -------------------------------------------------------------------------------
 
     async def _begin(self) -> bool:
-        """Find what has begun already, or start it. False: it shall not begin any more."""
+        """Find the running program, or start it. False: it must not start any more."""
         begun = None
         if not self.unbegun:
             begun = await self._start.find(self._grace_s(), self._at_once)
@@ -174,7 +174,7 @@ class RunLifecycle:
         return True
 
     async def _refuse_unstarted(self, process: Process) -> None:
-        """Raise `HostUnfit` if the shim could not start the program, which leaves nothing."""
+        """Raise `HostUnfit` if the shim could not start the program; nothing is left then."""
         record = await self._host_retry.look(lambda: process.exit_record() or self._start.record())
         if not record.unstarted:
             return
@@ -186,7 +186,7 @@ class RunLifecycle:
     # ---- wait --------------------------------------------------------------------------------
 
     async def _wait(self, process: Process) -> None:
-        """Until the program has ended by itself or been ended, and nothing of it is left."""
+        """Wait until the program has ended, or was ended, and nothing of it is left."""
         self._short = trio.CancelScope(deadline=trio.current_time() + SHOW_AFTER_S)
         if self._stop.is_set():
             self._short.cancel()
@@ -202,7 +202,7 @@ class RunLifecycle:
                 await process.wait()
                 self._end = self._now()
                 nursery.cancel_scope.cancel()
-        # What the program left behind ends with its run; a shim that was killed leaves it all.
+        # Leftovers of the program end with its run; a killed shim leaves everything.
         end_rest = partial(process.end_rest, self._grace_s(), self._at_once)
         self._left = await self._host_retry.until_possible(end_rest)
         await self._drain(process)
@@ -211,10 +211,10 @@ class RunLifecycle:
             await self._save_log(process)
 
     async def _show(self, process: Process) -> None:
-        """Of a run that lasts: its process id, its progress, and an eye on its log."""
+        """Report a run that lasts: its process id and its progress; watch its log."""
         log.info("run started", run_id=self.intent.run_id, pid=process.pid)
         with self.context.watching(self):
-            # What was written before the directory was watched.
+            # Read what was written before the watch started.
             await self.reader.look()
             await self._report_process(process)
             await trio.sleep(FENCE_AFTER_S)
@@ -222,7 +222,7 @@ class RunLifecycle:
             await trio.sleep_forever()
 
     async def _on_thread(self, work: Callable[[], None]) -> None:
-        with trio.CancelScope(shield=True):  # what it has begun it ends
+        with trio.CancelScope(shield=True):  # a call that has started is completed
             await self.context.files.run(lambda _: work())
 
     async def _report_process(self, process: Process) -> None:
@@ -253,9 +253,9 @@ class RunLifecycle:
         await self._host_retry.until_possible(process.kill)
 
     async def _drain(self, process: Process) -> None:
-        """Wait for its output, which a full disk delays; an end that is asked for does not wait.
+        """Wait for its output, which a full disk delays; briefly, if the run was asked to end.
 
-        The log writer writes what is left when there is space, also after the server's end.
+        The log writer writes the rest when there is space, also after the end of the server.
         """
         with trio.move_on_after(SHOW_AFTER_S):
             await process.drain_output()
@@ -272,26 +272,26 @@ class RunLifecycle:
             nursery.cancel_scope.cancel()
 
     async def _save_log(self, process: Process) -> None:
-        """Keep the output of a run whose directory a program has removed."""
+        """Save the output of a run whose directory a program has removed."""
         try:
             await self._on_thread(lambda: process.save_log(self.files.log))
         except OSError as error:
             log.warning("log not saved", run_id=self.intent.run_id, why=str(error))
 
     def _has_ended(self, process: Process) -> bool:
-        """Whether the program has come to its end by itself, as far as is on record."""
+        """Whether the program has ended by itself, according to its record."""
         with suppress(OSError):
             return (process.exit_record() or self._start.record()).ended
         return False
 
     def _was_signalled(self) -> bool:
-        """By this server, or by an earlier one that had a reason to."""
+        """Whether this server sent a signal, or an earlier one that had a reason to."""
         return self._signalled or (
             self.intent.stop_reason is not None and self.files.was_signalled()
         )
 
     def _grace_s(self) -> float:
-        """How long what has been sent a TERM may still take."""
+        """How long a program that was sent TERM may still take."""
         job_type = self.job_type
         grace_s = IMMEDIATE_GRACE_S if job_type is None else job_type.kill_grace_s
         return max(0.0, min(grace_s, self._term_at + grace_s - trio.current_time()))
@@ -299,10 +299,10 @@ class RunLifecycle:
     # ---- collect -----------------------------------------------------------------------------
 
     def _judge(self) -> Outcome:
-        """What the exit file or the program's parent says, in the words of the contract."""
+        """The outcome by the exit file, or by the program's parent."""
         own = None if self._process is None else self._process.exit_record()
         if own is None and not self.intent.adopt:
-            return failed("interrupted", "its server went down, and its type says adopt = false")
+            return failed("interrupted", "its server ended, and its type has adopt = false")
         record = own or self._start.record()
         job_type = self.job_type
         skip_codes = () if job_type is None else job_type.skip_exit_codes
@@ -322,13 +322,15 @@ class RunLifecycle:
         if began_us is not None:
             duration_us = max(0, end.boot_us - began_us)
         elif self._start.record().started:
-            return replace(outcome, finished_at=end.at)  # how long, only the wall clock says
+            return replace(
+                outcome, finished_at=end.at
+            )  # the duration is unknown: only the wall clock has both times
         return replace(outcome, finished_at=end.at, duration_us=duration_us)
 
     def _end_on_record(self, began_us: int) -> Moment:
-        """When the exit file was written, if it ended unwatched; else now: nothing else is known.
+        """When the exit file was written, if the program ended unwatched; otherwise now.
 
-        Of the time of a file only the wall clock knows, and it may have been set since.
+        The time of a file is by the wall clock only, which may have been set since.
         """
         now = self._now()
         with suppress(OSError):
@@ -343,7 +345,7 @@ class RunLifecycle:
         return Moment(self.context.clock.now(), self.context.clock.boot_us())
 
     async def _collect(self, outcome: Outcome) -> Outcome:
-        """Add the last report, the size of the log, and the artifacts that are quick to have."""
+        """Add the last report, the size of the log, and the artifacts that are quick to collect."""
         pid = None if self._process is None else self._process.pid
         if pid is None:
             pid = (await self._host_retry.look(self._start.record)).pid
@@ -356,7 +358,7 @@ class RunLifecycle:
         except OSError as error:
             why = f"its directory cannot be opened: {error.strerror}"
             return replace(outcome, collection_reason=why)
-        if self._is_removed:  # and made again, for the log
+        if self._is_removed:  # and was made again for the log
             why = "its directory was removed, and what it had left is lost"
             remains = replace(remains, faults=(why, *remains.faults))
         outcome, faults = await self.reader.finish(outcome, remains)

@@ -1,7 +1,7 @@
-"""Reads what a run writes, while it runs and when it has ended: its log's size, its report.
+"""Read what a run writes, while it runs and at its end: the size of its log, and its report.
 
-All of it off the event loop, one call at a time for a run. Whatever a program has put there, no
-error leaves this module: it is among the faults of that run.
+All of it off the event loop, one call at a time for a run. Errors caused by a program's files do
+not leave this module: they become faults of that run.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from storage.intents import RunIntent
 from storage.runs import TOO_MUCH_LEFT, TOO_MUCH_OUTPUT, Outcome
 
 PROGRESS_PAUSE_S = 5.0
-"""How often, at most, the progress of a run is stored. It is shown whenever it changes."""
+"""The shortest pause between two stored reports of progress. Every change is shown."""
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class RunReader:
-    """The files of one run. `job_type` None: it is no longer configured."""
+    """Reads the files of one run. `job_type` None: it is no longer configured."""
 
     intent: RunIntent
     files: RunFiles
@@ -47,14 +47,14 @@ class RunReader:
     _times: LogTimes | None = None  # of a run that lasts
 
     async def look(self) -> None:
-        """Take in what the program has written since: log, progress."""
+        """Read what the program has written since the last call: log, progress."""
         async with self._lock:
             if self._is_over:
                 return
             try:
                 has_progressed, is_over_limit = await self._on_thread(self._look)
             except Exception:
-                log.exception("run not looked at", run_id=self.intent.run_id)
+                log.exception("run not read", run_id=self.intent.run_id)
                 return
         if has_progressed:
             await self._show_progress()
@@ -70,7 +70,7 @@ class RunReader:
         return self.files.read_report(), self._cap_log()
 
     async def finish(self, outcome: Outcome, remains: Remains) -> tuple[Outcome, list[str]]:
-        """Add what report and log say at the end; and what could not be read, and why."""
+        """Add what report and log contain at the end; and the faults of reading them."""
         faults = list(remains.faults)
         summary = LogSummary(bytes=remains.log_bytes, truncated=False)
         if self._times is None and not remains.has_report and remains.log_bytes <= BLOCK_BYTES:
@@ -80,7 +80,7 @@ class RunReader:
             try:
                 is_over_limit, summary = await self._on_thread(self._look_last)
             except Exception:
-                # Asked for again at each start, it would end each life of the server.
+                # Raised, it would be requested again at each start, and end each server.
                 log.exception("report not read", run_id=self.intent.run_id)
                 return outcome, [*faults, "headway failed to read its report: see its log"]
         report = self.files.report_state
@@ -104,17 +104,17 @@ class RunReader:
 
     @property
     def fails_beyond_limits(self) -> bool:
-        """Whether a run of this type fails that leaves more than its type keeps."""
+        """Whether a run of this type fails if it leaves more than the type keeps."""
         return self.job_type is not None and self.job_type.on_artifact_limit == "fail"
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        # Waited for in any case: two calls must not work on the same files.
+        # Shielded, because two calls must not work on the same files.
         with trio.CancelScope(shield=True):
             return await self.pool.run(lambda _: work())
         raise AssertionError("a shield lets nothing through")
 
     async def _show_progress(self) -> None:
-        """Show it at once; it is stored by and by."""
+        """Publish the progress at once; `keep_progress` stores it."""
         progress = self.files.report_state.progress
         if self.intent.job_id is not None and progress is not None:
             await self.publisher.tell(
@@ -129,7 +129,7 @@ class RunReader:
             self._reported.set()
 
     async def keep_progress(self) -> None:
-        """Have the newest progress stored. No timer runs while the program reports nothing."""
+        """Store the newest progress. No timer runs while the program reports nothing."""
         while True:
             await self._reported.wait()
             self._reported = trio.Event()
@@ -144,7 +144,7 @@ class RunReader:
             await trio.sleep(PROGRESS_PAUSE_S)
 
     def _cap_log(self, *, has_ended: bool = False) -> bool:
-        """Drop the middle of a log that is too long. True if the type wants the run ended."""
+        """Drop the middle of a log that is too long. True if the run must be ended for it."""
         job_type = self.job_type
         limit_bytes = OUTPUT_LIMIT_BYTES if job_type is None else job_type.output_limit_bytes
         if self.files.log_bytes() <= limit_bytes:
@@ -152,7 +152,7 @@ class RunReader:
         try:
             self.files.drop_middle(limit_bytes, has_ended=has_ended)
         except OSError as error:
-            # A file system without holes: the limit is kept by ending the run.
+            # On a file system without holes the limit is enforced by ending the run.
             log.warning("log cannot be cut", run_id=self.intent.run_id, why=str(error))
             return True
         return job_type is not None and job_type.on_output_limit == "fail"

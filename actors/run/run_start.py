@@ -1,11 +1,11 @@
-"""How a run begins: find what an earlier life may have begun, else make its files and start it.
+"""Start a run: find what an earlier server may have started, otherwise make its files and start it.
 
-Invariant: a program is started only where it is known that none has been: its claim is new, or an
-earlier server has left it on purpose, or there is no word of its shim, no process that carries its
-id, and none on record. A directory alone says nothing: any program may have removed it.
+Invariant: a program is started only if it is known that it was not started: it was claimed just now, or an
+earlier server left it on purpose, or there is no record of its shim, no process that carries its
+id, and none in the database. A directory alone proves nothing: any program may have removed it.
 
-A fault of the command itself is `SpawnFailed`; whatever the host lacks is `HostUnfit`, and then
-nothing has begun and nothing is left: the same may be tried again.
+`SpawnFailed`: the command itself is at fault. `HostUnfit`: the host lacks something; then nothing
+was started and nothing is left, so the start can be repeated.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class BegunRun(NamedTuple):
-    """A run that has begun. `process` None: it is over. `began_us` after boot, if that is known."""
+    """A run that has started. `process` None: it is over. `began_us` after boot, if known."""
 
     process: Process | None
     began_us: int | None = None
@@ -52,7 +52,7 @@ class ProgramInput(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class RunStart:
-    """Of one run. `job_type` None: it is no longer configured."""
+    """The start of one run. `job_type` None: it is no longer configured."""
 
     intent: RunIntent
     job_type: JobType | None
@@ -66,25 +66,25 @@ class RunStart:
     # ---- find --------------------------------------------------------------------------------
 
     async def find(self, grace_s: float, hurry: trio.Event) -> BegunRun | None:
-        """What an earlier life has begun; None: it has begun nothing.
+        """Find what an earlier server has started; None: nothing.
 
-        What its program has left is ended, as `Host.sweep` does.
+        Leftovers of its program are ended, as by `Host.sweep`.
         """
         if self.intent.boot_id != self.host.boot_id:
-            # Power may have gone: what the disk does not show may have happened all the same.
+            # After a power loss the disk may lack what has happened.
             return BegunRun(None)
         while True:
             try:
                 return await self._look(grace_s, hurry)
             except OSError as error:
-                # To see nothing is not to know that nothing is there.
-                log.warning("run not looked for", run_id=self.intent.run_id, why=str(error))
+                # An error does not prove that there is no process.
+                log.warning("run not found", run_id=self.intent.run_id, why=str(error))
                 await trio.sleep(LOOK_AGAIN_S)
 
     async def _look(self, grace_s: float, hurry: trio.Event) -> BegunRun | None:
         intent, run_ids = self.intent, frozenset({self.intent.run_id})
         if not intent.adopt:
-            # How it ended is known to no one: its parent has gone.
+            # How it ended is unknown: its parent is gone.
             left = await self.host.sweep(run_ids, grace_s, hurry)
             has_begun = left.processes > 0 or self.files.root.exists()
             return BegunRun(None, left=left) if has_begun or intent.began_us is not None else None
@@ -95,23 +95,23 @@ class RunStart:
             if began_us is None:
                 began_us = self.clock.boot_us() - round(process.age_s() * 1e6)
             return BegunRun(process, began_us)
-        # The shim has gone. It may have written its last line since we looked.
+        # The shim is gone. It may have written its last line since the first look.
         record = self.record()
         if record.unstarted or not (record.started or record.ended or intent.began_us is not None):
             return None
-        # What the program left behind ends with its run, also if no server saw it end.
+        # Leftovers of the program end with its run, also if no server watched its end.
         left = await self.host.sweep(run_ids, grace_s, hurry)
         await self.host.output_settled(self.files.log)
         return BegunRun(None, left=left)
 
     def record(self) -> ExitRecord:
-        """What the run's exit file says."""
+        """The content of the run's exit file."""
         return self.files.exit_record(self.intent.digests)
 
     # ---- start -------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Put its params into the form in which the program gets them: large ones on a thread."""
+        """Convert its params to the program's input; large ones on a thread."""
         job_type, params = self.job_type, self.intent.params
         if job_type is None or self._input is not None:
             return
@@ -131,11 +131,11 @@ class RunStart:
         )
 
     def start(self) -> BegunRun:
-        """Start its program, which never was, and for which all is prepared.
+        """Start its program, which never ran, and whose input is prepared.
 
         Raises:
             SpawnFailed: the command cannot be started.
-            HostUnfit: the host starts nothing now.
+            HostUnfit: the host cannot start anything now.
         """
         if self.job_type is None:
             raise SpawnFailed(f"the type {self.intent.type} is no longer configured")

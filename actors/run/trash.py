@@ -1,10 +1,10 @@
-"""What runs have left and is to go: put aside at once, removed off the event loop.
+"""Files of runs that are to be removed: put aside at once, removed off the event loop.
 
 A directory is put aside by rename(2), which costs the same for an empty one and for a million
-files. What an earlier server did not get to is still there, and the next one removes it.
+files. What an earlier server did not remove, the next one does.
 
-Removing is iterative, and holds three descriptors whatever the depth: a directory below the one
-that is worked on is not entered, but put aside beside it.
+Removal is iterative, and holds three descriptors at any depth: a subdirectory is not entered, but
+put aside too.
 """
 
 import errno
@@ -32,8 +32,8 @@ NAMES_MAX = STUCK_MAX = 10_000
 class Removal:
     """What is to be removed, by `names` in the trash, and what was not.
 
-    `left`: how many names stay, `why`: the first reason, `stuck`: those that lie in the trash
-    itself. `more`: something was not tried yet.
+    `left`: how many names stay, `why`: the first reason, `stuck`: those in the trash itself.
+    `more`: something was not tried yet.
     """
 
     stop: StopFlag
@@ -44,7 +44,7 @@ class Removal:
     stuck: set[str] = field(default_factory=set)
 
     def note(self, name: str, error: OSError) -> None:
-        """Remember that it stays. Raises `error` where it says nothing about what is there."""
+        """Count a name that stays. Raises `error` if it does not describe the file."""
         if error.errno in process_tree.SCARCE:
             raise error
         self.left += 1
@@ -59,9 +59,9 @@ class Trash:
         self._next = 0
 
     def put(self, name: str, dir_fd: int) -> str | None:
-        """Take `name` out of an open directory, whatever it is; what it is called from then on.
+        """Move `name`, of any kind, out of an open directory; returns its name in the trash.
 
-        None: it is not there. Raises OSError: it cannot be moved.
+        None: it does not exist. Raises OSError: it cannot be moved.
         """
         trash = self._open()
         try:
@@ -70,11 +70,11 @@ class Trash:
             os.close(trash)
 
     def remove(self, name: str, stop: StopFlag) -> Removal:
-        """Remove what `put` has called so. What cannot be removed stays, and is counted.
+        """Remove what `put` has named so. What cannot be removed stays, and is counted.
 
         Raises:
             Stopped: the caller was cancelled; the rest stays.
-            OSError: there is no descriptor left.
+            OSError: no descriptor is free.
         """
         removal = Removal(stop, [name])
         trash = self._open()
@@ -110,17 +110,17 @@ class Trash:
                 else:
                     os.unlink(name, dir_fd=trash)
             except FileNotFoundError:
-                continue  # another call has removed it
+                continue  # removed by another call
             except OSError as error:
                 removal.note(name, error)
                 removal.stuck.add(name)
 
     def _dismantle(self, name: str, trash: int, removal: Removal) -> None:
-        """Remove the files in a directory, put the directories in it beside it, and remove it."""
+        """Remove the files in a directory, put its subdirectories aside, and remove it."""
         make_accessible(name, trash)
         here = open_directory(name, trash)
         try:
-            # Where a file system shows not all of a directory that is changed, look again.
+            # A file system may not list all of a directory that changes: look again.
             while self._clear(here, trash, removal):
                 with suppress(OSError):
                     os.rmdir(name, dir_fd=trash)
@@ -130,7 +130,7 @@ class Trash:
         os.rmdir(name, dir_fd=trash)
 
     def _clear(self, here: int, trash: int, removal: Removal) -> bool:
-        """Take out what is in an open directory; whether there was any, and none of it stays."""
+        """Empty an open directory; whether it had content, and none of it stays."""
         found, left = False, removal.left
         with os.scandir(here) as entries:
             for entry in entries:
@@ -145,7 +145,7 @@ class Trash:
                         else:
                             removal.more = True
                 except FileNotFoundError:
-                    continue  # another call has removed it
+                    continue  # removed by another call
                 except OSError as error:
                     removal.note(entry.name, error)
         return found and removal.left == left
@@ -162,7 +162,7 @@ class Trash:
             except OSError as error:
                 if error.errno not in TAKEN:
                     raise
-                step *= 2  # past what an earlier server has left there
+                step *= 2  # skip names that an earlier server has left
             else:
                 return aside
 
@@ -172,7 +172,7 @@ class Trash:
         )
 
     def _open(self) -> int:
-        """A descriptor of the directory; made first, also where something else has its name."""
+        """A descriptor of the directory; it is made first, also if something else has its name."""
         with suppress(FileExistsError):
             os.mkdir(self._directory, PRIVATE)
         path = str(self._directory)
@@ -187,9 +187,9 @@ class Trash:
 
 
 def _with_access(name: str, dir_fd: int | None, act: Callable[[], T]) -> T:
-    """Do it; where that is not permitted, do it when the directory's owner has access.
+    """Run `act`; if that is not permitted, again with access for the directory's owner.
 
-    Also to move a directory, one must be allowed to write to it: it names the one above it.
+    Moving a directory needs write permission on it too, because its `..` changes.
     """
     try:
         return act()

@@ -403,7 +403,7 @@ BUGS = (
         breaks="UnknownNotSuccess",
         file="actors/run/outcome.py",
         before='    return failed("interrupted", "no exit status was recorded: '
-        'the host or the shim went down")',
+        'the host or the shim was ended")',
         after="    return Outcome(status=RunStatus.COMPLETED, exit_code=0)",
         tests=(
             "tests/actors/test_executor.py",
@@ -530,8 +530,8 @@ BUGS = (
         name="artifacts-hold-the-slot",
         breaks="a run ends when its program has, whatever it leaves",
         file="actors/run/collector.py",
-        before="PATIENCE_S = 0.05",
-        after="PATIENCE_S = 5_000.0",
+        before="QUICK_S = 0.05",
+        after="QUICK_S = 5_000.0",
         tests=("tests/actors/run/test_collector.py",),
     ),
     Bug(

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.run.collector import PATIENCE_S
+from actors.run.collector import QUICK_S
 from headway.model.job import JobStatus
 from headway.model.run import RunError
 from storage.runs import NOT_COUNTED, TOO_MUCH_LEFT
@@ -38,7 +38,7 @@ async def test_what_is_slow_delays_neither_its_run_nor_the_next(leaving: Any, sl
         job, after = await leaving.submit("a", "b")
         began = trio.current_time()
         await leaving.ended(job)
-        assert trio.current_time() - began == pytest.approx(2.5 + PATIENCE_S)
+        assert trio.current_time() - began == pytest.approx(2.5 + QUICK_S)
         run = leaving.run(job)
         assert run.duration_s == 2.5
         assert (shown(run), run.collection.complete, run.collection.reason) == ([], False, None)

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from actors import messages as m
-from actors.run.collector import PATIENCE_S
+from actors.run.collector import QUICK_S
 from headway.model.job import JobStatus
 from storage.database import DATABASE_NAME, open_writer
 from storage.runs import request_stop
@@ -22,7 +22,7 @@ async def test_what_ended_by_itself_is_not_ended_by_what_comes_after(
     """It is asked to end while its artifacts are looked at."""
     async with leaving.running() as context:
         (job,) = await leaving.submit("a")
-        await trio.sleep(2.5 + PATIENCE_S / 2)
+        await trio.sleep(2.5 + QUICK_S / 2)
         assert leaving.job(job).status is JobStatus.RUNNING
         if reason == "cancel":
             await context.ask(m.CancelJob(job_id=job.job_id))

@@ -31,7 +31,7 @@ async def test_what_cannot_be_looked_at_is_looked_at_again(
         return "seen"
 
     assert await noted.patience.look(look) == "seen"
-    assert noted.reasons == ["a run cannot be looked after: Too many open files"] * 3 + [None]
+    assert noted.reasons == ["a run cannot be watched: Too many open files"] * 3 + [None]
     assert trio.current_time() == pytest.approx(RETRY_S[0] * (1 + 2 + 4))
 
 
