@@ -1,4 +1,4 @@
-"""What a Host header may say, in requests and in the configuration."""
+"""The syntax of a Host header, in requests and in the configuration."""
 
 import re
 from functools import lru_cache
@@ -12,8 +12,8 @@ _AUTHORITY = re.compile(
 def host_name(authority: str) -> str | None:
     """The host of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2), in lower case.
 
-    None for what no client should send: userinfo, percent-encoding, a dot at the end, which DNS
-    would ignore, an address without its brackets, a port that is none.
+    None for what no client should send: userinfo, percent-encoding, a trailing dot, which DNS would
+    ignore, an IPv6 address without brackets, an invalid port.
     """
     found = _AUTHORITY.fullmatch(authority)
     if found is None or not 0 < int(found[2] or 80) <= 65_535:

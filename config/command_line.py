@@ -1,8 +1,8 @@
-"""The command line of a job type: fixed words, placeholders in them, and the ways of parameters.
+"""The command line of a job type: fixed words, placeholders in them, and parameters.
 
-Invariant: what a value may do to the command line is decided by the operator alone. It is a slot of
-its own or a part of one, it is never split, and where a program could take it for an option it must
-not begin with "-", unless the parameter says `allow_dash`.
+Invariant: only the operator decides how a value affects the command line. It is a slot of its own
+or a part of one, it is never split, and where a program could take it for an option it must not
+begin with "-", unless the parameter has `allow_dash`.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any
 from config.parameter import Parameter, text_of
 
 PLACES = ("python", "config_dir", "data_dir", "artifacts", "work", "job_id", "run_id")
-"""The placeholders that stand for no parameter."""
+"""The placeholders that are not parameters."""
 
 _PLACEHOLDER = re.compile(
     r"\{\{|\{(?P<place>" + "|".join(PLACES) + r")\}|\{params\.(?P<param>[A-Za-z_][A-Za-z0-9_.-]*)\}"
@@ -26,14 +26,14 @@ DASH = 'begin it with something else than "-": the program would take it for an 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with placeholders. `{{` is a literal brace; what is no placeholder stays as it is."""
+    """A text with placeholders. `{{` is a literal brace; other text in braces stays as it is."""
 
     parts: tuple[tuple[str, str], ...]
     """(kind, text) with the kinds "text", "place" and "param"."""
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        """Take it apart."""
+        """Divide a text into its parts."""
         parts: list[tuple[str, str]] = []
         end = 0
         for found in _PLACEHOLDER.finditer(text):
@@ -60,12 +60,12 @@ class Template:
 
     @property
     def leader(self) -> str | None:
-        """The parameter with which it begins."""
+        """The parameter that it begins with."""
         kind, text = self.parts[0] if self.parts else ("text", "")
         return text if kind == "param" else None
 
     def fill(self, params: Mapping[str, Any], places: Mapping[str, str]) -> str:
-        """The text; a place that is not known yet stays as it is written."""
+        """The text; a placeholder without a value yet stays as it is written."""
         filled: list[str] = []
         for kind, text in self.parts:
             if kind == "place":
@@ -79,7 +79,7 @@ class Template:
 
 
 def unknown_placeholders(text: str) -> list[str]:
-    """What looks like a placeholder in it and is none."""
+    """Text in it that looks like a placeholder and is not one."""
     rest = _PLACEHOLDER.sub("", text)
     return [found[0] for found in _LOOKS_LIKE_ONE.finditer(rest)]
 
@@ -88,8 +88,8 @@ def unknown_placeholders(text: str) -> list[str]:
 class CommandLine:
     """How the accepted params of one type become slots.
 
-    `has_arguments` false: they go to standard input, and only placeholders show them. `separator`:
-    a "--" stands before the positional ones.
+    `has_arguments` false: they go to standard input, and only placeholders use them. `separator`: a
+    "--" precedes the positional ones.
     """
 
     command: tuple[str, ...]
@@ -114,7 +114,7 @@ class CommandLine:
         return slots + after
 
     def slots_of(self, name: str, params: Mapping[str, Any]) -> list[str]:
-        """Those in which one parameter stands, its places left out."""
+        """The slots that contain one parameter, without their placeholders for places."""
         param, value = self.params[name], params[name]
         slots = [word.fill(params, {}) for word in self.templates if name in word.params]
         if self.has_arguments and param.arg:
@@ -158,7 +158,7 @@ class CommandLine:
 
     @cached_property
     def _guarded(self) -> tuple[str, ...]:
-        """The params of which no value may begin with "-"."""
+        """The params whose values must not begin with "-"."""
         leaders = {word.leader for word in self.templates}
         return tuple(
             name

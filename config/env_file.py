@@ -1,7 +1,7 @@
 """Environment variables from a file that only its owner can read: keys, passwords, addresses.
 
 One `NAME=value` a line, as Docker and systemd read them; empty lines and lines that begin with `#`
-are passed over, and quotes around a whole value are removed. Its values are never shown.
+are ignored, and quotes around a whole value are removed. Its values are never shown.
 """
 
 import os
@@ -14,7 +14,7 @@ _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 class UnusableEnvFile(ValueError):
-    """What is wrong with the file, and what to do about it."""
+    """The file cannot be used; the message says what to do."""
 
 
 def read_env_file(path: Path) -> dict[str, str]:

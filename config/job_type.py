@@ -1,9 +1,9 @@
-"""What may be run: a command line, and the parameters that complete it.
+"""Job types: a command line, and the parameters that complete it.
 
-Invariant: params that `accept` has let through make a command line (or a standard input) with
-which a process can be spawned, and their values cannot change what is run. How values reach the
-command line is in `parameter.py` and `command_line.py`, what is wrong with a definition in
-`type_faults.py`, and how a command line becomes a process in `linux_host.py`.
+Invariant: params that `accept` has returned make a command line (or a standard input) with which a
+process can be spawned, and their values cannot change what is run. `parameter.py` and
+`command_line.py` define how values reach the command line, `type_faults.py` finds faults of a
+definition, and `linux_host.py` starts the process.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,13 +53,13 @@ from headway.model.field import MAX_INT, Seconds
 from headway.model.problem import Fault, Refusal
 
 ARGUMENT_BYTES_MAX = 128 * 1024
-"""Linux refuses an argument that is longer, its final NUL included (MAX_ARG_STRLEN)."""
+"""Linux rejects a longer argument, its final NUL included (MAX_ARG_STRLEN)."""
 ARGV_BYTES_MAX = 1024 * 1024
-"""Half of what Linux grants by default, so that the environment has room."""
+"""Half of what Linux permits by default; the rest is for the environment."""
 STDIN_BYTES_MAX = 1024 * 1024
 """As much as on a command line: each step that holds the interpreter's lock takes 5 ms a MiB."""
 OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
-"""What a type's runs may write if it does not say otherwise."""
+"""The default limit of a run's output."""
 
 _POINTER_BYTES = 8  # each slot also costs a pointer, which the kernel counts
 _SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below both limits
@@ -117,7 +117,7 @@ class JobType(BaseModel):
     @field_validator("command", mode="before")
     @classmethod
     def _words(cls, command: Any) -> Any:
-        """A command line as one text is what a shell takes, and no shell is started."""
+        """Reject a command line as one text, which a shell would take: no shell is started."""
         if isinstance(command, str):
             words = ", ".join(map(to_json, command.split()))
             raise PydanticCustomError("headway", f"use a list: command = [{words}]")
@@ -143,7 +143,7 @@ class JobType(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, given: Any, handler: ModelWrapValidatorHandler["JobType"]) -> "JobType":
-        """Joins what is wrong between the fields to what is wrong within them: all at once."""
+        """Report faults between fields together with those within them."""
         between = list(troubles_between(given)) if isinstance(given, dict) else []
         try:
             made = handler(given)
@@ -155,7 +155,7 @@ class JobType(BaseModel):
 
     @cached_property
     def schema(self) -> dict[str, Any]:  # type: ignore[override]  # pydantic's own is deprecated
-        """The JSON Schema (draft 2020-12) of the params object. Shared: not to be changed."""
+        """The JSON Schema (draft 2020-12) of the params object. Shared: do not change it."""
         schema: dict[str, Any] = {
             "$schema": DIALECT + "schema",
             "type": "object",
@@ -179,7 +179,9 @@ class JobType(BaseModel):
         )
 
     def fit(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The same, or None: to say what is wrong takes much longer than to see that it is."""
+        """The accepted params, or None: finding faults takes much longer than detecting that there
+        are some.
+        """
         given, unfit = self._completed(params), list[Trouble]()
         inspect(given, (), unfit)
         if unfit or not self._validator.is_valid(given) or not self._is_spawnable(given):
@@ -187,7 +189,7 @@ class JobType(BaseModel):
         return None if any(self._text_troubles(given)) else given
 
     def is_exceeded_by(self, timeout_s: float | None) -> bool:
-        """Whether a Job may not have so long a time."""
+        """Whether a timeout is longer than the type permits."""
         return timeout_s is not None and timeout_s > self.timeout_s
 
     def located(self, *, config_dir: str, data_dir: str) -> "JobType":
@@ -204,7 +206,7 @@ class JobType(BaseModel):
         return made
 
     def places(self, run_id: str, job_id: str | None, params: Mapping[str, Any]) -> dict[str, str]:
-        """What the placeholders of one run stand for. `job_id` is empty for a direct run."""
+        """The values of the placeholders of one run. `job_id` is empty for a direct run."""
         run = f"{self._places.get('data_dir', '')}/runs/{run_id}"
         places = {
             **self._places,
@@ -223,11 +225,11 @@ class JobType(BaseModel):
 
     def stdin(self, params: Mapping[str, Any]) -> bytes | None:
         """The accepted params as one JSON object; None where they are arguments."""
-        # The standard library takes 70 times as long for numbers, and lets no other thread run.
+        # The standard library takes 70 times as long for numbers, and holds the interpreter's lock.
         return pydantic_core.to_json(params) if self.input == "json" else None
 
     def redact(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The params for other eyes: in place of each secret value stands ***.
+        """The params with *** in place of each secret value.
 
         The same object, if it holds no secret.
         """
@@ -238,7 +240,7 @@ class JobType(BaseModel):
     def display_argv(
         self, params: Mapping[str, Any], run_id: str = "{run_id}", job_id: str | None = "{job_id}"
     ) -> list[str]:
-        """The command line for other eyes, of one run or of any."""
+        """The command line without secrets, of one run or of any."""
         shown = self.redact(params)
         return self.argv(shown, self.places(run_id, job_id, shown))
 
@@ -248,7 +250,7 @@ class JobType(BaseModel):
         params: Mapping[str, Any] | None = None,
         places: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """What the program inherits, without the HEADWAY_* names that the executor adds."""
+        """The program's environment, without the HEADWAY_* variables that the executor adds."""
         made = {"PYTHONUNBUFFERED": "1"}  # so that a log shows a line when it is printed
         for name, fallback in _INHERITED.items():
             if (inherited := server_env.get(name, fallback)) is not None:
@@ -263,7 +265,7 @@ class JobType(BaseModel):
 
     @property
     def keep_limits(self) -> KeepLimits:
-        """How much of what a run leaves is kept."""
+        """The limits on what is kept of a run."""
         return KeepLimits(bytes=self.artifact_limit_bytes, files=self.artifact_limit_files)
 
     @cached_property
@@ -333,7 +335,7 @@ class JobType(BaseModel):
         return given
 
     def _explain(self, params: Mapping[str, Any]) -> list[Trouble]:
-        """Every trouble, at most FAULTS_MAX. The validators never see what is not JSON."""
+        """All faults, at most FAULTS_MAX. The validators receive only what is JSON."""
         given, found = self._completed(params), list[Trouble]()
         inspect(given, (), found)
         spoilt = {path[0] for path, _ in found}
@@ -354,7 +356,7 @@ class JobType(BaseModel):
         return list(dict.fromkeys(found))[:FAULTS_MAX]
 
     def _text_troubles(self, given: Mapping[str, Any]) -> Iterator[Trouble]:
-        """Texts that the schema allows, and the program or the page would take for another."""
+        """Texts that the schema permits, and that the program or the page would misinterpret."""
         for name in self._command_line.dashes(given):
             yield (name,), DASH
         for name in self._single_lines:
@@ -393,7 +395,7 @@ def _slot_bytes(slot: str) -> int:
 
 
 def _whole(value: Any) -> Any:
-    """JSON Schema calls 3.0 an integer; the parsers of most programs do not."""
+    """JSON Schema accepts 3.0 as an integer; the parsers of most programs do not."""
     if type(value) is float and value.is_integer():
         return int(value)
     return [_whole(item) for item in value] if type(value) is list else value

@@ -23,12 +23,12 @@ from headway.model.field import MAX_INT
 
 NESTING_MAX = 64
 FAULTS_MAX = 100
-"""A refusal names at most so many faults: an array of a million wrong items is told by these."""
+"""A refusal names at most this many faults: enough for an array of a million wrong items."""
 NAME_CHARS_MAX = 200
-"""How much of an unknown name is given back to whoever sent it."""
+"""How much of an unknown name a refusal repeats."""
 
 NAMES_MAX = 20
-"""So many names that would have been right are listed to whoever gave another."""
+"""How many correct names a refusal lists for an unknown one."""
 
 Path = tuple[str | int, ...]
 Trouble = tuple[Path, str]
@@ -119,18 +119,18 @@ class Parameter(BaseModel):
 
     @cached_property
     def value_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the value alone. Shared: not to be changed."""
+        """The JSON Schema of the value alone. Shared: do not change it."""
         return dict(self.model_extra or {})
 
     @cached_property
     def wants_integers(self) -> bool:
-        """Whether the value, or each item of the array that it is, is an integer."""
+        """Whether the value, or each item of the array, is an integer."""
         items = self.value_schema.get("items")
         return _is_integer(self.value_schema) or (isinstance(items, dict) and _is_integer(items))
 
     @cached_property
     def stands_alone(self) -> bool:
-        """Whether a value behind `arg` is an argument of its own."""
+        """Whether a value after `arg` is an argument of its own."""
         return self.style == "spread" or self._way == "separate"
 
     @cached_property
@@ -141,7 +141,7 @@ class Parameter(BaseModel):
         return "joined" if (self.arg or "").startswith("--") else "separate"
 
     def options(self, value: Any) -> list[str]:
-        """The slots of an accepted value behind `arg`, for each item of an array.
+        """The slots of an accepted value after `arg`, for each item of an array.
 
         True is the bare flag; false, null and the empty array are nothing.
         """
@@ -162,7 +162,7 @@ class Parameter(BaseModel):
                 return [slot for text in texts for slot in (arg, text)]
 
     def texts(self, value: Any) -> list[str]:
-        """An accepted value as text, each item of an array by itself: null is nothing."""
+        """An accepted value as text, each item of an array by itself; null is nothing."""
         if value is None:
             return []
         return list(map(text_of, value)) if type(value) is list else [text_of(value)]
@@ -217,7 +217,7 @@ def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 
 def inspect(value: Any, path: Path, unfit: list[Trouble]) -> None:
-    """Adds to `unfit` each part of a value that is not JSON as headway carries it."""
+    """Add to `unfit` each part of a value that is not JSON as headway stores it."""
     kind = type(value)
     if kind is str:
         if "\0" in value:
@@ -255,7 +255,7 @@ def _inspect_within(value: dict[Any, Any] | list[Any], path: Path, unfit: list[T
 
 
 def advice(error: jsonschema_rs.ValidationError) -> Iterator[Trouble]:
-    """What to do about an error of the validator, and where. The value itself is not repeated."""
+    """How to correct what the validator rejected, and where. The value is not repeated."""
     path, kind = tuple(error.instance_path), error.kind
     match kind:
         case Kind.Required(property=name):
@@ -283,14 +283,14 @@ def pointer(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as it may be given back: what cannot be encoded is replaced, the rest is bounded."""
+    """A name as a refusal repeats it: encodable, and of bounded length."""
     if len(text) > NAME_CHARS_MAX:
         text = text[:NAME_CHARS_MAX] + "…"
     return text.encode("utf-8", "replace").decode()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """How "there is no such name" goes on: the nearest one that there is, or all of the few."""
+    """The end of "there is no such name": the nearest known one, or all if they are few."""
     known = list(names)
     if near := difflib.get_close_matches(name[:NAME_CHARS_MAX], known, n=1):
         return f'; did you mean "{near[0]}"?'
@@ -305,7 +305,9 @@ def to_json(value: Any) -> str:
 def raise_all(
     title: str, troubles: Iterable[Trouble], error: ValidationError | None = None
 ) -> None:
-    """Raises one ValidationError of all the troubles and what `error` holds; if none, returns."""
+    """Raise one ValidationError with all troubles and those of `error`; return if there are
+    none.
+    """
     details = [
         InitErrorDetails(
             type=PydanticCustomError(one["type"], one["msg"]), loc=one["loc"], input=one["input"]
@@ -345,7 +347,7 @@ def _schema_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
 
 
 def _compile_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
-    """What the schema of schemas cannot see: the patterns and the names of formats."""
+    """Faults that the schema of schemas cannot find: patterns and names of formats."""
     try:
         compile_schema(schema)
     except jsonschema_rs.ValidationError as error:
@@ -359,7 +361,7 @@ def _compile_troubles(schema: dict[str, Any]) -> Iterator[Trouble]:
 
 
 def text_of(value: Any) -> str:
-    """A value as an argument: text as it is, anything else as JSON."""
+    """A value as an argument: text unchanged, anything else as JSON."""
     if type(value) is str:
         return value
     # What the encoder writes for these two, without the 2 µs that starting it costs.

@@ -1,8 +1,8 @@
-"""Where a value does not fit its schema, found within bounds.
+"""Find where a value does not fit its schema, within bounds.
 
 The validator collects every error before it returns the first, at 10 µs and 1.5 KB each, and holds
-the interpreter's lock for a quarter of that time. So it is shown at most `VALUES_MAX` values at
-once: of a larger value, one part after another until an error is found.
+the interpreter's lock for a quarter of that time. Therefore it receives at most `VALUES_MAX` values
+at once: of a larger value, one part after another until an error is found.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ _WHOLE = (
     *("type", "enum", "const", "minItems", "maxItems", "uniqueItems"),
     *("minProperties", "maxProperties", "required"),
 )
-"""Keywords about an array or object as a whole: at most one error each, however large it is."""
+"""Keywords about an array or object as a whole: at most one error each, whatever its size."""
 _SOMEWHERE = "correct it: something in it does not fit its schema, and it is too large to say where"
 
 
 def count_values(value: Any, most: int) -> int:
-    """How many values there are in a value, itself included; more than `most` are not counted."""
+    """The number of values in a value, itself included; counting stops beyond `most`."""
     count, left = 0, [value]
     while left and count + len(left) <= most:
         item = left.pop()
@@ -38,7 +38,7 @@ def count_values(value: Any, most: int) -> int:
 def faults_in(
     value: Any, schema: Mapping[str, Any], validator: jsonschema_rs.Validator
 ) -> Iterator[Trouble]:
-    """What is wrong with a value, by the validator of its schema."""
+    """The faults of a value, by the validator of its schema."""
     if count_values(value, VALUES_MAX) <= VALUES_MAX:
         for error in validator.iter_errors(value):
             yield from advice(error)
@@ -60,7 +60,7 @@ def _faults_of_parts(value: Any, validator: jsonschema_rs.Validator) -> list[Tro
     for begin, part in _parts(value):
         found = list[Trouble]()
         for error in validator.iter_errors(part):
-            # What is wrong with a part as a whole says nothing about the value.
+            # A fault of a part as a whole is not one of the value.
             if error.instance_path or isinstance(error.kind, Kind.AdditionalProperties):
                 found += advice(error)
         if found and isinstance(part, list):
@@ -73,19 +73,19 @@ def _faults_of_parts(value: Any, validator: jsonschema_rs.Validator) -> list[Tro
 def _parts(value: Any) -> Iterator[tuple[int, list[Any] | dict[str, Any]]]:
     """Parts of an array or object, each with the index of its first item.
 
-    An item that is too large itself stands in none of them.
+    An item that is too large itself is in none of them.
     """
     items = list(enumerate(value)) if isinstance(value, list) else list(value.items())
-    begin, room = 0, VALUES_MAX
+    begin, left = 0, VALUES_MAX
     for end, (_, item) in enumerate(items):
         size = count_values(item, VALUES_MAX)
-        if size > room:
+        if size > left:
             yield begin, _part(value, items[begin:end])
-            begin, room = end, VALUES_MAX
+            begin, left = end, VALUES_MAX
         if size > VALUES_MAX:
             begin = end + 1
         else:
-            room -= size
+            left -= size
     yield begin, _part(value, items[begin:])
 
 

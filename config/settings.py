@@ -1,8 +1,8 @@
-"""The configuration: headway.toml, what the environment overrides in it, and what is wrong with it.
+"""The configuration: headway.toml, overrides by the environment, and their faults.
 
-Invariant: `load` returns settings without a fault, or raises ConfigurationError with all of them.
-What a job type may say is decided in `config/job_type.py`; where a key stands in the file is found
-in `toml_file.py`; the job types that are there without a file stand in `template.py`.
+Invariant: `load` returns settings without a fault, or raises ConfigurationError with all faults.
+`config/job_type.py` validates job types; `toml_file.py` finds the line of a key; `template.py`
+defines the job types that exist without a file.
 """
 
 import ipaddress
@@ -42,9 +42,9 @@ SHOWN_CHARS_MAX = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFault:
-    """One thing to correct: the file or the variable it stands in, the line, the key, the advice.
+    """One thing to correct: its file or variable, the line, the key, the advice.
 
-    `file` is empty for what stands nowhere; `line` counts from 1 and is None outside a file.
+    `file` is empty if there is none; `line` counts from 1 and is None outside a file.
     """
 
     file: str
@@ -58,7 +58,7 @@ class ConfigurationFault:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `faults` holds everything that is wrong with it."""
+    """The configuration cannot be used; `faults` holds all of its faults."""
 
     def __init__(self, faults: Iterable[ConfigurationFault]) -> None:
         self.faults = tuple(faults)
@@ -72,7 +72,7 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """[server]. `load` makes `data_dir` absolute. `sunset` is the day the legacy triggers end.
 
-    `max_streams`, `max_streams_per_address`: without one, a share of what `capacity.py` allows.
+    `max_streams`, `max_streams_per_address`: by default, a share of what `capacity.py` permits.
     """
 
     bind: str = "127.0.0.1:8787"
@@ -90,7 +90,7 @@ class ServerSettings(_Section):
 
     @property
     def host(self) -> str:
-        """Where to listen; an IPv6 address stands without its brackets."""
+        """The address to listen on; an IPv6 address has no brackets here."""
         return _split_bind(self.bind)[0]
 
     @property
@@ -128,7 +128,8 @@ class ServerSettings(_Section):
 
 
 class SchedulerSettings(_Section):
-    """[scheduler]: how many programs run at once, what clients may claim at once, what stays free.
+    """[scheduler]: the slots, the limits on what clients may have open, and the space that stays
+    free.
 
     `free_space_bytes`: with less on the disk of the data directory nothing starts; 0: no limit.
     """
@@ -143,12 +144,12 @@ class SchedulerSettings(_Section):
 
     @property
     def limits(self) -> Limits:
-        """What the core checks."""
+        """The limits that the core checks."""
         return Limits(**self.model_dump(exclude={"concurrency", "free_space_bytes"}))
 
 
 class Settings(_Section):
-    """The whole configuration. The built-in job types are there unless a file has its own."""
+    """The whole configuration. The built-in job types exist unless a file defines its own."""
 
     server: ServerSettings = ServerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
@@ -156,7 +157,7 @@ class Settings(_Section):
 
     @property
     def setup(self) -> Setup:
-        """What the core works with."""
+        """The part that the core uses."""
         return Setup(
             job_types=self.job_types,
             concurrency=self.scheduler.concurrency,
@@ -198,9 +199,9 @@ def load(
     directory: Path | None = None,
     again: bool = False,
 ) -> Settings:
-    """The configuration of a file (None: without one) as the environment overrides it.
+    """The configuration of a file (None: without one), overridden by the environment.
 
-    Relative paths are taken from `directory`, by default the current one. `again`: see `read_text`.
+    Relative paths start at `directory`, by default the current one. `again`: see `read_text`.
     Raises ConfigurationError.
     """
     directory = directory or Path()
@@ -231,7 +232,7 @@ def load(
 
 
 def built_in_types() -> dict[str, JobType]:
-    """The job types that are there without a file, `{data_dir}` not yet replaced."""
+    """The job types that exist without a file, `{data_dir}` not yet replaced."""
     tables = tomllib.loads(TEMPLATE)["job_types"]
     return {name: JobType.model_validate({**table, "name": name}) for name, table in tables.items()}
 
@@ -239,7 +240,7 @@ def built_in_types() -> dict[str, JobType]:
 def warnings(
     settings: Settings, environ: Mapping[str, str] | None = None
 ) -> list[ConfigurationFault]:
-    """What is allowed but hardly meant. `environ` is the server's environment, by default ours."""
+    """Likely mistakes that are permitted. `environ` is the server's environment."""
     server_env = os.environ if environ is None else environ
     found: list[tuple[KeyPath, str]] = []
     for message in data_directory.warnings(settings.server.data_dir):
@@ -255,7 +256,7 @@ def warnings(
 def _override(
     data: dict[str, Any], environ: Mapping[str, str], faults: list[ConfigurationFault]
 ) -> dict[KeyPath, str]:
-    """Puts the variables' values into `data`; the answer says which variable set which key."""
+    """Store the variables' values in `data`; returns which variable set which key."""
     known = {
         f"HEADWAY_{table}__{key}".upper(): (table, key)
         for table, section in _TABLES.items()
@@ -276,7 +277,7 @@ def _override(
 
 
 def _literal(text: str, is_text: bool) -> Any:
-    """The value of a TOML literal; what is none, or not the text that is wanted, is text as is."""
+    """The value of a TOML literal; anything else, or where text is expected, the text itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -292,7 +293,7 @@ def _fault(file: str, line: int | None, key: KeyPath, message: str) -> Configura
 
 
 def _advice(detail: ErrorDetails) -> tuple[KeyPath, str]:
-    """The key that an error of pydantic is about, and what to do about it."""
+    """The key that an error of pydantic concerns, and how to correct it."""
     key, kind, message = detail["loc"], detail["type"], detail["msg"]
     if key[-1:] == ("[key]",):
         return key[:-1], "name a parameter with letters, digits and _ . -, a letter or _ first"

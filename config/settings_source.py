@@ -1,7 +1,7 @@
-"""Where a process takes its configuration from: a file, the environment, the command line.
+"""The sources of a process's configuration: a file, the environment, the command line.
 
-The same for every verb of the operator, and read again by a server that reloads. What the keys mean
-is in `settings.py`, which is imported when something is read: `--help` does without.
+The same for every command of the operator, and read again by a server that reloads. `settings.py`
+defines the keys; it is imported when something is read, so `--help` does without it.
 """
 
 import os
@@ -16,10 +16,10 @@ _BIND, _DATA_DIR = "HEADWAY_SERVER__BIND", "HEADWAY_SERVER__DATA_DIR"
 
 
 class SettingsSource:
-    """`path` None: CONFIG_NAME in the current directory, if it is there.
+    """`path` None: CONFIG_NAME in the current directory, if it exists.
 
-    Once there was a file, it must be there: without it a server would reload to the built-in types.
-    The current directory is that of the first reading: that of a server is for moments another.
+    A file that was read once must exist later: without it a reload would return to the built-in
+    types. Later reads use the current directory of the first: a server changes its own for moments.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class SettingsSource:
             self._environ[_DATA_DIR] = str(data_dir)
 
     def read(self, data_dir: Path | None = None) -> "Settings":
-        """The configuration now, or as it were with another data directory.
+        """The configuration now, or with another data directory.
 
         Raises:
             ConfigurationError: it has faults.

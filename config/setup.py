@@ -18,7 +18,7 @@ from storage import scheduler
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """`concurrency`: the slots as configured; what was set over HTTP goes before it.
+    """`concurrency`: the slots as configured; a value set over HTTP overrides it.
 
     `free_space_bytes`: with less on the disk nothing starts; 0: no limit.
     """
@@ -29,7 +29,7 @@ class Setup:
     free_space_bytes: int = 0
 
     def job_type(self, name: str) -> JobType:
-        """The type, for what was asked when it was still there, perhaps.
+        """The type of this name, which may have been removed since the request.
 
         Raises:
             Refusal: `unknown_type`.

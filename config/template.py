@@ -1,11 +1,11 @@
 """The headway.toml that `headway init` writes.
 
-Invariant: it loads without a fault and says what headway does without it: the job types that are
-there without a file are read from this text, and a test compares the rest with the defaults.
+Invariant: it loads without a fault and states every default: the job types that exist without a
+file are read from this text, and a test compares the rest with the defaults.
 """
 
 TEMPLATE = """\
-# headway.toml: the configuration of headway. As it stands, it says what headway does without it.
+# headway.toml: the configuration of headway. As it stands, it states the defaults.
 # `headway check` prints everything that is wrong with it, each with its line. The environment
 # overrides single keys of [server] and [scheduler]: HEADWAY_SERVER__BIND=127.0.0.1:9000
 
@@ -14,7 +14,7 @@ bind = "127.0.0.1:8787"             # loopback only; port 0 takes a free one
 data_dir = "./headway-data"         # the database, and a directory for each run
 shutdown_grace_s = 30               # how long a shutdown waits for the programs that still run
 legacy_triggers = "subprocess"      # POST /jobs/TYPE/trigger: "subprocess", "scheduler" or "off"
-# sunset = 2030-01-01               # when the legacy triggers end; their clients are told
+# sunset = 2030-01-01               # when the legacy triggers end; clients get the date
 allowed_hosts = []                  # further names by which clients may call this server
 max_body_bytes = 16_777_216         # the largest batch; others: 2 MiB
 # max_streams = 652                 # streams, downloads and waits at once; without it, 3/4 of the

@@ -1,8 +1,8 @@
-"""A TOML file and the line on which each of its keys stands.
+"""A TOML file and the lines of its keys.
 
-Invariant: a key is found where it was first written, or with the statement that contains it.
-`tomllib` keeps no lines, but a TOML statement can be parsed on its own: `find_lines` walks the
-file statement by statement. What the keys mean is in `settings.py`.
+Invariant: the line of a key is where it was first written, or that of the statement that contains
+it. `tomllib` keeps no lines, but a TOML statement can be parsed on its own: `find_lines` parses the
+file statement by statement. `settings.py` defines the keys.
 """
 
 import os
@@ -17,12 +17,12 @@ FILE_BYTES_MAX = 256 * 1024
 
 KeyPath = tuple[str | int, ...]
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-# What can end a statement of several lines. The others need not be tried.
+# Lines that can end a statement of several lines. The others are not tried.
 _CLOSERS = ("]", "}", '"""', "'''")
 
 
 class UnusableFile(Exception):
-    """A file that is no TOML: `line` is None where the whole of it is meant."""
+    """The file is not TOML; `line` is None if the whole file is at fault."""
 
     def __init__(self, line: int | None, message: str) -> None:
         super().__init__(message)
@@ -33,8 +33,8 @@ class UnusableFile(Exception):
 def read_text(path: Path, *, again: bool = False) -> str:
     """The text of a file of at most FILE_BYTES_MAX bytes. Raises UnusableFile.
 
-    `again`: it has been read before, so it must be a regular file. A pipe gives its text once; then
-    its reader gets none, or waits.
+    `again`: it was read before, so it must be a regular file. A pipe yields its text once; a second
+    read gets nothing, or waits.
     """
     try:
         with open(path, "rb", opener=_open_at_once if again else None) as file:
@@ -69,14 +69,16 @@ def parse(text: str) -> dict[str, Any]:
         what = _PLACE.sub("", message)
         if place is None:
             raise UnusableFile(None, f"correct the TOML: {what}") from error
-        if place[1] is None:  # the end of the document: what went wrong began with a statement
+        if (
+            place[1] is None
+        ):  # at the end of the document: the fault is where the last statement began
             raise UnusableFile(_last_start(text), f"correct what begins here: {what}") from error
         where = f"correct the TOML: {what} (column {place[2]})"
         raise UnusableFile(int(place[1]), where) from error
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:
-    """The line, from 1, of every key path of a valid document; array items have theirs too."""
+    """The line, from 1, of every key path of a valid document, items of arrays included."""
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
     arrays: dict[KeyPath, int] = {}
@@ -96,7 +98,7 @@ def find_lines(text: str) -> dict[KeyPath, int]:
 
 
 def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
-    """The line of a key path, or else of the nearest table around it."""
+    """The line of a key path, or of the nearest table that contains it."""
     for length in range(len(path), 0, -1):
         if (line := lines.get(path[:length])) is not None:
             return line
@@ -104,7 +106,7 @@ def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Each statement with its first line; the last may be unfinished, and then is not whole."""
+    """Each statement with its first line; the last one may be incomplete."""
     pending: list[str] = []
     start = 1
     # Not splitlines(): TOML knows no line end but "\n".

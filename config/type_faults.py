@@ -1,4 +1,4 @@
-"""What is wrong with the definition of a job type, beyond what is wrong within one field."""
+"""Faults in the definition of a job type that lie between its fields."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -11,7 +11,7 @@ _SCALARS = ("string", "integer", "number", "boolean", "object")
 
 
 def env_troubles(env: dict[Any, Any]) -> Iterator[Trouble]:
-    """What is wrong with a table of environment variables."""
+    """The faults of a table of environment variables."""
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             yield (str(name),), "name a variable with letters, digits and _ only"
@@ -22,7 +22,7 @@ def env_troubles(env: dict[Any, Any]) -> Iterator[Trouble]:
 
 
 def troubles_between(given: dict[str, Any]) -> Iterator[Trouble]:
-    """What is wrong between fields that may be wrong themselves, and are then passed over."""
+    """The faults between fields; a field that is wrong itself is skipped."""
     params, required = given.get("params", {}), given.get("required", [])
     if not isinstance(params, dict) or not isinstance(required, list | tuple):
         return
@@ -63,7 +63,7 @@ def _placed(given: dict[str, Any]) -> Iterator[tuple[Path, Template]]:
 def _ways_troubles(
     tables: dict[str, dict[str, Any]], placed: Iterable[Template], is_json: bool
 ) -> Iterator[Trouble]:
-    """Each parameter has a way to the program, and no two share a flag."""
+    """Parameters without a way to the program, and flags that two share."""
     owners: dict[str, str] = {}
     named = {name for template in placed for name in template.params}
     for name, table in tables.items():
@@ -80,7 +80,9 @@ def _ways_troubles(
 def _template_troubles(
     key: Path, template: Template, tables: dict[str, dict[str, Any]], required: Collection[Any]
 ) -> Iterator[Trouble]:
-    """A parameter in a text always has a value, and one that fits between what is around it."""
+    """Parameters in a text that may lack a value, or whose value could change the text around
+    it.
+    """
     for name in template.params:
         if name not in tables:
             yield key, f"there is no parameter {name}{nearest(name, tables)}"
@@ -115,7 +117,7 @@ def _is_scalar(table: dict[str, Any]) -> bool:
 
 
 def _is_bounded(table: dict[str, Any]) -> bool:
-    """Whether its values are of a form that the operator has chosen."""
+    """Whether the operator has chosen the form of its values."""
     return table.get("type") != "string" or bool({"enum", "const", "pattern"} & table.keys())
 
 

@@ -1,4 +1,4 @@
-"""What a job type allows and is hardly meant: `headway check` and the start of a server say it."""
+"""Likely mistakes in job types, which `headway check` and the start of a server report."""
 
 import os
 import shlex

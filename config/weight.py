@@ -1,14 +1,14 @@
-"""How much a JSON value holds: what is light is checked and written in no time, on any thread."""
+"""The size of a JSON value: a light one is checked and written quickly, on any thread."""
 
 from typing import Any
 
 LIGHT_BYTES_MAX = 256 * 1024
 LIGHT_VALUES_MAX = 2_000
-"""So much can be read and checked on the event loop, in a few milliseconds at most."""
+"""The limits for the event loop: reading and checking take a few milliseconds at most."""
 
 
 def is_light(value: Any) -> bool:
-    """Whether it is small enough for the event loop; as soon as it is not, the count ends."""
+    """Whether a value is small enough for the event loop; stops counting when it is not."""
     values, chars, left = 0, 0, [value]
     while left:
         item = left.pop()

@@ -1,8 +1,9 @@
 """Start a run: find what an earlier server may have started, otherwise make its files and start it.
 
-Invariant: a program is started only if it is known that it was not started: it was claimed just now, or an
-earlier server left it on purpose, or there is no record of its shim, no process that carries its
-id, and none in the database. A directory alone proves nothing: any program may have removed it.
+Invariant: a program is started only if it is known that it was not started: it was claimed just
+now, or an earlier server left it on purpose, or there is no record of its shim, no process that
+carries its id, and none in the database. A directory alone proves nothing: any program may have
+removed it.
 
 `SpawnFailed`: the command itself is at fault. `HostUnfit`: the host lacks something; then nothing
 was started and nothing is left, so the start can be repeated.
