@@ -48,23 +48,23 @@ from config.run_limits import (
     KeepLimits,
 )
 from config.schema_faults import faults_in
+from config.slots import (
+    ARGUMENT_BYTES_MAX,
+    ARGV_BYTES_MAX,
+    STDIN_BYTES_MAX,
+    are_small,
+    are_terse,
+    argv_bytes,
+    is_small,
+    slot_bytes,
+)
 from config.type_faults import env_troubles, troubles_between
 from headway.model.field import MAX_INT, Seconds
 from headway.model.problem import Fault, Refusal
 
-ARGUMENT_BYTES_MAX = 128 * 1024
-"""Linux rejects a longer argument, its final NUL included (MAX_ARG_STRLEN)."""
-ARGV_BYTES_MAX = 1024 * 1024
-"""Half of what Linux permits by default; the rest is for the environment."""
-STDIN_BYTES_MAX = 1024 * 1024
-"""As much as on a command line: each step that holds the interpreter's lock takes 5 ms a MiB."""
 OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
 """The default limit of a run's output."""
 
-_POINTER_BYTES = 8  # each slot also costs a pointer, which the kernel counts
-_SMALL_CHARS, _SMALL_SLOTS = 16 * 1024, 256  # at 4 bytes a character far below both limits
-_SHORT, _SHORT_CHARS = (int, float, bool, type(None)), 30
-"""One value of these is one slot of at most 30 characters; more than 256 of them are counted."""
 _REDACTED = "***"
 _INHERITED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "TZ": None}
 """What programs have of the server's environment, or this; without TZ the host's zone counts."""
@@ -312,19 +312,18 @@ class JobType(BaseModel):
     def _is_terse(self) -> bool:
         """Whether small values, one for each parameter, stay far below both limits."""
         words = [*self.command, *(param.arg or "" for param in self.params.values())]
-        return len(words) < _SMALL_SLOTS and sum(map(len, words)) < _SMALL_CHARS // 2
+        return are_terse(words)
 
     @cached_property
     def _secrets(self) -> frozenset[str]:
         return frozenset(name for name, param in self.params.items() if param.secret)
 
     def _is_spawnable(self, given: dict[str, Any]) -> bool:
-        if self._is_terse and all(map(_is_small, given.values())):
+        if self._is_terse and all(map(is_small, given.values())):
             return True
-        if self.input == "arguments" and not self._env_params:
-            slots = self.argv(given)
-            if len(slots) < _SMALL_SLOTS and sum(map(len, slots)) < _SMALL_CHARS:
-                return True
+        has_argv_only = self.input == "arguments" and not self._env_params
+        if has_argv_only and are_small(self.argv(given)):
+            return True
         return not list(self._size_troubles(given))
 
     def _completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -378,20 +377,11 @@ class JobType(BaseModel):
                 for variable, value in self._env_params.items()
                 if name in value.params
             ]
-            if any(_slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own):
+            if any(slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own):
                 yield (name,), f"shorten it: an argument must stay below {ARGUMENT_BYTES_MAX} bytes"
         slots = self.argv(given) + [text.fill(given, {}) for text in self._env_params.values()]
-        if sum(map(_slot_bytes, slots)) + len(slots) * _POINTER_BYTES >= ARGV_BYTES_MAX:
+        if argv_bytes(slots) >= ARGV_BYTES_MAX:
             yield (), f"shorten them: a command line must stay below {ARGV_BYTES_MAX} bytes"
-
-
-def _is_small(value: Any) -> bool:
-    kind = type(value)
-    return kind in _SHORT or (kind is str and len(value) <= _SHORT_CHARS)
-
-
-def _slot_bytes(slot: str) -> int:
-    return len(slot.encode()) + 1  # the NUL at its end
 
 
 def _whole(value: Any) -> Any:

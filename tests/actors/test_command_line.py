@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from config.job_type import ARGUMENT_BYTES_MAX, ARGV_BYTES_MAX, JobType
+from config.job_type import JobType
+from config.slots import ARGUMENT_BYTES_MAX, ARGV_BYTES_MAX
 from headway.model.problem import Refusal
 
 DEADLINE_S = 30

@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from config.job_type import STDIN_BYTES_MAX, JobType
+from config.job_type import JobType
 from config.parameter import FAULTS_MAX, pointer
+from config.slots import STDIN_BYTES_MAX
 from headway.model.field import MAX_INT
 from headway.model.problem import Fault, Refusal
 
