@@ -1,8 +1,9 @@
-"""stall: what one request costs all others: how long it holds up the event loop, and memory.
+"""stall: what one request or run costs all others: how long it holds up the event loop, memory.
 
 Bodies of every size and shape, one after another, and the largest answers, in a server whose event
 loop has a clock (see `turns.py`); for each for how long at once the loop could serve no other, and
 by how much the process grew for it. A second client asks for /health a hundred times a second.
+Then programs that leave as much as they can (see `left.py`).
 
 What is really long is long every time, and what a busy machine adds is not: so each request is sent
 again when its turn was over the goal, and its shortest counts. Of memory its largest counts, from
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from bench import left
 from bench.body import BodyRequest, batch, generate, make
 from bench.probe import Probe
 from bench.result import Figure, Goal, Report, at_most, percentile
@@ -23,7 +25,7 @@ from bench.server import Program, headway, memory_bytes, reset_peak
 from bench.turns import Cell
 from bench.wire import Unexpected, address_of, parse_head, request_bytes
 
-SUMMARY = "how long bodies of every size and shape hold up the event loop, and memory"
+SUMMARY = "how long bodies of all sizes and shapes and hostile runs hold up the event loop"
 GOAL_MS = 10
 MEMORY_GOAL = 16
 MIB = 1024 * 1024
@@ -96,9 +98,12 @@ def run(directory: Path, quick: bool) -> Report:
     """Rounds of generated requests, each with another seed, beside small ones; then /health."""
     rounds, count, probes = (2, 25, 150) if quick else (5, 120, 1_000)
     path = directory / "turn"
-    server = headway(directory / "headway", more=CONFIG, entry=("bench.turns", str(path)))
+    server = headway(
+        directory / "headway", more=CONFIG + left.TABLE, entry=("bench.turns", str(path))
+    )
     cell = Cell(path)
     with server:
+        runs = left.measure(server, cell, TRIES, GOAL_MS)
         reads = prepare(server)
         alone = _health(server, probes, [])
         stall = Stall(server, cell)
@@ -109,7 +114,7 @@ def run(directory: Path, quick: bool) -> Report:
             small.append([stall.measure(SMALL) for _ in range(count)])
             found.append([stall.measure(one) for one in requests])
         beside = _health(server, probes, [one.request for one in found[0]])
-    return _report(found, small, beside, alone)
+    return _report(found, small, runs, beside, alone)
 
 
 def chosen() -> list[BodyRequest]:
@@ -215,6 +220,7 @@ def _health(server: Program, probes: int, requests: list[BodyRequest]) -> tuple[
 def _report(
     found: list[list[Found]],
     small: list[list[Found]],
+    runs: list[tuple[str, float]],
     beside: tuple[float, ...],
     alone: tuple[float, ...],
 ) -> Report:
@@ -229,6 +235,7 @@ def _report(
     turns = longest("any body", found, at_most(GOAL_MS))
     ordinary = longest("a small Job", small)
     slowest = sorted(all_found, key=lambda one: -one.turn_ms)[:TOLD]
+    worst = sorted(runs, key=lambda one: -one[1])
     largest = sorted(all_found, key=lambda one: -one.memory_ratio)[:TOLD]
     return Report(
         (
@@ -241,11 +248,18 @@ def _report(
                 at_most(1),
             ),
             ordinary,
+            Figure(
+                "loop held up, what programs leave",
+                "ms",
+                tuple(turn_ms for _, turn_ms in runs),
+                at_most(GOAL_MS),
+            ),
             Figure("GET /health beside them: p99", "ms", beside, at_most(HEALTH_GOAL_MS)),
             Figure("GET /health alone: p99", "ms", alone),
         ),
         (
             *(f"{one.turn_ms:.1f} ms: {one.request.name}" for one in slowest),
+            *(f"{turn_ms:.1f} ms: {name}" for name, turn_ms in worst[:TOLD]),
             *(f"{one.memory_ratio:.1f} × its size: {one.request.name}" for one in largest),
         ),
     )
