@@ -5,6 +5,7 @@ import pkgutil
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from inspect import signature
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
@@ -95,17 +96,21 @@ class Recorded(Exception):
 WITHOUT_METHOD = {("POST", "/jobs/{type}/trigger")}
 """Deprecated when the client was written: it has no method for it."""
 ARGUMENTS: dict[str, Sequence[Any]] = {
-    "submit": ("x",),
     "submit_batch": ([],),
-    "list_page": (), "list_pages": (), "list_jobs": (),
     "reserve": (5,),
-    "job_types": (), "health": (), "ready": (), "events": (),
-    "scheduler_start": (), "scheduler_stop": (), "scheduler_status": (),
-    "scheduler_history": (), "scheduler_metrics": (), "scheduler_config": (),
-    "reservations": (), "release_all": (),
-    "artifact": ("x", "y"),
-}  # fmt: skip
-"""Of each operation; the rest takes one id or name."""
+    "scheduler_history": (),
+}
+"""Of operations that do not take one id or name for each argument that they require."""
+
+
+def arguments(name: str, operation: Callable[..., Any]) -> Sequence[Any]:
+    required = [
+        parameter
+        for parameter in signature(operation).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    return ARGUMENTS.get(name, ("x",) * len(required))
 
 
 def parsed_classes() -> dict[tuple[str, str], type[BaseModel]]:
@@ -114,7 +119,8 @@ def parsed_classes() -> dict[tuple[str, str], type[BaseModel]]:
     client = AllOperations(recorder)
     for name in dir(client):
         if not name.startswith("_") and callable(getattr(client, name)):
-            recorder.called(getattr(client, name), ARGUMENTS.get(name, ("x",)))
+            operation = getattr(client, name)
+            recorder.called(operation, arguments(name, operation))
     recorder.called(lambda: client.scheduler_config(concurrency=2), ())
     recorder.called(lambda: LogReader(recorder, "x").times(), ())
     return {(method, path): made for method, path, made in recorder.asked}
