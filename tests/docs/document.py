@@ -7,6 +7,8 @@ A fenced block's language says what is done with it:
 - `text output`: what the last command of the block before must print.
 - `toml NAME`, `python NAME`, `ini NAME`, `text NAME`: a file, written beside the others.
 - `toml`: a part of a headway.toml, which must load.
+- `python FOLDER/NAME`, `sql …`, `js …`: a file in a copy of headway's own packages.
+- `diff`: changes to files that are there. A line "--- NAME" begins a file, "@@" a place in it.
 - `text`, `ini`, `nginx`: read only. Its commands, if any, are those of `FOREIGN` programs.
 - `mermaid`: read only.
 
@@ -129,7 +131,9 @@ class Stage:
                 self.compare(block.text)
             case "toml", "":
                 self._load(block.text)
-            case "toml" | "python" | "ini" | "text", name if name:
+            case "diff", "":
+                self._change(block.text)
+            case "toml" | "python" | "ini" | "text" | "sql" | "js", name if name:
                 (self.directory / name).write_text(self._here(block.text))
             case language, "" if language in READ_ONLY:
                 self._check_foreign(block.text)
@@ -183,7 +187,7 @@ class Stage:
         command = INSTALL.sub("", command)
         if command == ".venv/bin/python -m pytest":
             return  # the suite in which this runs
-        if re.fullmatch(r"headway serve[^|&;]*", command):
+        if re.fullmatch(r"(python -m )?headway serve[^|&;]*", command):
             self._serve(command)
             return
         ended = subprocess.run(
@@ -236,6 +240,19 @@ class Stage:
             assert self._server.stderr is not None
             self._server.stderr.close()
             self._server = None
+
+    def _change(self, text: str) -> None:
+        for part in re.split(r"^--- ", text, flags=re.M)[1:]:
+            name, _, rest = part.partition("\n")
+            path = self.directory / name
+            for place in rest.split("@@\n")[1:]:
+                lines = place.splitlines(keepends=True)
+                before = "".join(line[1:] for line in lines if line[0] != "+")
+                after = "".join(line[1:] for line in lines if line[0] != "-")
+                content = path.read_text()
+                if content.count(before) != 1:
+                    raise Wrong(f"{name} has this {content.count(before)} times:\n{before}")
+                path.write_text(content.replace(before, after))
 
     def _load(self, text: str) -> None:
         path = self.directory / "part.toml"
