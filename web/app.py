@@ -38,7 +38,7 @@ from web.resources import (
     scheduler,
     system,
 )
-from web.server.connection import Accepted, Respond
+from web.server.request_cycle import Accepted, Respond
 
 MODULES = (
     jobs,

@@ -15,7 +15,7 @@ from web.api.response import Response
 from web.app import App, LazyApp, make_app, make_routes
 from web.context import Context
 from web.json.size import BODY_BYTES_MAX
-from web.server.connection import Accepted
+from web.server.request_cycle import Accepted
 
 
 class AsgiClient:

@@ -15,8 +15,9 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from web.api.capacity import connections_max
-from web.server.connection import Accept, Connection
+from web.server.connection import Connection
 from web.server.received import Received
+from web.server.request_cycle import Accept
 from web.server.unsent import Unsent
 
 BACKLOG = 1024

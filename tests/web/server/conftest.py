@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.server.connection import Accept, Accepted, Respond
 from web.server.listener import Server, listen
+from web.server.request_cycle import Accept, Accepted, Respond
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 LARGE = bytes(range(256)) * (1 << 17)

@@ -8,7 +8,8 @@ import trio
 from headway.model.problem import Refusal
 from tests.web.server.conftest import GET, Serve, app_of, receive, responding, to_the_app
 from web.api.response import Response, refused
-from web.server.connection import BODY_TIMEOUT_S, IDLE_S, Accepted
+from web.server.connection import IDLE_S
+from web.server.request_cycle import BODY_TIMEOUT_S, Accepted
 
 
 async def test_requests_that_come_together_are_answered_in_order(serve: Serve) -> None:
