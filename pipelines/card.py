@@ -1,7 +1,7 @@
-"""A research card: what was found on a topic, as research leaves it and a story takes it up.
+"""A research card: the result of research on a topic, which stories use.
 
-One card per topic, in a file whose name follows from the topic, so that new research replaces the
-old. The same sources give the same card, byte for byte.
+One card per topic, in a file whose name depends on the topic, so new research replaces the old. The
+same sources give the same card, byte for byte.
 """
 
 import json
@@ -24,7 +24,9 @@ SENTENCE_END = re.compile(r"(?<=[.!?\u2026\u3002\uff01\uff1f])[\"\u201d\u2019']?
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A found passage. `score` is BM25 turned round: higher is better, comparable in one card."""
+    """A passage of a source. `score` is BM25 negated: higher is better, comparable within one
+    card.
+    """
 
     rank: int
     score: float
@@ -34,7 +36,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """`notes` are what a model had to say, if one was asked; nobody vouches for those."""
+    """`notes` are the words of a model, if one was asked; they are not verified."""
 
     topic: str
     tags: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class Card:
 
 
 def from_json(text: str) -> Card:
-    """Raises ValueError if `text` is not a card."""
+    """Parse a card. Raises ValueError if `text` is not one."""
     try:
         raw = json.loads(text)
         return Card(
@@ -91,7 +93,7 @@ def read_cards(directory: Path) -> Iterator[tuple[Path, Card | None]]:
 
 
 def best_match(topic: str, cards: Iterable[Card]) -> Card | None:
-    """The card on `topic`: the same topic, or else the one that shares most of its words.
+    """The card on `topic`: the same topic, otherwise the one that shares most of its words.
 
     At least MATCH_SHARE of the topic's words must be in the card's topic or tags, and at least one
     in the card's topic.

@@ -1,4 +1,4 @@
-"""A 64-bit fingerprint by which near-duplicate texts are known.
+"""A 64-bit fingerprint that recognises near-duplicate texts.
 
 Simhash: M. Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002, over
 word shingles; the threshold of 3 bits for 64 is that of G. S. Manku, A. Jain and A. Das Sarma,

@@ -2,7 +2,7 @@
 
 In the manner of Tracery (K. Compton, B. Kybartas, M. Mateas, "Tracery: an author-focused generative
 text tool", ICIDS 2015), but what is drawn once stays: a `Cast` is the set of facts that hold for a
-whole story, and a line may name nothing but facts. Which lines make a story is in `tale.py`.
+whole story, and a line may name only facts. `tale.py` chooses the lines of a story.
 """
 
 import random
@@ -43,7 +43,7 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """Who, where, what and how: what stays the same from the first line of a story to the last."""
+    """The facts of a story, which stay the same from its first line to its last."""
 
     facts: dict[str, str]
     place: Table
@@ -68,7 +68,7 @@ def load() -> Grammar:
 
 
 def draw_cast(grammar: Grammar, rng: random.Random, wanted: frozenset[str]) -> Cast:
-    """A cast, in which place, thing and plot have to do with the stems `wanted` where any do."""
+    """A cast whose place, thing and plot match the stems `wanted`, where any do."""
     place = rng.choice(_fitting(grammar.places, wanted))
     thing = rng.choice(_fitting(grammar.objects, wanted))
     plot = rng.choice(_fitting(grammar.plots, wanted))
@@ -87,7 +87,7 @@ def _fitting(tables: dict[str, Table], wanted: frozenset[str]) -> list[Table]:
 def _people(people: Table, rng: random.Random) -> dict[str, str]:
     hero, pronoun = rng.choice(people["heroes"])
     lost, lost_pronoun, bond = rng.choice(people["lost"])
-    # The one who gives the rule has the other pronoun, so that "she told him" is never in doubt.
+    # The person who gives the rule has the other pronoun, so that "she told him" is unambiguous.
     local, local_pronoun = rng.choice([each for each in people["locals"] if each[1] != pronoun])
     facts = {"hero": hero, "heroname": f"{hero} {rng.choice(people['surnames'])}"}
     facts |= {"lost": lost, "bond": bond, "local": local}
@@ -110,7 +110,7 @@ def _calendar(calendar: Table, rng: random.Random) -> dict[str, str]:
 
 
 def fill(line: str, facts: dict[str, str]) -> str:
-    """`line` with its facts put in; `{Fact}` gets a capital, `{FACT}` is all capitals."""
+    """`line` with its facts inserted; `{Fact}` gets a capital, `{FACT}` is all capitals."""
 
     def put(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -123,7 +123,7 @@ def fill(line: str, facts: dict[str, str]) -> str:
 
 
 def title_case(title: str) -> str:
-    """A capital for every word but the small ones; the first has one always."""
+    """A capital for every word but the small ones, and always for the first."""
     first, *rest = title.split()
     return " ".join([_capital(first), *(w if w in SMALL_WORDS else _capital(w) for w in rest)])
 

@@ -1,6 +1,6 @@
 """A full-text index in memory: SQLite FTS5, ranked by BM25 (https://www.sqlite.org/fts5.html).
 
-What a user typed reaches FTS5 only as quoted strings, so nothing in a topic is query syntax.
+User text reaches FTS5 only as quoted strings, so nothing in a topic is query syntax.
 """
 
 import math
@@ -15,9 +15,9 @@ from pipelines.program import ProgramFault
 from pipelines.source import Piece
 from pipelines.word import STOPWORDS, stem, words
 
-# unicode61 takes a run of Chinese or Japanese for one word, so each such character is set apart.
+# unicode61 treats a run of Chinese or Japanese as one word, so each character is separated.
 UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
-TITLE_WEIGHT = 0.5  # a title counts for each of its passages, but less than what they say
+TITLE_WEIGHT = 0.5  # a title counts for each of its passages, but less than their text
 MODULE = "fts5"
 TAGS_LIMIT = 8
 TAG_CANDIDATES_LIMIT = 60
@@ -74,7 +74,7 @@ class Index:
         )
 
     def tags(self, topic: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """The words that set `passages` apart, by TF-IDF, without those of the topic."""
+        """The words that distinguish `passages`, by TF-IDF, without those of the topic."""
         own = {stem(word) for word in words(topic)}
         counts = Counter(
             word
@@ -105,7 +105,7 @@ class Index:
 def query(topic: str) -> str:
     """`topic` as an FTS5 query: its words as strings, any of which may match.
 
-    A word beyond ASCII also matches as a prefix, as Korean joins its particles to the noun.
+    A word beyond ASCII also matches as a prefix, because Korean joins its particles to the noun.
     """
     terms = [word for word in topic.split() if any(char.isalnum() for char in word)]
     telling = [word for word in terms if not set(words(word)) <= STOPWORDS]

@@ -1,7 +1,7 @@
-"""The library: the directory in which stories and cards stay between runs.
+"""The library: the directory that keeps stories and cards between runs.
 
-`stories/*.md`, `cards/*.json`, `registry.sqlite3`. A file in it is whole or absent: it is written
-beside its place under a hidden name and renamed. What a card or the registry means is elsewhere.
+`stories/*.md`, `cards/*.json`, `registry.sqlite3`. A file in it is complete or absent: it is
+written under a hidden name beside its own and renamed.
 """
 
 import os
@@ -16,7 +16,7 @@ SLUG_LIMIT_CHARS = 60
 
 
 class Library:
-    """The directory `root`, made if it is missing. Raises `BadInput` if it cannot be one."""
+    """The directory `root`, made if it is missing. Raises `BadInput` if that is impossible."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -31,12 +31,12 @@ class Library:
 
 
 def library_root(option: str | None) -> Path:
-    """What `--library` said, or else PIPELINES_LIBRARY, or else ./library."""
+    """The value of `--library`, otherwise PIPELINES_LIBRARY, otherwise ./library."""
     return Path(option or os.environ.get("PIPELINES_LIBRARY") or "library")
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `path` so that a reader, or a kill, sees the old file or the new one and no other."""
+    """Write `path` so that a reader sees the old file or the new one, also after a kill."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -49,14 +49,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def share(name: str, text: str) -> None:
-    """A copy for headway, if it gave us HEADWAY_ARTIFACTS."""
+    """Copy a file to HEADWAY_ARTIFACTS, if it is set."""
     if directory := os.environ.get("HEADWAY_ARTIFACTS"):
         Path(directory).mkdir(parents=True, exist_ok=True)
         write_whole(Path(directory) / name, text)
 
 
 def slug(text: str, fallback: str) -> str:
-    """`text` as a file name can have it: ASCII letters, digits and hyphens, or else `fallback`."""
+    """`text` as a file name: ASCII letters, digits and hyphens, otherwise `fallback`."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"['\u2019]", "", plain)
     name = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LIMIT_CHARS].strip("-")
@@ -64,5 +64,5 @@ def slug(text: str, fallback: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Eight hexadecimal digits that tell apart what a slug cannot."""
+    """Eight hexadecimal digits that distinguish texts with the same slug."""
     return blake2b(text.encode(), digest_size=4).hexdigest()

@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible endpoint, asked by `POST {base}/chat/completions`.
 
-Ollama speaks this at the default base. Redirects are not followed, since urllib would carry the
-key along to wherever they point, and a loopback address is never asked for through a proxy.
+Ollama serves this at the default base. Redirects are not followed, because urllib would send the
+key to their target, and a loopback address is never requested through a proxy.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ COMPLAINT_LIMIT_CHARS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModel:
-    """The model `name` at `base_url`. `key` is kept out of its representation."""
+    """The model `name` at `base_url`. `key` is not part of its representation."""
 
     name: str
     base_url: str = DEFAULT_BASE_URL
@@ -34,7 +34,7 @@ class LanguageModel:
         return f"LanguageModel({self.name!r} at {self.base_url!r})"
 
     def ask(self, system: str, user: str, *, seed: int | None = None) -> str:
-        """What the model answers. Raises `ProgramFault` if it cannot be reached or says nothing."""
+        """The model's answer. Raises `ProgramFault` if it cannot be reached or returns nothing."""
         body: dict[str, Any] = {
             "model": self.name,
             "messages": [
@@ -91,7 +91,7 @@ class LanguageModel:
 
 
 def model_from_environment(name: str) -> LanguageModel:
-    """The model `name` where OPENAI_BASE_URL says. Raises `BadInput` if that is no address."""
+    """The model `name` at OPENAI_BASE_URL. Raises `BadInput` if that is not an address."""
     base_url = (os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
     try:
         parts = urlsplit(base_url)

@@ -1,4 +1,4 @@
-"""What the two command lines share: how arguments are read and which exit status says what.
+"""What the two command lines share: parsing of arguments, and exit statuses.
 
 Exit status: 0 done, 1 failed, 2 bad input, 77 nothing to do (the automake convention for a skip),
 128 + n ended by signal n. Everything here is loaded for `--help`, so it imports next to nothing.
@@ -29,13 +29,13 @@ environment:
 
 
 class ProgramFault(Exception):
-    """Something went wrong that the message explains: exit 1."""
+    """A failure that the message explains: exit 1."""
 
     exit_code = EXIT_FAILED
 
 
 class BadInput(ProgramFault):
-    """What was asked for cannot be done as asked: exit 2, like every error of usage."""
+    """The arguments cannot be used: exit 2, like every error of usage."""
 
     exit_code = EXIT_BAD_INPUT
 
@@ -63,9 +63,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse `argv`; what follows the first `--` is the topic, never an option, even if it is `-x`.
+    """Parse `argv`; everything after the first `--` is the topic, never an option, even `-x`.
 
-    The parser has a positional `words`; the topic, from wherever it came, ends up as `topic`.
+    The parser has a positional `words`; the topic, from any of its sources, is stored as `topic`.
     """
     before, after = list(argv), list[str]()
     if "--" in before:
@@ -73,7 +73,7 @@ def read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argp
         before, after = before[:cut], before[cut + 1 :]
     arguments = parser.parse_args(before)
     for name in ("topic", "model"):
-        # Before Python 3.13 argparse takes the value of `--topic=--` away and leaves an empty list.
+        # Before Python 3.13 argparse removes the value of `--topic=--` and leaves an empty list.
         if getattr(arguments, name, None) == []:
             setattr(arguments, name, "--")
     given = [
@@ -120,14 +120,14 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def seconds(*, zero: bool) -> Callable[[str], float]:
-    """An argument type: seconds up to a year, more than 0, or from 0 on if `zero`."""
+    """An argument type: seconds up to a year, above 0, or from 0 if `zero`."""
 
     def parse(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        # Written so that a NaN, which compares false with everything, is refused.
+        # This form rejects a NaN, which compares false with everything.
         if not 0 <= number <= SECONDS_LIMIT or (number == 0 and not zero):
             wanted = "0 or more" if zero else "above 0"
             raise argparse.ArgumentTypeError(
@@ -139,7 +139,7 @@ def seconds(*, zero: bool) -> Callable[[str], float]:
 
 
 def conclude(name: str, act: Callable[[], int]) -> int:
-    """Run `act` and turn whatever the user can mend into one line on standard error."""
+    """Run `act`, and report an error that the user can correct as one line on standard error."""
     try:
         return act()
     except ProgramFault as fault:

@@ -1,4 +1,4 @@
-"""What a model is asked, and how its answer becomes a story or a card."""
+"""The prompts for a model, and how its answer becomes a story or a card."""
 
 import re
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Notes:
 
 
 def write_story(model: LanguageModel, seed: int, topic: str, card: Card | None) -> Story:
-    """The story that `model` tells for `seed`, which it may or may not honour."""
+    """A story by `model` for `seed`, which the model may ignore."""
     user = f"Topic: {topic}" if topic else "The topic is yours to choose."
     if card:
         user += _background(card.tags, [*card.notes, *(p.text for p in card.passages)])

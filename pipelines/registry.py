@@ -1,8 +1,8 @@
 """The registry: the fingerprint of every story that was written, in one SQLite file.
 
-Invariant: a fingerprint is in it only if its story is in the library. Looking for duplicates,
-writing the story and registering it are one transaction that holds the write lock from the start,
-so two processes never admit the same story, and a kill leaves at worst a story without a row,
+Invariant: a fingerprint is in it only if its story is in the library. The search for duplicates,
+the writing of the story and its registration are one transaction that holds the write lock from the
+start, so two processes never admit the same story. A kill leaves at worst a story without a row,
 which the next run with the same story replaces.
 """
 
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS story (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A story about to be written. `stem` is its file name without copy number and suffix."""
+    """A story to be written. `stem` is its file name without copy number and suffix."""
 
     stem: str
     fingerprint: int
@@ -41,7 +41,7 @@ class Entry:
 
 
 class Duplicate(Exception):
-    """The story is already there, or one so near to it that it makes no difference, as `name`."""
+    """The story, or a near duplicate of it, exists as `name`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -70,9 +70,9 @@ class Registry:
         self._db.close()
 
     def admit(self, entry: Entry, write: Callable[[str], None], *, unique: bool) -> str:
-        """Register `entry` and `write(name)` it, both or neither; the name is returned.
+        """Register `entry` and `write(name)` it, both or neither; returns the name.
 
-        With `unique`, raises `Duplicate` if a story within NEAR_BITS of it is there already.
+        With `unique`, raises `Duplicate` if a story within NEAR_BITS of it exists.
         """
         with self._faults(), self._transaction():
             if unique and (near := self._near(entry.fingerprint)):

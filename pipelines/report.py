@@ -1,7 +1,7 @@
-"""Telling what happens: lines for people on standard output, JSON lines for headway.
+"""Progress reports: lines for people on standard output, JSON lines for headway.
 
-Each JSON line is one `write` to a file opened for appending, so a line is there whole or not at
-all. A report that cannot be written is worth a note, never the work itself.
+Each JSON line is one `write` to a file opened for appending, so a line is complete or absent. A
+report that cannot be written brings a note; the work goes on.
 """
 
 import json
@@ -21,7 +21,7 @@ class ProgramReport:
             sys.stdout.reconfigure(errors="backslashreplace")
 
     def progress(self, fraction: float, message: str) -> None:
-        """`fraction` of the work is done, 0 to 1."""
+        """Report that `fraction` of the work is done, 0 to 1."""
         self.say(message)
         self._append({"progress": round(min(max(fraction, 0.0), 1.0), 4), "message": message})
 
@@ -31,11 +31,11 @@ class ProgramReport:
     def say(self, message: str) -> None:
         try:
             print(message, flush=True)
-        except BrokenPipeError:  # nobody reads any more (`| head`): go on in silence
+        except BrokenPipeError:  # the reader is gone (`| head`): continue without output
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     def note(self, message: str) -> None:
-        """Something was left out or odd, and the work goes on."""
+        """Report that something was left out or is odd; the work goes on."""
         print(f"note: {message}", file=sys.stderr, flush=True)
 
     def _append(self, record: Mapping[str, Any]) -> None:

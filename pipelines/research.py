@@ -1,4 +1,4 @@
-"""The command line `python -m pipelines.research run TOPIC`: arguments in, exit status out."""
+"""The command line `python -m pipelines.research run TOPIC`."""
 
 import argparse
 import sys
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def source_path(text: str) -> str:
-    if not text:  # which a Path takes for the current directory
+    if not text:  # a Path treats it as the current directory
         raise argparse.ArgumentTypeError("a path is needed")
     return text
 

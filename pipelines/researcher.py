@@ -1,6 +1,7 @@
-"""Researching a topic: read the sources, rank their passages, and leave a card.
+"""Research a topic: read the sources, rank their passages, and write a card.
 
-Nothing is written before the card, and the card at once, so a signal may have its default effect.
+Nothing is written before the card, and the card atomically, so signals can keep their default
+effect.
 """
 
 import os
@@ -17,7 +18,7 @@ from pipelines.source import DOCUMENTS, Sources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResearchSettings:
-    """What the command line asked for. No `sources`: earlier stories and the documents at hand."""
+    """The command line's arguments. No `sources`: earlier stories and the included documents."""
 
     library: Path
     topic: str
@@ -42,7 +43,7 @@ def run(settings: ResearchSettings) -> int:
 def research(
     settings: ResearchSettings, library: Library, report: ProgramReport
 ) -> tuple[Card, Sources]:
-    """The card on the topic, and what was read for it. Writes nothing."""
+    """Find passages on the topic: the card, and the sources that were read. Writes nothing."""
     sources = read_sources(settings.sources, library, report)
     report.progress(0.3, f"read {len(sources.pieces)} passages in {sources.files} files")
     with Index(sources.pieces) as index:
@@ -56,7 +57,7 @@ def research(
 
 
 def read_sources(paths: tuple[Path, ...], library: Library, report: ProgramReport) -> Sources:
-    """Raises `BadInput` if one of `paths` does not exist."""
+    """Read all sources. Raises `BadInput` if one of `paths` does not exist."""
     sources = Sources(report.note)
     for path in paths:
         sources.read(path, str(path))
@@ -69,7 +70,7 @@ def read_sources(paths: tuple[Path, ...], library: Library, report: ProgramRepor
 
 
 def _annotate(card: Card, model_name: str) -> Card:
-    """`card` with what the model has to say on its topic, given the passages that were found."""
+    """Add a model's notes on the topic and its passages to `card`."""
     from pipelines.model import model_from_environment
     from pipelines.prompt import write_notes
 

@@ -1,4 +1,4 @@
-"""Sources: text files, found under the paths one names and cut into passages.
+"""Sources: text files, found below given paths and divided into passages.
 
 A file that is not text (it has a NUL byte, or is not UTF-8) or cannot be read is left out with a
 note. Directories are walked without following symbolic links or entering hidden ones.
@@ -24,7 +24,7 @@ NOTES_LIMIT = 10
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A passage of a source, not yet searched for. `title` is that of the whole source."""
+    """A passage of a source before the search. `title` is that of the whole source."""
 
     source: str
     title: str
@@ -33,7 +33,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Sources:
-    """What has been read so far. `note` gets a line for every file that was left out."""
+    """What has been read so far. `note` receives a line for every file that was left out."""
 
     note: Callable[[str], None]
     pieces: list[Piece] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Sources:
     _bytes: int = 0
 
     def read(self, path: Path, label: str) -> None:
-        """Take in the file or directory `path`, to be cited as `label`. `BadInput` if missing."""
+        """Read the file or directory `path`, to be cited as `label`. `BadInput` if missing."""
         if path.is_dir():
             for file in files_under(path):
                 if self._full():
@@ -78,7 +78,7 @@ class Sources:
 
 
 def files_under(directory: Path) -> Iterator[Path]:
-    """Every regular file under `directory`, in the order of their names."""
+    """Every regular file under `directory`, sorted by name."""
     for parent, directories, files in os.walk(directory):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         for name in sorted(files):
@@ -117,7 +117,9 @@ def passages(text: str) -> Iterator[str]:
 
 
 def parts(paragraph: str) -> Iterator[str]:
-    """`paragraph` in parts of at most PASSAGE_LIMIT_CHARS, cut at a sentence or else at a word."""
+    """`paragraph` in parts of at most PASSAGE_LIMIT_CHARS, cut at a sentence, otherwise at a
+    word.
+    """
     while len(paragraph) > PASSAGE_LIMIT_CHARS:
         head = paragraph[:PASSAGE_LIMIT_CHARS]
         cut = max(head.rfind(end) + 1 for end in (". ", "! ", "? ", "。"))

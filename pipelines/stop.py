@@ -1,8 +1,8 @@
-"""Ending cleanly on SIGTERM or SIGINT.
+"""An orderly end on SIGTERM or SIGINT.
 
-The first signal only asks: the story in hand is finished, and the program ends where nothing is
-half done. Waiting, by `wait` or `during`, is given up at once. A second signal has its default
-effect, which is safe because files are replaced whole and the registry is a transaction.
+The first signal only requests the end: the current story is finished. Waiting, by `wait` or
+`during`, ends at once. A second signal has its default effect, which is safe because files are
+replaced atomically and the registry is a transaction.
 """
 
 import os
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class StopRequested(Exception):
-    """A signal came while something was waited for."""
+    """A signal arrived during a wait."""
 
 
 class Stop:
-    """Handles the signals while it is entered, in the main thread; then puts all back.
+    """Handles the signals while it is entered, in the main thread; then restores all handlers.
 
-    A wait looks at a pipe into which the interpreter writes each signal as it comes: a handler
-    that raises would miss the one that comes just before the wait begins.
+    A wait watches a pipe to which the interpreter writes each signal: a handler that raises would
+    miss a signal just before the wait begins.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Stop:
         os.set_blocking(self._wake, False)
         self._former_wake = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for signum in SIGNALS:
-            # An ignored signal stays ignored: whoever started us in the background meant it.
+            # An ignored signal stays ignored: programs in the background are started so.
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 self._former[signum] = signal.signal(signum, self._on_signal)
         return self
@@ -61,16 +61,16 @@ class Stop:
         os.close(self._wake)
 
     def check(self) -> None:
-        """Raises `StopRequested` if a signal has come."""
+        """Raise `StopRequested` if a signal has arrived."""
         if self.requested:
             raise StopRequested
 
     def wait(self, wait_s: float) -> None:
-        """Wait for so many seconds. Raises `StopRequested` as soon as a signal comes."""
+        """Wait for so many seconds. Raises `StopRequested` as soon as a signal arrives."""
         self._select([], wait_s)
 
     def during(self, act: Callable[[], T]) -> T:
-        """`act()`, in a thread that is left behind, by `StopRequested`, when a signal comes."""
+        """Run `act` in a thread, which is abandoned, by `StopRequested`, when a signal arrives."""
         from concurrent.futures import Future  # slow to load, and only a model needs it
 
         future: Future[T] = Future()

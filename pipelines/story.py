@@ -1,4 +1,4 @@
-"""The command line `python -m pipelines.story`: arguments in, exit status out."""
+"""The command line `python -m pipelines.story`."""
 
 import argparse
 import sys
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = read_arguments(build_parser(), sys.argv[1:] if argv is None else argv)
-    # Not at the top: `--help` and an error of usage should not wait for what tells stories.
+    # Not at the top: `--help` and an error of usage should not wait for these imports.
     from pipelines import teller
     from pipelines.library import library_root
 

@@ -1,7 +1,7 @@
-"""A story: how the beats are put together, and how it looks as Markdown.
+"""A story: its composition from beats, and its form in Markdown.
 
-The skeleton depends on the seed and the topic alone; what a card adds is drawn apart, so the same
-seed with a card is the same story with the card woven in.
+The skeleton depends on the seed and the topic alone; what a card adds is drawn separately, so the
+same seed with a card is the same story with the card woven in.
 """
 
 import random
@@ -21,7 +21,7 @@ WOVEN_TAGS = 3
 DEEPENINGS = 2
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: the fingerprint is kept once it is known
+@dataclass(frozen=True, kw_only=True)  # no slots: the fingerprint is cached
 class Story:
     title: str
     paragraphs: tuple[str, ...]
@@ -54,12 +54,12 @@ class Story:
 
 
 def escape(text: str) -> str:
-    """`text` on one line, with nothing in it that Markdown would take for markup."""
+    """`text` on one line, without Markdown markup."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def compose(seed: int, topic: str = "", card: Card | None = None) -> Story:
-    """The story of `seed`. A topic bends the choice of place, thing and plot."""
+    """The story of `seed`. A topic influences the choice of place, thing and plot."""
     rng = random.Random(f"story {seed}")
     cast = grammar.draw_cast(grammar.load(), rng, stems(topic))
     teller = _Composer(cast, rng)
@@ -110,7 +110,7 @@ class _Weave:
         self.quoted: list[str] = []
 
     def found(self) -> Iterator[str]:
-        """The paragraphs in which the topic is come upon, with a first quotation if any."""
+        """The paragraphs in which the topic is found, with a first quotation if there is one."""
         if not self._topic:
             return
         quotation = self._quotation()

@@ -1,6 +1,6 @@
-"""Telling stories: one after another, until there are enough, time is over, or a signal comes.
+"""Tell stories one after another, until there are enough, time is over, or a signal arrives.
 
-A signal ends it between two stories; waiting, for the interval or for a model, is given up at once.
+A signal ends it between two stories; waiting, for the interval or for a model, ends at once.
 """
 
 import os
@@ -27,7 +27,7 @@ Author = Callable[[int], Story]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorySettings:
-    """What the command line asked for. `duration_s` None: no bound; `seed` None: drawn."""
+    """The command line's arguments. `duration_s` None: no bound; `seed` None: drawn."""
 
     library: Path
     max_stories: int = 1
@@ -41,7 +41,7 @@ class StorySettings:
 
 @dataclass(slots=True)
 class StoryOutcome:
-    """What has come of it so far; the result that is reported."""
+    """What was told so far; the result that is reported."""
 
     topic: str
     card: str | None
@@ -126,7 +126,7 @@ def _author(settings: StorySettings, card: Card | None, stop: Stop) -> Author:
 
 @dataclass(slots=True)
 class Teller:
-    """Everything that telling needs, wired by `run` and by the tests."""
+    """Everything that telling needs; `run` and the tests provide it."""
 
     settings: StorySettings
     library: Library
@@ -138,7 +138,7 @@ class Teller:
     _deadline: float | None = None
 
     def tell(self, outcome: StoryOutcome) -> None:
-        """Tell up to `max_stories`, keeping `outcome` true after each."""
+        """Tell up to `max_stories`, and update `outcome` after each."""
         if self.settings.duration_s is not None:
             self._deadline = self.clock.now() + self.settings.duration_s
         try:
@@ -184,7 +184,7 @@ class Teller:
         self.report.progress(fraction, f"{done} duplicate, nothing written: {near}")
 
     def _seeds(self, number: int) -> list[int]:
-        """The seeds to try for story `number`: with --seed just the one, or else several draws."""
+        """The seeds to try for story `number`: with --seed that one, otherwise several draws."""
         if self.settings.seed is not None:
             return [(self.settings.seed + number) % (SEED_LIMIT + 1)]
         draws = DRAWS_LIMIT if self.settings.dedup else 1

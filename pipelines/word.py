@@ -1,4 +1,4 @@
-"""Words: how text is cut into them, which of them say nothing, and when two are the same."""
+"""Words: how text is divided into them, which of them are stop words, and when two are equal."""
 
 import re
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ def words(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """`word` without a plural s. Crude on purpose: it only has to match a topic with a topic."""
+    """`word` without a plural s. Simple on purpose: it only matches topics with topics."""
     plural = len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
     return word[:-1] if plural else word
 
 
 def stems(text: str) -> frozenset[str]:
-    """What `text` is about: its words as stems, without those that say nothing."""
+    """The subjects of `text`: its words as stems, without stop words."""
     return frozenset(stem(word) for word in words(text) if word not in STOPWORDS)
 
 
 def mentions(wanted: frozenset[str], subjects: Iterable[str]) -> bool:
     """Whether any of the stems `wanted` is one of `subjects`.
 
-    Beyond ASCII the beginning is enough, as Korean joins its particles to the noun.
+    Beyond ASCII a common beginning is enough, because Korean joins its particles to the noun.
     """
     return any(
         word == subject or (not subject.isascii() and word.startswith(subject))
