@@ -15,7 +15,7 @@ from tests.docs.document import Block, Stage, Wrong, blocks, commands
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "examples/README.md")
     if not path.name.endswith(".ko.md")
 )
 TRANSLATIONS = sorted((*ROOT.glob("*.ko.md"), *ROOT.glob("docs/*.ko.md")))
@@ -67,7 +67,7 @@ EXAMPLES = sorted(
         *ROOT.glob("examples/count_words/*"),
         *ROOT.glob("examples/train/*"),
         *ROOT.glob("examples/client/*"),
-        *ROOT.glob("examples/*.*"),
+        *ROOT.glob("examples/*.service"),
     )
 )
 """Those that are shown in a document; tests/programs runs the others."""
