@@ -23,7 +23,7 @@ class Question(Ask[str]):
 
 
 class Scribe(Actor):
-    """Answers as `respond` says, and writes down what came in which batch."""
+    """Answers through `respond`, and records the messages of each batch."""
 
     batch_size = 4
 

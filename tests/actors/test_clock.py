@@ -1,4 +1,4 @@
-"""Wall-clock time, and an alarm that rings when the clock says so, however it got there."""
+"""Wall-clock time, and an alarm that rings at its moment, also when the clock is set."""
 
 import time
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""The ring: events in order, each once; waiters woken; too old a cursor is told so."""
+"""The event buffer: events in order, each once; waiters are woken; old cursors are refused."""
 
 from itertools import count
 from typing import Any

@@ -61,9 +61,9 @@ async def test_what_gathers_during_a_commit_is_the_next_commit(house: House) -> 
             for _ in range(40):
                 nursery.start_soon(submit)
             await wait_all_tasks_blocked()
-            assert jobs == []  # nobody is answered before the disk has it
+            assert jobs == []  # no ask is answered before the commit is on disk
             house.writer.gate.set()
-        # The first, the forty, and what the first run had to say since.
+        # The first, the forty, and the messages of the first run.
         assert house.writer.calls <= 3
         assert len({job.job_id for job in jobs}) == 41
         assert {job.created_at for job in jobs[1:]} == {jobs[1].created_at}
@@ -186,7 +186,7 @@ async def test_a_bug_in_one_message_costs_one_restart(house: House, program: Any
     async with house.running() as context:
         (job,) = await house.submit("a")
         with pytest.raises(Refusal) as caught:
-            await context.scheduler.ask(m.GetMetrics())  # not for him
+            await context.scheduler.ask(m.GetMetrics())  # not for the scheduler
         assert caught.value.code == "unavailable"
         job = await house.ended(job)
         assert job.status is JobStatus.COMPLETED
@@ -216,7 +216,7 @@ async def test_draining_starts_nothing_more_and_the_next_life_goes_on(
 
 
 async def test_what_was_committed_is_published_also_when_others_crash(house: House) -> None:
-    """Each published event comes once, in order, whatever the supervisor did in between."""
+    """Each published event comes once, in order, across restarts by the supervisor."""
     async with house.running() as context:
         await house.ended((await house.submit("a"))[0])
         seen = context.events.last_seq

@@ -100,7 +100,7 @@ async def test_a_crash_of_its_own_counts_nothing_twice(house: House, program: An
         await some_history(house, program)
         await house.settled()
         before = await measured(context)
-        await context.stats.tell(m.TimerFired())  # a bug: not for him
+        await context.stats.tell(m.TimerFired())  # a bug: not for stats
         await house.settled()
         assert await measured(context) == before
         (job,) = await house.submit("b")

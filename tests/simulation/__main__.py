@@ -1,7 +1,7 @@
 """python -m tests.simulation --seeds N [--fresh M] [--start S] [--jobs J]    many worlds
 python -m tests.simulation --seed N                                        one, with its trace
 
-Of the N worlds M have seeds that nobody has seen before; their start is printed first, and
+Of the N worlds M have seeds that were never used before; their start is printed first, and
 `--start` with it runs them again. Exits 1 when an invariant was broken, and when a kind of fault
 or of request never came; the seed that it names fails every time.
 """
@@ -27,7 +27,7 @@ FIGURES = ("jobs", "runs", "lives", "commits", "operations", "checks")
 
 
 def run_some(seeds: list[int]) -> tuple[list[Tally], list[str]]:
-    """(what was seen, what was broken) in these worlds."""
+    """Simulate these worlds; returns (what they saw, what was broken)."""
     tallies, failures = [], []
     gc.freeze()  # what stands now need not be looked through after each world
     for seed in seeds:
@@ -40,7 +40,7 @@ def run_some(seeds: list[int]) -> tuple[list[Tally], list[str]]:
 
 
 def run_many(seeds: list[int], jobs: int) -> Iterator[tuple[list[Tally], list[str]]]:
-    """The same on several processors, as it comes."""
+    """Simulate on several processors; yields the results in any order."""
     slices = [seeds[i : i + SEEDS_AT_ONCE] for i in range(0, len(seeds), SEEDS_AT_ONCE)]
     with ProcessPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(run_some, part) for part in slices]):
@@ -48,7 +48,7 @@ def run_many(seeds: list[int], jobs: int) -> Iterator[tuple[list[Tally], list[st
 
 
 class Total:
-    """The sum of many worlds."""
+    """The sum of the tallies of many worlds."""
 
     def __init__(self) -> None:
         self.worlds = self.broken = 0
@@ -59,7 +59,7 @@ class Total:
         self.collected: Counter[str] = Counter()
 
     def add(self, tallies: list[Tally], failures: list[str]) -> None:
-        """Some more."""
+        """Add the tally of one world."""
         self.worlds += len(tallies) + len(failures)
         self.broken += len(failures)
         for tally in tallies:
@@ -70,7 +70,7 @@ class Total:
             self.collected.update(tally.collected)
 
     def never(self) -> list[str]:
-        """The kinds that never came, although they should have."""
+        """The kinds of faults and requests that are expected and never came."""
         if self.worlds - self.broken < KINDS_SEEN_AFTER:
             return []
         kinds = self.faults | self.ends | self.asked | self.collected
@@ -78,7 +78,7 @@ class Total:
 
 
 def campaign(seeds: list[int], jobs: int) -> int:
-    """Run them, tell of each failure at once, and sum up. Returns the exit status."""
+    """Simulate, print each failure at once, then the sum. Returns the exit status."""
     begin = time.perf_counter()
     total = Total()
     for tallies, failures in run_many(seeds, jobs):
@@ -102,7 +102,7 @@ def listed(counts: Counter[str]) -> str:
 
 
 def show(seed: int) -> int:
-    """One world, told line by line."""
+    """Simulate one world, and print its trace."""
     trace: list[str] = []
     try:
         said = str(simulate(seed, trace))

@@ -1,4 +1,4 @@
-"""Clients: they ask for all that the API can do, keep a journal, and ask again when in doubt.
+"""Clients: send every kind of request, keep a journal, and retry when an answer is lost.
 
 A client lives as long as the server that it talks to. What it asked when that died has an unknown
 outcome; the next client asks it again under the same Idempotency-Key.
@@ -62,7 +62,7 @@ ANSWERS = (*WEIGHTS, "replay")
 
 
 class Clients:
-    """One crowd; its journal lives in the model. `answered`: how often each got what it asked."""
+    """The clients of a world; their journal is in the model. `answered`: answers by request."""
 
     def __init__(self, rng: random.Random, model: Model, types: list[str], ticks: Ticks) -> None:
         self.asked = 0
@@ -80,14 +80,14 @@ class Clients:
 
     @property
     def done(self) -> bool:
-        """Whether there are Jobs enough, and of each it is known whether it is there."""
+        """Whether there are enough Jobs, and it is known of each whether it was queued."""
         return self._model.jobs >= JOBS_MIN and not self._in_doubt
 
     def clock_was_set(self, now: int) -> None:
         """What the server may have forgotten by now it does not remember when the clock goes back.
 
         So a request that was sent longer ago than keys are kept is not sent again; of one
-        that is on its way at this moment nobody knows which time its key gets, or had.
+        that is in progress at this moment it is unknown which time its key gets, or had.
         """
         for jobs, *_ in self._under_way:
             self._model.forgotten.update(str(job.name) for job in jobs)
@@ -95,7 +95,7 @@ class Clients:
             sent[:] = [entry for entry in sent if now - entry[3] <= KEPT_S * S]
 
     async def run(self, context: Context, door: Door) -> None:
-        """Ask until there has been enough of it, or the server closes its door, or dies."""
+        """Send requests until there are enough Jobs, or the server stops accepting, or dies."""
         while not self.done:
             await self._ticks.sleep(self._rng.expovariate(1 / PAUSE_S))
             if not door.open:
@@ -117,7 +117,7 @@ class Clients:
         await self._send(context, (jobs, self._key(jobs), False, context.clock.now()))
 
     async def _again(self, context: Context) -> None:
-        """As after an answer that was lost on its way."""
+        """Repeat a request, as after an answer that was lost."""
         if self._answered:
             await self._send(context, self._rng.choice(self._answered))
 
@@ -140,7 +140,7 @@ class Clients:
         try:
             done = await context.ask(m.SubmitJobs(jobs=jobs, key=key, batch=batch))
         except Refusal as refusal:
-            # On a full disk nobody looks whether it is there from the first time.
+            # On a full disk the server does not look whether it is there from the first time.
             if refusal.code in UNKNOWN or (in_doubt and refusal.code == "storage_full"):
                 self._doubt(submission)
             else:
@@ -228,7 +228,7 @@ class Clients:
         await self._create_once(context, trigger, f"trigger {self.asked}")
 
     async def _create_once(self, context: Context, message: m.Creation, name: str) -> None:
-        """With a key or without, in turns; with one it is asked twice."""
+        """Send a creation without a key, or twice with one."""
         if self.asked % 2:
             await context.ask(message)
             return
@@ -279,7 +279,7 @@ class Clients:
         )
 
     async def reload(self, context: Context, without: str = "") -> None:
-        """Another configuration: the whole one, or one in which a type is missing."""
+        """Reload another configuration: the whole one, or one in which a type is missing."""
         setup = context.settings.setup
         self.missed.add(without)
         types = {name: type_ for name, type_ in setup.job_types.items() if name != without}

@@ -1,4 +1,4 @@
-"""Closes descriptors of which nobody waits to see the end.
+"""Close descriptors on a thread, where no task waits for the close.
 
 The kernel takes 3 ms to close an inotify instance, asleep, and each life of a server has two: of a
 world's time that was a seventh. Nothing in a world depends on when they are closed.
@@ -17,7 +17,7 @@ class Closer:
         self._pid = 0
 
     def put(self, fd: int) -> None:
-        """Close it, by and by."""
+        """Queue a descriptor to be closed."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._descriptors = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Where a simulated server collects what runs have left: late, in part, or not at all."""
+"""Simulated pools for collecting artifacts: slow, interrupted, or with a failing disk."""
 
 import errno
 import hashlib
@@ -34,14 +34,14 @@ class CountedStop(StopFlag):
         self.left = left
 
     def check(self) -> None:
-        """One step more."""
+        """Count a step, and stop the call after the last one."""
         self.left -= 1
         if self.left < 0:
             raise Stopped
 
 
 class SimulatedPool:
-    """Threads that are slow, or whose disk fails, until `is_calm`. `count`: how calls went."""
+    """A pool that is slow, or whose disk fails, until `is_calm`. `count`: calls by outcome."""
 
     def __init__(self, rng: random.Random, count: dict[str, int]) -> None:
         self.is_calm = False
@@ -49,7 +49,7 @@ class SimulatedPool:
         self._rng = rng
 
     async def run(self, work: Callable[[StopFlag], T]) -> T:
-        """Call it, some time or other."""
+        """Call `work` after a random time."""
         await trio.lowlevel.checkpoint()
         if self.is_calm:
             return work(StopFlag())
@@ -75,7 +75,7 @@ def wrongly_collected(
     types: dict[str, JobType],
     runs_dir: Path,
 ) -> Iterator[str]:
-    """What is shown of a run's artifacts is what its program has left, and what is kept of it."""
+    """Where the artifacts of a run differ from the files of its program, and those kept."""
     for process in processes:
         run_id = process.launch.run_id
         if run_id in lost:

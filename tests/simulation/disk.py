@@ -35,7 +35,7 @@ Fault = Callable[[str, str], None]
 class Image:
     """A file on the platter, and the writes and truncations that are still on their way.
 
-    What was synced is only noted: the content is worked out when somebody looks at the platter.
+    What was synced is only noted: the content is computed when the platter is read.
     """
 
     content: bytearray = field(default_factory=bytearray)
@@ -43,12 +43,12 @@ class Image:
     pending: list[Change] = field(default_factory=list)
 
     def sync(self) -> None:
-        """All of it is on the platter now."""
+        """Put all pending writes on the platter."""
         self.synced += self.pending
         self.pending.clear()
 
     def platter(self) -> bytes:
-        """What is there without power."""
+        """The content that survives a power loss."""
         for change in self.synced:
             apply(self.content, change)
         self.synced.clear()
@@ -88,7 +88,7 @@ class Disk(apsw.VFS):
         self._next_life({path.name: path.read_bytes() for path in self.files()})
 
     def install(self, contents: dict[str, bytes]) -> None:
-        """Put files on it that have been there for long."""
+        """Put files on the disk that are synced already."""
         for name, content in contents.items():
             (self._place() / name).write_bytes(content)
             self._images[name] = Image(bytearray(content))
@@ -109,13 +109,13 @@ class Disk(apsw.VFS):
         self._next_life({n: i.platter() for n, i in self._images.items() if n in alive})
 
     def operation(self, kind: str, name: str) -> None:
-        """Count it, and let it fail if it shall."""
+        """Count an operation, and let the pending fault strike."""
         self.operations += 1
         if self.fault is not None:
             self.fault(kind, name)
 
     def image(self, name: str) -> Image:
-        """The file's."""
+        """The image of a file."""
         return self._images.setdefault(name, Image())
 
     def _torn(self, change: Change) -> Change:
@@ -128,7 +128,7 @@ class Disk(apsw.VFS):
         return self._directory / f"life-{self.life}"
 
     def files(self) -> list[Path]:
-        """What lies on it now, without memory."""
+        """The files with their present content, shared memory excluded."""
         # The index of the log ("-shm") is memory: SQLite makes it anew after a crash.
         return [path for path in self._place().iterdir() if not path.name.endswith("-shm")]
 
@@ -159,7 +159,7 @@ class Disk(apsw.VFS):
 
 
 class File(apsw.VFSFile):
-    """One open file of one life. When that is over, it works on bytes that nobody reads again."""
+    """An open file of one life. After that life it works on bytes that are never read again."""
 
     def __init__(self, disk: Disk, path: Path, flags: list[int]) -> None:
         self._disk = disk

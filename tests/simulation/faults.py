@@ -1,4 +1,4 @@
-"""What goes wrong in a simulated world: at any moment, or at the n-th operation of the disk."""
+"""Faults of a simulated world: at any moment, or at the n-th operation of the disk."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -50,7 +50,7 @@ class Killed(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Nonsense(Message):
-    """A message that no actor understands: the one who gets it crashes."""
+    """A message that no actor understands: its receiver crashes."""
 
 
 class Faults:
@@ -83,18 +83,18 @@ class Faults:
 
     @property
     def done(self) -> bool:
-        """Whether it has been enough."""
+        """Whether there were enough faults."""
         return sum(self.count.values()) >= FAULTS_MIN
 
     async def run(self) -> None:
-        """One after the other."""
+        """Strike with one fault after the other, until done or cancelled."""
         while not self.done:
             await self._world.ticks.sleep(self._rng.expovariate(1 / PAUSE_S))
             (fault,) = self._rng.choices(list(self._kinds), list(self._kinds.values()))
             await fault()
 
     def struck(self, kind: str, where: str = "") -> None:
-        """It went wrong now, and was not only about to."""
+        """Count a fault that has really happened."""
         self.count[kind] += 1
         self._world.note(f"{kind}{where}")
 
@@ -114,7 +114,7 @@ class Faults:
         raise Killed
 
     async def _signal(self) -> None:
-        """SIGTERM: no fault, so it is not counted as one. Whatever comes next may interrupt it."""
+        """SIGTERM: not counted as a fault. The next fault may interrupt the shutdown."""
         self._world.shut_down(detach=self._rng.random() < DETACHED)
 
     async def _actor_crash(self) -> None:
@@ -192,7 +192,7 @@ class Faults:
     # ---- the disk ----------------------------------------------------------------------------
 
     async def _at_operation(self, kind_of: str, happen: Callable[[], None]) -> None:
-        """Once, at one of the next operations, if it comes to it within some seconds."""
+        """Strike at one of the next operations of the disk, if it comes within some seconds."""
         disk = self._world.disk
         number = disk.operations + self._rng.choice((1, 2, 3, 5, 8, 13, 21, 40, 80))
         struck = trio.Event()

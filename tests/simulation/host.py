@@ -35,7 +35,7 @@ _CUMULATED = tuple(accumulate(weight for weight, _ in KINDS))
 
 
 class Space(NamedTuple):
-    """What statvfs(3) says of the data directory."""
+    """The result of statvfs(3) for the data directory."""
 
     f_frsize: int = 4096
     f_bavail: int = 1 << 30
@@ -66,7 +66,7 @@ class SimulatedHost(FakeHost):
         self._populated: list[ImaginedProcess] = []
 
     def launch(self, launch: Launch) -> ImaginedProcess:
-        """Start it, or not."""
+        """Start the program, or fail as the host would."""
         self.launching(launch.run_id)
         if self._rng.random() < self.unfit_for:
             self.starts_withheld += 1
@@ -87,12 +87,12 @@ class SimulatedHost(FakeHost):
         return process
 
     def statvfs(self, _: Path) -> Space:
-        """As much as there is."""
+        """The free space of the moment."""
         self.shortages_seen += self.space is FULL
         return self.space
 
     def is_fit(self) -> None:
-        """From now on it lets everything start."""
+        """End all conditions that prevent starts."""
         self.unfit_for, self.space = 0.0, FREE
         self._fit_since = trio.current_time()
 
@@ -112,5 +112,5 @@ class SimulatedHost(FakeHost):
         """The host goes down under everything, and comes up with another boot id."""
         for process in self.populated():
             process.left_behind = False
-            process.ended.set()  # without a last word; who had ended before has said it
+            process.ended.set()  # without an exit record, unless it had ended before
         self.boot_id = f"boot-{int(self.boot_id.rpartition('-')[2]) + 1}"

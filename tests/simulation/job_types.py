@@ -23,7 +23,7 @@ TIMEOUT_S = 30.0
 
 @cache
 def job_types() -> dict[str, JobType]:
-    """As a configuration would give them."""
+    """The job types by name."""
     return {
         name: JobType.model_validate(
             {

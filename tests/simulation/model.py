@@ -1,4 +1,4 @@
-"""What must be true of one world, whatever happened: fed by each commit, each answer, each process.
+"""The model of one world: what must be true of it, checked at each commit, answer and process.
 
 Named as in the design. A breach is raised as `Breach`, which no actor catches.
 """
@@ -30,13 +30,13 @@ class Model:
         self._last: Event | None = None
         self.checks = 0
         self.commits = 0
-        self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: nobody knows
+        self.names: dict[str, str | None] = {}  # a Job's name -> its id, None: unknown
         self.refused: set[str] = set()
         self.forgotten: set[str] = set()  # names that may have been queued again, and rightly
         self.cancelled: set[str] = set()
         self.ended: dict[str, tuple[str, str | None]] = {}  # run -> (status, error)
         self.launched: set[str] = set()
-        self.draining = False  # the living server has heard SIGTERM
+        self.draining = False  # the living server has received SIGTERM
         self.drained = False  # the living server has promised that nothing starts any more
         self.shut_down: set[str] = set()  # runs that were ended because their server ended
         self.outlived: set[str] = set()  # runs that had not ended when their server died
@@ -47,7 +47,7 @@ class Model:
 
     @property
     def jobs(self) -> int:
-        """How many Jobs there are."""
+        """The number of Jobs."""
         return len(self.replay.jobs) + len(self.statuses)
 
     # ---- commits -----------------------------------------------------------------------------
@@ -93,11 +93,11 @@ class Model:
             raise Breach(f"HostWaits: {run_id} is interrupted, and has never begun")
 
     def power_lost(self) -> None:
-        """Of what is claimed now, it will not be known whether it had begun."""
+        """Note that it stays unknown which of the claimed runs had begun."""
         self._power_was_lost = True
 
     def begin_life(self, reader: apsw.Connection) -> None:
-        """What the disk shows after a crash: all that was committed, and what it says by itself.
+        """Check the disk after a crash: all that was committed is there, without contradiction.
 
         The events were followed when they were committed: no life begins by reading all of them.
         """
@@ -113,7 +113,7 @@ class Model:
         self._compare(reader)
 
     def _catch_up(self, reader: apsw.Connection) -> None:
-        """All that was committed is there, perhaps the last one more."""
+        """Check that all committed events are there, and perhaps those of one transaction more."""
         self.outlived |= self.launched - self.ended.keys()
         known = self.replay.last_seq
         (last,) = reader.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone() or (0,)
@@ -144,7 +144,7 @@ class Model:
                 raise Breach(f"{finding.name}: {what}")
 
     def _compare(self, reader: apsw.Connection) -> None:
-        """What the tables say beside the events, and beside what clients were told."""
+        """Compare the tables with the events, and with the answers to clients."""
         for name, what in chain(open_jobs(reader, self.replay), open_runs(reader, self.replay)):
             raise Breach(f"{name}: {what}")
         self._compare_answers(reader)
@@ -170,17 +170,17 @@ class Model:
     # ---- answers -----------------------------------------------------------------------------
 
     def asked(self, name: str) -> None:
-        """A client sends this Job."""
+        """Note that a client sends this Job."""
         self.names.setdefault(name, None)
 
     def acknowledged(self, name: str, job_id: str) -> None:
-        """It was answered with 201."""
+        """Note a 201: the Job must exist from now on."""
         if self.names.get(name) not in (None, job_id) and name not in self.forgotten:
             raise Breach(f"IdemReplay: {name} is {self.names[name]} and {job_id}")
         self.names[name] = job_id
 
     def no(self, name: str) -> None:
-        """It was refused, for a reason that leaves nothing."""
+        """Note a refusal: the Job must not exist."""
         if self.names.get(name) is None:
             del self.names[name]
             self.refused.add(name)
@@ -188,7 +188,7 @@ class Model:
     # ---- processes ---------------------------------------------------------------------------
 
     def launching(self, run_id: str) -> None:
-        """A program is about to be started."""
+        """Check a program that is about to be started."""
         if self.drained:
             raise Breach(f"Drained: {run_id} starts when its server has promised to start nothing")
         if run_id not in self.replay.running:
@@ -199,13 +199,13 @@ class Model:
     def truth(
         self, processes: Iterable[ImaginedProcess], lost: set[str], swept: frozenset[str]
     ) -> None:
-        """At the end: each run's status is what its program did, where anybody could know."""
+        """At the end: each run's status is what its program did, where that could be known."""
         for process in processes:
             run_id = process.launch.run_id
             status, error = self.ended[run_id]
             if error == "output_limit" or run_id in lost:
                 continue
-            # A recorded end takes precedence over whatever it was to be ended for.
+            # A recorded end takes precedence over the reason to end it.
             if process.code is None or process.was_signalled:
                 if status == "CANCELLED" or error == "timeout":
                     continue

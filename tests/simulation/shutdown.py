@@ -23,23 +23,23 @@ HASTE = 0.5
 
 
 class Door:
-    """Where the server would listen: clients come in while it is open."""
+    """Stands for the listener: clients send requests while it is open."""
 
     def __init__(self, crowd: trio.Nursery) -> None:
         self.open = True
         self._crowd = crowd
 
     def drain(self) -> None:
-        """Nobody comes in any more; who has asked is answered."""
+        """Accept no more clients; requests in progress are answered."""
         self.open = False
 
     def finish(self) -> None:
-        """Who still waits goes away without an answer."""
+        """Cancel clients that still wait."""
         self._crowd.cancel_scope.cancel()
 
 
 class Signals:
-    """The signals after the first. That the server listens for them says that it has drained."""
+    """The signals after the first. When the server listens for them it has drained."""
 
     def __init__(self, rng: random.Random, model: Model) -> None:
         self.second = False

@@ -40,7 +40,7 @@ def rows(disk: Disk) -> int:
 
 
 def write_until_fault(disk: Disk, synchronous: str = "FULL") -> int:
-    """How many rows were committed."""
+    """Insert rows until the fault; returns how many were committed."""
     committed = 0
     with suppress(Killed):
         connection = open_database(disk, synchronous)

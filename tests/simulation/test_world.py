@@ -18,14 +18,14 @@ SEEDS_UNTIL_ALL_MAX = 40
 
 
 def regressions() -> list[int]:
-    """One seed a line; what follows it says what it found."""
+    """The seeds of regressions.txt: one a line, followed by what it found."""
     lines = REGRESSIONS.read_text().splitlines()
     return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
 
 
 @cache
 def world(seed: int) -> Tally:
-    """What it has seen; lived through once."""
+    """The tally of one world, which is simulated once."""
     return simulate(seed)
 
 

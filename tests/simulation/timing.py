@@ -28,14 +28,14 @@ class Ticks:
         self.tick_s = tick_s
 
     async def sleep(self, about_s: float) -> None:
-        """As long, and up to the next tick."""
+        """Sleep so long, and then up to the next tick."""
         until = trio.current_time() + about_s
         if self.tick_s:
             until = ceil(until / self.tick_s) * self.tick_s
         await trio.sleep_until(until)
 
     async def last(self, about_s: float) -> None:
-        """As `sleep`, but short is short: over before the executor shows the run."""
+        """Sleep as `sleep`, but short times exactly: they end before the executor shows the run."""
         await (trio.sleep if about_s < SHORT_S else self.sleep)(about_s)
 
 

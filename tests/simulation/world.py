@@ -54,7 +54,7 @@ PATIENCE_S = 40 * 86_400.0
 """Once nothing fails any more all must end within this time; the clock may lie ten days ahead."""
 
 SLOWNESS_S = (0.0, 0.0, 0.0, 0.2)
-"""What half a commit takes at most, in one life: on a slow disk a batch gathers meanwhile."""
+"""The longest half of a commit, in one life: on a slow disk the next batch gathers."""
 
 LOOKASIDE = (1_200, 1_000)
 """Bytes of a small piece of memory, and how many a connection has at hand."""
@@ -81,7 +81,7 @@ CLOSER = Closer()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one world has seen: `faults`, and orderly `ends`, by kind; `asked`: what clients got.
+    """The counts of one world: `faults`, and orderly `ends`, by kind; `asked`: what clients got.
 
     `collected`: how calls went that read what runs have left.
     """
@@ -105,7 +105,7 @@ class WatchedRunner(InlineRunner):
         self._world = world
 
     async def run(self, work: Callable[[], T], stop: Callable[[], None] | None = None) -> T:
-        """Call it, and look at what it has decided; the disk takes its time before and after."""
+        """Call `work`, check its decision, and delay before and after as the disk would."""
         life = self._world.disk.life
         await trio.sleep(self._world.disk_takes_s())
         decided = work()
@@ -117,7 +117,7 @@ class WatchedRunner(InlineRunner):
 
 
 class World:
-    """See above. `trace` says what happened, for people."""
+    """One world: see above. `trace` receives a line for each thing that happens."""
 
     def __init__(self, seed: int, directory: Path, trace: list[str] | None) -> None:
         self.path = directory / "data"
@@ -146,7 +146,7 @@ class World:
     # ---- the course of the world -------------------------------------------------------------
 
     async def run(self) -> Tally:
-        """Let it all happen, then let everything end, then look at the whole."""
+        """Run the faults and clients, then let every Job end, then check the whole world."""
         self.clock = SettableClock()
         async with trio.open_nursery() as nursery:
             self.host = SimulatedHost(nursery, self._rng)
@@ -166,7 +166,7 @@ class World:
         return self._tally()
 
     async def _come_to_rest(self) -> None:
-        """No fault any more: every Job must end by itself."""
+        """Wait, without faults, until every Job has ended by itself."""
         self.note("nothing fails any more")
         while True:
             with suppress(Refusal, AttributeError):
@@ -253,7 +253,7 @@ class World:
         self.note("it has shut down")
 
     def shut_down(self, *, detach: bool) -> None:
-        """SIGTERM reaches the server, if there is one and it has heard none."""
+        """Send SIGTERM to the server, if there is one and it has received none."""
         if not self._signalled.is_set():
             self._detach = detach
             self._signalled.set()
@@ -264,13 +264,13 @@ class World:
         self._commit.shield = False
 
     def disk_takes_s(self) -> float:
-        """How long half a commit lasts: meanwhile the next batch gathers."""
+        """How long half a commit lasts, in which the next batch gathers."""
         return self._rng.random() * self.slowness_s
 
     async def on_its_way(self) -> None:
-        """A commit is on the disk, and nobody has heard of it yet.
+        """Delay a commit that is on the disk before its answer is returned.
 
-        As on a thread: who is cancelled waits for its end, unless the whole process dies.
+        As on a thread: a cancelled caller waits for its end, unless the whole process dies.
         """
         with trio.CancelScope(shield=True) as self._commit:
             await trio.sleep(self.disk_takes_s())
@@ -309,7 +309,7 @@ class World:
             raise Breach("NoLostWakeup: it never comes to rest")
 
     def note(self, what: str) -> None:
-        """A line of the trace, if somebody wants it."""
+        """Add a line to the trace, if there is one."""
         if self.trace is not None:
             self.trace.append(f"{trio.current_time():10.3f}  {what}")
 

@@ -1,4 +1,4 @@
-"""Opening the file: what SQLite was told, migrations, transactions, and one server a directory."""
+"""Opening the file: pragmas, migrations, transactions, and one server a directory."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What a scrape reads is true, and costs the same whatever there is."""
+"""Figures for a scrape are true, and cost the same however many Jobs there are."""
 
 from collections.abc import Callable
 from typing import Any

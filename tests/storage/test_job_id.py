@@ -1,4 +1,4 @@
-"""A search for a Job's id: by the index over ids, whatever else is there."""
+"""A search for a Job's id uses the index over ids."""
 
 from typing import Any
 

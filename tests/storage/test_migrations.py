@@ -1,4 +1,4 @@
-"""Databases of earlier headways, brought up to date: what they say stays true."""
+"""Databases of earlier versions are migrated, and keep their meaning."""
 
 import json
 from collections.abc import Callable

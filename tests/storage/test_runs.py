@@ -87,7 +87,7 @@ def test_no_run_ends_before_it_began(
 ) -> None:
     with write() as tx:
         intend(tx, "run-1")
-    with write(now - 3600 * S) as tx:  # somebody set the clock back
+    with write(now - 3600 * S) as tx:  # the clock was set back
         finish_run(tx, "run-1", DONE)
     assert find_run(connection, "run-1").duration_s == 0
     assert '"duration_s":0.0' in tx.events[0].data

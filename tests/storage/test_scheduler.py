@@ -89,7 +89,7 @@ def test_jobs_of_types_that_are_not_configured_are_counted_apart(
 
 
 class Life(RuleBasedStateMachine):
-    """Whatever happens to Jobs and runs, the kept figures are those that counting would give."""
+    """After any sequence of changes the kept figures equal a recount."""
 
     blank: ClassVar[bytes]
 

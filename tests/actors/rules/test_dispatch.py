@@ -51,7 +51,7 @@ JOBS = st.lists(
 def naive_order(
     jobs: list[tuple[Job, int | None]], concurrency: int, limits: dict[str, int | None], now_s: int
 ) -> list[str]:
-    """The specification in its own words: the best of those who may, again and again."""
+    """The specification: start the best of the startable, until no slot is free."""
     begun: list[str] = []
     waiting = list(jobs)
     while len(begun) < concurrency:

@@ -1,4 +1,4 @@
-"""What a run ends as: what was seen of its end, and who ended it."""
+"""The status of a run: from what was seen of its end, and why it was ended."""
 
 from dataclasses import replace
 from typing import Any

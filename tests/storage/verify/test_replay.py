@@ -1,4 +1,4 @@
-"""A story told in events: the right one passes, and each wrong turn is named."""
+"""A sequence of events: a legal one passes, and each illegal step is named."""
 
 import json
 from typing import Any
