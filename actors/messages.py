@@ -128,15 +128,12 @@ class Reserve(Ask[Reservation]):
     ttl_s: float
 
 
-Creation = RetryJob | TriggerJob | Reserve
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once(Ask[Submission]):
     """Carry out a creation, unless its key has been used: then repeat the first answer."""
 
     key: Key
-    message: Creation
+    message: Ask[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,14 @@ from typing import Any, Concatenate
 from actors.actor import Message
 from actors.identity import Identity
 from actors.randomness import Randomness
+from actors.rules.public import JobTypes
 from config.setup import Setup
 from storage.transaction import Transaction
 
 Handler = Callable[[Transaction, "RuleContext", Any], Any]
 """Apply a message; the result is the answer. A `Refusal` undoes what it wrote."""
+Created = Callable[[Any, JobTypes], tuple[bytes, str]]
+"""The body and the location of what a creation returned."""
 Step = Callable[Concatenate[Transaction, "RuleContext", ...], None]
 """Something that happens without a message: a timer that fires, a life that begins."""
 
@@ -21,11 +24,11 @@ Step = Callable[Concatenate[Transaction, "RuleContext", ...], None]
 class RuleContext:
     """The state of one core beside the database. Used on the writer's thread only.
 
-    `setup`: as the message that is being applied sees it. `handlers` and `timers`: of all nouns.
-    `life`: see `EnsureRun`. `draining`: nothing starts any more. While the host is not fit for a
-    start nothing is claimed: `blocked` is why claimed runs do not begin (see `StartsBlocked`), and
-    `waiting` which; `short` is what there is too little of, as `shortage` last returned. `left`:
-    runs that have not begun, and do not in this life of the server.
+    `setup`: as the message that is being applied sees it. `handlers`, `created`, `timers`: of all
+    nouns. `life`: see `EnsureRun`. `draining`: nothing starts any more. While the host is not fit
+    for a start nothing is claimed: `blocked` is why claimed runs do not begin (see
+    `StartsBlocked`), and `waiting` which; `short` is what there is too little of, as `shortage`
+    last returned. `left`: runs that have not begun, and do not in this life of the server.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class RuleContext:
         random: Randomness,
         shortage: Callable[[int], str | None],
         handlers: Mapping[type[Message], Handler],
+        created: Mapping[type, Created],
         timers: Sequence[Step],
     ) -> None:
         self.setup = setup
@@ -44,6 +48,7 @@ class RuleContext:
         self.new_id = new_id
         self.random = random
         self.handlers = handlers
+        self.created = created
         self.timers = timers
         self.effects: list[Message] = []
         self.life = 0

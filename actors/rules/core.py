@@ -63,6 +63,7 @@ class Core:
             random=random,
             shortage=shortage,
             handlers=_handlers(nouns),
+            created={kind: shown for noun in nouns for kind, shown in noun.created.items()},
             timers=[noun.fire for noun in nouns if noun.fire is not None],
         )
 

@@ -3,14 +3,10 @@
 How long answers are kept is decided in `storage/idempotency.py`.
 """
 
-from pydantic_core import to_json
-
 from actors import messages as m
 from actors.rules.context import RuleContext
 from actors.rules.noun import Noun
-from actors.rules.public import JobTypes, job_body
 from headway.model.job import Job
-from headway.model.reservation import Reservation
 from storage import idempotency
 from storage.idempotency import Key
 from storage.transaction import Transaction
@@ -27,12 +23,12 @@ def replayed(tx: Transaction, key: Key | None) -> m.Submission | None:
     return m.Submission(jobs=(), response=kept[0], location=kept[1], replayed=True)
 
 
-def keep(tx: Transaction, key: Key, made: Job | Reservation, types: JobTypes) -> m.Submission:
-    """The answer to a request that created something, kept for the next one with this key."""
-    if isinstance(made, Job):
-        body, location = job_body(made, types), f"/jobs/{made.job_id}"
-    else:
-        body, location = to_json(made), f"/scheduler/reservations/{made.reservation_id}"
+def keep(tx: Transaction, context: RuleContext, key: Key, made: object) -> m.Submission:
+    """The answer to a request that created something, kept for the next one with this key.
+
+    How it is shown is decided by its noun: see `Noun.created`.
+    """
+    body, location = context.created[type(made)](made, context.setup.job_types)
     idempotency.keep(tx, key, body, location)
     jobs = (made,) if isinstance(made, Job) else ()
     return m.Submission(jobs=jobs, response=body, location=location)
@@ -43,7 +39,7 @@ def once(tx: Transaction, context: RuleContext, message: m.Once) -> m.Submission
     if (answer := replayed(tx, message.key)) is not None:
         return answer
     made = context.apply(tx, message.message)
-    return keep(tx, message.key, made, context.setup.job_types)
+    return keep(tx, context, message.key, made)
 
 
 NOUN = Noun(handlers={m.Once: once})

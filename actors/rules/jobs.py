@@ -6,7 +6,7 @@ from actors import messages as m
 from actors.rules.context import RuleContext
 from actors.rules.idempotency import keep, replayed
 from actors.rules.noun import Noun
-from actors.rules.public import batch_body
+from actors.rules.public import batch_body, job_body
 from actors.rules.runs import claim, stop_run
 from headway.model.job import TERMINAL, Job, JobStatus, NewJob
 from headway.model.problem import Fault, Refusal
@@ -27,7 +27,7 @@ def submit(tx: Transaction, context: RuleContext, message: m.SubmitJobs) -> m.Su
     )
     if message.key is None:
         return m.Submission(jobs=queued, location=f"/jobs/{queued[0].job_id}")
-    return keep(tx, message.key, queued[0], context.setup.job_types)
+    return keep(tx, context, message.key, queued[0])
 
 
 def _submit_batch(tx: Transaction, context: RuleContext, message: m.SubmitJobs) -> m.Submission:
@@ -143,6 +143,7 @@ NOUN = Noun(
         m.TriggerJob: trigger,
         m.RunProgressed: note_progress,
     },
+    created={Job: lambda job, types: (job_body(job, types), f"/jobs/{job.job_id}")},
     next_due=next_due,
     fire=fire,
 )

@@ -1,6 +1,7 @@
 """Reservations in the rules: direct runs and operators' holds, each a claim on the next slot."""
 
 import apsw
+from pydantic_core import to_json
 
 from actors import messages as m
 from actors.rules.context import RuleContext
@@ -94,6 +95,12 @@ NOUN = Noun(
         m.Reserve: reserve,
         m.ReleaseReservation: release,
         m.ReleaseReservations: release_all,
+    },
+    created={
+        Reservation: lambda made, _: (
+            to_json(made),
+            f"/scheduler/reservations/{made.reservation_id}",
+        )
     },
     next_due=next_due,
     fire=fire,

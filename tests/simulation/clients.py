@@ -227,7 +227,7 @@ class Clients:
         trigger = m.TriggerJob(type=self._rng.choice(self._types), params={})
         await self._create_once(context, trigger, f"trigger {self.asked}")
 
-    async def _create_once(self, context: Context, message: m.Creation, name: str) -> None:
+    async def _create_once(self, context: Context, message: Ask[object], name: str) -> None:
         """Send a creation without a key, or twice with one."""
         if self.asked % 2:
             await context.ask(message)

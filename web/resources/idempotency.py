@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors import messages as m
+from actors.actor import Ask
 from config.weight import LIGHT_BYTES_MAX
 from storage.idempotency import Key
 from web.api.request import Request
@@ -47,7 +48,7 @@ def request_digest(method: str, path: str, body: bytes | bytearray) -> bytes:
     return digest.digest()
 
 
-async def create_once(context: Context, message: m.Creation, key: Key) -> Response[Any]:
+async def create_once(context: Context, message: Ask[Any], key: Key) -> Response[Any]:
     """Carry out the message, or give the first answer to its key again."""
     done = await context.ask(m.Once(key=key, message=message))
     return Response(body=done.response, headers=replay_headers(done))

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 import pytest
 
+from actors import messages as m
 from actors.actor import Ask, Message
 from actors.identity import Identity
 from actors.randomness import Randomness
@@ -16,6 +17,7 @@ from actors.rules.noun import Noun
 from actors.rules.nouns import NOUNS
 from config.setup import Setup
 from headway.model.problem import Refusal
+from storage.idempotency import Key
 from storage.transaction import Transaction
 
 NOW = 1_800_000_000_000_000
@@ -39,6 +41,7 @@ class Notes:
             next_due=lambda _: min(self.pinned, default=None),
             fire=self.fire,
             recover=self.recover,
+            created={int: lambda n, _: (b"%d" % n, f"/notes/{n}")},
         )
 
     def pin(self, tx: Transaction, _: RuleContext, message: PinNote) -> int:
@@ -82,6 +85,13 @@ def test_a_noun_answers_and_sets_the_alarm(core: Core, connection: apsw.Connecti
     assert [answer.unwrap() for answer in decision.answers] == [1, 2]
     assert [event.kind for event in decision.events] == ["scheduler.started"] * 2
     assert decision.next_due == NOW + 3
+
+
+def test_a_key_gets_the_first_answer_again(core: Core, connection: apsw.Connection) -> None:
+    once = m.Once(key=Key(key="k", request=b"r"), message=PinNote(until=NOW + 5))
+    first, again = (answer.unwrap() for answer in core.decide(connection, NOW, [once] * 2).answers)
+    assert (first.response, first.location, first.replayed) == (b"1", "/notes/1", False)
+    assert again == replace(first, replayed=True)
 
 
 def test_a_refusal_of_a_noun_is_an_answer(core: Core, connection: apsw.Connection) -> None:
