@@ -40,11 +40,11 @@ def node_version() -> int:
     return int(text.removeprefix("v").partition(".")[0])
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*.test.js")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(HERE.glob("*/*.test.js")), ids=lambda path: path.name)
 def test_the_modules_in_node(path: Path) -> None:
     if node_version() < NODE_VERSION_MIN:
         pytest.skip(f"no Node {NODE_VERSION_MIN} on this machine: apt-get install nodejs")
-    run(NODE or "", "--test", path.name)
+    run(NODE or "", "--test", str(path))
 
 
 def test_the_types_of_the_modules() -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { JobRows } from "../../web/static/jobs/job-rows.js";
-import { ALL, event, job, page, positions } from "./jobs.js";
+import { JobRows } from "../../../web/static/jobs/job-rows.js";
+import { ALL, event, job, page, positions } from "../samples.js";
 
 function rows(filter = {}, first = page([job(5), job(4), job(3)], "more")) {
   const made = new JobRows({ ...ALL, ...filter });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldsOf, inputOf, limitsOf, paramsOf, valueOf } from "../../web/static/job_types/schema-fields.js";
-import { readIn } from "./reader.js";
+import { fieldsOf, inputOf, limitsOf, paramsOf, valueOf } from "../../../web/static/job_types/schema-fields.js";
+import { readIn } from "../reader.js";
 
 const SCHEMA = {
   required: ["text"],

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LogModel, offsetsOf } from "../../web/static/logs/log-model.js";
-import { writtenBy } from "../../web/static/logs/log-times.js";
+import { LogModel, offsetsOf } from "../../../web/static/logs/log-model.js";
 
 const AT = "2026-01-01T00:00:00Z";
 const MS = Date.parse(AT);
@@ -118,10 +117,4 @@ test("beginning again drops what was there", () => {
   model.begin(50);
   append(model, "x\n", 50);
   assert.deepEqual(model.take(), { continues: false, lines: [{ text: "x", offset: 50, ms: MS }] });
-});
-
-test("a byte was written by the last sample at or before it", () => {
-  const samples = [{ offset: 10, ms: 1 }, { offset: 20, ms: 2 }, { offset: 20, ms: 3 }];
-  assert.deepEqual([0, 9, 10, 19, 20, 99].map((offset) => writtenBy(samples, offset)), [0, 0, 1, 1, 3, 3]);
-  assert.equal(writtenBy([], 5), 0);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyEvent, statusAfter } from "../../web/static/jobs/job-event.js";
-import { event, job } from "./jobs.js";
+import { applyEvent, statusAfter } from "../../../web/static/jobs/job-event.js";
+import { event, job } from "../samples.js";
 
 test("a run that starts and ends moves its Job", () => {
   const queued = job(1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AnsiReader, PLAIN } from "../../web/static/logs/ansi.js";
+import { AnsiReader, PLAIN } from "../../../web/static/logs/ansi.js";
 
 function read(text) {
   return new AnsiReader().line(text);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { linesOf, niceTop, scaleOf, SIZE } from "../../web/static/core/chart-scale.js";
+import { linesOf, niceTop, scaleOf, SIZE } from "../../../web/static/core/chart-scale.js";
 
 test("the top of an axis has round quarters", () => {
   assert.deepEqual([0, 3, 5, 9, 13, 99, 101].map((n) => niceTop(n, false)), [4, 4, 8, 12, 20, 100, 120]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { JobList } from "../../web/static/jobs/job-list.js";
-import { ALL, event, job, page, positions } from "./jobs.js";
+import { JobList } from "../../../web/static/jobs/job-list.js";
+import { ALL, event, job, page, positions } from "../samples.js";
 
 /** The requests that were sent, and their responses. */
 let requests = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { has, LANGUAGES, number, t } from "../../web/static/i18n/text.js";
-import { readIn } from "./reader.js";
+import { has, LANGUAGES, number, t } from "../../../web/static/i18n/text.js";
+import { readIn } from "../reader.js";
 
 afterEach(() => readIn("en"));
 

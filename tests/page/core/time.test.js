@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import {
   ago, clock, countdown, duration, fromMicroseconds, moment, noteServerTime, now, secondsBetween, ticking,
-} from "../../web/static/core/time.js";
-import { readIn } from "./reader.js";
+} from "../../../web/static/core/time.js";
+import { readIn } from "../reader.js";
 
 const NOW = Date.parse("2026-01-01T12:00:00Z");
 
