@@ -3,8 +3,8 @@ python -m bench NAME … | all [--json] [--quick [--guard] [--keep]]
 python -m bench profile NAME … [--svg FILE]
 python -m bench plot
 
-Exits 0 when every goal was met, 1 when one was not, 2 on a wrong command line. With `--guard`, a
-goal that is missed is only said; it exits 3 when a ratio has fallen, see `guard.py`.
+Exit status 0: every goal was met; 1: one was not; 2: wrong command line. With `--guard` a missed
+goal is only reported; 3: a ratio has fallen, see `guard.py`.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from bench.result import Report, Result, keep, table
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One bench: a line about it, and what measures it in a directory of its own."""
+    """One bench: its summary, and the function that measures in a directory of its own."""
 
     summary: str
     run: Callable[[Path, bool], Report]
@@ -64,7 +64,7 @@ BENCHES: dict[str, Bench] = {
 
 
 def measure(name: str, arguments: Sequence[str], *, quick: bool) -> Result:
-    """Run one bench in a directory that is gone afterwards."""
+    """Run one bench in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as outer:
         machine.spread(Path(outer))
         directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=outer))
@@ -83,12 +83,12 @@ def measure(name: str, arguments: Sequence[str], *, quick: bool) -> Result:
 
 
 def listing() -> str:
-    """Every bench with its line."""
+    """Every bench with its summary."""
     return "\n".join(f"{name:10} {bench.summary}" for name, bench in BENCHES.items())
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         epilog=listing(),
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(names: Sequence[str], arguments: Sequence[str], given: argparse.Namespace) -> int:
-    """Measure, print, keep, judge. The exit status."""
+    """Measure, print, keep, judge; returns the exit status."""
     results, fallen = [], list[str]()
     before = guard.kept() if given.guard else {}
     for name in names:
@@ -159,7 +159,7 @@ def run(names: Sequence[str], arguments: Sequence[str], given: argparse.Namespac
 
 
 def show(result: Result, *, as_json: bool) -> None:
-    """One result on standard output."""
+    """Print one result on standard output."""
     print(json.dumps(result.as_json(), ensure_ascii=False) if as_json else f"{table(result)}\n")
     sys.stdout.flush()
 

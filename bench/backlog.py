@@ -1,11 +1,11 @@
 """backlog: whether a million queued Jobs make anything slower than a thousand do.
 
 Two servers side by side, one with the long queue and one with the short. Dispatch is the time from
-one end of a `/bin/true` to the next at concurrency 1, so it contains the program; pages are those
-that a client asks for; what is asked of one Job is asked of each of the newest queued in turn.
+one end of a `/bin/true` to the next at concurrency 1, so it includes the program; pages are those
+that a client requests; requests for one Job go to each of the newest queued in turn.
 
-A start is another matter: it looks at every page of the file before it writes to it, and at the
-rows of it for a bounded time (`storage/damage.py`). So it has no ratio, but a bound in seconds.
+A start checks every page of the file before it writes to it, and its rows for a bounded time
+(`storage/damage.py`). Therefore it has no ratio, but a bound in seconds.
 """
 
 import json
@@ -28,10 +28,10 @@ LOOK_S = 0.02
 TIMEOUT_S = 60.0
 GOAL = at_most(1.1)
 START_GOAL = at_most(1.0)
-"""Seconds more. The rows have 0.4 s; pages come as fast as the disk, or its cache, gives them."""
+"""Seconds more. The rows have 0.4 s; pages come as fast as the disk, or its cache, delivers."""
 
 Ask = Callable[[Connection, str, int], None]
-"""Asks once, about this Job if it is about one, for the so-manieth time."""
+"""Send one request, about this Job if it concerns one; the number counts the requests."""
 
 
 def _get(path: str) -> Ask:
@@ -58,7 +58,7 @@ OPERATIONS: dict[str, Ask] = {
         connection, "POST", f"/jobs/{job_id}/cancel"
     ),
 }
-"""In this order: what is cancelled can no longer be changed."""
+"""In this order: a cancelled Job cannot be changed."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Side:
 
 
 def run(directory: Path, quick: bool) -> Report:
-    """Fill, start anew, then rounds in turn."""
+    """Fill, restart, then measure rounds in turn."""
     rounds, long = (3, 100_000) if quick else (9, 1_000_000)
     for name, count in (("short", SHORT), ("long", long)):
         with stopped_headway(directory / name) as server:
@@ -104,7 +104,7 @@ def _round(sides: list[Side]) -> None:
     ids = [[job["job_id"] for job in side.connection.json("GET", path)["jobs"]] for side in sides]
     for name, ask in OPERATIONS.items():
         times: list[list[float]] = [[], []]
-        # Turn by turn, so that whatever disturbs the machine disturbs both.
+        # In turn, so that a disturbance of the machine affects both.
         for number in range(ASKED_A_ROUND):
             for side, of_side, spent in zip(sides, ids, times, strict=True):
                 begin = time.perf_counter()
@@ -113,7 +113,7 @@ def _round(sides: list[Side]) -> None:
         for side, spent in zip(sides, times, strict=True):
             side.asked[name].append(sorted(spent)[len(spent) // 2])
     for side in sides:
-        fill(side.server, ASKED_A_ROUND)  # for those that were cancelled
+        fill(side.server, ASKED_A_ROUND)  # in place of the cancelled ones
         side.dispatch.append(_dispatch(side.server, side.connection))
 
 

@@ -1,10 +1,10 @@
-"""A bare loop: what a run costs in Python with nothing around it, no server, no queue, no order.
+"""A bare loop: the cost of a run in Python alone, without server, queue or order.
 
-python -m bench.bare_peer FILE COUNT shim|program    seconds in which 2 threads do COUNT runs
+python -m bench.bare_peer FILE COUNT shim|program seconds in which 2 threads do COUNT runs
 
-Each run is one transaction on disk (the end of the last run, the intent of the next), one spawn
-of `/bin/true` with its output in a file, and one wait. What the same machine, interpreter and
-libraries cannot do here, no job server written with them can.
+Each run is one transaction on disk (the end of the last run, the intent of the next), one spawn of
+`/bin/true` with its output in a file, and one wait. It is a bound: no job server written with this
+interpreter and these libraries can be faster on the same machine.
 """
 
 import os
@@ -102,7 +102,7 @@ class Loop:
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     file, count, how = sys.argv[1:]
     print(Loop(Path(file), shim=how == "shim").drain(int(count)))
 

@@ -1,8 +1,8 @@
 """batch: 10,000 Jobs in one request, beside the same rows inserted by a bare loop, and Huey.
 
-Meanwhile another client reads a Job every 10 ms, or queues one, and once more while nothing
-else happens. A reader should not notice the batch. Who queues does: he waits for the one writer,
-which has the batch's transaction open.
+In parallel another client reads a Job every 10 ms, or queues one, and once more while nothing else
+happens. A reader should not notice the batch. A client that queues does: it waits for the one
+writer, which has the batch's transaction open.
 
 The bare loop gets exactly what headway left in its tables for the batch, in tables of the same
 schema on a connection with the same pragmas: statement by statement, in one transaction.
@@ -25,7 +25,7 @@ SUMMARY = "POST /jobs/batch of 10,000, beside a bare APSW loop and Huey with fsy
 JOBS = 10_000
 PROBES_PER_S, PROBES = 100, 200
 TABLES = {"jobs": "position", "events": "seq"}
-"""The tables that a batch writes, with what numbers their rows."""
+"""The tables that a batch writes, with the columns that number their rows."""
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -56,7 +56,7 @@ def run(directory: Path, quick: bool) -> Report:
 
 
 def _others(server: Program, rounds: int) -> dict[str, tuple[list[float], list[float]]]:
-    """p99 (ms) of another client's requests: (while batches come, while nothing happens)."""
+    """p99 (ms) of another client's requests: (during batches, without batches)."""
     with server.connect() as connection:
         job = connection.json("POST", "/jobs", {"type": "true"}, status=201)
     asked = {

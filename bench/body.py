@@ -1,7 +1,7 @@
-"""Bodies of any size and of every shape that costs more than it weighs: right, wrong, and no JSON.
+"""Bodies of any size and of every shape that costs more than its size suggests, valid or not.
 
 A shape makes a JSON value of about so many bytes; a place puts it into a request: as the params of
-a Job, beside them, into a batch, or where no body is taken.
+a Job, beside them, into a batch, or where no body is accepted.
 """
 
 import json
@@ -36,7 +36,7 @@ def _text(piece: str, first: str = "") -> Shape:
 
 
 def _nested(opening: bytes, closing: bytes, depth: int) -> Shape:
-    """Towers beside each other."""
+    """Deeply nested arrays beside each other."""
     tower = opening * depth + b"1" + closing * depth
     return _list_of(tower)
 
@@ -124,7 +124,7 @@ PLACES: dict[str, BodyPlace] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRequest:
-    """One request of the fuzz. `name` says what it is. `status`: the one that it must get."""
+    """One request of the fuzz, with its name. `status`: the one that it must get."""
 
     name: str
     method: str
@@ -148,18 +148,18 @@ def make(shape: str, place: str, size_bytes: int, **headers: str) -> BodyRequest
 
 
 def generate(random: Random, sizes_bytes: Sequence[int]) -> BodyRequest:
-    """Any shape in any place, by any of the ways that a request may take through the server."""
+    """Any shape in any place, by any of the paths of a request through the server."""
     headers = {}
     if random.random() < 0.2:
         headers["Idempotency-Key"] = f"key-{random.getrandbits(32)}"
     if random.random() < 0.2:
-        headers["Prefer"] = "wait=0"  # by way of Quart
+        headers["Prefer"] = "wait=0"  # through Quart
     shape, place = random.choice(list(SHAPES)), random.choice(list(PLACES))
     return make(shape, place, random.choice(sizes_bytes), **headers)
 
 
 def batch(count: int, status: int, **job: object) -> BodyRequest:
-    """A batch of Jobs that are alike."""
+    """A batch of equal Jobs."""
     return BodyRequest(
         name=f"a batch of {count:,}: {json.dumps(job)[:40]}",
         method="POST",

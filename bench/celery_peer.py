@@ -38,7 +38,7 @@ def worker(slots: int) -> AbstractContextManager[None]:
     """A worker with so many processes, which it keeps."""
     command = [sys.executable, "-m", "celery", "-A", "bench.celery_peer", "worker"]
     command += [f"--concurrency={slots}", "--loglevel=ERROR"]
-    # Its warnings (that it runs as root in a container) would stand between the results.
+    # Its warnings (that it runs as root in a container) would be mixed with the results.
     return running([*command, "--without-gossip", "--without-mingle"], quiet=True)
 
 
@@ -57,7 +57,7 @@ def drain(directory: Path, count: int) -> float:
 
 
 def _until_done(tasks: list[Any]) -> None:
-    """They start in order, so the last ones are asked, and rarely: asking takes from the CPU."""
+    """Wait for the last ones, since they start in order; poll rarely, which costs CPU."""
     deadline = time.monotonic() + TIMEOUT_S
     while not all(task.ready() for task in tasks[-SLOTS:]):
         if time.monotonic() > deadline:

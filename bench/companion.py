@@ -1,4 +1,4 @@
-"""A process that works beside a bench: it says when it is ready, and answers lines with JSON."""
+"""A process beside a bench, which prints a line when it is ready and replies to lines with JSON."""
 
 import json
 import subprocess
@@ -10,10 +10,12 @@ from bench.machine import ROOT
 
 
 class Companion:
-    """A module of ours in a process of its own. A context manager; entered when it is ready."""
+    """A module of this package in a process of its own. A context manager; entered when ready."""
 
     def __init__(self, arguments: Sequence[str], *, ready: str) -> None:
-        """`arguments`: the module and what it is given. `ready`: the line that says so."""
+        """`arguments`: the module and its arguments. `ready`: the line that it prints when
+        ready.
+        """
         self._ready = ready
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
@@ -38,7 +40,7 @@ class Companion:
         self._output.close()
 
     def ask(self, line: str = "") -> dict[str, Any]:
-        """What it answers to a line."""
+        """Its response to a line."""
         self._input.write(f"{line}\n")
         self._input.flush()
         found: dict[str, Any] = json.loads(self._output.readline())

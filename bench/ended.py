@@ -50,7 +50,7 @@ def end(data_dir: Path, jobs: int) -> None:
 
 
 def _ids() -> Callable[[str], str]:
-    """As the server's grow with time, so do these."""
+    """Ids that grow with time, as the server's do."""
     numbers = count(1)
 
     def new_id(prefix: str) -> str:

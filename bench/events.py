@@ -1,9 +1,9 @@
 """events: 1,000 readers of `GET /events` while 200 events a second are committed.
 
 Two servers side by side: one with the readers, one without. Four clients queue 50 Jobs a second
-each, first on the one, then on the other, at a pace that does not wait for a late answer. (One that
-queued all of them would measure its own queue, where a commit takes 5 ms.) Each reader checks that
-the numbers of the events follow each other without a gap, to the last.
+each, first on the one, then on the other, at a pace that does not wait for a late response. (One
+client for all would measure its own queue, where a commit takes 5 ms.) Each reader checks that the
+numbers of the events are consecutive, to the last.
 """
 
 import resource

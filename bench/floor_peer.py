@@ -1,17 +1,17 @@
-"""The same rows and files on Trio: what the promises of a run cost where nothing is decided.
+"""The same rows and files on Trio: the cost of a run's guarantees, without any decision.
 
-python -m bench.floor_peer DIRECTORY COUNT    seconds in which two slots do COUNT × /bin/true
+python -m bench.floor_peer DIRECTORY COUNT seconds in which two slots do COUNT × /bin/true
 
-All that headway leaves of a run with `adopt = false` is here. Its rows (`floor_rows.py`): the end
-of one run and the claim of the next in one commit, on disk before the next program starts, on a
-writer's thread that is reached as in production. Its files: a directory, made out of the same
-spares, and its log. Its process: in a session and a directory of its own, with its environment,
-waited for by Trio on a pidfd; then a look at what it left, processes and files.
+Everything that headway leaves of a run with `adopt = false` is here. Its rows (`floor_rows.py`):
+the end of one run and the claim of the next in one commit, on disk before the next program starts,
+on a writer's thread as in production. Its files: a directory from the same pool, and its log. Its
+process: in a session and a directory of its own, with its environment, awaited by Trio on a pidfd;
+then a look at its leftovers, processes and files.
 
-Left out is what makes a server of it: HTTP, actors and mailboxes, models and JSON, every SELECT
-(what is queued and the last event's number are known), savepoints and refusals, the choice of the
-next Job, limits, timeouts, progress, readers of events, the log, supervision. A server that keeps
-these promises on this stack does all of this and more, so none is faster.
+What makes it a server is left out: HTTP, actors and mailboxes, models and JSON, every SELECT (the
+queue and the last event's number are known), savepoints and refusals, the choice of the next Job,
+limits, timeouts, progress, readers of events, the log, supervision. A server with these guarantees
+on this stack does all of this and more, so none is faster.
 """
 
 import os
@@ -87,7 +87,9 @@ class Floor:
             last = claim
 
     def _write(self) -> None:
-        """Every turn that has come: group commit. Another slot's call may have written ours."""
+        """Write every turn that is due: group commit. Another slot's call may have written this
+        one.
+        """
         if turns := [self._turns.popleft() for _ in range(len(self._turns))]:
             ended = [run for run, _ in turns if run]
             self.rows.write(ended, [run for _, run in turns if run], self._now())
@@ -107,7 +109,7 @@ class Floor:
         self._directories.take_back(work)
 
     def _look(self, run: Run, root: Path) -> None:
-        """How it ended, and what it left."""
+        """Record how it ended, and what it left."""
         left = process_tree.own_children()
         _, status = os.waitpid(run.pid, 0)
         if status or len(left) > SLOTS or os.path.exists(root / "report"):
@@ -147,7 +149,7 @@ class Floor:
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     directory, count = sys.argv[1:]
     print(Floor(Path(directory), int(count)).drain())
 

@@ -1,7 +1,7 @@
-"""What headway writes of a run: the rows of its claim and of its end, and nothing looked up.
+"""The rows that headway writes for a run: its claim and its end, without any lookup.
 
 The statements are headway's own, word for word, as a trace of `Core.decide` shows them;
-`tests/bench/test_floor.py` compares the two. The triggers that keep the counts are the schema's.
+`tests/bench/test_floor.py` compares the two. The schema's triggers keep the counts.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A gate in front of a full queue: the start of the workers is not measured, their work is.
+"""A gate in front of a full queue: only the work of the workers is measured, not their start.
 
 The first task of each slot is a program that waits at a named pipe. When every slot waits there,
 all workers are up and nothing else has run; then the gate opens.
@@ -12,7 +12,7 @@ from pathlib import Path
 START_TIMEOUT_S = 60.0
 LOOK_S = 0.005
 STAY_S = 120
-"""After so long a program that nobody let through ends by itself."""
+"""A program that was not let through ends by itself after this time."""
 
 
 class Gate:
@@ -25,11 +25,13 @@ class Gate:
 
     @property
     def commands(self) -> list[list[str]]:
-        """What to queue first, one a slot."""
+        """The first tasks to queue, one for each slot."""
         return [["timeout", str(STAY_S), "cat", str(pipe)] for pipe in self._pipes]
 
     def open(self, timeout_s: float = START_TIMEOUT_S) -> float:
-        """Wait until each slot waits, let all go. The moment, in seconds since 1970."""
+        """Wait until each slot waits, then let all continue. Returns the moment, in seconds since
+        1970.
+        """
         deadline = time.monotonic() + timeout_s
         ends: list[int] = []
         try:
@@ -43,7 +45,7 @@ class Gate:
 
 
 def _held(pipe: Path, deadline: float) -> int:
-    """The pipe's end for writing, as soon as somebody reads."""
+    """The pipe's end for writing, as soon as the other end is open."""
     while True:
         try:
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)

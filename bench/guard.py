@@ -1,9 +1,9 @@
-"""Whether a ratio has fallen: what CI asks of `python -m bench NAME … --quick --guard`.
+"""Whether a ratio has fallen: CI runs `python -m bench NAME … --quick --guard`.
 
-Kept are the medians of one quick run (`--keep`). On a shared machine single rounds are disturbed,
-most of them to the worse; so a ratio counts by its best round, and has fallen when even that is
-worse by more than a third than what was kept, or than half as much again as its goal if it was
-better than that. Such a bench is measured once more before it counts.
+The medians of one quick run are kept (`--keep`). On a shared machine single rounds are disturbed,
+mostly for the worse; so a ratio counts by its best round. It has fallen when even that is worse by
+more than a third than the kept one, or by half than its goal if the kept one was better than the
+goal. Such a bench is measured once more before it counts.
 """
 
 import json
@@ -20,12 +20,12 @@ Ratios = dict[str, dict[str, float]]
 
 
 def guarded(result: Result) -> list[Figure]:
-    """The ratios whose goal says which way is worse."""
+    """The ratios whose goal defines which direction is worse."""
     return [f for f in result.report.figures if f.unit == "ratio" and f.goal is not None]
 
 
 def kept(path: Path = KEPT) -> Ratios:
-    """What was kept; nothing without the file."""
+    """The kept ratios; none without the file."""
     if not path.exists():
         return {}
     ratios: Ratios = json.loads(path.read_text(encoding="utf-8"))["ratios"]
@@ -48,14 +48,14 @@ def fallen(result: Result, before: Ratios) -> dict[str, str]:
 
 
 def _is_near(goal: Goal, best: float, old: float) -> bool:
-    """Far beyond its goal a ratio tells of the disk's mood (Huey's 10,000 fsyncs), not of us."""
+    """Far beyond its goal a ratio depends on the disk (Huey's 10,000 fsyncs), not on headway."""
     if goal.at_most:
         return best <= max(old, goal.bound * FALL) / FALL
     return best >= min(old, goal.bound / FALL) * FALL
 
 
 def keep(results: list[Result], path: Path = KEPT) -> None:
-    """Keep the ratios of these benches, with where they were measured; others stay."""
+    """Keep the ratios of these benches, with where they were measured; others are unchanged."""
     ratios = kept(path)
     for result in results:
         ratios[result.bench] = {f.name: rounded(f.median) for f in guarded(result)}

@@ -1,8 +1,8 @@
-"""hostile: 1,000 hostile connections held open, and what everybody else feels of them.
+"""hostile: 1,000 hostile connections held open, and their effect on other clients.
 
-Two servers side by side, one of which is assailed. An innocent client reads a Job or queues one at
-a fixed pace, first at the one, then at the other. That 1,000 are really held is measured as well:
-see `assailant.py`.
+Two servers side by side, one of which is attacked. A well-behaved client reads a Job or queues one
+at a fixed pace, first at the one, then at the other. It is measured as well that 1,000 connections
+are really held: see `attacker.py`.
 """
 
 import resource
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.assailant import Assailant
+from bench.attacker import Attacker
 from bench.probe import Probe
 from bench.result import Figure, Report, at_least, at_most, percentile, ratio
 from bench.server import Program, fill, stopped_headway, usage
@@ -20,12 +20,12 @@ from bench.server import Program, fill, stopped_headway, usage
 SUMMARY = "others' p99 beside 1,000 slow heads, stalled bodies and stalled readers"
 HELD = 1_000
 QUEUED = 10_000
-"""Long enough a list, and enough events, for a reader to stall in."""
+"""A list, and events, long enough for a reader to stall in."""
 PER_S = 100
 GOAL = at_most(2)
 DESCRIPTORS = 8192
 OPENED_PER_S = {True: 500, False: 50}
-"""Spread over 30 s, or the deadlines of all would come at one moment; a quick run ends before."""
+"""Over 30 s, so that not all deadlines expire at one moment; a quick run ends before."""
 ENDED_TIMEOUT_S = 60.0
 
 
@@ -60,27 +60,27 @@ class Side:
 
 
 def run(directory: Path, quick: bool) -> Report:
-    """Rounds in turn. In the long form every deadline of the server comes by."""
+    """Rounds in turn. The long form includes every deadline of the server."""
     rounds, count = (3, 50) if quick else (15, 200)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
     with (
-        stopped_headway(directory / "assailed") as assailed,
+        stopped_headway(directory / "attacked") as attacked,
         stopped_headway(directory / "alone") as alone,
     ):
-        sides = [Side(assailed, _prepare(assailed)), Side(alone, _prepare(alone))]
+        sides = [Side(attacked, _prepare(attacked)), Side(alone, _prepare(alone))]
         reports = []
         per_s = OPENED_PER_S[quick]
-        with Assailant(assailed.url, sides[0].job_id, HELD, per_s) as assailant:
+        with Attacker(attacked.url, sides[0].job_id, HELD, per_s) as attacker:
             for number in range(rounds):
                 for side in sides[:: 1 if number % 2 else -1]:
                     side.measure(count)
-                reports.append(assailant.report())
+                reports.append(attacker.report())
     return _report(sides, reports)
 
 
 def _prepare(server: Program) -> str:
-    """Something of each kind that is too large for a buffer. The Job that has the log."""
+    """Make one of each kind that is too large for a buffer; returns the Job that has the log."""
     with server.connect() as connection:
         body = {"type": "loud"}
         job_id: str = connection.json("POST", "/jobs", body, status=201)["job_id"]
@@ -96,11 +96,11 @@ def _prepare(server: Program) -> str:
 
 
 def _report(sides: list[Side], reports: list[dict[str, Any]]) -> Report:
-    assailed, alone = sides
+    attacked, alone = sides
     beside = f"beside {HELD:,} hostile connections"
     ratios, figures = list[Figure](), list[Figure]()
-    for name in assailed.times:
-        above, below = assailed.figure(name, beside), alone.figure(name, "without")
+    for name in attacked.times:
+        above, below = attacked.figure(name, beside), alone.figure(name, "without")
         ratios.append(ratio(f"{name}, p99: beside / without", above, below, GOAL))
         figures += [above, below]
     fewest = tuple(float(report["fewest"]) for report in reports)
@@ -111,7 +111,7 @@ def _report(sides: list[Side], reports: list[dict[str, Any]]) -> Report:
             *ratios,
             Figure("fewest held in a round", "connections", fewest, at_least(HELD)),
             *figures,
-            Figure(f"CPU {beside}", "cores", tuple(assailed.cpu)),
+            Figure(f"CPU {beside}", "cores", tuple(attacked.cpu)),
             Figure("CPU without", "cores", tuple(alone.cpu)),
         ),
         (f"cut by the server meanwhile, and come again: {told}",),

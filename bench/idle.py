@@ -1,6 +1,6 @@
-"""idle: what a server costs that has nothing to do, alone and with 200 open event streams.
+"""idle: the cost of a server that has nothing to do, alone and with 200 open event streams.
 
-The window is longer than two heartbeats of a stream, so they are in the figure.
+The window is longer than two heartbeats of a stream, so they are included.
 """
 
 import time

@@ -1,9 +1,9 @@
 """latency: from a client's request at an idle server to the first instructions of the program.
 
-The program is `/bin/date +%s%N`: what it prints minus the client's clock before the request. Its
-own start (exec, dynamic linking) is in every figure alike; `bare spawn` shows how much that is.
-`adopt = false` is headway without the shim, `output = "file"` without the output's pipe. With
-TMPDIR on a tmpfs nobody waits for a disk: what is then left of the difference is no promise's.
+The program is `/bin/date +%s%N`: its output minus the client's clock before the request. Its own
+start (exec, dynamic linking) is in every figure alike; `bare spawn` shows its share. `adopt =
+false` is headway without the shim, `output = "file"` without the output's pipe. With TMPDIR on a
+tmpfs there is no wait for a disk: the difference that remains is not the cost of durability.
 """
 
 import subprocess
@@ -66,7 +66,7 @@ def latencies(server: Program, job_type: str, count: int) -> list[float]:
 
 
 def _printed(connection: Connection, job_id: str) -> int:
-    """What the program has printed. Nothing is asked of the server until it may be there."""
+    """The output of the program. The server is not asked before the output may be there."""
     deadline = time.monotonic() + OUTPUT_TIMEOUT_S
     while time.monotonic() < deadline:
         time.sleep(LOOK_S)

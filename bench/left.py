@@ -1,4 +1,4 @@
-"""What programs leave, and for how long at once it keeps the event loop of `bench stall`."""
+"""Leftovers of programs, and for how long each blocks the event loop of `bench stall`."""
 
 import time
 
@@ -31,12 +31,12 @@ LEFT = {
     "a result of 900 kB": _REPORT + "('{\"result\": [' + '1,' * 450_000 + '1]}\\n')",
     "200 MB of output": 'piece = b"x" * 1_000_000; [os.write(1, piece) for _ in range(200)]',
 }
-"""A program for each thing that was worst once."""
+"""A program for each kind of leftover that was once the slowest."""
 ENDED_TIMEOUT_S = 120.0
 
 
 def measure(server: Program, cell: Cell, tries: int, goal_ms: float) -> list[tuple[str, float]]:
-    """Of each the longest turn (ms) until it is collected: the shortest of at most `tries`."""
+    """The longest turn (ms) until each is collected: the shortest of at most `tries`."""
     found = []
     for name, script in LEFT.items():
         turn_ms = float("inf")

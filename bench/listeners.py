@@ -1,13 +1,13 @@
-"""Many readers of `GET /events` in one process, each of which checks that it misses nothing.
+r"""Many readers of `GET /events` in one process, each of which checks that it misses nothing.
 
-    python -m bench.listeners URL COUNT AFTER   < "SEQ\\n"
+    python -m bench.listeners URL COUNT AFTER   < "SEQ\n"
 
-It says `listening` when every stream has been greeted. Given the number of the last event on
+It prints `listening` when every stream has its first event. Given the number of the last event on
 standard input, it ends when every stream has read so far, or after `PATIENCE_S`, and prints how
 many streams lost an event, saw one twice or out of order, or did not get to the end.
 
-It runs at nice 19: a thousand readers in Python take as much of the machine as the server does, and
-would starve the client whose requests are measured, which readers elsewhere would not.
+It runs at nice 19: a thousand readers in Python need as much of the machine as the server does, and
+would starve the measured client, which remote readers would not.
 """
 
 import json
@@ -26,7 +26,7 @@ from bench.wire import address_of, request_bytes
 NICENESS = 19
 PATIENCE_S = 20.0
 RECEIVE_BYTES = 1 << 18
-# Of an event; an id that stands alone only tells the place.
+# Of an event; an id alone is only a position.
 _ID = re.compile(rb"^event: [^\n]+\nid: (\d+)\n", re.MULTILINE)
 _CHUNK = re.compile(rb"\r\n[0-9a-fA-F]+\r\n")
 
@@ -42,7 +42,7 @@ class Stream:
     rest: bytes = b""
 
     def hear(self) -> None:
-        """Take in what has arrived. The sizes of HTTP's chunks are taken out."""
+        """Process what has arrived, without the sizes of HTTP's chunks."""
         piece = self.socket.recv(RECEIVE_BYTES)
         if not piece:
             raise ConnectionError("the server closed a stream")
@@ -94,18 +94,18 @@ def listen(url: str, count: int, after: int) -> dict[str, Any]:
 
 
 class Listeners(Companion):
-    """The same in a process of its own; entered when every stream is greeted."""
+    """The readers in a process of its own; entered when every stream has its first event."""
 
     def __init__(self, url: str, count: int, after: int) -> None:
         super().__init__(["bench.listeners", url, str(count), str(after)], ready="listening")
 
     def finish(self, last_seq: int) -> dict[str, int]:
-        """What every stream saw, once it had read `last_seq` or had its time for it."""
+        """What every stream saw, once it had read `last_seq` or its time was over."""
         return self.ask(str(last_seq))
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     url, count, after = sys.argv[1:]
     os.nice(NICENESS)
     print(json.dumps(listen(url, int(count), int(after))))

@@ -1,9 +1,9 @@
-"""The load generator, a process of its own: connections that ask again when they are answered.
+"""The load generator, a process of its own: connections that send as soon as they have a response.
 
     python -m bench.load URL PATH CONNECTIONS COUNT STATUS   < body
 
 One epoll loop in plain Python needs about 15 µs a request, a hundredth of what it drives. It sends
-the same bytes to every server, takes no answer but STATUS, and stops after COUNT answers.
+the same bytes to every server, accepts only STATUS, and stops after COUNT responses.
 """
 
 import json
@@ -24,7 +24,7 @@ RECEIVE_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one round of load found. Times in seconds."""
+    """The result of one round of load. Times in seconds."""
 
     per_s: float
     p50_s: float
@@ -51,14 +51,14 @@ class _Round:
     times: list[float] = field(default_factory=list)
 
     def ask(self, peer: _Peer) -> None:
-        """Send the next request, if there is one left to send."""
+        """Send the next request, if one is left to send."""
         if self.begun < self.count:
             self.begun += 1
             peer.sent_at = time.perf_counter()
             peer.socket.sendall(self.request)
 
     def hear(self, peer: _Peer) -> None:
-        """Take in what has arrived; a complete answer frees the connection for the next."""
+        """Process what has arrived; a complete response frees the connection for the next."""
         piece = peer.socket.recv(RECEIVE_BYTES)
         if not piece:
             raise Unexpected("the server closed a connection")
@@ -74,7 +74,7 @@ class _Round:
 
 
 def drive(url: str, path: str, body: bytes, *, connections: int, count: int, status: int) -> Load:
-    """Ask `count` times over `connections`, in this process."""
+    """Send `count` requests over `connections`, in this process."""
     address = address_of(url)
     request = request_bytes("POST", path, f"{address[0]}:{address[1]}", body)
     work = _Round(request, count, status)
@@ -102,7 +102,7 @@ def drive(url: str, path: str, body: bytes, *, connections: int, count: int, sta
 def drive_apart(
     url: str, path: str, body: bytes, *, connections: int, count: int, status: int
 ) -> Load:
-    """The same in a process of its own, so that it shares no interpreter with anything."""
+    """`drive` in a process of its own, so that it shares no interpreter with anything."""
     command = [sys.executable, "-m", "bench.load", url, path]
     command += [str(number) for number in (connections, count, status)]
     done = subprocess.run(
@@ -112,7 +112,7 @@ def drive_apart(
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     url, path, *numbers = sys.argv[1:]
     connections, count, status = map(int, numbers)
     body = sys.stdin.buffer.read()

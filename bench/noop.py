@@ -1,4 +1,4 @@
-"""The yardstick of `submit`: stock Hypercorn and Quart-Trio with a route that does nothing.
+"""The reference of `submit`: stock Hypercorn and Quart-Trio with a route that does nothing.
 
 It parses no body and returns a small JSON object. Run as `python -m bench.noop`.
 """
@@ -17,7 +17,7 @@ app = QuartTrio("noop", static_folder=None)
 
 @app.post("/jobs")
 async def nothing() -> dict[str, Any]:
-    """The least that this stack can do."""
+    """Return the smallest response of this stack."""
     return {"ok": True}
 
 

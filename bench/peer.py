@@ -1,4 +1,4 @@
-"""Other job servers, each in processes of its own, so that nothing of theirs is imported here."""
+"""Other job servers, each in processes of its own, so that none is imported here."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from bench.machine import ROOT
 TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 10.0
 STAMP = ["/bin/date", "+%s%N"]
-"""The program whose first instructions are waited for: it prints the clock in nanoseconds."""
+"""The program whose first instructions are timed: it prints the clock in nanoseconds."""
 
 
 def huey_enqueue(file: Path, count: int) -> float:
@@ -42,14 +42,16 @@ def answer(
     environment: Mapping[str, str] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Any:
-    """What a peer's process prints, as JSON. If it is late, it ends with the workers it started."""
+    """The output of a peer's process, parsed as JSON. If it is late, it is ended with its
+    workers.
+    """
     with subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that its workers can be ended by its id, too
+        start_new_session=True,  # so that its workers can be ended by its id
     ) as process:
         try:
             output, _ = process.communicate(timeout=timeout_s)
@@ -63,7 +65,7 @@ def answer(
 
 @contextmanager
 def running(command: Sequence[str], *, quiet: bool = False) -> Iterator[None]:
-    """A worker or a broker as long as the block: TERM, then KILL if that is not enough."""
+    """Run a worker or a broker during the block: TERM at its end, then KILL if necessary."""
     output = subprocess.DEVNULL if quiet else None
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=output)
     try:

@@ -1,4 +1,4 @@
-"""Draws what lies in `results/`: a picture for each bench, from its newest result.
+"""Draw the results in `results/`: a picture for each bench, from its newest result.
 
 A bar is the median of the rounds, the line over it their range, the mark the goal. Nothing is
 measured here, and the picture names date, commit, machine and command, as the result does.
@@ -13,11 +13,11 @@ from bench.result import RESULTS_DIR
 PLOTS_DIR = RESULTS_DIR / "plots"
 INCHES_A_FIGURE, INCHES_A_UNIT, WIDTH_INCHES = 0.32, 0.9, 9.0
 LOGARITHMIC_FROM = 50.0
-"""A unit whose figures differ by so much gets a logarithmic axis."""
+"""If the figures of a unit differ by this factor its axis is logarithmic."""
 
 
 def plot(results: Path = RESULTS_DIR, plots: Path = PLOTS_DIR) -> list[Path]:
-    """Draw all of them; which files."""
+    """Draw all of them; returns the files."""
     plots.mkdir(parents=True, exist_ok=True)
     return [
         _draw(newest, plots / f"{file.stem}.svg")
@@ -35,11 +35,11 @@ def _newest(file: Path) -> dict[str, Any] | None:
 
 
 def _draw(result: dict[str, Any], file: Path) -> Path:
-    # The extra `bench` only: it takes half a second to import, and serves nothing else.
+    # The extra `bench` only: it takes half a second to import.
     import matplotlib as mpl  # type: ignore[import-not-found,unused-ignore]
     from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
-    # The same results give the same file, in letters and not in their outlines.
+    # The same results give the same file; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "headway", "svg.fonttype": "none"})
     units: dict[str, list[dict[str, Any]]] = {}
     for figure in result["figures"]:

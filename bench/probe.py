@@ -1,9 +1,9 @@
-"""Asks at a fixed pace, in a process of its own, and tells how long each answer took.
+"""Send requests at a fixed pace, in a process of its own, and report the time of each response.
 
     python -m bench.probe URL METHOD PATH STATUS PER_S COUNT   < body
 
-The pace is kept whatever the server does (open loop): a request that had to wait because the one
-before it was late counts from when it was due, so a stall is felt by all that it held up.
+The pace does not depend on the server (open loop): a request that had to wait for a late one counts
+from when it was due, so a stall counts for every request that it delayed.
 """
 
 import json
@@ -16,13 +16,13 @@ from bench.wire import Connection
 
 TIMEOUT_S = 120.0
 OVERRUN = 4
-"""A server that cannot keep the pace is asked for at most so many times as long as planned."""
+"""If a server cannot keep the pace, the probe ends after so many times the planned time."""
 
 
 def probe(
     url: str, method: str, path: str, body: bytes = b"", *, status: int, per_s: float, count: int
 ) -> list[float]:
-    """Seconds from when each request was due to its answer, in this process."""
+    """Seconds from when each request was due to its response, in this process."""
     took = []
     with Connection(url) as connection:
         connection.exchange(method, path, body, status=status)
@@ -40,7 +40,7 @@ def probe(
 
 
 class Probe:
-    """The same in a process of its own, while others do something else."""
+    """`probe` in a process of its own, in parallel to other work."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Probe:
 
     @property
     def is_asking(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it still runs."""
         return self._process.poll() is None
 
     def times(self) -> list[float]:
@@ -79,7 +79,7 @@ class Probe:
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     url, method, path, status, per_s, count = sys.argv[1:]
     body = sys.stdin.buffer.read()
     took = probe(url, method, path, body, status=int(status), per_s=float(per_s), count=int(count))

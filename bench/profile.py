@@ -1,9 +1,9 @@
 """`python -m bench profile NAME`: where the servers of a bench spend their time.
 
-py-spy looks at every headway that the bench starts, a hundred times a second, from outside: the
-server runs as always, a little slower. Shown are the frames that were met most often, with the
-thread: `self` on top of the stack, `all` anywhere in it. A thread that waits for work is left out;
-one that waits for the interpreter's lock is not.
+py-spy samples every headway that the bench starts, a hundred times a second, from outside: the
+server runs as always, a little slower. The table shows the most frequent frames, with their thread:
+`self` on top of the stack, `all` anywhere in it. A thread that waits for work is left out; one that
+waits for the interpreter's lock is not.
 """
 
 import os
@@ -26,9 +26,9 @@ SHOWN = 40
 END_TIMEOUT_S = 30.0
 
 WAITING = ("ThreadRunner._loop (", "EpollIOManager.get_events (")
-"""On top of the stack of a thread that waits, though py-spy takes it for one at work."""
+"""Frames on top of the stack of a waiting thread that py-spy takes for a working one."""
 TRUNK = ("threading.py", "runpy", "cyclopts", "(headway/__main__.py)")
-"""Where a thread comes from says nothing."""
+"""Frames in which threads start, which carry no information."""
 
 Recording = tuple["subprocess.Popen[bytes]", Path]
 
@@ -57,7 +57,7 @@ def profile(run: Callable[[Path, bool], Report], svg: Path | None = None) -> str
 
 @contextmanager
 def _recorded(directory: Path, style: str) -> Iterator[list[Recording]]:
-    """Every headway that starts within the block gets a recorder, which ends with it."""
+    """Attach a recorder to every headway that starts within the block; it ends with it."""
     recordings: list[Recording] = []
     beside_python = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     if (spy := shutil.which("py-spy", path=beside_python)) is None:
@@ -82,7 +82,7 @@ def _recorded(directory: Path, style: str) -> Iterator[list[Recording]]:
 
 
 def table(stacks: Sequence[str]) -> str:
-    """The frames met most often, of stacks as py-spy writes them: `thread;outer;inner COUNT`."""
+    """The most frequent frames, of stacks as py-spy writes them: `thread;outer;inner COUNT`."""
     on_top, anywhere = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     total = 0
     for line in stacks:
@@ -96,7 +96,7 @@ def table(stacks: Sequence[str]) -> str:
         for frame in {frame for frame in frames if not any(part in frame for part in TRUNK)}:
             anywhere[thread, frame] += int(count)
     lines = [f"{total} samples at {RATE_HZ} a second", "   self     all  thread      frame"]
-    # Half of the one, half of the other, so that neither a hot leaf nor a wide trunk is missing.
+    # Half by each order, so that neither hot leaves nor wide frames are missing.
     first = [place for place, _ in on_top.most_common(SHOWN // 2)]
     then = [place for place, _ in anywhere.most_common() if place not in first]
     for place in [*first, *then[: SHOWN - len(first)]]:

@@ -14,7 +14,7 @@ SUMMARY = "start to ready with 100,000 queued, and with 300,000 ended, beside an
 QUEUED = 100_000
 ENDED = 300_000
 QUICK_ENDED = 50_000
-"""Ten seconds less of making them, and still four times what a start checks at once."""
+"""Ten seconds less to make them, and still four times what a start checks at once."""
 
 Times = dict[str, list[float]]
 
@@ -65,11 +65,11 @@ def _start(server: Program) -> float:
 
 
 def _forget(data_dir: Path) -> None:
-    """Let the page cache forget the database."""
+    """Remove the database from the page cache."""
     for path in data_dir.glob("headway.db*"):
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)  # what is not yet on disk would stay
+            os.fsync(descriptor)  # dirty pages would stay in the cache
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)

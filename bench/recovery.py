@@ -1,8 +1,8 @@
-"""recovery: kill -9 with a long queue and 8 running programs; when does the next life stand?
+"""recovery: kill -9 with a long queue and 8 running programs; the time until the next server is up.
 
-It stands when it has said that it is ready, `GET /ready` is 200, the same 8 Jobs are running, their
-processes live, and the log tells of 8 adopted runs. The start of an empty server in the same run
-shows how much of that is Python.
+It is up when its ready line is printed, `GET /ready` is 200, the same 8 Jobs are running, their
+processes live, and the log has 8 adopted runs. The start of an empty server in the same run shows
+how much of that is Python.
 """
 
 import time
@@ -59,7 +59,7 @@ def _pid(connection: Connection, job_id: str) -> int | None:
 
 
 def _recover(server: Program, running: dict[str, int]) -> float:
-    """Seconds from the start of the process until it stands."""
+    """Seconds from the start of the process until it is up."""
     begin = time.perf_counter()
     server.start()
     with server.connect() as connection:

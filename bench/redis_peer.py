@@ -1,6 +1,6 @@
 """Celery and RQ: a Redis on loopback, and a process of `celery_peer.py` or `rq_peer.py` beside it.
 
-The Redis keeps nothing on disk, its data is gone with its process: it is the peers' fastest case.
+The Redis keeps nothing on disk, and its data ends with its process: the peers' fastest case.
 """
 
 import os
@@ -73,7 +73,7 @@ def notes(quick: bool) -> list[str]:
 
 @contextmanager
 def redis(directory: Path) -> Iterator[str]:
-    """A Redis of one's own, as long as the block. Its URL."""
+    """Run a Redis during the block; yields its URL."""
     port = _free_port()
     command = [SERVER, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)]
     with running([*command, "--save", "", "--appendonly", "no"]):

@@ -1,4 +1,4 @@
-"""What a bench says: figures with their goals, and where and how they were measured.
+"""Results of a bench: figures with their goals, and where and how they were measured.
 
 Invariant: a figure keeps every round, so its median never hides its range; a goal is judged on the
 median. Results are appended, one line of JSON each, and never rewritten.
@@ -74,7 +74,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one bench found. Notes say what a reader of the figures must know."""
+    """The figures of one bench. Notes are for readers of the figures."""
 
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
@@ -127,12 +127,12 @@ def percentile(values: Sequence[float], p: float) -> float:
 
 
 def rounded(value: float) -> float:
-    """Four significant digits: the machine gives no more."""
+    """Four significant digits, the precision of the machine."""
     return float(f"{value:.4g}")
 
 
 def table(result: Result) -> str:
-    """For people: a line a figure."""
+    """A table for people: a line for each figure."""
     rows = [("", "median", "range", "goal", "")]
     for figure in result.report.figures:
         unit = "×" if figure.unit == "ratio" else figure.unit

@@ -28,7 +28,7 @@ SLOTS = 2
 TIMEOUT_S = 240.0
 LOOK_S = 0.1
 RUN = "bench.rq_peer.run"
-"""By name, because RQ takes no function of the module that is the program."""
+"""By name, because RQ rejects a function of the main module."""
 
 
 def run(argv: list[str]) -> list[Any]:
@@ -64,7 +64,7 @@ def _end(queue: Queue, job_id: str) -> float:
 
 
 def _until_done(jobs: list[Any]) -> None:
-    """They start in order, so the last ones are asked, and rarely: asking takes from the CPU."""
+    """Wait for the last ones, since they start in order; poll rarely, which costs CPU."""
     deadline = time.monotonic() + TIMEOUT_S
     while not all(job.latest_result() for job in jobs[-SLOTS:]):
         if time.monotonic() > deadline:

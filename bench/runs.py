@@ -1,15 +1,16 @@
-"""runs: how many programs a second come out of a full queue, two at a time.
+"""runs: how many programs a second a full queue runs, two at a time.
 
 Every side begins with its queue full and has two slots. headway commits the intent and the end of
-each run and keeps its output in a file; Huey keeps output and status of what ended, and forgets
-what it had begun when it is killed; Celery and RQ keep output and status in a Redis's memory;
+each run and keeps its output in a file; Huey keeps output and status of ended tasks, and forgets
+running ones when it is killed; Celery and RQ keep output and status in a Redis's memory;
 task-spooler keeps output files and a list in memory; GNU parallel keeps a line a run; xargs keeps
-nothing. `adopt = false` is headway without the shim: like Huey it forgets what had begun when it is
-killed, but says so. The floors are no servers. The bare loops are what this machine, Python and
-SQLite need for a run at the least, with the shim and without. `the same rows and files on Trio` is
-what headway's promises need: all that `adopt = false` leaves of a run, and nothing decided.
-`output = "file"` is headway without the pipe that keeps output whole: the log is the standard
-output. What the pipe costs is told in CPU time, of server, programs and log writer together.
+nothing. `adopt = false` is headway without the shim: like Huey it loses running tasks when it is
+killed, but records that. The floors are not servers. The bare loops are the minimum of this
+machine, Python and SQLite for a run, with the shim and without. `the same rows and files on Trio`
+is the cost of headway's guarantees: everything that `adopt = false` leaves of a run, without any
+decision. `output = "file"` is headway without the pipe that keeps output whole: the log is the
+standard output. The cost of the pipe is given in CPU time, of server, programs and log writer
+together.
 """
 
 import shutil
@@ -40,13 +41,13 @@ PIPE_CPU_MS_MAX = 1.5
 LOOP, BARE_LOOP = "bare loop with the shim", "bare loop"
 PROMISES = "the same rows and files on Trio"
 FLOORS = {LOOP: HEADWAY, BARE_LOOP: BARE, PROMISES: BARE}
-"""What no server does without, and whose it is: see `bare_peer.py` and `floor_peer.py`."""
+"""Lower bounds, and the side that each belongs to: see `bare_peer.py` and `floor_peer.py`."""
 TSP, PARALLEL, XARGS = "task-spooler", "GNU parallel -j2", "xargs -P2 (keeps nothing)"
 PROGRAMS = {TSP: "task-spooler (tsp)", PARALLEL: "GNU parallel", XARGS: "xargs"}
 
 
 def run(directory: Path, quick: bool) -> Report:
-    """Rounds in turn; the order turns round in every other one."""
+    """Rounds in turn; the order is reversed in every other one."""
     rounds, count = (2, 200) if quick else (3, 2_000)
     with stopped_headway(directory / "headway", concurrency=CONCURRENCY) as server:
         sides: dict[str, Callable[[int], float]] = {
@@ -73,7 +74,7 @@ def run(directory: Path, quick: bool) -> Report:
 
 
 def _pipe(cpu_ms: dict[str, list[float]]) -> Figure:
-    """What whole output costs a run."""
+    """The cost of whole output for a run."""
     more = (piped - filed for piped, filed in zip(*cpu_ms.values(), strict=True))
     name = 'CPU of a run, more than with output = "file"'
     return Figure(name, "ms", tuple(more), at_most(PIPE_CPU_MS_MAX))

@@ -1,6 +1,6 @@
-"""Processes that a bench starts: headway itself and the stock no-op server.
+"""Servers that a bench starts: headway itself and the stock no-op server.
 
-Each is started by this module, ended by its process id, and never outlives its `with` block.
+Each is ended by its process id, and never outlives its `with` block.
 """
 
 import os
@@ -149,7 +149,7 @@ def headway(
 ) -> Program:
     """A headway on `directory`, with the job types of `CONFIG` and `more`. Not yet started.
 
-    `entry`: the module that is run, with what it takes itself.
+    `entry`: the module to run, with its own arguments.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "headway.toml"
@@ -219,7 +219,7 @@ def cpu_of_runs_s(server: Program, data_dir: Path) -> float:
 
 
 def _stat(pid: int) -> list[int]:
-    """Its numbers behind the state, from the third field on: number 14, `utime`, is at 11."""
+    """The numbers after the state, from the third field on: field 14, `utime`, is at 11."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return [0, *map(int, fields[1:])]
 
@@ -230,7 +230,7 @@ def memory_bytes(pid: int, field: str) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Let `VmHWM` begin anew with what is resident now: proc_pid_clear_refs(5)."""
+    """Reset `VmHWM` to what is resident now: proc_pid_clear_refs(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

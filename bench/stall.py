@@ -1,13 +1,13 @@
-"""stall: what one request or run costs all others: how long it holds up the event loop, memory.
+"""stall: for how long one request or run blocks the event loop, and the memory that it needs.
 
-Bodies of every size and shape, one after another, and the largest answers, in a server whose event
-loop has a clock (see `turns.py`); for each for how long at once the loop could serve no other, and
-by how much the process grew for it. A second client asks for /health a hundred times a second.
+Bodies of every size and shape, one after another, and the largest responses, in a server with a
+clock in its event loop (see `turns.py`); for each, the longest time in which the loop could serve
+no other, and the growth of the process. A second client requests /health a hundred times a second.
 Then programs that leave as much as they can (see `left.py`).
 
-What is really long is long every time, and what a busy machine adds is not: so each request is sent
-again when its turn was over the goal, and its shortest counts. Of memory its largest counts, from
-what the process had before the request to its peak.
+A long turn is long every time, and the delays of a busy machine are not: so each request is sent
+again when its turn exceeded the goal, and its shortest turn counts. Of memory its largest counts,
+from before the request to its peak.
 """
 
 import socket
@@ -66,8 +66,9 @@ for number in range(9_900):
     open(os.path.join(os.environ["HEADWAY_ARTIFACTS"], f"an artifact {number}"), "w").close()
 ''']
 """
-"""What is sent is of these types: params of any kind, of one kind, as arguments; the last two leave
-a result of 1 MB and 9,900 artifacts."""
+"""The types of the requests: params of any kind, of one kind, as arguments; the last two leave a
+result of 1 MB and 9,900 artifacts.
+"""
 
 
 HEALTH = BodyRequest(name="health", method="GET", path="/health", status=200)
@@ -82,7 +83,7 @@ SMALL = BodyRequest(
 
 @dataclass(slots=True)
 class Found:
-    """What one request did: its longest turn, and how much larger the process was at its peak."""
+    """The effect of one request: its longest turn, and the growth of the process at its peak."""
 
     request: BodyRequest
     turn_ms: float
@@ -118,7 +119,7 @@ def run(directory: Path, quick: bool) -> Report:
 
 
 def chosen() -> list[BodyRequest]:
-    """What was worst once: it is measured in every round."""
+    """The requests that were slowest once: they are measured in every round."""
     return [
         make("ones", "params that must be words", MIB),
         make("ones", "params that must be words", 16 * MIB - 1_000),
@@ -133,7 +134,7 @@ def chosen() -> list[BodyRequest]:
 
 
 def prepare(server: Program) -> list[BodyRequest]:
-    """Jobs that are as large as may be, and the requests that read them. Then nothing starts."""
+    """Make the largest Jobs, and the requests that read them. Nothing starts afterwards."""
     wanted = [
         {"type": "free", "params": {"any": "\U0001f600" + "\n" * 500_000}},
         {"type": "free", "params": {"any": [{"a": 1}] * 9_000}},
@@ -174,7 +175,9 @@ class Stall:
             reset_peak(self._server.pid)
             before = memory_bytes(self._server.pid, "VmRSS")
             ask(self._server, request)
-            ask(self._server, HEALTH)  # the turn that has sent an answer has ended before the next
+            ask(
+                self._server, HEALTH
+            )  # the turn that sent the response has ended before the next one
             turn_ms = min(turn_ms, self._cell.read() * 1e3)
             peak = memory_bytes(self._server.pid, "VmHWM")
             grown_bytes = max(grown_bytes, peak - before)

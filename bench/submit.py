@@ -1,6 +1,6 @@
-"""submit: how many Jobs a second 32 clients can queue, each answered after its fsync.
+"""submit: how many Jobs a second 32 clients can queue, each confirmed after its fsync.
 
-Huey's figure is that of a caller in the same process, without HTTP: a scale, not a rival.
+Huey's figure is that of a caller in the same process, without HTTP: a scale, not a competitor.
 """
 
 from dataclasses import dataclass, field

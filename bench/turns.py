@@ -1,10 +1,10 @@
 """headway with a clock in its event loop: python -m bench.turns FILE serve …
 
-The same program with an instrument of Trio's that notes how long each turn of the loop takes: from
-when the kernel has said what is ready to when it is asked again. Beside it a task wakes up a
-thousand times a second and notes how late it was: a thread that holds the interpreter's lock keeps
-the loop from its next turn, and no turn shows that. The longest of both stands in FILE, in seconds,
-for each process that maps it; writing 0 there begins anew.
+The same program with an instrument of Trio's that records how long each turn of the loop takes:
+from when the kernel has reported what is ready to when it is asked again. In parallel a task wakes
+up a thousand times a second and records how late it was: a thread that holds the interpreter's lock
+delays the loop's next turn, and no turn shows that. The longest of both is in FILE, in seconds, for
+each process that maps it; writing 0 there starts again.
 """
 
 import mmap
@@ -22,7 +22,9 @@ TICK_S = 0.001
 
 
 class Cell:
-    """One number that all processes share which open the same file; it is made if need be."""
+    """One number that is shared by all processes that open the same file, which is made if
+    needed.
+    """
 
     def __init__(self, path: Path) -> None:
         with path.open("a+b") as file:
@@ -35,11 +37,11 @@ class Cell:
         return value
 
     def write(self, value: float) -> None:
-        """Another number."""
+        """Set the number."""
         NUMBER.pack_into(self._shared, 0, value)
 
     def raise_to(self, value: float) -> None:
-        """Another number, if it is larger."""
+        """Set the number, if it is larger."""
         if value > self.read():
             self.write(value)
 
@@ -52,16 +54,16 @@ class Turns(trio.abc.Instrument):
         self._begin = perf_counter()
 
     def after_io_wait(self, timeout: float) -> None:
-        """A turn begins."""
+        """Start of a turn."""
         self._begin = perf_counter()
 
     def before_io_wait(self, timeout: float) -> None:
-        """It ends."""
+        """End of a turn."""
         self._cell.raise_to(perf_counter() - self._begin)
 
 
 async def tick(cell: Cell) -> None:
-    """Keep the longest time by which the loop was late."""
+    """Keep the longest delay of the loop."""
     while True:
         due = perf_counter() + TICK_S
         await trio.sleep(TICK_S)
@@ -86,7 +88,7 @@ def run_with(cell: Cell) -> Callable[..., Any]:
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     from headway.__main__ import main as headway
 
     trio.run = run_with(Cell(Path(sys.argv.pop(1))))  # type: ignore[assignment]

@@ -1,6 +1,6 @@
-"""A tiny HTTP/1.1 keep-alive client: one request at a time, bodies by Content-Length.
+"""A small HTTP/1.1 keep-alive client: one request at a time, bodies by Content-Length.
 
-The benches talk through it because it costs next to nothing, and nothing in it depends on headway.
+The benches use it because it costs next to nothing, and nothing in it depends on headway.
 """
 
 import json
@@ -13,7 +13,7 @@ RECEIVE_BYTES = 1 << 18
 
 
 class Unexpected(Exception):
-    """The server answered something else than the bench needs."""
+    """The server's response is not what the bench needs."""
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -69,7 +69,7 @@ class Connection:
         return made
 
     def send(self, method: str, path: str, extra: dict[str, str] | None = None) -> None:
-        """Send a request whose answer is read elsewhere, or never."""
+        """Send a request whose response is read elsewhere, or never."""
         self._socket.sendall(request_bytes(method, path, self._host, extra=extra))
 
     def receive(self) -> bytes:
@@ -85,10 +85,10 @@ class Connection:
         status: int = 200,
         extra: dict[str, str] | None = None,
     ) -> bytes:
-        """One request, the body of its answer.
+        """Send one request, and return the body of its response.
 
         Raises:
-            Unexpected: the answer has another status.
+            Unexpected: the response has another status.
         """
         self._socket.sendall(request_bytes(method, path, self._host, body, extra))
         data = b""
@@ -114,6 +114,6 @@ class Connection:
         status: int = 200,
         extra: dict[str, str] | None = None,
     ) -> Any:
-        """The same in JSON."""
+        """`exchange` in JSON."""
         sent = b"" if body is None else json.dumps(body).encode()
         return json.loads(self.exchange(method, path, sent, status=status, extra=extra))

@@ -20,7 +20,7 @@ def parallel_is_here() -> bool:
     """Whether `parallel` is GNU's: moreutils has another one of that name."""
     if shutil.which("parallel") is None:
         return False
-    # moreutils' takes this for a program to run, and says that there is none.
+    # moreutils' parallel treats this as a program, which does not exist.
     said = subprocess.run(
         ["parallel", "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S
     )
@@ -31,7 +31,7 @@ def parallel(directory: Path, count: int) -> float:
     """Seconds in which GNU parallel runs as many and writes a line about each in its job log."""
     directory.mkdir(parents=True)
     log = directory / "log"
-    # A home of its own: it keeps what it learns about the machine there.
+    # A home of its own: parallel stores facts about the machine there.
     environment = {**os.environ, "PARALLEL_HOME": str(directory), "TMPDIR": str(directory)}
     command = ["parallel", f"-j{SLOTS}", "-n1", "--joblog", str(log), "/bin/true"]
     elapsed = _timed(command, count, environment)

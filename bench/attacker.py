@@ -1,15 +1,16 @@
 """Many hostile connections, in a process of its own, for as long as it lives.
 
-    python -m bench.assailant URL JOB_ID COUNT OPENED_PER_S
+    python -m bench.attacker URL JOB_ID COUNT OPENED_PER_S
 
-A third sends the head of a request a byte a second, a third begins a body and stops, a third asks
-for something large (a log, a log as events, every event, pages) and never reads. The server cuts
-them by its deadlines, and each one that was cut comes again.
+A third sends the head of a request at one byte a second, a third begins a body and stops, a third
+requests something large (a log, a log as events, every event, pages) and never reads. The server
+closes them at its deadlines; each closed connection is opened again.
 
-What is held is what the kernel says of the server's ends: open, and taken by it. A client cannot
-see it, because the end of a connection waits behind what nobody reads. It says `held` when `COUNT`
-are, then for each line on standard input how few there were since the line before, and how many had
-come again. It runs at nice 19, so that it starves nobody who is measured.
+A held connection is one whose server end is open and accepted, according to the kernel. A client
+cannot see that, because the end of a connection waits behind unread data. The process prints `held`
+when `COUNT` are held, then for each line on standard input the fewest that were held since the
+previous line, and how many were opened again. It runs at nice 19, so that it does not starve the
+measured clients.
 """
 
 import itertools
@@ -29,21 +30,21 @@ from bench.companion import Companion
 from bench.wire import address_of
 
 SPARE = 1.1
-"""So that enough are held also while those that were cut are on their way back."""
+"""More than `COUNT`, so that enough are held while closed ones are opened again."""
 TICK_S = 0.05
 LOOK_S = 0.5
 DRIP_S = 1.0
 TAKEN_TIMEOUT_S = 20.0
-"""Who is not taken by then comes again. Before it he waits: impatience would be a flood."""
+"""A connection that is not accepted by then is opened again; a shorter time would be a flood."""
 RECEIVE_BYTES = 4096
-"""The kernel doubles it. Little fits in, so a large answer stalls in the server."""
+"""The kernel doubles it. It is small, so that a large response stalls in the server."""
 HELD_TIMEOUT_S = 90.0
 ESTABLISHED = "01"
 NICENESS = 19
 
 
 def openings(host: str, job_id: str) -> list[tuple[str, bytes]]:
-    """What each kind sends at once. Two kinds of three have variants, which take turns."""
+    """What each kind sends at once. Two kinds of three have variants, which alternate."""
     name = f"Host: {host}\r\n"
     post = f"POST /jobs HTTP/1.1\r\n{name}Content-Type: application/json\r\n"
     events = f"{name}Accept: text/event-stream\r\n\r\n"
@@ -77,13 +78,13 @@ class Hostile:
 
     @property
     def port(self) -> int:
-        """Its own end's."""
+        """The port of its own end."""
         port: int = self.socket.getsockname()[1]
         return port
 
 
-class Assault:
-    """All of them. Who is cut comes again at the same pace as all came."""
+class Attack:
+    """All hostile connections. Closed ones are opened again at the pace of the first ones."""
 
     def __init__(self, url: str, job_id: str, count: int, opened_per_s: float) -> None:
         self._address = address_of(url)
@@ -98,7 +99,7 @@ class Assault:
         self.cut: Counter[str] = Counter()
 
     def tick(self) -> None:
-        """What is due now."""
+        """Do what is due now."""
         now = time.monotonic()
         self._allowed = min(self._allowed + self._opened_per_s * TICK_S, self._opened_per_s)
         while self._coming and self._allowed >= 1:
@@ -123,7 +124,7 @@ class Assault:
         return Hostile(kind, opening, made, now, now + DRIP_S)
 
     def _look(self, now: float) -> None:
-        """Count those that are held; those that were cut shall come again."""
+        """Count those that are held; those that were closed will be opened again."""
         ports = held_ports(Path("/proc/net/tcp").read_text(), self._address[1])
         there = list[Hostile]()
         for hostile in self._open:
@@ -141,7 +142,7 @@ class Assault:
         self.fewest = min(self.fewest, self.held)
 
     def report(self) -> dict[str, Any]:
-        """Since the last report: the fewest that were held, and those that had come again."""
+        """Since the last report: the fewest that were held, and how many were opened again."""
         found = {"fewest": self.fewest, "cut": dict(self.cut)}
         self.fewest = self.held
         self.cut.clear()
@@ -149,7 +150,7 @@ class Assault:
 
 
 def held_ports(table: str, port: int) -> set[int]:
-    """The clients' ports of the connections to `port` that its owner has taken: proc_net_tcp(5)."""
+    """The clients' ports of the connections to `port` that are accepted: proc_net_tcp(5)."""
     local = f":{port:04X}"
     found = set()
     for line in table.splitlines()[1:]:
@@ -161,41 +162,41 @@ def held_ports(table: str, port: int) -> set[int]:
 
 
 def _send(to: socket.socket, data: bytes) -> None:
-    with suppress(OSError):  # it was cut, and the next look finds it
+    with suppress(OSError):  # it was closed, which the next look finds
         to.send(data)
 
 
-class Assailant(Companion):
-    """The same in a process of its own; entered when `count` are held."""
+class Attacker(Companion):
+    """The attack in a process of its own; entered when `count` connections are held."""
 
     def __init__(self, url: str, job_id: str, count: int, opened_per_s: float) -> None:
         given = [url, job_id, str(count), str(opened_per_s)]
-        super().__init__(["bench.assailant", *given], ready="held")
+        super().__init__(["bench.attacker", *given], ready="held")
 
     def report(self) -> dict[str, Any]:
-        """See `Assault.report`."""
+        """See `Attack.report`."""
         return self.ask()
 
 
 def main() -> None:
-    """The process."""
+    """Run the process."""
     url, job_id, count, opened_per_s = sys.argv[1:]
     os.nice(NICENESS)
-    assault = Assault(url, job_id, int(count), float(opened_per_s))
+    attack = Attack(url, job_id, int(count), float(opened_per_s))
     deadline = time.monotonic() + HELD_TIMEOUT_S
-    while assault.held < int(count):
+    while attack.held < int(count):
         if time.monotonic() > deadline:
-            sys.exit(f"{assault.held} of {count} are held after {HELD_TIMEOUT_S:g} s")
-        assault.tick()
+            sys.exit(f"{attack.held} of {count} are held after {HELD_TIMEOUT_S:g} s")
+        attack.tick()
         time.sleep(TICK_S)
-    assault.report()
+    attack.report()
     print("held", flush=True)
     while True:
-        assault.tick()
+        attack.tick()
         if select.select([sys.stdin], [], [], TICK_S)[0]:
             if not sys.stdin.readline():
                 return
-            print(json.dumps(assault.report()), flush=True)
+            print(json.dumps(attack.report()), flush=True)
 
 
 if __name__ == "__main__":

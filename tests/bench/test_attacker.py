@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bench.assailant import held_ports, openings
+from bench.attacker import held_ports, openings
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid ..."
 HEADS = [opening for kind, opening in openings("h:1", "j") if kind == "slow head"]
