@@ -1,7 +1,8 @@
 // The icons of the page, as strokes on a 16 by 16 field in the colour of the text.
 import { svg } from "./dom.js";
 
-/** @type {{[name: string]: string}} */
+/** @typedef {keyof typeof PATHS} IconName */
+
 const PATHS = {
   queue: "M3 4h10M3 8h10M3 12h6",
   plus: "M8 3v10M3 8h10",
@@ -32,13 +33,13 @@ const PATHS = {
 
 /**
  * A picture without a text of its own: what it means must stand beside it, or in the label of its button.
- * @param {string} name
+ * @param {IconName} name
  */
 export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
 }
 
-/** @type {{[status: string]: string}} */
+/** @type {{[status: string]: IconName}} */
 const BY_STATUS = {
   QUEUED: "circle",
   RUNNING: "half",

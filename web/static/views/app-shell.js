@@ -16,17 +16,18 @@ import { NewJobView } from "./new-job-view.js";
 import { QueueView } from "./queue-view.js";
 import { SchedulerView } from "./scheduler-view.js";
 
+/** @import { IconName } from "../core/icon.js" */
 /** @import { View } from "../core/keyboard.js" */
 /** @import { SchedulerStatus } from "../core/types.js" */
 
-/** @type {{[view: string]: {icon: string, make: () => View}}} in the order of the navigation */
+/** @type {{[view: string]: {icon: IconName, make: () => View}}} in the order of the navigation */
 const VIEWS = {
   queue: { icon: "queue", make: () => new QueueView() },
   new: { icon: "plus", make: () => new NewJobView() },
   scheduler: { icon: "sliders", make: () => new SchedulerView() },
   charts: { icon: "chart", make: () => new ChartsView() },
 };
-/** @type {{[theme: string]: string}} */
+/** @type {{[theme: string]: IconName}} */
 const THEME_ICONS = { light: "sun", dark: "moon", auto: "auto" };
 const BANNER_AFTER_MS = 1_200; // shorter interruptions are not shown
 

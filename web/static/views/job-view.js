@@ -19,6 +19,7 @@ import { labelChips, paramsTable, runFields, timeline } from "../jobs/job-sectio
 import { RetryChain } from "../jobs/retry-chain.js";
 import { LogView } from "../logs/log-view.js";
 
+/** @import { IconName } from "../core/icon.js" */
 /** @import { Job, JobRun, RunError, RunList, ServerEvent } from "../core/types.js" */
 
 /** @typedef {"head" | "timeline" | "params" | "run" | "result"} Built sections that are built from values */
@@ -175,7 +176,7 @@ export class JobView extends HTMLElement {
 
   /** @param {Job} job */
   #actions(job) {
-    const button = (/** @type {string} */ text, /** @type {string} */ sign, /** @type {(job: Job) => unknown} */ work) =>
+    const button = (/** @type {string} */ text, /** @type {IconName} */ sign, /** @type {(job: Job) => unknown} */ work) =>
       h("button", { class: "button", onclick: () => this.#job && work(this.#job) }, icon(sign), t(text));
     return h("div", { class: "job-actions" },
       job.status === "QUEUED" ? button("action.edit", "edit", (now) => editJob(now, () => this.#read())) : null,
