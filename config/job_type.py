@@ -6,13 +6,11 @@ process can be spawned, and their values cannot change what is run. `parameter.p
 definition, and `linux_host.py` starts the process.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jsonschema_rs
 import pydantic_core
 from pydantic import (
     BaseModel,
@@ -27,36 +25,21 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from config.command_line import DASH, CommandLine, Template
+from config.command_line import CommandLine, Template
 from config.env_file import read_env_file
 from config.parameter import (
     DIALECT,
-    FAULTS_MAX,
     Parameter,
-    Trouble,
-    compile_schema,
-    inspect,
-    nearest,
     pointer,
     raise_all,
     to_json,
 )
+from config.params_check import ParamsCheck
 from config.run_limits import (
     ARTIFACT_LIMIT_BYTES,
     ARTIFACT_LIMIT_FILES,
     REPORT_LIMIT_BYTES,
     KeepLimits,
-)
-from config.schema_faults import faults_in
-from config.slots import (
-    ARGUMENT_BYTES_MAX,
-    ARGV_BYTES_MAX,
-    STDIN_BYTES_MAX,
-    are_small,
-    are_terse,
-    argv_bytes,
-    is_small,
-    slot_bytes,
 )
 from config.type_faults import env_troubles, troubles_between
 from headway.model.field import MAX_INT, Seconds
@@ -175,18 +158,17 @@ class JobType(BaseModel):
         raise Refusal(
             "invalid",
             f'The params do not fit the job type "{self.name}": correct what errors names.',
-            tuple(Fault(at + pointer(path), text) for path, text in self._explain(params)),
+            tuple(
+                Fault(at + pointer(path), text)
+                for path, text in self._params_check.faults(params, self._places)
+            ),
         )
 
     def fit(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The accepted params, or None: finding faults takes much longer than detecting that there
         are some.
         """
-        given, unfit = self._completed(params), list[Trouble]()
-        inspect(given, (), unfit)
-        if unfit or not self._validator.is_valid(given) or not self._is_spawnable(given):
-            return None
-        return None if any(self._text_troubles(given)) else given
+        return self._params_check.accepted(params, self._places)
 
     def is_exceeded_by(self, timeout_s: float | None) -> bool:
         """Whether a timeout is longer than the type permits."""
@@ -269,23 +251,6 @@ class JobType(BaseModel):
         return KeepLimits(bytes=self.artifact_limit_bytes, files=self.artifact_limit_files)
 
     @cached_property
-    def _validator(self) -> jsonschema_rs.Validator:
-        return compile_schema(self.schema)
-
-    @cached_property
-    def _validators(self) -> dict[str, jsonschema_rs.Validator]:
-        return {name: compile_schema(param.value_schema) for name, param in self.params.items()}
-
-    @cached_property
-    def _defaults(self) -> dict[str, Any]:
-        schemas = {name: param.value_schema for name, param in self.params.items()}
-        return {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
-
-    @cached_property
-    def _integers(self) -> tuple[str, ...]:
-        return tuple(name for name, param in self.params.items() if param.wants_integers)
-
-    @cached_property
     def _command_line(self) -> CommandLine:
         return CommandLine(
             self.command,
@@ -309,83 +274,16 @@ class JobType(BaseModel):
         return {name: text for name, text in templates if text is not None and text.params}
 
     @cached_property
-    def _is_terse(self) -> bool:
-        """Whether small values, one for each parameter, stay far below both limits."""
-        words = [*self.command, *(param.arg or "" for param in self.params.values())]
-        return are_terse(words)
+    def _params_check(self) -> ParamsCheck:
+        return ParamsCheck(
+            params=self.params,
+            required=self.required,
+            schema=self.schema,
+            command_line=self._command_line,
+            env_templates=self._env_params,
+            is_json=self.input == "json",
+        )
 
     @cached_property
     def _secrets(self) -> frozenset[str]:
         return frozenset(name for name, param in self.params.items() if param.secret)
-
-    def _is_spawnable(self, given: dict[str, Any]) -> bool:
-        if self._is_terse and all(map(is_small, given.values())):
-            return True
-        has_argv_only = self.input == "arguments" and not self._env_params
-        if has_argv_only and are_small(self.argv(given)):
-            return True
-        return not list(self._size_troubles(given))
-
-    def _completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        given = {**self._defaults, **params}
-        for name in self._integers:
-            if name in given:
-                given[name] = _whole(given[name])
-        return given
-
-    def _explain(self, params: Mapping[str, Any]) -> list[Trouble]:
-        """All faults, at most FAULTS_MAX. The validators receive only what is JSON."""
-        given, found = self._completed(params), list[Trouble]()
-        inspect(given, (), found)
-        spoilt = {path[0] for path, _ in found}
-        found += [
-            ((name,), "give it: it is required") for name in self.required if name not in given
-        ]
-        unknown = (name for name in given if name not in self.params and name not in spoilt)
-        for name in islice(unknown, FAULTS_MAX):
-            nearby = nearest(str(name), self.params)
-            found.append(((name,), f"remove it: there is no such name{nearby}"))
-        sound = {name: given[name] for name in self.params if name in given and name not in spoilt}
-        for name, value in sound.items():
-            schema, validator = self.params[name].value_schema, self._validators[name]
-            inner = islice(faults_in(value, schema, validator), FAULTS_MAX)
-            found += [((name, *path), message) for path, message in inner]
-        found += self._text_troubles(sound)
-        found += self._size_troubles(sound)
-        return list(dict.fromkeys(found))[:FAULTS_MAX]
-
-    def _text_troubles(self, given: Mapping[str, Any]) -> Iterator[Trouble]:
-        """Texts that the schema permits, and that the program or the page would misinterpret."""
-        for name in self._command_line.dashes(given):
-            yield (name,), DASH
-        for name in self._single_lines:
-            value = given.get(name)
-            if isinstance(value, str) and len(value.splitlines()) + value.endswith("\n") > 1:
-                yield (name,), "give it on one line"
-
-    @cached_property
-    def _single_lines(self) -> tuple[str, ...]:
-        return tuple(name for name, param in self.params.items() if param.single_line)
-
-    def _size_troubles(self, given: dict[str, Any]) -> Iterator[Trouble]:
-        if self.input == "json" and len(pydantic_core.to_json(given)) >= STDIN_BYTES_MAX:
-            yield (), f"shorten them: as JSON they must stay below {STDIN_BYTES_MAX} bytes"
-        for name in self.params:
-            own = self._command_line.slots_of(name, given) if name in given else []
-            own += [
-                f"{variable}={value.fill(given, {})}"
-                for variable, value in self._env_params.items()
-                if name in value.params
-            ]
-            if any(slot_bytes(slot) >= ARGUMENT_BYTES_MAX for slot in own):
-                yield (name,), f"shorten it: an argument must stay below {ARGUMENT_BYTES_MAX} bytes"
-        slots = self.argv(given) + [text.fill(given, {}) for text in self._env_params.values()]
-        if argv_bytes(slots) >= ARGV_BYTES_MAX:
-            yield (), f"shorten them: a command line must stay below {ARGV_BYTES_MAX} bytes"
-
-
-def _whole(value: Any) -> Any:
-    """JSON Schema accepts 3.0 as an integer; the parsers of most programs do not."""
-    if type(value) is float and value.is_integer():
-        return int(value)
-    return [_whole(item) for item in value] if type(value) is list else value

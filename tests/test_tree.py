@@ -54,6 +54,7 @@ TESTED_ELSEWHERE: dict[str, dict[str, str]] = {
         "actors/host/log_writer_process.py": "tests/actors/host/test_log_writer.py",
         "actors/rules/context.py": "tests/actors/rules/test_core.py",
         "config/limits.py": "tests/actors/rules/test_limits.py",
+        "config/params_check.py": "tests/config/test_job_type.py",
         "config/type_faults.py": "tests/config/test_job_type.py",
         "headway/cli/demo.py": "tests/headway/cli/test_demonstration.py",
         "headway/cli/descriptors.py": "tests/contract/test_terminal.py",

@@ -19,7 +19,7 @@ decided by tests that look at processes, files and answers as well:
 | RecoveryIdempotent, of every interrupted recovery | tests/simulation, tests/crash, tests/faults |
 | SingleWriter: a second server is refused | tests/storage/test_database.py, tests/faults |
 | Bounded, of memory, mailboxes and connections | tests/actors, tests/contract, bench |
-| StablePaging, of a walk while Jobs come and go | tests/storage/test_jobs.py, tests/contract |
+| StablePaging, of a walk while Jobs come and go | tests/storage/test_job_pages.py, tests/contract |
 """
 
 from collections.abc import Iterator
