@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import headway.model
 from headway.model.explanation import ReasonCode
 from headway.model.job import JobStatus
+from headway.model.problem import CODES
 from headway.model.run import ErrorCode
 
 HERE = Path(__file__).parent
@@ -92,6 +93,7 @@ def test_the_types_of_the_page_are_models_with_these_properties() -> None:
         ("status", tuple(JobStatus)),
         ("waiting", get_args(ReasonCode)),
         ("error", get_args(ErrorCode)),
+        ("fault", CODES),
         ("origin", ("api", "legacy", "retry")),
     ],
 )

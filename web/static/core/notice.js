@@ -41,7 +41,7 @@ export function notifyFault(error) {
  * @param {unknown} error
  */
 export function faultText(error) {
-  if (error instanceof Unreachable) return t("fault.unreachable");
+  if (error instanceof Unreachable) return t("request.unreachable");
   if (!(error instanceof Problem)) return error instanceof Error ? error.message : String(error);
   const key = `fault.${error.code}`;
   const detail = error.faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; ") || error.message;

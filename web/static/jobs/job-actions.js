@@ -102,6 +102,6 @@ async function each(jobs, work, doneKey, linkOf = () => null) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   if (done.length > 0) notify(t(doneKey, { n: done.length }), { link: linkOf(done) });
   if (faults.length === 1) notifyFault(faults[0]);
-  else if (faults.length > 1) notify(t("fault.several", { n: faults.length, first: faultText(faults[0]) }), { isFault: true });
+  else if (faults.length > 1) notify(t("request.several", { n: faults.length, first: faultText(faults[0]) }), { isFault: true });
   return done;
 }
