@@ -40,7 +40,7 @@ INSTALL = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install -q \S+( 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
-_ID = re.compile(r"\b(?:job|run|res)-[0-9a-f]{8}-[0-9a-f-]{27}\b")
+_ID = re.compile(r"\b(?:job|run|rsv)-[0-9a-f]{8}-[0-9a-f-]{27}\b")
 _VARIABLE = re.compile(
     "|".join(
         (
