@@ -112,6 +112,7 @@ class Stage:
             "PATH": f"{Path(sys.executable).parent}:{inherited['PATH']}",
             "HOME": str(self.directory),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(self.directory),  # where a document changes headway itself
             "HEADWAY_SERVER__BIND": "127.0.0.1:0",
             "HEADWAY_SERVER__SHUTDOWN_GRACE_S": "0",
             "HEADWAY_SERVER__LOG_FORMAT": "console",  # as on a terminal
@@ -187,7 +188,7 @@ class Stage:
         command = INSTALL.sub("", command)
         if command == ".venv/bin/python -m pytest":
             return  # the suite in which this runs
-        if re.fullmatch(r"(python -m )?headway serve[^|&;]*", command):
+        if re.fullmatch(r"headway serve[^|&;]*", command):
             self._serve(command)
             return
         ended = subprocess.run(

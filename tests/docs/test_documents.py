@@ -29,11 +29,11 @@ def name(path: Path) -> str:
 
 
 def copy_packages(directory: Path) -> None:
-    """All that a server is made of, and the document that lists the methods of its client."""
-    for package in PACKAGES:
+    """What a server is made of, its tests, and the document that lists its client's methods."""
+    for package in (*PACKAGES, "tests"):
         shutil.copytree(ROOT / package, directory / package)
     (directory / "docs").mkdir()
-    for file in ("serve.py", "docs/client.md"):
+    for file in ("serve.py", "pyproject.toml", "docs/client.md"):
         shutil.copy(ROOT / file, directory / file)
 
 
