@@ -229,7 +229,9 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")
+        # SQLite rolls back by itself after an I/O error, which must not be hidden by another one.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 @contextmanager

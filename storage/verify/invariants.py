@@ -28,6 +28,7 @@ from itertools import chain, islice
 
 import apsw
 
+from storage.database import snapshot
 from storage.verify import idempotency, jobs, reservations, runs, scheduler
 from storage.verify.audit import walk
 from storage.verify.check import Check
@@ -50,16 +51,13 @@ class Finding:
 
 def verify(connection: apsw.Connection) -> list[Finding]:
     """Run every check on one snapshot of the database."""
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         found = check_tables(connection)
         try:
             for name, breach in islice(walk(connection), BREACHES_WALKED_MAX):
                 found[name].append(breach)
         except (apsw.CorruptError, apsw.NotADBError) as error:
             found["Sound"].append(f"the events cannot be read: {error}")
-    finally:
-        connection.execute("ROLLBACK")
     return [Finding(name, tuple(these[:BREACHES_SHOWN_MAX])) for name, these in found.items()]
 
 

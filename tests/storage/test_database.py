@@ -21,6 +21,7 @@ from storage.database import (
     open_reader,
     open_writer,
     refuse_newer,
+    snapshot,
     transaction,
     user_version,
 )
@@ -294,3 +295,16 @@ def test_what_a_killed_server_did_not_sync_is_on_disk_also_where_there_is_no_spa
     assert connection.execute("SELECT concurrency FROM type_limits").fetchall() == [(1,)]
     connection.close()
     disk.unregister()
+
+
+def test_a_snapshot_that_fails_shows_its_own_error(connection: apsw.Connection) -> None:
+    """After an I/O error SQLite has ended the transaction itself."""
+
+    def read() -> None:
+        with snapshot(connection):
+            connection.execute("ROLLBACK")
+            raise apsw.IOError("the disk")
+
+    with pytest.raises(apsw.IOError, match="the disk"):
+        read()
+    assert not connection.in_transaction
