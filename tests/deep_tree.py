@@ -1,4 +1,4 @@
-"""What a program may leave behind to spite its server, and how a test gets rid of it again."""
+"""Deeply nested directories, and their removal."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ from actors.run.trash import Trash
 from actors.runner import StopFlag
 
 DEEP = 1_100
-"""More than Python may call itself: neither os.walk nor shutil.rmtree gets to the end of it."""
+"""Deeper than Python's recursion limit: os.walk and shutil.rmtree fail on it."""
 
 
 def nest(path: Path, depth: int = DEEP) -> None:
-    """`depth` directories in each other, and a file in the last."""
+    """Make `depth` nested directories, and a file in the last."""
     here = os.open(path, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("a", dir_fd=here)
@@ -24,7 +24,7 @@ def nest(path: Path, depth: int = DEEP) -> None:
 
 
 def remove_all(path: Path) -> None:
-    """Empty a directory of whatever is in it: pytest itself would give up."""
+    """Empty a directory, which pytest itself cannot remove."""
     trash = Trash(path / "to-be-removed")
     directory = open_directory(path)
     try:

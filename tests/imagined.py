@@ -1,4 +1,4 @@
-"""What tests imagine instead of a host: a clock that can be set, programs without processes."""
+"""The imitated host of tests: a clock that can be set, programs without processes."""
 
 import os
 from collections.abc import Awaitable, Callable, Collection
@@ -17,7 +17,7 @@ US = 1_000_000
 
 
 class SettableClock(VirtualClock):
-    """Virtual time that can be set, and wakes its waiter then, as the system's clock does."""
+    """Virtual time that can be set, which wakes its waiter as the system's clock does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,23 +35,23 @@ class SettableClock(VirtualClock):
 
 @dataclass(kw_only=True)
 class Program:
-    """What a program does. `lasts_s` None: until it is signalled."""
+    """The behaviour of a program. `lasts_s` None: until it is signalled."""
 
     lasts_s: float | None = 1.0
     exit_code: int = 0
     heeds_term: bool = True
-    shim_speaks: bool = True  # False: the shim dies without its last word
+    shim_speaks: bool = True  # False: the shim ends without a record
     output: bytes = b""
     report: bytes = b""
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    work: tuple[str, ...] = ()  # directories that it leaves where it works
+    work: tuple[str, ...] = ()  # directories that it leaves in its working directory
     spawn_error: str | None = None
     unstarted: bool = False  # its shim has no process for it
     leaves_behind: bool = False  # something that lives on when the program has ended
 
 
 class ImaginedProcess:
-    """A process in the imagination of a `FakeHost`; it lives on when nobody watches it."""
+    """A process of a `FakeHost`; it lives on when the server does not watch it."""
 
     def __init__(self, host: "FakeHost", launch: Launch, program: Program, pid: int) -> None:
         self.pid = pid
@@ -124,7 +124,7 @@ class ImaginedProcess:
         append(self.launch.exit_file, words.encode())
 
     def end(self, code: int | None, *, by_signal: bool = False) -> None:
-        """The program ends; with the shim's word about it, unless KILL took the shim too."""
+        """End the program, with the shim's record unless KILL ended the shim too."""
         if not self.lives:
             return
         self.was_signalled = bool(self.signals)
@@ -139,12 +139,12 @@ class ImaginedProcess:
 
 
 class FakeHost:
-    """Imagines processes: `programs` says by the first word of the command line what each does."""
+    """Imitates processes: `programs` defines the behaviour by the first word of a command line."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.boot_id = "boot-1"
         self.unfit: str | None = None
-        """Why it lets nothing start."""
+        """Why it starts nothing."""
         self.programs: dict[str, Program] = {}
         self.processes: list[ImaginedProcess] = []
         self.launches: list[Launch] = []
@@ -157,7 +157,7 @@ class FakeHost:
 
     @property
     def order(self) -> list[str]:
-        """Run ids in the order in which they were launched."""
+        """Run ids in the order of their launches."""
         return [launch.run_id for launch in self.launches]
 
     @property
@@ -186,7 +186,7 @@ class FakeHost:
     async def _live(self, process: ImaginedProcess) -> None:
         program, launch = process.program, process.launch
         if not process.lives:
-            return  # killed before it came to anything
+            return  # killed before it started
         for path, data in ((launch.log, program.output), (report_of(launch), program.report)):
             if data:
                 append(path, data)
@@ -225,14 +225,14 @@ class FakeHost:
         await trio.sleep_forever()
 
     def reboot(self) -> None:
-        """The host goes down under everything: no process, no last word, another boot."""
+        """End every process without a record, and change the boot id."""
         for process in self.living:
             process.ended.set()
         self.boot_id = "boot-2"
 
 
 def append(path: Path, data: bytes) -> None:
-    """As a program's own descriptor would; a tenth of what a Python file costs."""
+    """Append as a program's descriptor would; a tenth of the cost of a Python file."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, data)

@@ -1,4 +1,4 @@
-"""Calls without the power of root over files, so that modes count also where tests run as root."""
+"""Run calls without root's power over files, so that modes count where tests run as root."""
 
 import ctypes
 import os
@@ -30,7 +30,7 @@ def powerless(call: Callable[[], T]) -> T:
 
 
 def drop() -> None:
-    """Take from this thread, and from what it starts, what lets root pass by the modes of files."""
+    """Remove the capabilities that ignore file modes from this thread and its children."""
     header = (ctypes.c_uint32 * 2)(VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()
     _check(_libc.capget(header, data))

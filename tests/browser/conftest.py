@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.server import CHROMIUM, FLAGS, Pipe, Server
+from tests.browser.server import CHROMIUM, FLAGS, BrowserServer, Pipe
 
 EXPECT_MS = 15_000
 
@@ -37,17 +37,17 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserServer]:
     """The server that most tests share: they name their Jobs differently."""
-    server = Server(tmp_path_factory.mktemp("server"))
+    server = BrowserServer(tmp_path_factory.mktemp("server"))
     yield server
     server.close()
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserServer]:
     """A server that the tests of one module may kill, or fill."""
-    server = Server(tmp_path_factory.mktemp("own"))
+    server = BrowserServer(tmp_path_factory.mktemp("own"))
     yield server
     server.close()
 
@@ -77,12 +77,16 @@ class Watch:
 
 
 @pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
+def visit(browser: Any, server: BrowserServer) -> Iterator[Callable[..., Any]]:
     """Open a page in a context of its own: `visit("#/scheduler", locale="ko-KR")`."""
     opened: list[tuple[Any, Watch]] = []
 
     def open_page(
-        path: str = "", *, at: Server | None = None, tolerated: tuple[str, ...] = (), **options: Any
+        path: str = "",
+        *,
+        at: BrowserServer | None = None,
+        tolerated: tuple[str, ...] = (),
+        **options: Any,
     ) -> Any:
         url = (at or server).url
         options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US", **options}

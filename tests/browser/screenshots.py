@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from tests.browser.server import CHROMIUM, FLAGS, Server
+from tests.browser.server import CHROMIUM, FLAGS, BrowserServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 DESKTOP: ViewportSize = {"width": 1200, "height": 750}
@@ -59,7 +59,7 @@ def main() -> None:
     # So that no picture shows where this machine keeps its Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as started:
-        server = Server(Path(directory), CONFIG)
+        server = BrowserServer(Path(directory), CONFIG)
         browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             views = fill(server)
@@ -77,7 +77,7 @@ def main() -> None:
             server.close()
 
 
-def fill(server: Server) -> dict[str, str]:
+def fill(server: BrowserServer) -> dict[str, str]:
     """Submit Jobs of every kind. Return the address of each view."""
     for day in range(1, 9):
         seconds = 0.3 if day == 5 else 0.1
@@ -108,7 +108,7 @@ def fill(server: Server) -> dict[str, str]:
     }
 
 
-def take(browser: Browser, server: Server, path: str, name: str, **options: Any) -> None:
+def take(browser: Browser, server: BrowserServer, path: str, name: str, **options: Any) -> None:
     """Take one picture when the view has settled."""
     settings: dict[str, Any] = {"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce"}
     context = browser.new_context(**(settings | options))

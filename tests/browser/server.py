@@ -101,7 +101,7 @@ class Pipe(Gate):
         self.open()
 
 
-class Server:
+class BrowserServer:
     """One data directory, one port, and the process that serves them now."""
 
     def __init__(self, directory: Path, config: str = CONFIG) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import CONFIG, Pipe, Server
+from tests.browser.server import CONFIG, BrowserServer, Pipe
 
 REFUSED = ("net::ERR_",)
 """Console messages of the browser itself when the server does not respond."""
 
 
 def test_an_empty_queue_leads_to_the_first_job(
-    visit: Callable[..., Page], own_server: Server
+    visit: Callable[..., Page], own_server: BrowserServer
 ) -> None:
     page = visit(at=own_server)
     expect(page.get_by_text("No jobs yet")).to_be_visible()
@@ -21,7 +21,7 @@ def test_an_empty_queue_leads_to_the_first_job(
 
 
 def test_a_page_catches_up_after_the_server_was_killed(
-    visit: Callable[..., Page], own_server: Server, pipe: Pipe
+    visit: Callable[..., Page], own_server: BrowserServer, pipe: Pipe
 ) -> None:
     server = own_server
     job_id = server.submit("gate", {"path": pipe.path}, name="Survivor")
@@ -48,7 +48,7 @@ def test_a_page_catches_up_after_the_server_was_killed(
 
 
 def test_it_reconnects_by_itself_from_the_last_event(
-    visit: Callable[..., Page], own_server: Server, pipe: Pipe
+    visit: Callable[..., Page], own_server: BrowserServer, pipe: Pipe
 ) -> None:
     server = own_server
     job_id = server.submit("gate", {"path": pipe.path}, name="Log")
@@ -84,7 +84,7 @@ def test_it_reconnects_by_itself_from_the_last_event(
 
 
 def test_a_form_shows_that_the_server_is_down(
-    visit: Callable[..., Page], own_server: Server
+    visit: Callable[..., Page], own_server: BrowserServer
 ) -> None:
     server = own_server
     page = visit("#/new?type=ok", at=server, tolerated=REFUSED)
@@ -100,7 +100,7 @@ def test_a_form_shows_that_the_server_is_down(
 def test_a_page_without_a_stream_shows_why_and_reconnects(
     visit: Callable[..., Page], tmp_path: Path
 ) -> None:
-    server = Server(tmp_path, CONFIG.replace("[server]", "[server]\nmax_streams = 1", 1))
+    server = BrowserServer(tmp_path, CONFIG.replace("[server]", "[server]\nmax_streams = 1", 1))
     try:
         with server.client.stream("GET", "/events") as taken:
             assert taken.status_code == 200

@@ -7,11 +7,11 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import Pipe, Server
+from tests.browser.server import BrowserServer, Pipe
 
 
 def test_a_story_is_queued_by_form_watched_and_read(
-    visit: Callable[..., Page], server: Server
+    visit: Callable[..., Page], server: BrowserServer
 ) -> None:
     page = visit()
     page.get_by_role("link", name="New job").first.click()
@@ -73,7 +73,7 @@ def test_what_was_typed_survives_another_view_and_another_language(
 
 
 def test_a_log_is_followed_searched_and_coloured(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("gate", {"path": pipe.path}, name="Talkative")
     page = visit(f"#/jobs/{job_id}")
@@ -112,7 +112,7 @@ def test_a_log_is_followed_searched_and_coloured(
 
 
 def test_progress_result_and_hostile_files_are_shown_inertly(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("reports", {"path": pipe.path}, name="Reporter")
     page = visit(f"#/jobs/{job_id}")
@@ -138,7 +138,7 @@ def test_progress_result_and_hostile_files_are_shown_inertly(
 
 
 def test_files_that_were_not_kept_are_named_with_the_reason(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("leaves", {"path": pipe.path})
     page = visit(f"#/jobs/{job_id}")
@@ -151,7 +151,7 @@ def test_files_that_were_not_kept_are_named_with_the_reason(
 
 
 def test_the_end_of_a_run_is_the_estimate_of_the_server(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("gate", {"path": pipe.path}, name="Long")
     server.until(job_id, "RUNNING")
@@ -178,7 +178,7 @@ def test_the_end_of_a_run_is_the_estimate_of_the_server(
 
 
 def test_a_running_job_is_cancelled_and_retried(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("gate", {"path": pipe.path}, name="Doomed")
     server.until(job_id, "RUNNING")
@@ -205,7 +205,7 @@ def test_a_running_job_is_cancelled_and_retried(
 
 
 def test_the_retries_of_a_job_are_seen_from_each_of_them(
-    visit: Callable[..., Page], server: Server
+    visit: Callable[..., Page], server: BrowserServer
 ) -> None:
     def retry(job_id: str) -> str:
         return str(server.client.post(f"/jobs/{job_id}/retry").json()["job_id"])
@@ -236,7 +236,7 @@ def test_the_retries_of_a_job_are_seen_from_each_of_them(
 
 
 def test_it_shows_why_a_job_waits_and_can_be_edited(
-    visit: Callable[..., Page], server: Server
+    visit: Callable[..., Page], server: BrowserServer
 ) -> None:
     job_id = server.submit("ok", name="Later", run_at="2099-01-01T00:00:00Z")
     page = visit(f"#/jobs/{job_id}")
@@ -259,7 +259,7 @@ def test_it_shows_why_a_job_waits_and_can_be_edited(
     expect(why).to_be_hidden()
 
 
-def test_a_failed_job_shows_why(visit: Callable[..., Page], server: Server) -> None:
+def test_a_failed_job_shows_why(visit: Callable[..., Page], server: BrowserServer) -> None:
     job_id = server.submit("fail")
     page = visit(f"#/jobs/{job_id}")
     expect(page.locator(".job-why")).to_contain_text("The program failed")

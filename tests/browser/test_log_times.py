@@ -9,13 +9,13 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import Pipe, Server
+from tests.browser.server import BrowserServer, Pipe
 
 TODAY = re.compile(r"^\d\d:\d\d:\d\d$")
 SHOWN = "getComputedStyle(document.querySelector('.log-line'), '::before').content"
 
 
-def set_times(server: Server, job_id: str, records: Sequence[tuple[int, int]]) -> None:
+def set_times(server: BrowserServer, job_id: str, records: Sequence[tuple[int, int]]) -> None:
     """Replace the samples of the run's log: (size, second of 2020-03-01) each."""
     (run,) = server.get(f"/jobs/{job_id}/runs")["runs"]
     (log,) = server.directory.glob(f"**/{run['run_id']}/log")
@@ -30,7 +30,7 @@ def times(page: Page) -> list[str | None]:
 
 
 def test_each_line_has_the_time_at_which_it_was_written(
-    visit: Callable[..., Page], server: Server, tmp_path: Path
+    visit: Callable[..., Page], server: BrowserServer, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("바다 \x1b[32m밤\x1b[0m\nlast\n")
     job_id = server.submit("gate", {"path": str(tmp_path / "text")}, name="Timed")
@@ -65,7 +65,7 @@ def test_each_line_has_the_time_at_which_it_was_written(
 
 
 def test_a_line_that_comes_has_its_time_at_once(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     job_id = server.submit("gate", {"path": pipe.path}, name="Timed now")
     page: Any = visit(f"#/jobs/{job_id}")
@@ -89,7 +89,7 @@ def test_a_line_that_comes_has_its_time_at_once(
 
 
 def test_earlier_lines_have_theirs(
-    visit: Callable[..., Page], server: Server, tmp_path: Path
+    visit: Callable[..., Page], server: BrowserServer, tmp_path: Path
 ) -> None:
     line = "밤" * 1000 + "\n"
     (tmp_path / "text").write_text("first\n" + line * 100)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.server import Server
+from tests.browser.server import BrowserServer
 
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 SERIOUS = ("serious", "critical")
@@ -17,7 +17,7 @@ VIEWS = ["queue", "new", "job", "waiting", "scheduler", "charts", "dialog", "emp
 
 
 @pytest.fixture(scope="module")
-def addresses(server: Server) -> dict[str, str]:
+def addresses(server: BrowserServer) -> dict[str, str]:
     """The address of each view, with something to show."""
     failed = server.submit("fail", name="Failing", labels={"team": "web"})
     story = server.submit("story", {"seed": 1}, name="A dark and stormy night")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import Server
+from tests.browser.server import BrowserServer
 
 MANY = 5_000
 LATE = 250
@@ -18,7 +18,7 @@ LATER = "2099-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def full_server(own_server: Server) -> Server:
+def full_server(own_server: BrowserServer) -> BrowserServer:
     """A server with 5,000 Jobs that are not due."""
     jobs = [
         {"type": "ok", "name": f"Job {n:04d}", "run_at": LATER, "labels": {"shelf": str(n % 50)}}
@@ -37,7 +37,7 @@ def row(page: Page, text: str) -> Any:
 
 
 def test_5000_rows_scroll_to_the_last_with_few_elements(
-    visit: Callable[..., Page], full_server: Server
+    visit: Callable[..., Page], full_server: BrowserServer
 ) -> None:
     page = visit(at=full_server)
     expect(row(page, "Job 4999")).to_be_visible()
@@ -55,7 +55,7 @@ def test_5000_rows_scroll_to_the_last_with_few_elements(
 
 
 def test_scrolling_alone_reaches_the_last_row(
-    visit: Callable[..., Page], full_server: Server
+    visit: Callable[..., Page], full_server: BrowserServer
 ) -> None:
     page = visit("#/?label=shelf%3D7&order=asc", at=full_server)
     expect(row(page, "Job 0007")).to_be_visible()
@@ -65,7 +65,9 @@ def test_scrolling_alone_reaches_the_last_row(
     expect(row(page, "Job 4957")).to_be_visible()
 
 
-def test_new_jobs_do_not_move_what_is_read(visit: Callable[..., Page], full_server: Server) -> None:
+def test_new_jobs_do_not_move_what_is_read(
+    visit: Callable[..., Page], full_server: BrowserServer
+) -> None:
     page = visit("#/?q=Job", at=full_server)
     expect(row(page, "Job 4999")).to_be_visible()
     grid = page.locator(".grid")
@@ -81,7 +83,7 @@ def test_new_jobs_do_not_move_what_is_read(visit: Callable[..., Page], full_serv
     assert row(page, "Job 4898").bounding_box() == before
 
 
-def test_filters_live_in_the_url(visit: Callable[..., Page], full_server: Server) -> None:
+def test_filters_live_in_the_url(visit: Callable[..., Page], full_server: BrowserServer) -> None:
     page = visit(at=full_server)
     page.get_by_role("button", name=re.compile("^Queued")).click()
     page.get_by_label("Search by name").fill("Job 12")
@@ -103,7 +105,7 @@ def test_filters_live_in_the_url(visit: Callable[..., Page], full_server: Server
     expect(rows(page).first).to_be_visible()
 
 
-def test_the_keyboard_is_enough(visit: Callable[..., Page], full_server: Server) -> None:
+def test_the_keyboard_is_enough(visit: Callable[..., Page], full_server: BrowserServer) -> None:
     page = visit("#/?order=asc", at=full_server)
     expect(row(page, "Job 0000")).to_be_visible()
     page.keyboard.press("/")
@@ -132,7 +134,9 @@ def test_the_keyboard_is_enough(visit: Callable[..., Page], full_server: Server)
     expect(page.get_by_role("heading", name="Job 0001")).to_be_visible()
 
 
-def test_many_are_changed_cancelled_and_retried(visit: Callable[..., Page], server: Server) -> None:
+def test_many_are_changed_cancelled_and_retried(
+    visit: Callable[..., Page], server: BrowserServer
+) -> None:
     ids = [server.submit("ok", name=f"Batch {n}", run_at=LATER) for n in range(6)]
     page = visit("#/?q=Batch")
     expect(rows(page)).to_have_count(6)
@@ -157,7 +161,9 @@ def test_many_are_changed_cancelled_and_retried(visit: Callable[..., Page], serv
     expect(page.locator(".rows .row[data-status=COMPLETED]")).to_have_count(4)
 
 
-def test_running_and_due_jobs_are_shown_live(visit: Callable[..., Page], server: Server) -> None:
+def test_running_and_due_jobs_are_shown_live(
+    visit: Callable[..., Page], server: BrowserServer
+) -> None:
     page = visit("#/?q=Live")
     expect(page.get_by_text("No matching jobs")).to_be_visible()
     server.submit("ok", name="Live later", run_at=LATER)
@@ -171,7 +177,7 @@ def test_running_and_due_jobs_are_shown_live(visit: Callable[..., Page], server:
 
 
 def test_a_status_filter_lets_jobs_in_and_out(
-    visit: Callable[..., Page], server: Server, pipe: Any
+    visit: Callable[..., Page], server: BrowserServer, pipe: Any
 ) -> None:
     page = visit("#/?status=RUNNING&q=Passing")
     expect(page.get_by_text("No matching jobs")).to_be_visible()
@@ -183,7 +189,9 @@ def test_a_status_filter_lets_jobs_in_and_out(
     expect(page.locator("running-bar")).to_be_hidden()
 
 
-def test_hostile_names_and_labels_are_text(visit: Callable[..., Page], server: Server) -> None:
+def test_hostile_names_and_labels_are_text(
+    visit: Callable[..., Page], server: BrowserServer
+) -> None:
     job_id = server.submit("ok", name=HOSTILE, labels={"x": HOSTILE})
     page = visit("#/?q=onerror")
     expect(rows(page).locator(".cell-name")).to_have_text(HOSTILE)
@@ -196,7 +204,9 @@ def test_hostile_names_and_labels_are_text(visit: Callable[..., Page], server: S
     assert "owned" not in page.title().replace(HOSTILE, "")
 
 
-def test_the_place_in_the_list_is_kept(visit: Callable[..., Page], full_server: Server) -> None:
+def test_the_place_in_the_list_is_kept(
+    visit: Callable[..., Page], full_server: BrowserServer
+) -> None:
     page = visit("#/?q=Job&order=asc", at=full_server)
     expect(row(page, "Job 0000")).to_be_visible()
     grid = page.locator(".grid")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.server import CONFIG, Pipe, Server
+from tests.browser.server import CONFIG, BrowserServer, Pipe
 
 
 @pytest.fixture
-def running(server: Server) -> Iterator[None]:
+def running(server: BrowserServer) -> Iterator[None]:
     """Start the scheduler and reset its limits after the test."""
     yield
     server.client.post("/scheduler/start")
@@ -18,16 +18,16 @@ def running(server: Server) -> Iterator[None]:
 
 
 @pytest.fixture
-def greedy(tmp_path: Path) -> Iterator[Server]:
+def greedy(tmp_path: Path) -> Iterator[BrowserServer]:
     """A server that wants more space to be free than any disk has."""
     free = f"[scheduler]\nfree_space_bytes = {1 << 50}\n"
-    server = Server(tmp_path, CONFIG.replace("[scheduler]\n", free))
+    server = BrowserServer(tmp_path, CONFIG.replace("[scheduler]\n", free))
     yield server
     server.close()
 
 
 def test_it_is_stopped_and_started(
-    visit: Callable[..., Page], server: Server, running: None
+    visit: Callable[..., Page], server: BrowserServer, running: None
 ) -> None:
     page = visit("#/scheduler")
     expect(page.get_by_text("The scheduler is running")).to_be_visible()
@@ -47,7 +47,9 @@ def test_it_is_stopped_and_started(
     server.until(job_id, "COMPLETED")
 
 
-def test_another_client_stops_it(visit: Callable[..., Page], server: Server, running: None) -> None:
+def test_another_client_stops_it(
+    visit: Callable[..., Page], server: BrowserServer, running: None
+) -> None:
     page = visit("#/scheduler")
     expect(page.get_by_text("The scheduler is running")).to_be_visible()
     server.client.post("/scheduler/stop")
@@ -55,7 +57,7 @@ def test_another_client_stops_it(visit: Callable[..., Page], server: Server, run
 
 
 def test_limits_are_changed_and_reset(
-    visit: Callable[..., Page], server: Server, running: None
+    visit: Callable[..., Page], server: BrowserServer, running: None
 ) -> None:
     page = visit("#/scheduler")
     everything = page.get_by_label("All types")
@@ -73,7 +75,7 @@ def test_limits_are_changed_and_reset(
     assert server.get("/scheduler/config")["concurrency"] == 2
 
 
-def test_a_slot_is_reserved_and_released(visit: Callable[..., Page], server: Server) -> None:
+def test_a_slot_is_reserved_and_released(visit: Callable[..., Page], server: BrowserServer) -> None:
     page = visit("#/scheduler")
     page.get_by_label("Minutes").fill("5")
     page.get_by_role("button", name="Reserve").click()
@@ -87,7 +89,7 @@ def test_a_slot_is_reserved_and_released(visit: Callable[..., Page], server: Ser
     assert server.get("/scheduler/reservations")["reservations"] == []
 
 
-def test_all_slots_are_released_at_once(visit: Callable[..., Page], server: Server) -> None:
+def test_all_slots_are_released_at_once(visit: Callable[..., Page], server: BrowserServer) -> None:
     page = visit("#/scheduler")
     everything = page.get_by_role("button", name="Release all")
     expect(everything).to_be_hidden()
@@ -102,7 +104,7 @@ def test_all_slots_are_released_at_once(visit: Callable[..., Page], server: Serv
 
 
 def test_a_direct_run_shows_its_output_and_outlives_the_view(
-    visit: Callable[..., Page], server: Server, pipe: Pipe
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
 ) -> None:
     page = visit("#/scheduler")
     page.get_by_label("Type", exact=True).select_option("gate")
@@ -120,7 +122,9 @@ def test_a_direct_run_shows_its_output_and_outlives_the_view(
     assert server.get("/scheduler/status")["running_job_ids"] == []
 
 
-def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pipe: Pipe) -> None:
+def test_a_direct_run_is_stopped(
+    visit: Callable[..., Page], server: BrowserServer, pipe: Pipe
+) -> None:
     page = visit("#/scheduler")
     page.get_by_label("Type", exact=True).select_option("gate")
     page.locator("direct-run").get_by_label("path").fill(pipe.path)
@@ -140,7 +144,7 @@ def test_a_direct_run_is_stopped(visit: Callable[..., Page], server: Server, pip
     ],
 )
 def test_a_condition_of_the_host_is_shown(
-    greedy: Server, visit: Callable[..., Page], locale: str, text: str, pill: str
+    greedy: BrowserServer, visit: Callable[..., Page], locale: str, text: str, pill: str
 ) -> None:
     job_id = greedy.submit("ok")
     for path in ("", "#/scheduler", f"#/jobs/{job_id}"):
@@ -151,15 +155,15 @@ def test_a_condition_of_the_host_is_shown(
 
 
 @pytest.fixture
-def reloaded(tmp_path: Path) -> Iterator[Server]:
+def reloaded(tmp_path: Path) -> Iterator[BrowserServer]:
     """A server whose configuration a test may change."""
-    server = Server(tmp_path)
+    server = BrowserServer(tmp_path)
     yield server
     server.close()
 
 
 def test_another_configuration_is_shown_at_once(
-    reloaded: Server, visit: Callable[..., Page]
+    reloaded: BrowserServer, visit: Callable[..., Page]
 ) -> None:
     page = visit("#/scheduler", at=reloaded)
     expect(page.locator(".limit")).not_to_have_count(0)
@@ -180,7 +184,7 @@ def test_another_configuration_is_shown_at_once(
     ],
 )
 def test_jobs_of_a_removed_type_are_named(
-    reloaded: Server, visit: Callable[..., Page], locale: str, text: str, heading: str
+    reloaded: BrowserServer, visit: Callable[..., Page], locale: str, text: str, heading: str
 ) -> None:
     reloaded.client.post("/scheduler/stop")
     job_id = reloaded.submit("fail")

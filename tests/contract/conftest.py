@@ -1,4 +1,4 @@
-"""The servers of the tests: one that they share, and those of a test's own."""
+"""The servers of the tests: one that they share, and those of a single test."""
 
 import re
 import signal
@@ -60,7 +60,7 @@ def _deadline() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
-    """Gives a server that is up already: while a test runs, the next one's server starts.
+    """Provide a running server: while a test runs, the server of the next one starts.
 
     A start takes a second of one processor, and a test leaves the other one idle.
     """
@@ -82,7 +82,7 @@ def _next_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 class Shared:
-    """The server that tests share. One that has seen a test fail is not trusted any longer."""
+    """The server that tests share, replaced after a test that failed."""
 
     def __init__(self, take: Callable[[], Server]) -> None:
         self._take = take
@@ -110,7 +110,7 @@ def _shared(_next_server: Callable[[], Server]) -> Iterator[Shared]:
 
 @pytest.fixture
 def server(_shared: Shared, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server that is idle, with its scheduler running, for tests that leave it alive."""
+    """An idle server with its scheduler running, for tests that do not end it."""
     server = _shared.get()
     yield server
     try:
@@ -154,7 +154,7 @@ def launch(
 
 @pytest.fixture
 def new_gate(tmp_path: Path) -> Callable[[], Gate]:
-    """Makes one more gate."""
+    """Makes gates."""
     count = 0
 
     def make() -> Gate:

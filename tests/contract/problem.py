@@ -1,4 +1,4 @@
-"""What the contract says of every response: its status is documented, its errors are problems."""
+"""Checks of every response: its status is documented, its errors are problem documents."""
 
 import re
 from typing import Any

@@ -1,9 +1,8 @@
-"""A real `headway serve` for each test module, and what a client needs to ask it.
+"""A real `headway serve`, and the client with which tests use it.
 
-Every response passes `Server._inspect`: whatever a test is about, a response that is undocumented,
-no problem document where it should be one, or that shows a secret, fails it. When a server ends,
-the invariants are checked on its database, its log is searched for crashes, and no process may be
-left.
+Every response passes `Server._inspect`: in any test, a response fails it that is undocumented, is
+no problem document where it should be one, or contains a secret. When a server ends, the invariants
+are checked on its database, its log is searched for crashes, and no process may be left.
 """
 
 import http.client
@@ -41,14 +40,14 @@ SERVER_VARIABLE = "only-the-server-may-know-this"
 CONFIG = Path(__file__).with_name("config.toml").read_text()
 TERMINAL = frozenset({"COMPLETED", "FAILED", "SKIPPED", "CANCELLED"})
 PROTECTION = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
-"""What every answer carries, so that no page of another site gets at it."""
+"""Headers of every response, which keep pages of other sites from reading it."""
 
 
 class Server:
-    """One data directory, and the `headway serve` that lives on it now."""
+    """One data directory, and the `headway serve` that runs on it now."""
 
     documented: ClassVar[list[tuple[str, re.Pattern[str], set[str]]]] = []
-    # Test modules have fixtures only, so what they need stands here too.
+    # Test modules get these through the fixture.
     eventually = staticmethod(eventually)
     is_alive = staticmethod(is_alive)
     read_events = staticmethod(read_events)
@@ -81,7 +80,7 @@ class Server:
         own = {
             "SERVER_VARIABLE": SERVER_VARIABLE,
             "PASSED_ON": "passed on",
-            # However full the disk is on which the tests run.
+            # Independent of the free space of the machine.
             "HEADWAY_SCHEDULER__FREE_SPACE_BYTES": "0",
             **(environ or {}),
         }
@@ -124,7 +123,7 @@ class Server:
         self.process.send(number)
 
     def wait(self, timeout_s: float = DEADLINE_S) -> int:
-        """The exit status of the process."""
+        """Wait for its end; returns the exit status."""
         assert self.process is not None
         status = self.process.wait(timeout_s)
         self.process = None
@@ -132,12 +131,12 @@ class Server:
         return status
 
     def kill(self) -> None:
-        """As the kernel does when memory is out."""
+        """Kill it, as the kernel does when memory is exhausted."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def stop(self) -> None:
-        """Ask it to end, and see that it does so well."""
+        """Stop it, and check its exit status."""
         self.signal(signal.SIGTERM)
         assert self.wait() == 0, self.log()
 
@@ -146,11 +145,11 @@ class Server:
         self.start(*arguments)
 
     def log(self) -> str:
-        """Everything that the server has said."""
+        """The standard error of all its processes."""
         return self.stderr.read_text(errors="replace")
 
     def processes(self) -> list[int]:
-        """Living processes that a run of this data directory has left in /proc."""
+        """Living processes of runs of this data directory, found in /proc."""
         mark = f"HEADWAY_ARTIFACTS={self.data_dir}/".encode()
         found = []
         for entry in os.listdir("/proc"):
@@ -160,7 +159,7 @@ class Server:
         return [pid for pid in found if is_alive(pid)]
 
     def close(self, *, check: bool = True) -> None:
-        """End everything that was started here; see that what it leaves is whole."""
+        """End everything that was started here, and check what it leaves."""
         try:
             if self.process is not None and check:
                 self.settle()
@@ -178,13 +177,13 @@ class Server:
             self.check()
 
     def check(self) -> None:
-        """The invariants of the database, and a log without crashes and secrets."""
+        """Check the invariants of the database, and a log without crashes and secrets."""
         assert not self.breaches()
         assert self.is_sound(), self.log()
         assert SECRET not in self.log() + self.stdout.read_text()
 
     def is_sound(self) -> bool:
-        """Whether the log tells of no accident."""
+        """Whether the log is free of accidents."""
         log = self.log()
         return not any(word in log for word in ACCIDENTS)
 
@@ -195,7 +194,7 @@ class Server:
     # ---- the client --------------------------------------------------------------------------
 
     def _inspect(self, response: httpx.Response) -> None:
-        """Hook of every answer: the contract's rules that hold for all of them."""
+        """Check what the contract requires of every response."""
         assert PROTECTION.items() <= dict(response.headers).items()
         is_file = response.is_success and re.match(r"/(static/.*)?$", response.request.url.path)
         assert response.headers["cache-control"] == ("no-cache" if is_file else "no-store")
@@ -232,11 +231,11 @@ class Server:
         return value
 
     def submit(self, type: str, params: Json | None = None, **fields: Any) -> Json:
-        """Queue a Job."""
+        """Submit a Job."""
         return self.post("/jobs", {"type": type, "params": params or {}, **fields}, status=201)
 
     def run(self, type: str, params: Json | None = None, **fields: Any) -> Json:
-        """Queue a Job, and the Job when it has ended."""
+        """Submit a Job, and return it when it has ended."""
         body = {"type": type, "params": params or {}, **fields}
         answer = self.client.post("/jobs", json=body, headers={"Prefer": "wait=14"})
         assert answer.status_code == 201, answer.text
@@ -276,7 +275,7 @@ class Server:
         return job
 
     def until_printed(self, job_id: str, text: bytes) -> bytes:
-        """The output when it holds `text`."""
+        """The output, once it contains `text`."""
         output = eventually(
             lambda: (out := self.output(job_id)).find(text) >= 0 and out, f"prints {text!r}"
         )
@@ -284,7 +283,7 @@ class Server:
         return output
 
     def hold(self, gate: Gate, **fields: Any) -> Json:
-        """A Job that runs, and goes on running until the gate is opened."""
+        """A Job that runs until the gate is opened."""
         job = self.submit("gate", {"path": gate.path}, **fields)
         self.until_printed(job["job_id"], b"opened")
         return job
@@ -318,7 +317,7 @@ class Server:
         return seq
 
     def rows(self, sql: str) -> list[Any]:
-        """Read the database itself, past the server."""
+        """Read the database itself, without the server."""
         connection = sqlite3.connect(f"file:{self.data_dir / DATABASE_NAME}?mode=ro", uri=True)
         try:
             return connection.execute(sql).fetchall()
@@ -330,20 +329,20 @@ class Server:
         return self.threads.submit(call, *arguments, **named)
 
     def connect(self) -> socket.socket:
-        """A bare connection, for what no HTTP library would send."""
+        """A bare connection, for requests that no HTTP library would send."""
         host, _, port = self.url.removeprefix("http://").partition(":")
         connection = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
         connection.settimeout(DEADLINE_S)
         return connection
 
     def speak(self, request: bytes) -> tuple[int, bytes]:
-        """Send these bytes on a connection of their own; (status, body) of the answer."""
+        """Send these bytes on a connection of their own; (status, body) of the response."""
         with self.connect() as connection:
             connection.sendall(request)
             return self.hear(connection)
 
     def hear(self, connection: socket.socket) -> tuple[int, bytes]:
-        """The next answer on a bare connection."""
+        """The next response on a bare connection."""
         answer = http.client.HTTPResponse(connection)
         try:
             answer.begin()
@@ -352,7 +351,7 @@ class Server:
             answer.close()
 
     def settle(self) -> None:
-        """Nothing running; what is queued stays so."""
+        """Stop the scheduler and cancel what runs; queued Jobs stay."""
         sql = "SELECT 1 FROM job_runs WHERE status = 'RUNNING'"
         if self.rows(sql):
             self.post("/scheduler/stop")
@@ -361,7 +360,7 @@ class Server:
             eventually(lambda: not self.rows(sql), "every run has ended")
 
     def reset(self) -> None:
-        """Nothing queued, nothing running, the limits as configured, the scheduler running."""
+        """Cancel all Jobs, restore the configured limits, start the scheduler."""
         if self.rows(CLEAN) == [(1,)]:
             return
         self.post("/scheduler/stop")

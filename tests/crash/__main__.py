@@ -1,10 +1,10 @@
-"""Kill real servers, as often as is asked for, and say what came of it.
+"""Kill real servers, and report what came of it.
 
     python -m tests.crash --cycles 200 [--seed TEXT] [--jobs 2] [--directory DIR]
 
-A cycle is one violent death of a server. They come in episodes of a dozen on one data directory;
-each worker process plays one episode after another. The last line sums up. Exit status 1: something
-promised did not hold; then the episode's directory is kept and its seed is named.
+A cycle is one KILL of a server. They come in episodes of a dozen on one data directory; each worker
+process runs one episode after another. The last line sums up. Exit status 1: a guarantee was
+broken; then the episode's directory is kept and its seed is printed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tests.crash.campaign import play_all, summary
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("--cycles", type=int, default=200, help="violent deaths of a server")
     parser.add_argument("--seed", default=secrets.token_hex(4))

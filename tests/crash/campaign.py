@@ -1,4 +1,4 @@
-"""Episode after episode, on several processes at once, and the sum of them all."""
+"""Many episodes, on several processes at once, and their totals."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ DEATHS_PER_EPISODE = 12
 
 
 def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals, str]:
-    """One episode in this process: what it came to, and what is wrong."""
+    """Run one episode in this process: its totals, and what is wrong."""
     directory = root / seed.replace("/", "-")
     with Launcher() as launcher:
         episode = Episode(launcher, directory, seed, trace)
@@ -38,7 +38,7 @@ def play(seed: str, deaths: int, root: Path, trace: bool) -> tuple[Totals, str]:
 
 
 def end_all(spared: int) -> None:
-    """KILL what a breach has left of servers and programs; normally there is nothing."""
+    """KILL servers and programs that a breach has left; normally there are none."""
     for seen in process_tree.with_descendants([os.getpid()]):
         if seen.pid not in (os.getpid(), spared):
             with suppress(ProcessLookupError):
@@ -46,14 +46,14 @@ def end_all(spared: int) -> None:
 
 
 def play_all(cycles: int, seed: str, workers: int, root: Path) -> tuple[Totals, list[str]]:
-    """All episodes, `workers` at a time."""
+    """Run all episodes, `workers` at a time."""
     trace = can_trace()
     if not trace:
         print("strace cannot be used here: no kills at chosen system calls")
     whole, rest = divmod(cycles, DEATHS_PER_EPISODE)
     deaths = [DEATHS_PER_EPISODE] * whole + [rest] * (rest > 0)
     totals, breaches = Totals(), list[str]()
-    # A fresh interpreter for each worker: this one must not be forked with threads in it.
+    # A new interpreter for each worker, because a process with threads must not be forked.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         played = [
             pool.submit(play, f"{seed}/{number}", n, root, trace) for number, n in enumerate(deaths)
@@ -68,7 +68,7 @@ def play_all(cycles: int, seed: str, workers: int, root: Path) -> tuple[Totals, 
 
 
 def add(totals: Totals, one: Totals) -> None:
-    """Sum up."""
+    """Add totals."""
     totals.kills += one.kills
     totals.syscalls += one.syscalls
     totals.accepted += one.accepted

@@ -1,8 +1,9 @@
 """What must be true of a data directory after a kill: journal, tally and database agree.
 
-The order of looking makes a living server no excuse. The tally is read first: what it tells of has
-its intent in the database, which is read next. Then the tally once more: what the database says has
-ended has said so by then. Last the processes: none carries the id of a run that has ended.
+The order of the reads makes the check valid for a running server too. The tally is read first: each
+of its programs has an intent in the database, which is read next. Then the tally again: each run
+that has ended in the database has ended in the tally too. Last the processes: none carries the id
+of an ended run.
 """
 
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ class RunRow(NamedTuple):
 
 @dataclass(slots=True)
 class Victims:
-    """Runs of which something was killed that is no server; `unnamed`: so many unknown ones."""
+    """Runs of which a process was killed that is not a server; `unnamed`: the number of unknown
+    ones.
+    """
 
     shims: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
@@ -63,7 +66,7 @@ class Victims:
 
 @dataclass(slots=True)
 class Findings:
-    """What one look has found: sentences, by the summary's name for them."""
+    """The findings of one look: sentences, by their name in the summary."""
 
     lost: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
@@ -83,23 +86,23 @@ class Findings:
 
 @dataclass(slots=True)
 class Checker:
-    """Looks at one data directory again and again."""
+    """Checks one data directory again and again."""
 
     data_dir: Path
     tally: Tally
     journal: Journal
     victims: Victims
     migration: int | None = None
-    """The number of the migration that only these tests have, if they have it."""
+    """The number of the migration that only these tests have, if it is used."""
 
     def migrates(self, has_one_more: bool) -> bool:
-        """Whether the next life has to change the schema."""
+        """Whether the next life must change the schema."""
         assert self.migration is not None
         path = self.data_dir / DATABASE_NAME
         try:
             connection = open_reader(path)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
-            return True  # it is not there, or somebody died while making it
+            return True  # it does not exist, or its server was killed while making it
         try:
             return user_version(connection) < self.migration - (not has_one_more)
         finally:
@@ -235,7 +238,7 @@ class Checker:
         return self._wrong_by_itself(run)
 
     def _wrong_by_itself(self, run: RunRow) -> str | None:
-        """The same for a run that came to its own end."""
+        """`_wrong_end` for a run that ended by itself."""
         code = run.code or 0
         expected = {0: "COMPLETED", SKIP_CODE: "SKIPPED"}.get(code, "FAILED")
         if (run.status, run.exit_code) != (expected, code):

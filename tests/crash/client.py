@@ -1,8 +1,8 @@
-"""A client of a server that is killed again and again, and the journal of what it was promised.
+"""A client of a server that is killed again and again, and a journal of the server's promises.
 
-The journal lives in this process, which nobody kills. What was asked is written down before it is
-sent, what was answered as soon as the answer is whole; so each request is *promised*, *refused*, or
-*open*: an open one may have happened or not, but never in part.
+The journal is in this process, which is never killed. A request is recorded before it is sent, a
+response as soon as it is complete; so each request is *promised*, *refused*, or *open*: an open one
+may have been executed or not, but never in part.
 """
 
 import json
@@ -27,12 +27,12 @@ REFUSALS = frozenset({404, 409, 412, 422, 429, 503})
 
 
 class Lost(Exception):
-    """The connection ended before its answer did."""
+    """The connection ended before its response did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A complete response."""
 
     status: int
     body: bytes
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Wire:
-    """One keep-alive connection on Trio. Any failure to bring a whole answer is `Lost`."""
+    """One keep-alive connection on Trio. Without a complete response it raises `Lost`."""
 
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
@@ -52,11 +52,11 @@ class Wire:
     async def ask(
         self, method: str, path: str, body: object = None, key: str | None = None
     ) -> Answer:
-        """One request and its answer.
+        """Send one request and return its response.
 
         Raises:
-            Lost: whether it was done is not known.
-            Breach: no answer within half a minute, or one that headway must not give.
+            Lost: it is unknown whether it was executed.
+            Breach: no response within half a minute, or one that headway must not give.
         """
         sent = b"" if body is None else json.dumps(body).encode()
         extra = {} if key is None else {"Idempotency-Key": f'"{key}"'}
@@ -74,7 +74,7 @@ class Wire:
         return answer
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._stream is not None:
             await trio.aclose_forcefully(self._stream)
             self._stream = None
@@ -108,17 +108,17 @@ class Submission:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody knows what became of it."""
+        """Whether its result is unknown."""
         return not self.refused and not self.job_ids
 
 
 @dataclass(slots=True)
 class Journal:
-    """All that was asked of one data directory, and what was answered."""
+    """All requests to one data directory, and their responses."""
 
     submissions: list[Submission] = field(default_factory=list)
     cancelled: dict[str, str] = field(default_factory=dict)
-    """Job ids whose cancel or delete was promised, with the status that the answer showed."""
+    """Job ids whose cancel or delete was promised, with the status in the response."""
     cancel_asked: set[str] = field(default_factory=set)
     priorities: dict[str, int] = field(default_factory=dict)
     """The last promised priority of each Job that no open patch may have changed since."""
@@ -130,10 +130,10 @@ class Journal:
     triggered: set[str] = field(default_factory=set)
     triggers_open: int = 0
     direct: dict[str, str] = field(default_factory=dict)
-    """Run ids of answered direct runs, with their status."""
+    """Run ids of completed direct runs, with their status."""
     holds: set[str] = field(default_factory=set)
     moving: bool | None = True
-    """What the scheduler was last told; None while that is open."""
+    """The last start or stop that was promised; None while one is open."""
     requests: int = 0
 
     def accepted(self) -> list[str]:
@@ -144,14 +144,14 @@ class Journal:
 
 @dataclass(slots=True)
 class Client:
-    """Asks, at random but from a seed, whatever a client may ask."""
+    """Sends random requests of every kind, by a seed."""
 
     rng: random.Random
     journal: Journal
     number: int = 0
 
     async def drive(self, url: str) -> None:
-        """Ask without end; returns when the server is gone."""
+        """Send requests until the server is gone."""
         wire = Wire(url)
         try:
             while True:
@@ -163,7 +163,7 @@ class Client:
             await wire.close()
 
     async def settle_open(self, url: str) -> None:
-        """Ask again what was left open and may be repeated, and some of what was answered."""
+        """Repeat open requests that may be repeated, and some that have a response."""
         wire = Wire(url)
         keyed = [asked for asked in self.journal.submissions if asked.key and not asked.refused]
         answered = [asked for asked in keyed if asked.answer]
@@ -174,7 +174,7 @@ class Client:
         await wire.close()
 
     async def resume(self, url: str) -> None:
-        """Let the scheduler move, if the server lives so long."""
+        """Start the scheduler, if the server lives long enough."""
         wire = Wire(url)
         with suppress(Lost):
             await self._move(wire, "start")

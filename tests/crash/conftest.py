@@ -1,4 +1,4 @@
-"""Servers that are killed at one chosen point, and everything that knows what must be true then."""
+"""Servers that are killed at one chosen point, and the checks of what must be true then."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.crash.check import TERMINAL, Checker, Victims
 from tests.crash.client import Journal, Lost, Submission, Wire
 from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
-from tests.crash.server import KillAt, Life, Server, can_trace
+from tests.crash.server import KillAt, KilledServer, Life, can_trace
 from tests.server_process import Launcher
 
 DEADLINE_S = 60
@@ -38,9 +38,9 @@ def strace() -> None:
 
 @dataclass
 class Place:
-    """A data directory with its server, one promise after another, and the checks on it."""
+    """A data directory with its server, its promises, and the checks on it."""
 
-    server: Server
+    server: KilledServer
     checker: Checker
     life: Life | None = None
     submissions: int = 0
@@ -62,7 +62,7 @@ class Place:
         await self.dead()
 
     async def dead(self) -> None:
-        """Wait for its violent end."""
+        """Wait until it was killed."""
         assert self.life is not None
         assert await self.server.reap(self.life) == -signal.SIGKILL
         await self.wire.close()
@@ -74,7 +74,7 @@ class Place:
         await self.server.trace(self.life, KillAt(call, number))
 
     async def submit(self, **params: Any) -> Submission:
-        """Ask for a Job with a key; raises `Lost` when the server dies meanwhile."""
+        """Submit a Job with a key; raises `Lost` if the server is killed."""
         self.submissions += 1
         token = f"token-{self.submissions}"
         body = {"type": "work", "name": token, "params": params}
@@ -84,7 +84,7 @@ class Place:
         return asked
 
     async def send(self, asked: Submission) -> None:
-        """Ask, for the first time or again."""
+        """Send a request, for the first time or again."""
         answer = await self.wire.ask("POST", asked.path, asked.body, asked.key)
         assert answer.status == 201, answer
         made = (answer.json()["job_id"],)
@@ -92,7 +92,7 @@ class Place:
         asked.job_ids = made
 
     async def post(self, path: str, body: object = None) -> Any:
-        """A POST that is answered well."""
+        """Send a POST that must succeed."""
         answer = await self.wire.ask("POST", path, body or {})
         assert answer.status < 300, answer
         return answer.json()
@@ -107,12 +107,12 @@ class Place:
         return run
 
     async def ended(self, asked: Submission) -> str:
-        """Its last status, when it has that."""
+        """Its last status, once it has ended."""
         await self.until(asked, lambda job: job["status"] in TERMINAL)
         return str((await self.job(asked))["status"])
 
     async def until(self, asked: Submission, right: Callable[[dict[str, Any]], bool]) -> None:
-        """Wait until the Job is as it should be."""
+        """Wait until the Job satisfies the condition."""
         while not right(await self.job(asked)):  # noqa: ASYNC110 - over HTTP
             await trio.sleep(LOOK_S)
 
@@ -122,13 +122,13 @@ class Place:
         return await self.ended(asked)
 
     async def shown(self, asked: Submission) -> None:
-        """Wait until the run's process is on record: then nothing more is written of it."""
+        """Wait until the run's process is on record; nothing more is written about it then."""
         await self.until(asked, lambda job: job["status"] != "QUEUED")
         while (await self.run_of(asked))["pid"] is None:  # noqa: ASYNC110 - over HTTP
             await trio.sleep(LOOK_S)
 
     async def begun(self) -> str:
-        """The run id of the program that has begun."""
+        """The run id of the program that has started."""
         tally = self.checker.tally
         while not tally.starts:
             await trio.sleep(LOOK_S)
@@ -146,19 +146,19 @@ class Place:
         return list(process_tree.carriers(frozenset({run_id})))
 
     def starts(self) -> list[int]:
-        """How often each program that ran at all was started."""
+        """How often each program was started, of those that ran."""
         self.checker.tally.read()
         return list(self.checker.tally.starts.values())
 
     def check(self) -> None:
-        """All that must be true now."""
+        """Check everything that must be true now."""
         found = self.checker.look()
         assert not found, str(found)
 
 
 @pytest.fixture
 def migration(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A migration that this test's servers may be given, and the checks know of."""
+    """A migration that this test's servers may have, and that the checks know."""
     monkeypatch.setattr(storage.database, "migrations", storage.database.migrations)
     place.checker.migration = know_it()
     return MIGRATION
@@ -168,7 +168,7 @@ def migration(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
 async def place(launcher: Launcher, tmp_path: Path) -> AsyncIterator[Place]:
     directory = tmp_path / "place"
     write_config(directory, sys.executable)
-    server = Server(launcher, directory)
+    server = KilledServer(launcher, directory)
     tally = Tally(directory / "tally")
     place = Place(server, Checker(server.data_dir, tally, Journal(), Victims()))
     with trio.fail_after(DEADLINE_S):

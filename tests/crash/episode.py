@@ -1,7 +1,8 @@
-"""One data directory and its dozen or so deaths, then a quiet end at which everything must add up.
+"""One data directory and its dozen or so kills, then an orderly end at which all figures must
+agree.
 
-What is chosen (how each life ends, when, what the clients ask) comes from a seed; what the machine
-makes of it does not. So a seed repeats the plan of an episode, and mostly what it found.
+The choices (how each life ends, when, what the clients send) come from a seed; the effects on the
+machine do not. So a seed repeats the plan of an episode, and mostly its findings.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ from tests.crash.check import TERMINAL, Checker, Victims, counts
 from tests.crash.client import Client, Journal, Wire
 from tests.crash.migration import MIGRATION, know_it
 from tests.crash.program import Tally, write_config
-from tests.crash.server import Breach, KillAt, Life, Server, reap_strays
+from tests.crash.server import Breach, KillAt, KilledServer, Life, reap_strays
 from tests.server_process import Launcher
 
 CLIENTS = 6
@@ -50,19 +51,19 @@ CALLS = {
     "ftruncate": 2,
     "getdents64": 20,
 }
-"""Where a server is killed, and within how many calls of one thread."""
+"""The system calls at which a server is killed, and within how many calls of one thread."""
 PLANS = {"server": 44, "syscall": 22, "starting": 18, "shutdown": 8, "together": 8}
 MIGRATING = 0.4
-"""How likely a life that is killed while it starts has a newer schema than the database."""
+"""The probability that a life that is killed while it starts has a newer schema."""
 
 
 NO_SERVER = ("shim", "program", "shim or program at a system call")
-"""Kills of something else."""
+"""Kills of processes other than servers."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """What an episode, or all of them, came to."""
+    """The totals of an episode, or of all."""
 
     kills: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
@@ -86,7 +87,7 @@ class Episode:
     seed: str
     trace: bool
     rng: random.Random = field(init=False)
-    server: Server = field(init=False)
+    server: KilledServer = field(init=False)
     journal: Journal = field(default_factory=Journal)
     victims: Victims = field(default_factory=Victims)
     totals: Totals = field(default_factory=Totals)
@@ -96,16 +97,16 @@ class Episode:
     def __post_init__(self) -> None:
         write_config(self.directory, sys.executable)
         self.rng = random.Random(self.seed)
-        self.server = Server(self.launcher, self.directory)
+        self.server = KilledServer(self.launcher, self.directory)
         self.client = Client(random.Random(f"{self.seed} client"), self.journal)
         tally = Tally(self.directory / "tally")
         self.checker = Checker(self.server.data_dir, tally, self.journal, self.victims, know_it())
 
     async def run(self, deaths: int) -> None:
-        """Die so often, then end well.
+        """Run so many lives that are killed, then an orderly one.
 
         Raises:
-            Breach: something promised did not hold; its text names the seed.
+            Breach: a guarantee was broken; its text names the seed.
         """
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         try:
@@ -135,17 +136,17 @@ class Episode:
     # ---- a life ------------------------------------------------------------------------------
 
     async def _life(self, plan: str) -> None:
-        """From the start to a violent end, of one kind or another."""
+        """One life from its start to its kill."""
         self.totals.lives += 1
         kill_at = None
         if plan == "starting":
             if self.rng.random() < MIGRATING:
-                # From now on: what is begun must be finished, by whichever life comes so far.
+                # From now on: a migration that has begun must be completed by a later life.
                 self.server.seams["migration"] = MIGRATION
             if self.trace and self.rng.random() < 0.5:
                 kill_at = self._some_call()
         migrates = self.checker.migrates("migration" in self.server.seams)
-        # The dear way once an episode, so that it is not forgotten; it knows of no migration.
+        # Execute the command once an episode; it does not have the migration.
         dear = self.totals.lives == 2 and kill_at is None and not self.server.seams
         life = self.server.begin(kill_at, execute=dear)
         async with trio.open_nursery() as nursery:
@@ -170,7 +171,7 @@ class Episode:
         await self._while_down()
 
     def _some_call(self) -> KillAt:
-        """Any call, and mostly soon."""
+        """Any call, mostly an early one."""
         call = self.rng.choice(list(CALLS))
         return KillAt(call, round(CALLS[call] ** self.rng.random()))
 
@@ -187,7 +188,7 @@ class Episode:
         return status
 
     async def _under_load(self, life: Life, plan: str) -> None:
-        """Look whether all is well, then ask and strike until the end of this life."""
+        """Check, then send requests and kill processes until the end of this life."""
         if life.tracer is None:
             self._look()
             if plan == "syscall":
@@ -201,7 +202,7 @@ class Episode:
             nursery.start_soon(self._strike, life)
             nursery.start_soon(self._end, life, plan)
             await life.until_ended()
-            # The clients notice by themselves: what they are told last is in the sockets.
+            # The clients end by themselves: the last responses are still in the sockets.
 
     async def _end(self, life: Life, plan: str) -> None:
         longest_s = LOAD_MAX_S if life.tracer is None else TRACED_LOAD_MAX_S
@@ -260,7 +261,7 @@ class Episode:
         return found
 
     async def _while_down(self) -> None:
-        """Nobody looks, and things happen."""
+        """Wait or kill a program while there is no server."""
         if self.rng.random() < 0.5:
             await trio.sleep(self.rng.random() * 0.3)
         if self.rng.random() < 0.15:
@@ -303,7 +304,7 @@ class Episode:
             await trio.sleep(LOOK_S)
 
     def _compare(self, told: dict[str, int]) -> None:
-        """What the API says of all time against a count of the rows."""
+        """Compare the totals of the API with a count of the rows."""
         counted = counts(self.server.data_dir)
         runs, jobs = counted["runs"], counted["jobs"]
         expected = {

@@ -1,12 +1,12 @@
-"""Forks servers from a process that has imported headway already.
+"""Fork servers from a process that has imported headway already.
 
 Three quarters of a server's start are imports. A process that has done them forks one server after
-another, so a campaign of kills costs a fifth. What runs in the fork is the very `headway` command.
+another, so a campaign of kills costs a fifth. The fork runs the same `headway` command.
 
     python -m tests.crash.launcher     < one end of a socket pair
 
-Orders and answers are lines of JSON: `{"start": {...}}` → `{"pid": n}`, `{"reap": pid}` → its exit
-status as `waitstatus_to_exitcode` tells it. When the socket closes, what still lives is killed.
+Orders and replies are lines of JSON: `{"start": {...}}` → `{"pid": n}`, `{"reap": pid}` → its exit
+status as of `waitstatus_to_exitcode`. When the socket closes, living servers are killed.
 """
 
 import json
@@ -29,7 +29,7 @@ LOOK_S = 0.001
 
 
 def main() -> None:
-    """Obey until the other end closes."""
+    """Process orders until the other end closes."""
     channel = socket.socket(fileno=0)
     alive: set[int] = set()
     with channel.makefile("r") as orders:
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def fork(start: dict[str, Any], channel: socket.socket) -> int:
-    """The process id of a new headway."""
+    """Fork a headway; returns its process id."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -68,7 +68,7 @@ def fork(start: dict[str, Any], channel: socket.socket) -> int:
 
 
 def become_headway(start: dict[str, Any]) -> None:
-    """Take the place that `subprocess` would have given it, then run the console script."""
+    """Set up descriptors and directory as `subprocess` would, then run the console script."""
     output = os.open(start["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):

@@ -19,7 +19,7 @@ INSERT INTO crash_probed SELECT count(*) FROM crash_probe;
 
 
 def know_it(sql: str = MIGRATION) -> int:
-    """From now on it is the last migration of the headway in this process. Returns its number."""
+    """Add it as the last migration of the headway in this process. Returns its number."""
     known = storage.database.migrations()
     if known[-1][1] == sql:
         return known[-1][0]
@@ -29,7 +29,7 @@ def know_it(sql: str = MIGRATION) -> int:
 
 
 def half_done(connection: apsw.Connection, number: int) -> Iterator[str]:
-    """What is there of it, if that is neither all nor nothing."""
+    """The parts of it that exist, if that is neither all nor nothing."""
     is_there = storage.database.user_version(connection) >= number
     tables = connection.execute(
         "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'crash_probe*'"

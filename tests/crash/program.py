@@ -1,7 +1,7 @@
-"""The programs that the servers run, and the tally that they keep of themselves.
+"""The programs that the servers run, and the tally of their starts and ends.
 
-Each appends `RUN_ID start JOB_ID` when it begins and `RUN_ID end -` when it ends, in one write with
-O_APPEND, to a file that no server knows. So the tally tells what really ran, and how often.
+Each appends `RUN_ID start JOB_ID` when it starts and `RUN_ID end -` when it ends, in one write with
+O_APPEND, to a file that no server reads. So the tally records what really ran, and how often.
 """
 
 import os
@@ -97,7 +97,7 @@ SKIP_CODE = 75
 
 
 def write_config(directory: Path, python: str) -> None:
-    """Put headway.toml, and the log of all lives, into a new directory."""
+    """Write headway.toml, and the log of all lives, into a new directory."""
     directory.mkdir(parents=True)
     text = CONFIG.format(
         work=WORK, script=SCRIPT, tally=directory / "tally", python=os.path.realpath(python)
@@ -109,7 +109,7 @@ def write_config(directory: Path, python: str) -> None:
 
 @dataclass(slots=True)
 class Tally:
-    """What has run, by run id. Read again and again while programs add to it."""
+    """What has run, by run id. Read again and again while programs append to it."""
 
     path: Path
     starts: Counter[str] = field(default_factory=Counter)
@@ -118,7 +118,7 @@ class Tally:
     _offset: int = 0
 
     def read(self) -> None:
-        """Take in what was added."""
+        """Read what was appended."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Lives of `headway serve` on one data directory: started, traced, killed, and looked at.
+"""Lives of `headway serve` on one data directory: started, traced, killed, and examined.
 
-A life is forked by the launcher or, dearer, executed as a user does it. `strace` kills it at the
-n-th call of a chosen system call, before that call does anything (strace(1), `--inject`).
+A life is forked by the launcher or, at a higher cost, executed as a user does it. `strace` kills it
+at the n-th call of a chosen system call, before that call does anything (strace(1), `--inject`).
 """
 
 import os
@@ -26,7 +26,7 @@ REAP_PAUSE_S = 0.01
 
 
 class Breach(Exception):
-    """Something that must never be."""
+    """A broken guarantee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class KillAt:
 
 
 def can_trace() -> bool:
-    """Whether strace is here and may attach; it may not in many containers."""
+    """Whether strace is installed and may attach; it may not in many containers."""
     if shutil.which("strace") is None:
         return False
     tried = subprocess.run(["strace", "-o", os.devnull, "true"], stderr=subprocess.DEVNULL)
@@ -74,7 +74,7 @@ class Life(ServerProcess):
 
 
 @dataclass(slots=True)
-class Server:
+class KilledServer:
     """A data directory, and the lives of a server on it."""
 
     launcher: Launcher
@@ -92,16 +92,16 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What all lives said."""
+        """The standard error of all lives."""
         return self.directory / "stderr"
 
     @property
     def traced(self) -> Path:
-        """What strace saw, of all lives."""
+        """The output of strace, of all lives."""
         return self.directory / "strace"
 
     def begin(self, kill_at: KillAt | None = None, *options: str, execute: bool = False) -> Life:
-        """A new life; with `kill_at` a short one. It is not ready when this returns."""
+        """Start a life; with `kill_at` a short one. It is not ready when this returns."""
         arguments = serve_arguments(self.data_dir, self.directory / "headway.toml", *options)
         if execute:
             life = Life.execute([HEADWAY, *arguments], self.log, directory=self.directory)
@@ -124,9 +124,9 @@ class Server:
         )
 
     async def trace(self, life: Life, kill_at: KillAt) -> None:
-        """Let strace kill a life that goes on already, at a call that it makes from now on."""
+        """Attach strace to a running life, to kill it at a later call."""
         self._trace(life, kill_at)
-        # A life that was killed before anybody looked is traced by nobody. (/proc wakes nobody.)
+        # A life that was killed before strace attached is never traced. (/proc has no events.)
         while not life.ended and not all(map(is_traced, life.tasks())):  # noqa: ASYNC110
             await trio.sleep(LOOK_S)
 
@@ -166,9 +166,9 @@ class Server:
         if scope.cancelled_caught:
             raise Breach(f"it has not ended:\n{life.stderr()[-3000:]}")
         if life.tracer is not None:
-            # What the server has started may live on, and strace with it. Asked to end it waits for
-            # each of them to stop, and for a parent in vfork(2) without end; dead it lets go.
-            # A child of its own, by which it tries at its start what the kernel can, ends with it.
+            # Programs of the server may live on, and strace with them. After TERM strace waits for
+            # each to stop, and for a parent in vfork(2) without end; after KILL it detaches.
+            # A child with which it probes the kernel at its start is killed too.
             probes = process_tree.children(life.tracer.pid)
             life.tracer.kill()
             life.tracer.wait()
@@ -181,7 +181,7 @@ class Server:
         return status
 
     def others_killed(self, life: Life) -> int:
-        """How many processes that are no threads of the server strace has killed in this life."""
+        """How many processes other than the server's threads strace has killed in this life."""
         if not self.traced.exists():  # the server was dead before strace was there
             return 0
         text = self.traced.read_bytes()[life.trace_from :].decode(errors="replace")
@@ -201,7 +201,7 @@ class Server:
 
 
 async def reap_strays(own: set[int]) -> None:
-    """Reap what becomes ours when a server is killed, as init would, but for `own`."""
+    """Reap processes that this one inherits from a killed server, as init would, except `own`."""
     while True:
         for pid in process_tree.children(os.getpid()):
             seen = process_tree.look(pid)

@@ -1,4 +1,4 @@
-"""What the campaign does with a server that dies at an inconvenient moment."""
+"""How the campaign treats a server that is killed at an inconvenient moment."""
 
 import os
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.crash.server import KillAt, Life, Server
+from tests.crash.server import KillAt, KilledServer, Life
 from tests.server_process import Launcher
 
 
 @pytest.fixture
 def dead(tmp_path: Path) -> Iterator[Life]:
-    """One that has ended and is not yet reaped, so it still has a thread."""
+    """A process that has ended and is not reaped, so that it still has a thread."""
     pid = os.posix_spawn("/bin/true", ["true"], {})
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     life = Life(pid, tmp_path / "stderr", 0, lambda: os.waitpid(pid, 0)[1])
@@ -25,6 +25,6 @@ async def test_a_life_that_is_killed_before_anybody_looks_is_not_waited_for(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: Life
 ) -> None:
     assert dead.tasks()
-    monkeypatch.setattr(Server, "_trace", lambda *_: None)
+    monkeypatch.setattr(KilledServer, "_trace", lambda *_: None)
     with trio.fail_after(20):
-        await Server(launcher, tmp_path).trace(dead, KillAt("close", 1))
+        await KilledServer(launcher, tmp_path).trace(dead, KillAt("close", 1))

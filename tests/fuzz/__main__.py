@@ -1,13 +1,14 @@
-"""python -m tests.fuzz [--requests N] [--seed S]    generated requests to a real server
+"""python -m tests.fuzz [--requests N] [--seed S] generated requests to a real server
 
-Schemathesis reads the server's OpenAPI document and makes requests from it: right ones, wrong ones,
-and chains in which one answer gives the next its ids. No answer may be a 5xx of a bug, and each
-must be as documented: its status, media type, headers and body. Then the invariants must hold.
+Schemathesis reads the server's OpenAPI document and generates requests from it: valid ones, invalid
+ones, and chains in which one response provides the ids of the next. No response may be a 5xx of a
+bug, and each must be as documented: its status, media type, headers and body. Then the invariants
+must hold.
 
-Among them are limits of one slot and reservations of a day. A direct run rightly waits for those,
-so somebody gives back the slots that stand in its way.
+Some requests set limits of one slot, or reserve a slot for a day. A direct run waits for those, so
+a thread releases the slots that block it.
 
-Exit status 1: one was not. The seed and a `curl` for each are printed.
+Exit status 1: a response was not as documented. The seed and a `curl` for each are printed.
 """
 
 import argparse
@@ -34,10 +35,10 @@ FUZZ_S_MAX = 1_200
 LOOK_S = 1.0
 EXAMPLES = 50
 EXAMPLES_MIN = 5
-"""Of each operation in a round, which makes some 1,800 requests with their chains."""
+"""Examples of each operation in a round, which makes some 1,800 requests with their chains."""
 
 PHASES = ("coverage,fuzzing,stateful", "fuzzing,stateful")
-"""Of the first round, and of all others: what covers each schema is the same with any seed."""
+"""Of the first round, and of all others: the coverage phase is the same with any seed."""
 
 CONFIG = """
 [scheduler]
@@ -63,8 +64,9 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-"""Not among them: that what was deleted is gone (a Job stays on record), and that whatever fits its
-schema is accepted (a Job that has started fits it, and cannot be changed)."""
+"""Excluded: that a deleted resource is gone (a Job stays on record), and that every valid request
+is accepted (a Job that has started cannot be changed).
+"""
 ENDLESS = ("--exclude-path", "/events")
 
 
@@ -93,7 +95,7 @@ def give_back(client: httpx.Client) -> None:
 
 @contextmanager
 def operator(url: str) -> Iterator[None]:
-    """Inside it, slots that are held are given back as soon as a direct run waits for one."""
+    """Release held slots, during the block, as soon as a direct run waits for one."""
     over = threading.Event()
 
     def work() -> None:
@@ -111,7 +113,7 @@ def operator(url: str) -> Iterator[None]:
 
 
 def fuzz(url: str, phases: str, examples: int, seed: int) -> tuple[int, str]:
-    """(exit status, output) of Schemathesis."""
+    """Run Schemathesis: (exit status, output)."""
     command: list[str | Path] = [
         BIN / "schemathesis",
         "run",
@@ -121,7 +123,7 @@ def fuzz(url: str, phases: str, examples: int, seed: int) -> tuple[int, str]:
         *("--phases", phases),
         *("--max-examples", str(examples)),
         *("--seed", str(seed)),
-        # Two threads now and then fail in Python 3.11: "AST constructor recursion depth mismatch".
+        # Two threads fail sometimes in Python 3.11: "AST constructor recursion depth mismatch".
         *("--workers", "1"),
         *("--request-timeout", "30"),
         *("--suppress-health-check", "all"),
@@ -152,7 +154,7 @@ def rounds(url: str, requests: int, seed: int) -> tuple[int, list[str]]:
         found = re.search(r"([\d,]+) generated", output)
         made += int(found[1].replace(",", "")) if found else 0
         sum_of_examples += examples
-        # The last round only makes up for what is missing.
+        # The last round only adds what is missing.
         missing = ceil((requests - made) * sum_of_examples / max(made, 1))
         examples = min(max(missing, EXAMPLES_MIN), EXAMPLES)
         if status or found is None:
@@ -162,7 +164,7 @@ def rounds(url: str, requests: int, seed: int) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000, help="at least so many")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))

@@ -1,4 +1,4 @@
-"""What Schemathesis shall not ask: it loads this module itself, by SCHEMATHESIS_HOOKS."""
+"""Requests that Schemathesis must not generate; it loads this module by SCHEMATHESIS_HOOKS."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import schemathesis  # type: ignore[import-not-found,unused-ignore]
 
 @schemathesis.hook  # type: ignore[untyped-decorator,unused-ignore]
 def filter_query(context: schemathesis.HookContext, query: dict[str, Any] | None) -> bool:
-    """Whether what is wrong in this query is still wrong when it is sent.
+    """Whether an invalid query is still invalid when it is sent.
 
     In a URL a list of one and its element look alike. Schemathesis knows that of a list in an
-    element's place, and of an element in a list's place, but takes both together for wrong:
+    element's place, and of an element in a list's place, but treats both together as invalid:
     `?retry_of=x&type=y`, made of `{"retry_of": ["x"], "type": "y"}`.
     """
     if query is None or context.operation is None:

@@ -20,7 +20,7 @@ import trio
 from actors.host import process_tree
 from actors.host.children import PR_SET_CHILD_SUBREAPER
 from tests.crash.episode import command_line, leaves
-from tests.crash.server import Breach, Server, reap_strays
+from tests.crash.server import Breach, KilledServer, reap_strays
 from tests.hostile.calm import Calm, Seen
 from tests.hostile.hostility import Hostility, look_around
 from tests.hostile.lives import Lives
@@ -88,7 +88,7 @@ class Episode:
     def __post_init__(self) -> None:
         write_config(self.directory, ROOT)
         self.rng = random.Random(self.seed)
-        self.lives = Lives(Server(self.launcher, self.directory))
+        self.lives = Lives(KilledServer(self.launcher, self.directory))
         self.hostility = Hostility(self.lives, self.directory)
         self.calm = Calm(self.lives, random.Random(f"{self.seed} calm"), self.seen)
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import trio
 
-from tests.crash.server import Breach, Life, Server
+from tests.crash.server import Breach, KilledServer, Life
 from tests.hostile.pulse import announce
 from tests.hostile.scene import boot_s
 
@@ -39,7 +39,7 @@ class End:
 class Lives:
     """One data directory, served by one process after another."""
 
-    server: Server
+    server: KilledServer
     ends: list[End] = field(default_factory=list)
     answering: list[tuple[float, float]] = field(default_factory=list)
     """When, on the monotonic clock, a server had to answer."""
