@@ -79,7 +79,7 @@ class RunStart:
                 return await self._look(grace_s, hurry)
             except OSError as error:
                 # An error does not prove that there is no process.
-                log.warning("run not found", run_id=self.intent.run_id, why=str(error))
+                log.warning("run search failed", run_id=self.intent.run_id, why=str(error))
                 await trio.sleep(LOOK_AGAIN_S)
 
     async def _look(self, grace_s: float, hurry: trio.Event) -> BegunRun | None:
