@@ -9,10 +9,10 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,22 +22,22 @@ import structlog
 import trio
 
 from actors.actor import Mailbox
-from actors.clock import Clock, SystemClock
+from actors.clock import SystemClock
 from actors.event_buffer import EventBuffer
 from actors.executor import Executor
 from actors.host import interpreter
 from actors.host.cgroup import find_cgroup_root
-from actors.host.free_space import FreeSpace, Space
+from actors.host.free_space import FreeSpace
 from actors.host.inotify import FileWatcher
 from actors.host.linux_host import LinuxHost
-from actors.host.process import Host
 from actors.identity import Identity, Ids
 from actors.inspector import Inspector
 from actors.publisher import Publisher
 from actors.randomness import Randomness
 from actors.rules.core import Core
-from actors.runner import InlineRunner, Pool, ThreadPool, ThreadRunner
+from actors.runner import ThreadPool, ThreadRunner
 from actors.scheduler import Scheduler
+from actors.seams import Seams
 from actors.stats import Stats
 from actors.storage_watch import StorageWatch
 from actors.supervisor import Child, Supervisor, SupervisorGaveUp
@@ -46,8 +46,8 @@ from config.settings import Settings
 from config.settings_source import SettingsSource
 from headway.terminal_text import print_errors
 from storage.damage import checked_at_once
-from storage.database import DATABASE_NAME, Runner, open_reader, open_writer
-from storage.disk_reserve import RESERVE_BYTES, RESERVE_NAME, DiskReserve
+from storage.database import DATABASE_NAME, open_reader, open_writer
+from storage.disk_reserve import RESERVE_NAME, DiskReserve
 from storage.errors import (
     DamagedDatabase,
     DataDirectoryInUse,
@@ -76,26 +76,6 @@ READERS = ("quick reader", "long reader 1", "long reader 2")
 REFUSED_AT_START = (DamagedDatabase, DataDirectoryInUse, ExposedDirectory, NewerDatabase)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seams:
-    """Everything that differs between production and simulation."""
-
-    clock: Clock
-    random_bytes: Callable[[int], bytes]
-    writer: Runner
-    readers: tuple[Runner, ...]
-    batches: Runner
-    files: Pool
-    collectors: Pool
-    checker: Runner
-    host: Host
-    vfs: str | None = None
-    bodies: Runner = field(default_factory=InlineRunner)
-    reserve_bytes: int = RESERVE_BYTES
-    statvfs: Callable[[Path], Space] = os.statvfs
-    log_lines_dropped: Callable[[], int] = int  # 0
 
 
 @contextmanager

@@ -35,6 +35,7 @@ TESTED_ELSEWHERE: dict[str, dict[str, str]] = {
         **{f"headway/model/{noun}.py": "tests/web/test_contract.py" for noun in RESOURCES},
         "actors/host/process.py": "tests/actors/host/test_linux_process.py",
         "actors/messages.py": "tests/actors/test_scheduler.py",
+        "actors/seams.py": "tests/simulation/test_world.py",
         "actors/rules/nouns.py": "tests/actors/rules/test_noun.py",
         "headway/cli/arguments.py": "tests/headway/cli/test_jobs.py",
         "headway/cli/options.py": "tests/headway/cli/test_jobs.py",

@@ -17,11 +17,12 @@ import trio
 from actors import messages as m
 from actors.actor import Mailbox
 from actors.runner import InlinePool, InlineRunner
+from actors.seams import Seams
 from config.job_type import JobType
 from config.settings import SchedulerSettings, ServerSettings, Settings
 from headway.model.job import Job, NewJob
 from headway.model.run import JobRun
-from serve import Headway, Seams
+from serve import Headway
 from storage.database import DATABASE_NAME, open_reader
 from storage.jobs import find_job
 from storage.runs import find_run, run_of_job

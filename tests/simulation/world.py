@@ -26,11 +26,12 @@ from actors.actor import Mailbox
 from actors.host import inotify
 from actors.rules.core import Decision
 from actors.runner import InlinePool, InlineRunner
+from actors.seams import Seams
 from actors.supervisor import SupervisorGaveUp
 from config.run_limits import ARTIFACT_LIMIT_FILES
 from config.settings import SchedulerSettings, ServerSettings, Settings
 from headway.model.problem import Refusal
-from serve import Headway, Seams
+from serve import Headway
 from storage.collections import unfinished
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import StorageFailed

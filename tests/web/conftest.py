@@ -15,11 +15,12 @@ from actors.clock import VirtualClock
 from actors.host.launch import Launch
 from actors.host.shim import ExitRecord
 from actors.runner import InlinePool, InlineRunner
+from actors.seams import Seams
 from config.job_type import JobType
 from config.settings import ServerSettings, Settings
 from headway.model.job import Job, NewJob
 from headway.model.run import Left
-from serve import Headway, Seams
+from serve import Headway
 from storage.runs import NOTHING_LEFT
 from web.context import Context
 

@@ -11,9 +11,10 @@ import trio
 
 from actors.clock import VirtualClock
 from actors.runner import InlinePool, InlineRunner, ThreadRunner
+from actors.seams import Seams
 from config.job_type import JobType
 from config.settings import ServerSettings, Settings
-from serve import Headway, Seams
+from serve import Headway
 from storage import job_list
 from web.app import make_app
 from web.context import Context
