@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.faults.fault_loop import FAULTS, Broken, Stage
 from tests.faults.transaction import CASES
-from tests.simulation.world import lighten_sqlite, memory
+from tests.simulation.tuning import lighten_sqlite
+from tests.simulation.world import memory
 
 
 def play(name: str, pairs: bool) -> tuple[Counter[str], str]:

@@ -7,7 +7,6 @@ or of request never came; the seed that it names fails every time.
 """
 
 import argparse
-import gc
 import os
 import random
 import sys
@@ -16,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.simulation.world import Failure, Tally, lighten_sqlite, simulate
+from tests.simulation import tuning
+from tests.simulation.world import Failure, Tally, simulate
 
 SEEDS_AT_ONCE = 10
 FRESH_FROM = 1_000_000
@@ -29,13 +29,13 @@ FIGURES = ("jobs", "runs", "lives", "commits", "operations", "checks")
 def run_some(seeds: list[int]) -> tuple[list[Tally], list[str]]:
     """Simulate these worlds; returns (what they saw, what was broken)."""
     tallies, failures = [], []
-    gc.freeze()  # what stands now need not be looked through after each world
+    tuning.keep_what_is_loaded()
     for seed in seeds:
         try:
             tallies.append(simulate(seed))
         except Failure as failure:
             failures.append(str(failure))
-        gc.collect()
+        tuning.collect_world()
     return tallies, failures
 
 
@@ -126,7 +126,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     given = parser.parse_args()
-    lighten_sqlite()
+    tuning.lighten_sqlite()
     if given.seed is not None:
         return show(given.seed)
     fresh = min(given.fresh, given.seeds)

@@ -4,7 +4,6 @@ Everything that decides something draws from one generator, and Trio's own order
 another with the same seed: the same seed gives the same world, operation by operation.
 """
 
-import gc
 import logging
 import os
 import random
@@ -36,6 +35,7 @@ from storage.collections import unfinished
 from storage.database import DATABASE_NAME, open_writer
 from storage.errors import StorageFailed
 from tests.imagined import SettableClock
+from tests.simulation import tuning
 from tests.simulation.clients import Clients
 from tests.simulation.closer import Closer
 from tests.simulation.collecting import CALLS, SimulatedPool, wrongly_collected
@@ -56,9 +56,6 @@ PATIENCE_S = 40 * 86_400.0
 
 SLOWNESS_S = (0.0, 0.0, 0.0, 0.2)
 """The longest half of a commit, in one life: on a slow disk the next batch gathers."""
-
-LOOKASIDE = (1_200, 1_000)
-"""Bytes of a small piece of memory, and how many a connection has at hand."""
 
 CHECKPOINT_PAGES = (10, 100, 200, 400)
 
@@ -365,7 +362,7 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
         Failure: an invariant is broken, or the server did something that it never may.
     """
     inotify.close = CLOSER.put
-    gc.disable()  # a world's garbage is small, and looking for it in mid-life cost 5 %
+    tuning.start_world()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
     trio._core._run._r.seed(seed)
@@ -378,7 +375,7 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
             raise
         raise Failure(seed, repr(leaf(error))) from error
     finally:
-        gc.enable()
+        tuning.end_world()
         inotify.close = os.close
         world.disk.unregister()
         shutil.rmtree(directory, ignore_errors=True)
@@ -387,15 +384,3 @@ def simulate(seed: int, trace: list[str] | None = None) -> Tally:
 def memory() -> str | None:
     """A file system in memory, where there is one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-def lighten_sqlite() -> None:
-    """For a process that does nothing but worlds, or failing transactions: 8 % of one.
-
-    No locks, since all is one thread. More memory at hand, since a connection plans some 40
-    statements, runs most of them once, and is closed.
-    """
-    apsw.shutdown()
-    apsw.config(apsw.SQLITE_CONFIG_SINGLETHREAD)
-    apsw.config(apsw.SQLITE_CONFIG_LOOKASIDE, *LOOKASIDE)
-    apsw.initialize()
