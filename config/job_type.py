@@ -224,6 +224,8 @@ class JobType(BaseModel):
     ) -> list[str]:
         """The command line without secrets, of one run or of any."""
         shown = self.redact(params)
+        if not self._command_line.templates:
+            return self.argv(shown)
         return self.argv(shown, self.places(run_id, job_id, shown))
 
     def environment(
