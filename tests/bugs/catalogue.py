@@ -47,7 +47,11 @@ BUGS = (
         file="actors/scheduler.py",
         before="except (apsw.IOError, apsw.CorruptError, apsw.NotADBError) as error:",
         after="except (apsw.CorruptError, apsw.NotADBError) as error:",
-        tests=("tests/actors/test_scheduler.py", "tests/simulation"),
+        tests=(
+            "tests/actors/test_scheduler.py",
+            "tests/actors/test_failing_disk.py",
+            "tests/simulation",
+        ),
     ),
     Bug(
         name="shown-and-on-no-disk",
@@ -71,7 +75,7 @@ BUGS = (
         file="storage/transaction.py",
         before='                self.execute("ROLLBACK TO message")\n',
         after="",
-        tests=("tests/storage/test_transaction.py", "tests/actors/rules/test_core.py"),
+        tests=("tests/storage/test_transaction.py", "tests/actors/rules"),
     ),
     Bug(
         name="idempotency-key-not-kept",
@@ -79,7 +83,7 @@ BUGS = (
         file="actors/rules/idempotency.py",
         before="    idempotency.keep(tx, key, body, location)\n",
         after="",
-        tests=("tests/actors/rules/test_core.py", "tests/contract/test_jobs.py"),
+        tests=("tests/actors/rules", "tests/contract/test_idempotency.py"),
     ),
     Bug(
         name="idempotency-mismatch-replayed",
@@ -128,7 +132,12 @@ BUGS = (
         file="storage/jobs.py",
         before='    tx.emit("job.cancelled", job_id=job_id, type=type_)\n',
         after="",
-        tests=("tests/storage/test_jobs.py", "tests/actors/rules/test_core.py", "tests/simulation"),
+        tests=(
+            "tests/storage/test_jobs.py",
+            "tests/storage/test_job_pages.py",
+            "tests/actors/rules",
+            "tests/simulation",
+        ),
     ),
     Bug(
         name="gap-in-the-events",
@@ -136,7 +145,7 @@ BUGS = (
         file="storage/transaction.py",
         before="            self._next_seq = seq\n",
         after="",
-        tests=("tests/storage/test_transaction.py", "tests/actors/rules/test_core.py"),
+        tests=("tests/storage/test_transaction.py", "tests/actors/rules"),
     ),
     Bug(
         name="count-not-kept",
@@ -152,11 +161,7 @@ BUGS = (
         file="actors/rules/runs.py",
         before="    if message.refused_in not in (None, context.life):\n",
         after="    if False:\n",
-        tests=(
-            "tests/actors/rules/test_core.py",
-            "tests/actors/test_executor.py",
-            "tests/actors/run",
-        ),
+        tests=("tests/actors/rules", "tests/actors/test_executor.py", "tests/actors/run"),
     ),
     Bug(
         name="finished-twice",
@@ -168,7 +173,7 @@ BUGS = (
         after='WHERE run_id = ?"\n'
         '        " RETURNING job_id, type, lane, started_at, eligible_at, finished_at,'
         ' duration_us"',
-        tests=("tests/storage/test_runs.py", "tests/actors/rules/test_core.py"),
+        tests=("tests/storage/test_runs.py", "tests/actors/rules"),
     ),
     Bug(
         name="each-progress-stored",
@@ -234,7 +239,7 @@ BUGS = (
         file="actors/rules/context.py",
         before="        self.blocked, self.waiting = reason, run_ids\n",
         after="        self.waiting = run_ids\n",
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     Bug(
         name="host-that-recovered-unnoticed",
@@ -250,7 +255,7 @@ BUGS = (
         file="actors/scheduler.py",
         before="        if self._waits and not self._looks:\n",
         after="        if self._full and not self._looks:\n",
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     Bug(
         name="waiting-run-interrupted-at-shutdown",
@@ -258,7 +263,7 @@ BUGS = (
         file="actors/rules/runs.py",
         before=" or intent.run_id in context.left:\n",
         after=":\n",
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     Bug(
         name="waiting-run-forgotten-over-a-boot",
@@ -266,7 +271,7 @@ BUGS = (
         file="storage/intents.py",
         before='        "UPDATE job_runs SET boot_id = ?, pid = NULL, began_us = NULL"\n',
         after='        "UPDATE job_runs SET boot_id = boot_id || substr(?, 9), pid = NULL"\n',
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     Bug(
         name="starts-after-the-drain",
@@ -274,7 +279,7 @@ BUGS = (
         file="actors/executor.py",
         before="                    self._holds = True\n",
         after="",
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     Bug(
         name="started-again-without-its-directory",
@@ -282,7 +287,7 @@ BUGS = (
         file="actors/run/run_start.py",
         before="        if not record.ended and (process :=",
         after="        if record.started and not record.ended and (process :=",
-        tests=("tests/actors/test_host_condition.py",),
+        tests=("tests/actors/test_host_condition.py", "tests/actors/test_unbegun_runs.py"),
     ),
     # ---- order, limits, turns ------------------------------------------------------------------
     Bug(
@@ -291,7 +296,11 @@ BUGS = (
         file="storage/jobs.py",
         before="if head is not None and (best is None or head < best):",
         after="if head is not None and (best is None or head[1] < best[1]):",
-        tests=("tests/storage/test_jobs.py", "tests/actors/rules/test_dispatch.py"),
+        tests=(
+            "tests/storage/test_jobs.py",
+            "tests/storage/test_job_pages.py",
+            "tests/actors/rules/test_dispatch.py",
+        ),
     ),
     Bug(
         name="run-at-ignored",
@@ -299,7 +308,11 @@ BUGS = (
         file="storage/job_row.py",
         before='"time" if run_at is not None and run_at > now else "none"',
         after='"none"',
-        tests=("tests/storage/test_jobs.py", "tests/actors/rules/test_core.py"),
+        tests=(
+            "tests/storage/test_jobs.py",
+            "tests/storage/test_job_pages.py",
+            "tests/actors/rules",
+        ),
     ),
     Bug(
         name="hold-outlives-the-queue",
@@ -307,7 +320,7 @@ BUGS = (
         file="storage/jobs.py",
         before="\"UPDATE jobs SET status = ?, hold = 'none', version",
         after='"UPDATE jobs SET status = ?, version',
-        tests=("tests/actors/rules/test_core.py", "tests/simulation"),
+        tests=("tests/actors/rules", "tests/simulation"),
     ),
     Bug(
         name="one-too-many-of-a-type",
@@ -347,7 +360,7 @@ BUGS = (
         file="actors/rules/jobs.py",
         before="    jobs.skip_expired(tx)\n",
         after="",
-        tests=("tests/actors/rules/test_dispatch.py", "tests/actors/rules/test_core.py"),
+        tests=("tests/actors/rules/test_dispatch.py", "tests/actors/rules"),
     ),
     Bug(
         name="alarm-not-set",
@@ -355,7 +368,7 @@ BUGS = (
         file="actors/scheduler.py",
         before="        self._alarm.set(decision.next_due)\n",
         after="",
-        tests=("tests/actors/test_scheduler.py",),
+        tests=("tests/actors/test_scheduler.py", "tests/actors/test_failing_disk.py"),
     ),
     Bug(
         name="clock-jump-slept-through",
@@ -371,7 +384,7 @@ BUGS = (
         file="actors/rules/scheduler.py",
         before="    context.draining = True\n",
         after="",
-        tests=("tests/actors/rules/test_core.py",),
+        tests=("tests/actors/rules",),
     ),
     # ---- processes -----------------------------------------------------------------------------
     Bug(
@@ -508,7 +521,7 @@ BUGS = (
         file="actors/rules/verdict.py",
         before="(is_recorded and not seen.signalled)",
         after="seen.exit_code == 0",
-        tests=("tests/actors/rules/test_core.py",),
+        tests=("tests/actors/rules",),
     ),
     Bug(
         name="recorded-end-ignored",
@@ -516,7 +529,7 @@ BUGS = (
         file="actors/rules/verdict.py",
         before="    if stop_reason is None or (is_recorded and not seen.signalled):\n",
         after="    if stop_reason is None:\n",
-        tests=("tests/actors/rules/test_core.py", "tests/simulation"),
+        tests=("tests/actors/rules", "tests/simulation"),
     ),
     Bug(
         name="removed-before-it-is-listed",
@@ -524,7 +537,7 @@ BUGS = (
         file="actors/run/collector.py",
         before="            more=more,\n",
         after="            more=False,\n",
-        tests=("tests/actors/run/test_collector.py",),
+        tests=("tests/actors/run",),
     ),
     Bug(
         name="artifacts-hold-the-slot",
@@ -532,7 +545,7 @@ BUGS = (
         file="actors/run/collector.py",
         before="QUICK_S = 0.05",
         after="QUICK_S = 5_000.0",
-        tests=("tests/actors/run/test_collector.py",),
+        tests=("tests/actors/run",),
     ),
     Bug(
         name="collection-forgotten",
@@ -540,7 +553,7 @@ BUGS = (
         file="actors/rules/runs.py",
         before="    _collect(context, collections.unfinished(tx.connection))\n",
         after="",
-        tests=("tests/actors/run/test_collector.py", "tests/simulation"),
+        tests=("tests/actors/run", "tests/simulation"),
     ),
     Bug(
         name="signal-forgotten",
@@ -548,7 +561,7 @@ BUGS = (
         file="actors/run/run_lifecycle.py",
         before="            self.files.note_signal()\n",
         after="",
-        tests=("tests/actors/run/test_collector.py",),
+        tests=("tests/actors/run",),
     ),
     Bug(
         name="anything-is-opened",
@@ -605,7 +618,7 @@ BUGS = (
         tests=(
             "tests/web/api/test_guard.py",
             "tests/web/test_app.py",
-            "tests/contract/test_bad_input.py",
+            "tests/contract/test_origin.py",
         ),
     ),
     Bug(
@@ -630,7 +643,7 @@ BUGS = (
         file="actors/rules/jobs.py",
         before="    if if_match is not None and if_match.isdisjoint(",
         after="    if if_match == frozenset() and if_match.isdisjoint(",
-        tests=("tests/actors/rules/test_core.py", "tests/contract/test_jobs.py"),
+        tests=("tests/actors/rules", "tests/contract/test_jobs.py"),
     ),
     Bug(
         name="cursor-repeats",
@@ -638,7 +651,7 @@ BUGS = (
         file="storage/job_list.py",
         before='"position < ?" if wanted.order == "desc"',
         after='"position <= ?" if wanted.order == "desc"',
-        tests=("tests/storage/test_jobs.py",),
+        tests=("tests/storage/test_jobs.py", "tests/storage/test_job_pages.py"),
     ),
     Bug(
         name="abandoned-claim-kept",
@@ -678,7 +691,7 @@ BUGS = (
         file="web/resources/events.py",
         before="self._seq = until if is_all else min(until, found[-1].seq)",
         after="self._seq = until",
-        tests=("tests/web/resources/test_events.py",),
+        tests=("tests/web/resources/test_events.py", "tests/web/resources/test_live_events.py"),
     ),
     Bug(
         name="one-too-many-starts-now",
@@ -712,7 +725,7 @@ BUGS = (
         after="                value = self._context.apply(tx, message)\n"
         "                self.setup = self._context.setup\n"
         "                return outcome.Value(value)\n",
-        tests=("tests/actors/rules/test_core.py",),
+        tests=("tests/actors/rules",),
     ),
     Bug(
         name="type-gone-holds-the-queue",
@@ -720,7 +733,7 @@ BUGS = (
         file="actors/rules/scheduler.py",
         before="if type_name is not None and type_name not in context.setup.job_types:",
         after="if False:",
-        tests=("tests/actors/rules/test_core.py",),
+        tests=("tests/actors/rules",),
     ),
     Bug(
         name="type-gone-is-eligible",
@@ -769,7 +782,7 @@ BUGS = (
         file="actors/rules/jobs.py",
         before="expires_at is not None and expires_at <= run_at:",
         after="expires_at is not None and expires_at < run_at:",
-        tests=("tests/actors/rules/test_core.py",),
+        tests=("tests/actors/rules",),
     ),
     # ---- what clients may claim ----------------------------------------------------------------
     Bug(
@@ -899,7 +912,11 @@ BUGS = (
         file="actors/publisher.py",
         before="                    await self._catch_up(events[0].seq - 1)\n",
         after="                    self._events.last_seq = events[0].seq - 1\n",
-        tests=("tests/actors/test_publisher.py", "tests/actors/test_scheduler.py"),
+        tests=(
+            "tests/actors/test_publisher.py",
+            "tests/actors/test_scheduler.py",
+            "tests/actors/test_failing_disk.py",
+        ),
     ),
     # ---- what a request may cost -------------------------------------------------------------
     Bug(
