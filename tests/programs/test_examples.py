@@ -142,7 +142,7 @@ def test_scripts_and_small_tools(run: Run, tmp_path: Path) -> None:
     assert run("head", file=str(file), lines=5)[1] == "0\n1\n2\n3\n4\n"
     made, output = run("research", topic="--help", tags=["urban", "iso lation"])
     assert output == "--help: urban, iso lation\n"
-    assert made.argv[0] == sys.executable
+    assert Path(made.argv[0]).parent == Path(sys.executable).parent
     made, _ = run("archive", folder=str(tmp_path / "config"), name="config-1")
     with tarfile.open(artifact(tmp_path, made, "config-1.tar.gz")) as archive:
         assert "./count.sh" in archive.getnames()
