@@ -198,7 +198,11 @@ class LogWriter:
             self._pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", log_writer_process.__file__],
-                {VARIABLE: self._mark, "PATH": os.defpath},
+                {
+                    VARIABLE: self._mark,
+                    log_writer_process.PID_FILE: self.pid_file,
+                    "PATH": os.defpath,
+                },
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -210,7 +214,8 @@ class LogWriter:
             )
             self._children.own.add(self._pid)
         if self.pid_file:
-            write_private(Path(self.pid_file), b"%d\n" % self._pid)
+            line = b"%d %s\n" % (self._pid, log_writer_process.STARTING)
+            write_private(Path(self.pid_file), line)
 
     async def _begin_again(self) -> None:
         """Start a writer again; the pipes hold the output until then."""

@@ -29,6 +29,9 @@ WAITED_FOR = (
 RETRY_S = 0.5
 """The pause before a log that failed is written again."""
 NAME_BYTES_MAX = 256
+PID_FILE = "HEADWAY_LOG_WRITER_PID_FILE"
+STARTING, READY = b"starting", b"ready   "
+"""The second word of the pid file: before the writer has the pipes that it was sent, and then."""
 
 
 class OutputPipe:
@@ -108,6 +111,7 @@ class Writer:
         self._stuck: list[OutputPipe] = []
         self._unsent: deque[bytes] = deque()
         self._waits_to_send = False
+        self._pid_file = os.environ.get(PID_FILE, "")
 
     def run(self) -> None:
         """Return when the server is gone and every pipe has ended."""
@@ -117,6 +121,7 @@ class Writer:
                     self._move(output)
                 elif self._server is not None and descriptor == self._server.fileno():
                     self._receive(self._server)
+                    self._note_ready()
             stuck, self._stuck = self._stuck, []
             for output in stuck:
                 self._move(output, was_stuck=True)
@@ -159,6 +164,18 @@ class Writer:
                     self._epoll.register(output.pipe, select.EPOLLIN)
                 else:
                     self._drop(name)
+
+    def _note_ready(self) -> None:
+        """Tell shims that this writer has their pipes: see `shim.py`."""
+        path, self._pid_file = self._pid_file, ""
+        if not path:
+            return
+        own = b"%d " % os.getpid()
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if os.pread(descriptor, NAME_BYTES_MAX, 0) == own + STARTING + b"\n":
+                os.pwrite(descriptor, READY, len(own))
+            os.close(descriptor)
 
     def _drop(self, name: bytes) -> None:
         """Stop reading an output, even if a process may still write to its pipe."""

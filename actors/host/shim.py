@@ -28,11 +28,13 @@ EXIT_FILE_FD, PIPE_FD, LOG_FD, SEAL_FD = 2, 3, 4, 5
 # over 128. No shell reports SIGINT and SIGPIPE: these two appear as exit status 130 and 141.
 # Without its directory, its first line or a process for the program (then a shell exits) there is
 # no run: what the trap writes lets it be started again.
-# At the end, with no log writer alive (`log_writer.py`), what is in the pipe would be lost.
+# At the end, with no log writer alive (`log_writer.py`), what is in the pipe would be lost. One
+# that is starting may not have the pipe yet: the shim keeps it until then, 5 s at most.
 SHIM = """\
 [ -z "$BASH_VERSION" ] || set +o posix
 trap : TERM INT HUP QUIT USR1 USR2
 unset HEADWAY_SHIM_SEAL HEADWAY_SHIM_CODE HEADWAY_SHIM_WRITER HEADWAY_SHIM_STATE
+unset HEADWAY_SHIM_PID HEADWAY_SHIM_PHASE HEADWAY_SHIM_LOOKS
 read -r HEADWAY_SHIM_SEAL <&5
 exec 5<&-
 trap 'echo "unstarted $HEADWAY_SHIM_SEAL" >&2; kill -KILL $$' EXIT
@@ -45,11 +47,18 @@ HEADWAY_SHIM_CODE=$?
 trap - EXIT
 echo "exit $HEADWAY_SHIM_CODE $HEADWAY_SHIM_SEAL" >&2
 if [ -n "$HEADWAY_SHIM_WRITER" ]; then
-    read -r HEADWAY_SHIM_WRITER <"$HEADWAY_SHIM_WRITER"
-    read -r _ _ HEADWAY_SHIM_STATE _ <"/proc/$HEADWAY_SHIM_WRITER/stat"
-    case $HEADWAY_SHIM_STATE in
-    "" | Z | X) exec cat </proc/$$/fd/3 >>/proc/$$/fd/4 ;;
-    esac
+    HEADWAY_SHIM_LOOKS=0
+    while
+        HEADWAY_SHIM_STATE=
+        read -r HEADWAY_SHIM_PID HEADWAY_SHIM_PHASE <"$HEADWAY_SHIM_WRITER"
+        read -r _ _ HEADWAY_SHIM_STATE _ <"/proc/$HEADWAY_SHIM_PID/stat"
+        case $HEADWAY_SHIM_STATE in
+        "" | Z | X) exec cat </proc/$$/fd/3 >>/proc/$$/fd/4 ;;
+        esac
+        [ "$HEADWAY_SHIM_PHASE" = starting ] && [ $((HEADWAY_SHIM_LOOKS += 1)) -le 250 ]
+    do
+        sleep 0.02
+    done
 fi 2>/dev/null
 exit $HEADWAY_SHIM_CODE
 """

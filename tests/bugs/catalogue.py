@@ -464,6 +464,14 @@ BUGS = (
         tests=("tests/actors/host/test_log_writer.py",),
     ),
     Bug(
+        name="output-lost-with-a-starting-writer",
+        breaks="OutputExact",
+        file="actors/host/shim.py",
+        before='[ "$HEADWAY_SHIM_PHASE" = starting ] &&',
+        after="false &&",
+        tests=("tests/actors/host/test_log_writer.py",),
+    ),
+    Bug(
         name="no-grace-for-what-is-left",
         breaks="TERM and its grace for what a program leaves behind",
         file="actors/host/linux_process.py",

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class Site:
                 await trio.sleep(0.002)
 
     def writer(self) -> int:
-        return int((self.root / PID_NAME).read_text())
+        return int((self.root / PID_NAME).read_text().split()[0])
 
     def adopt(self) -> Any:
         process = self.host.adopt(RUN, ExitRecord(), (digest_of("seal-1"),))
@@ -226,6 +227,34 @@ async def test_with_no_server_and_no_writer_the_shim_writes_the_rest(site: Site)
     process.close()
     assert record.exit_code == 3
     assert (site.run / "log").read_bytes() == b"the last words\n"
+
+
+async def test_a_shim_keeps_its_pipe_while_a_writer_is_starting(site: Site) -> None:
+    """It may be killed, with its server, before it has read what it was sent."""
+    process = site.launch("read -r x < go; echo the last words; exit 3")
+    writer = site.writer()
+    await site.crash()
+    os.kill(writer, signal.SIGKILL)
+    os.waitid(os.P_PID, writer, os.WEXITED)  # noqa: ASYNC222 - it is dead
+    starting = subprocess.Popen(["sleep", "1000"])  # noqa: ASYNC220
+    (site.root / PID_NAME).write_text(f"{starting.pid} starting\n")
+    site.go()
+    with trio.fail_after(DEADLINE_S):
+        while not process.exit_record().ended:  # noqa: ASYNC110
+            await trio.sleep(0.002)
+        starting.kill()
+        starting.wait()
+        await process.wait()
+    process.close()
+    assert (site.run / "log").read_bytes() == b"the last words\n"
+
+
+async def test_a_writer_that_has_its_pipes_says_so(site: Site) -> None:
+    process = site.launch("echo said; read -r x < go")
+    await site.until_written()
+    assert (site.root / PID_NAME).read_text().split() == [str(site.writer()), "ready"]
+    site.go()
+    assert await site.end(process) == b"said\n"
 
 
 async def test_a_pipe_that_a_stranger_holds_delays_no_end(site: Site) -> None:
