@@ -13,7 +13,11 @@ from tests.actors.host.workshop import DEADLINE_S, ESCAPES, RUN_1, RUN_2, Worksh
 LEAVES = {
     "that end on TERM": ("sh -c 'echo x; exec sleep 60' &", 0),
     "that ignore it": ("sh -c 'trap \"\" TERM; echo x; exec sleep 60' &", 2),
-    "that clean up": ("sh -c 'trap \"echo bye; exit\" TERM; echo x; read -r x < ../none' &", 0),
+    "that clean up": (
+        # Opened to read and write, which never blocks: an open that TERM interrupts runs no trap.
+        "sh -c 'exec 3<>../none; trap \"echo bye; exit\" TERM; echo x; read -r x <&3' &",
+        0,
+    ),
 }
 
 
