@@ -214,7 +214,7 @@ def cpu_of_runs_s(server: Program, data_dir: Path) -> float:
     """
     ticks = sum(_stat(server.pid)[11:15])
     with suppress(FileNotFoundError):
-        ticks += sum(_stat(int((data_dir / PID_NAME).read_text()))[11:13])
+        ticks += sum(_stat(int((data_dir / PID_NAME).read_text().split()[0]))[11:13])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
