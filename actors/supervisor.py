@@ -35,7 +35,7 @@ class Child:
 
 @dataclass(slots=True)
 class _Running:
-    """One life of a child. `stopping` tells a wanted end from a crash."""
+    """One life of a child. `stopping` distinguishes a wanted end from a crash."""
 
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)

@@ -137,9 +137,9 @@ class BodyRequest:
 def make(shape: str, place: str, size_bytes: int, **headers: str) -> BodyRequest:
     """A value of this shape in this place."""
     wanted = PLACES[place]
-    told = "".join(f", {name}" for name in headers)
+    extra = "".join(f", {name}" for name in headers)
     return BodyRequest(
-        name=f"{shape} ({size_bytes:,} bytes) as {place}{told}",
+        name=f"{shape} ({size_bytes:,} bytes) as {place}{extra}",
         method=wanted.method,
         path=wanted.path,
         headers=headers,

@@ -93,8 +93,8 @@ class Rows:
         for measure, us in (("wait", waited), ("run", lasted)):
             for step_s in (60, 3600):
                 times.append((step_s, now // 1_000_000 // step_s, measure, bucket(us), 1))
-        told = FINISHED % (waited / 1e6, lasted / 1e6, ended_at)
-        return self._event(now, "run.finished", run, told)
+        fields = FINISHED % (waited / 1e6, lasted / 1e6, ended_at)
+        return self._event(now, "run.finished", run, fields)
 
     def _claim(self, run: Run, now: int) -> tuple[Any, ...]:
         self._move(run, now, "QUEUED", "RUNNING")

@@ -105,7 +105,7 @@ def _report(sides: list[Side], reports: list[dict[str, Any]]) -> Report:
         figures += [above, below]
     fewest = tuple(float(report["fewest"]) for report in reports)
     cut = sum((Counter(report["cut"]) for report in reports), Counter[str]())
-    told = ", ".join(f"{cut[kind]} × {kind}" for kind in sorted(cut)) or "none"
+    counts = ", ".join(f"{cut[kind]} × {kind}" for kind in sorted(cut)) or "none"
     return Report(
         (
             *ratios,
@@ -114,5 +114,5 @@ def _report(sides: list[Side], reports: list[dict[str, Any]]) -> Report:
             Figure(f"CPU {beside}", "cores", tuple(attacked.cpu)),
             Figure("CPU without", "cores", tuple(alone.cpu)),
         ),
-        (f"cut by the server meanwhile, and come again: {told}",),
+        (f"cut by the server, and connected again: {counts}",),
     )

@@ -61,7 +61,7 @@ class Stream:
 
 
 def listen(url: str, count: int, after: int) -> dict[str, Any]:
-    """Read until told to stop, in this process."""
+    """Read until stopped, in this process."""
     address = address_of(url)
     path, accept = f"/events?after={after}", {"Accept": "text/event-stream"}
     request = request_bytes("GET", path, f"{address[0]}:{address[1]}", extra=accept)

@@ -36,7 +36,7 @@ TRIES = 5
 SEED = 14
 HEALTH_PER_S = 100
 HEALTH_GOAL_MS = 50
-TOLD = 3
+NOTED = 3
 LONG_JOBS = 40
 ENDED_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 120.0
@@ -237,9 +237,9 @@ def _report(
     )
     turns = longest("any body", found, at_most(GOAL_MS))
     ordinary = longest("a small Job", small)
-    slowest = sorted(all_found, key=lambda one: -one.turn_ms)[:TOLD]
+    slowest = sorted(all_found, key=lambda one: -one.turn_ms)[:NOTED]
     worst = sorted(runs, key=lambda one: -one[1])
-    largest = sorted(all_found, key=lambda one: -one.memory_ratio)[:TOLD]
+    largest = sorted(all_found, key=lambda one: -one.memory_ratio)[:NOTED]
     return Report(
         (
             turns,
@@ -262,7 +262,7 @@ def _report(
         ),
         (
             *(f"{one.turn_ms:.1f} ms: {one.request.name}" for one in slowest),
-            *(f"{turn_ms:.1f} ms: {name}" for name, turn_ms in worst[:TOLD]),
+            *(f"{turn_ms:.1f} ms: {name}" for name, turn_ms in worst[:NOTED]),
             *(f"{one.memory_ratio:.1f} × its size: {one.request.name}" for one in largest),
         ),
     )

@@ -22,7 +22,7 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VIRTUAL_DEADLINE_S = 1e7
-"""Four months, which pass in a moment where nobody has anything else to do."""
+"""Four months, which pass in a moment when no task has anything to do."""
 
 
 def on_virtual_time(main: Any, *, clock: Any, instruments: Any) -> Any:

@@ -31,7 +31,8 @@ READY_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 30.0
 LOOK_S = 0.003
 ANY_PORT = "127.0.0.1:0"
-ACCIDENTS = ("actor crashed", "request failed", "Traceback", "told in vain")
+BUG_EVENTS = ("actor crashed", "request failed", "message refused")
+ACCIDENTS = (*BUG_EVENTS, "Traceback")
 """What the log of a sound server never contains."""
 
 
@@ -118,7 +119,7 @@ class ServerProcess:
         directory: Path,
         **order: Any,
     ) -> Self:
-        """Let a launcher fork a headway. `order`: what else the launcher is told."""
+        """Let a launcher fork a headway. `order`: further fields of the order to the launcher."""
         log_from = log.stat().st_size if log.exists() else 0
         pid = launcher.start(
             arguments=list(arguments), directory=str(directory), output=str(log), **order

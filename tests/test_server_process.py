@@ -11,7 +11,9 @@ import trio
 from tests.eventually import eventually
 from tests.gate import Gate
 from tests.server_process import (
+    BUG_EVENTS,
     HEADWAY,
+    ROOT,
     NotReady,
     ServerProcess,
     StillRunning,
@@ -117,3 +119,10 @@ def test_the_settings_of_another_headway_are_not_inherited(
     assert made["OWN"] == "yes"
     assert made["PATH"] == os.environ["PATH"]
     assert serve_arguments(Path("d"), Path("c"), "--bind", "127.0.0.1:9").count("--bind") == 1
+
+
+@pytest.mark.parametrize("event", BUG_EVENTS)
+def test_a_sign_of_a_bug_is_an_event_that_the_server_logs(event: str) -> None:
+    """A renamed event would let every campaign pass."""
+    code = [*(ROOT / "actors").rglob("*.py"), *(ROOT / "web").rglob("*.py")]
+    assert any(f'"{event}"' in path.read_text(encoding="utf-8") for path in code)

@@ -94,7 +94,7 @@ def _time(text: str) -> datetime | None:
 
 
 def kinds_of(rule: object) -> frozenset[str]:
-    """The JSON types that a schema allows, as far as they can be told; empty means any."""
+    """The JSON types that a schema allows, as far as they can be determined; empty means any."""
     if not isinstance(rule, Mapping):
         return frozenset()
     declared = rule.get("type")

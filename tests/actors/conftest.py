@@ -19,7 +19,7 @@ from tests.imagined import FakeHost, Program, SettableClock
 
 @pytest.fixture(scope="session", autouse=True)
 def silent_log() -> None:
-    """A crash on purpose is nobody's news, and rendering its traceback costs 200 ms."""
+    """A deliberate crash needs no log, and rendering its traceback costs 200 ms."""
 
     def drop(*_: Any) -> Any:
         raise structlog.DropEvent
@@ -150,6 +150,6 @@ def disk() -> Iterator[FailingDisk]:
 
 @pytest.fixture
 def long(house: House, program: Any) -> Any:
-    """Programs of type a last until they are told to end."""
+    """Programs of type a last until they are ended."""
     house.host.programs["a"] = program(lasts_s=None)
     return house

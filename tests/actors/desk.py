@@ -23,7 +23,7 @@ from tests.actors.house import make_types
 
 
 class Desk:
-    """The rules alone: messages in, decisions out, time as it is told."""
+    """The rules alone: messages in, decisions out, time as it is set."""
 
     def __init__(self, connection: apsw.Connection, concurrency: int = 1, **types: Any) -> None:
         self.connection = connection

@@ -81,7 +81,7 @@ class House:
         return next(child.mailbox for child in children if child.name == name)
 
     async def lose(self, name: str) -> None:
-        """One of the actors falls silent, and nobody notices."""
+        """Stop one of the actors without its supervisor noticing."""
         self.headway._supervisor._lives[name].scope.cancel()
         await self.settled()
 

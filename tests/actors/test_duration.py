@@ -1,4 +1,4 @@
-"""When a program ended and how long it ran: whatever the wall clock and the disk do meanwhile."""
+"""When a program ended and how long it ran: whatever the wall clock and the disk do."""
 
 import os
 from typing import Any

@@ -130,7 +130,7 @@ async def test_nothing_is_left_of_a_subscription(ring: EventBuffer) -> None:
 HALF, MORE = Progress(fraction=0.5, message=None), Progress(fraction=0.6, message="more")
 
 
-def told(seq: int, kind: EventKind, job_id: str, **data: Any) -> Event:
+def make_event(seq: int, kind: EventKind, job_id: str, **data: Any) -> Event:
     text = to_json(data).decode()
     return Event(seq=seq, at=0, kind=kind, job_id=job_id, run_id=f"run of {job_id}", data=text)
 
@@ -156,26 +156,26 @@ def test_of_each_job_only_the_newest_is_live(ring: EventBuffer) -> None:
 
 def test_what_is_live_ends_with_its_run(ring: EventBuffer) -> None:
     ring.report("1", "run-1", "a", HALF, 0)
-    ring.publish([told(1, "run.finished", "1")])
+    ring.publish([make_event(1, "run.finished", "1")])
     assert live(ring) == []
     assert ring.progress("1") is None
 
 
 def test_what_is_stored_is_no_longer_live(ring: EventBuffer) -> None:
     ring.report("1", "run-1", "a", HALF, 0)
-    ring.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    ring.publish([make_event(1, "job.progress", "1", fraction=0.5, message=None)])
     assert live(ring) == []
 
 
 def test_what_is_newer_than_what_was_stored_is_told_again(ring: EventBuffer) -> None:
     ring.report("1", "run-1", "a", MORE, 0)
     number = ring.last_live
-    ring.publish([told(1, "job.progress", "1", fraction=0.5, message=None)])
+    ring.publish([make_event(1, "job.progress", "1", fraction=0.5, message=None)])
     assert live(ring, number) == [("1", MORE)]
 
 
 def test_who_has_not_read_of_the_start_does_not_see_the_progress(ring: EventBuffer) -> None:
-    ring.publish([told(1, "run.started", "1")])
+    ring.publish([make_event(1, "run.started", "1")])
     ring.report("1", "run-1", "a", HALF, 0)
     assert live(ring, seq=0) == []
     assert live(ring, seq=1) == [("1", HALF)]
@@ -231,7 +231,7 @@ def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, s
     for step, job_id, n in steps:
         if step == "start" and job_id not in newest:
             newest[job_id] = 0.0
-            ring.publish([told(next(seq), "run.started", job_id)])
+            ring.publish([make_event(next(seq), "run.started", job_id)])
         elif step == "report" and job_id in newest:
             newest[job_id] += n / 1000
             progress = Progress(fraction=newest[job_id], message=None)
@@ -239,11 +239,13 @@ def test_a_reader_sees_the_newest_between_start_and_end(steps: list[tuple[str, s
             kept.setdefault(job_id, newest[job_id])  # on its way to the disk
         elif step == "store" and job_id in kept:
             fraction = kept.pop(job_id)
-            ring.publish([told(next(seq), "job.progress", job_id, fraction=fraction, message=None)])
+            ring.publish(
+                [make_event(next(seq), "job.progress", job_id, fraction=fraction, message=None)]
+            )
         elif step == "end" and job_id in newest:
             del newest[job_id]
             kept.pop(job_id, None)
-            ring.publish([told(next(seq), "run.finished", job_id)])
+            ring.publish([make_event(next(seq), "run.finished", job_id)])
         elif step == "read":
             read(n)
     read(1_000)

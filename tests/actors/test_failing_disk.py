@@ -37,7 +37,7 @@ async def test_a_full_disk_refuses_asks_and_keeps_what_it_was_told(
         with pytest.raises(Refusal) as caught:
             await house.submit("b")
         assert caught.value.code == "storage_full"
-        await trio.sleep(60)  # the run ends meanwhile
+        await trio.sleep(60)  # the run ends
         assert house.job(first).status is JobStatus.RUNNING
         assert house.host.living == []
         with pytest.raises(Refusal):
@@ -80,7 +80,7 @@ async def test_a_server_that_starts_on_a_full_disk_waits_for_space(
         await trio.sleep(1)
     disk.error = apsw.FullError
     async with house.running() as context:
-        await trio.sleep(60)  # the run ends meanwhile; a restart would be given up after three
+        await trio.sleep(60)  # the run ends; a restart would be given up after three
         assert house.job(job).status is JobStatus.RUNNING
         with pytest.raises(Refusal) as caught:
             await house.submit("b")
@@ -194,7 +194,7 @@ async def test_a_server_can_be_shut_down_on_a_full_disk(
         await trio.sleep(1)
         disk.error = apsw.FullError
         await shut_down(context, door, no_signal(), detach=False)  # type: ignore[arg-type]
-        disk.left = 1  # for the checkpoint; a close that fails is nobody's concern
+        disk.left = 1  # for the checkpoint; a close may fail
     assert door.closed
     assert door.finished
     assert house.job(job).status is JobStatus.RUNNING

@@ -51,12 +51,12 @@ def space(house: House) -> Space:
 
 
 def events(house: House) -> list[Any]:
-    """What streams are told that has no number."""
+    """What streams receive without a number."""
     found = house.context.events.live_after(0, house.context.events.last_seq)
     return [live.data["host_condition"] for live in found if live.kind == "scheduler.host"]
 
 
-def told(house: House, job: Any) -> Any:
+def explanation_of(house: House, job: Any) -> Any:
     context = house.context
     rules = Rules(
         types=context.job_types,
@@ -82,10 +82,10 @@ async def test_too_little_space_starts_nothing_and_fails_nothing(
         assert "less than 64 MiB are free" in condition.reason
         assert condition.since == from_us(context.started_at)
         assert events(house) == [condition.model_dump()]
-        assert [reason.code for reason in told(house, jobs[0]).waiting] == ["host"]
-        assert condition.reason in told(house, jobs[0]).message
+        assert [reason.code for reason in explanation_of(house, jobs[0]).waiting] == ["host"]
+        assert condition.reason in explanation_of(house, jobs[0]).message
         space.disk = Disk()
-        await trio.sleep(HOST_RETRY_S)  # nobody asks for anything
+        await trio.sleep(HOST_RETRY_S)  # without any request
         for job in jobs:
             assert (await house.ended(job)).status is JobStatus.COMPLETED
         assert context.events.host_condition is None
@@ -196,9 +196,9 @@ async def test_a_host_that_starts_nothing_fails_nothing(house: House) -> None:
         assert first.status is JobStatus.RUNNING
         assert {job.status for job in others} == {JobStatus.QUEUED}
         assert condition_of(context).reason == "no process can be started"
-        assert "it begins as soon as the host lets it" in told(house, first).message
-        assert [reason.code for reason in told(house, first).waiting] == ["host"]
-        codes = [reason.code for reason in told(house, others[0]).waiting]
+        assert "it begins as soon as the host lets it" in explanation_of(house, first).message
+        assert [reason.code for reason in explanation_of(house, first).waiting] == ["host"]
+        codes = [reason.code for reason in explanation_of(house, others[0]).waiting]
         assert codes == ["host", "no_free_slot"]
         assert list((house.path / "runs").glob("run-*")) == []
         run_id = house.run(first).run_id

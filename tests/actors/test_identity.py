@@ -10,7 +10,7 @@ from actors.identity import Ids
 
 
 class SetClock:
-    """A clock that says what it is told."""
+    """A clock that is set by hand."""
 
     def __init__(self, now: int) -> None:
         self.us = now
@@ -67,7 +67,7 @@ def test_ids_of_one_moment_differ_also_without_luck() -> None:
 
 
 def test_the_kernel_is_asked_for_hundreds_of_ids_at_a_time() -> None:
-    """Each time others are woken in vain, as long as it is often."""
+    """Others are woken each time, without effect."""
     asked: list[int] = []
 
     def random_bytes(n: int) -> bytes:

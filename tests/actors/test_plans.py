@@ -96,7 +96,7 @@ Asked = dict[str, Any]
 
 
 def statements(desk: Desk) -> Asked:
-    """All that SQLite was given meanwhile."""
+    """All statements that SQLite was given in the block."""
     heard: Asked = {}
 
     def hear(_cursor: Any, sql: str, bindings: Any) -> bool:

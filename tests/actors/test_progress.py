@@ -14,7 +14,7 @@ from tests.actors.house import House
 
 @pytest.fixture
 def long(house: House, program: Any) -> Any:
-    """Programs of type a last until they are told to end."""
+    """Programs of type a last until they are ended."""
     house.host.programs["a"] = program(lasts_s=None)
     return house
 

@@ -51,7 +51,7 @@ class Door:
 
 
 class NoSignal:
-    """Nobody is in haste."""
+    """An event of haste that is never set."""
 
     def __aiter__(self) -> "NoSignal":
         return self

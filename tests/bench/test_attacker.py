@@ -33,9 +33,9 @@ def test_a_slow_head_has_no_end(head: bytes) -> None:
 @pytest.mark.parametrize("opening", BODIES)
 def test_a_stalled_body_is_shorter_than_it_says(opening: bytes) -> None:
     head, _, body = opening.partition(b"\r\n\r\n")
-    told = re.search(rb"Content-Length: (\d+)", head)
+    length = re.search(rb"Content-Length: (\d+)", head)
     assert body
-    assert len(body) < int(told[1]) if told else not body.endswith(b"0\r\n\r\n")
+    assert len(body) < int(length[1]) if length else not body.endswith(b"0\r\n\r\n")
 
 
 def test_only_what_the_server_holds_is_held() -> None:

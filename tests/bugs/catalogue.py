@@ -565,7 +565,7 @@ BUGS = (
     ),
     Bug(
         name="signal-forgotten",
-        breaks="a cancelled run ends CANCELLED, also when its server was killed meanwhile",
+        breaks="a cancelled run ends CANCELLED, also when its server was killed",
         file="actors/run/run_lifecycle.py",
         before="            self.files.note_signal()\n",
         after="",
@@ -695,7 +695,7 @@ BUGS = (
     ),
     Bug(
         name="seam-between-table-and-ring",
-        breaks="a stream tells each event once, also where it goes over from the table to the ring",
+        breaks="a stream sends each event once, also where it goes over from the table to the ring",
         file="web/resources/events.py",
         before="self._seq = until if is_all else min(until, found[-1].seq)",
         after="self._seq = until",

@@ -102,10 +102,10 @@ def test_of_a_small_value_every_fault_is_told(value: Any) -> None:
     schema = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
     validator = compile_schema(schema)
     try:
-        told = [trouble for error in validator.iter_errors(value) for trouble in advice(error)]
+        expected = [trouble for error in validator.iter_errors(value) for trouble in advice(error)]
     except ValueError:
         return  # it is not JSON as headway carries it, and never comes so far
-    assert list(faults_in(value, schema, validator)) == told
+    assert list(faults_in(value, schema, validator)) == expected
 
 
 def test_the_faults_of_a_job_type_are_bounded() -> None:

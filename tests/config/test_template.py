@@ -26,10 +26,10 @@ def test_the_template_says_what_the_defaults_are(tmp_path: Path) -> None:
 
 
 def test_every_line_that_the_template_leaves_out_could_be_put_in(tmp_path: Path) -> None:
-    told = TEMPLATE.replace("# sunset", "sunset").replace("# concurrency", "concurrency")
-    told = told.replace("# output_limit_bytes", "output_limit_bytes")
-    told = told.replace("# on_output_limit", "on_output_limit")
-    settings = load(write(tmp_path, told), {})
+    edited = TEMPLATE.replace("# sunset", "sunset").replace("# concurrency", "concurrency")
+    edited = edited.replace("# output_limit_bytes", "output_limit_bytes")
+    edited = edited.replace("# on_output_limit", "on_output_limit")
+    settings = load(write(tmp_path, edited), {})
     assert settings.server.sunset == date(2030, 1, 1)
     story = settings.job_types["story"]
     assert story.concurrency == 1

@@ -88,7 +88,7 @@ def test_a_stream_tells_only_what_is_asked_for(server: Server) -> None:
     mark = server.submit("exit", {"code": 0}, run_at="2126-01-01T00:00:00Z")["job_id"]
     server.client.delete(f"/jobs/{mark}")
 
-    def told(**query: Any) -> list[tuple[str, str]]:
+    def received(**query: Any) -> list[tuple[str, str]]:
         with server.client.stream("GET", "/events", params={"after": seq, **query}) as stream:
             found = []
             for name, _, event in server.read_events(stream.iter_lines()):
@@ -98,11 +98,11 @@ def test_a_stream_tells_only_what_is_asked_for(server: Server) -> None:
         raise AssertionError("the stream ended before its time")
 
     kinds = ["run.started", "job.cancelled"]
-    assert told(kind=kinds, type="exit") == [
+    assert received(kind=kinds, type="exit") == [
         ("run.started", job["job_id"]), ("job.cancelled", mark),
     ]  # fmt: skip
-    assert {name.partition(".")[0] for name, _ in told(kind=["job."])} == {"job"}
-    assert {job_id for _, job_id in told(type=["exit", "none"])} == {job["job_id"], mark}
+    assert {name.partition(".")[0] for name, _ in received(kind=["job."])} == {"job"}
+    assert {job_id for _, job_id in received(type=["exit", "none"])} == {job["job_id"], mark}
     wrong = server.client.get("/events", params={"kind": "run"})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")
     assert "run.started" in wrong.json()["errors"][0]["message"]

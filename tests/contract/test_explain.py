@@ -18,18 +18,22 @@ def test_it_tells_why_each_job_waits(server: Server, gate: Any) -> None:
     first = server.submit("ok", priority=5)["job_id"]
     second = server.submit("ok")["job_id"]
     late = server.submit("ok", run_at="2126-01-01T00:00:00Z")["job_id"]
-    told = explain(server, running)
-    assert (told["status"], told["waiting"], told["ahead"]) == ("RUNNING", [], None)
-    told = explain(server, first)
-    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot"]
-    assert told["waiting"][0]["by"] == [running]
-    assert (told["ahead"], told["ahead_exact"]) == (0, True)
-    told = explain(server, second)
-    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot", "jobs_ahead"]
-    assert (told["ahead"], told["waiting"][1]["count"]) == (1, 1)
-    told = explain(server, late)
-    assert told["waiting"][0]["code"] == "not_due"
-    assert told["waiting"][0]["until"] == "2126-01-01T00:00:00Z"
+    shown = explain(server, running)
+    assert (shown["status"], shown["waiting"], shown["ahead"]) == (
+        "RUNNING",
+        [],
+        None,
+    )
+    shown = explain(server, first)
+    assert [reason["code"] for reason in shown["waiting"]] == ["no_free_slot"]
+    assert shown["waiting"][0]["by"] == [running]
+    assert (shown["ahead"], shown["ahead_exact"]) == (0, True)
+    shown = explain(server, second)
+    assert [reason["code"] for reason in shown["waiting"]] == ["no_free_slot", "jobs_ahead"]
+    assert (shown["ahead"], shown["waiting"][1]["count"]) == (1, 1)
+    shown = explain(server, late)
+    assert shown["waiting"][0]["code"] == "not_due"
+    assert shown["waiting"][0]["until"] == "2126-01-01T00:00:00Z"
     server.post("/scheduler/stop")
     assert codes(server, first) == ["scheduler_stopped", "no_free_slot"]
     server.client.delete(f"/jobs/{late}")
@@ -38,8 +42,8 @@ def test_it_tells_why_each_job_waits(server: Server, gate: Any) -> None:
     assert codes(server, first) == ["scheduler_stopped"]
     server.post("/scheduler/start")
     server.until(second)
-    told = explain(server, second)
-    assert (told["waiting"], told["message"]) == ([], "it has ended: COMPLETED")
+    shown = explain(server, second)
+    assert (shown["waiting"], shown["message"]) == ([], "it has ended: COMPLETED")
 
 
 def test_an_estimate_rests_on_what_was_measured(server: Server, gate: Any) -> None:
@@ -54,11 +58,11 @@ def test_an_estimate_rests_on_what_was_measured(server: Server, gate: Any) -> No
     server.until(first)
     claim = server.post("/scheduler/reservations", {"ttl_s": 60}, status=201)
     second = server.submit("ok")["job_id"]
-    told = explain(server, second)
-    assert [reason["code"] for reason in told["waiting"]] == ["no_free_slot"]
-    assert told["waiting"][0]["by"] == [claim["reservation_id"]]
-    assert told["estimate"]["earliest"] <= told["estimate"]["start_at"]
-    assert told["estimate"]["latest"] == claim["expires_at"]
+    shown = explain(server, second)
+    assert [reason["code"] for reason in shown["waiting"]] == ["no_free_slot"]
+    assert shown["waiting"][0]["by"] == [claim["reservation_id"]]
+    assert shown["estimate"]["earliest"] <= shown["estimate"]["start_at"]
+    assert shown["estimate"]["latest"] == claim["expires_at"]
     server.client.delete(f"/scheduler/reservations/{claim['reservation_id']}")
     server.until(second)
 

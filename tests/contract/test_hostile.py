@@ -203,7 +203,7 @@ def test_runs_that_have_ended_by_themselves_survive_a_shutdown(
     ids=["dense", "sparse"],
 )
 def test_a_large_report_does_not_block_the_server(server: Server, write: str) -> None:
-    """What is answered meanwhile is answered at once, compared with how long the run takes."""
+    """Requests beside it are answered at once, compared with how long the run takes."""
     write = write.replace("FILE", '"$HEADWAY_REPORT"')
     last = 'echo; echo "{\\"result\\": 7}"'
     script = f'{write}; {{ {last}; }} >> "$HEADWAY_REPORT"; sleep 2'

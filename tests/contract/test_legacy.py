@@ -28,10 +28,10 @@ def test_phase_1_runs_at_once_beside_the_queue(server: Server, new_gate: Callabl
     answer = server.client.post("/jobs/gate/trigger", json={"path": inner.path})
     assert answer.status_code == 202
     check_notices(answer, sunset=False)
-    told = answer.json()
-    assert set(told) == {"job_id", "type", "status", "message"}
-    assert (told["type"], told["status"]) == ("gate", "RUNNING")
-    job_id = told["job_id"]
+    accepted = answer.json()
+    assert set(accepted) == {"job_id", "type", "status", "message"}
+    assert (accepted["type"], accepted["status"]) == ("gate", "RUNNING")
+    job_id = accepted["job_id"]
     job = server.job(job_id)
     assert (job["origin"], job["status"]) == ("legacy", "RUNNING")
     server.until_printed(job_id, b"opened")
@@ -44,10 +44,10 @@ def test_phase_1_runs_at_once_beside_the_queue(server: Server, new_gate: Callabl
 
 
 def test_phase_1_takes_no_slot(server: Server, gate: Any) -> None:
-    told = server.post("/jobs/gate/trigger", {"path": gate.path}, status=202)
-    server.until_printed(told["job_id"], b"opened")
+    accepted = server.post("/jobs/gate/trigger", {"path": gate.path}, status=202)
+    server.until_printed(accepted["job_id"], b"opened")
     assert server.run("ok")["status"] == "COMPLETED"
-    assert server.job(told["job_id"])["status"] == "RUNNING"
+    assert server.job(accepted["job_id"])["status"] == "RUNNING"
 
 
 def test_phase_1_can_be_cancelled(server: Server, gate: Any) -> None:
@@ -91,9 +91,9 @@ def test_phase_2_makes_an_ordinary_job(launch: Callable[..., Any], gate: Any) ->
     answer = server.client.post("/jobs/ok/trigger", json={"text": "t"})
     assert answer.status_code == 202
     check_notices(answer, sunset=True)
-    told = answer.json()
-    assert (told["type"], told["status"]) == ("ok", "QUEUED")
-    job = server.job(told["job_id"])
+    accepted = answer.json()
+    assert (accepted["type"], accepted["status"]) == ("ok", "QUEUED")
+    job = server.job(accepted["job_id"])
     assert (job["status"], job["origin"], job["params"]) == ("QUEUED", "legacy", {"text": "t"})
     later = server.submit("ok")["job_id"]
     gate.open()

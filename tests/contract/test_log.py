@@ -175,8 +175,8 @@ def test_the_end_of_a_log_is_followed_from_any_offset_beyond_it(
     path, headers = f"/jobs/{job_id}/log?offset={offset}", {"Accept": "text/event-stream"}
     with server.client.stream("GET", path, headers=headers) as stream:
         assert stream.status_code == 200
-        told = b"".join(stream.iter_bytes()).decode()
-    assert [line for line in told.splitlines() if line.startswith("event:")] == ["event: end"]
+        received = b"".join(stream.iter_bytes()).decode()
+    assert [line for line in received.splitlines() if line.startswith("event:")] == ["event: end"]
 
 
 def test_a_long_output_loses_its_middle_only(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Secret parameters reach the program, and nobody else. Every answer is searched by the fixture."""
+"""Secret parameters reach the program only. Every answer is searched by the fixture."""
 
 import hashlib
 import json
@@ -76,8 +76,8 @@ def test_direct_runs_triggers_and_replays_keep_the_secret(server: Server) -> Non
     params = {"token": server.secret}
     run = server.post("/direct/secretive", {"params": params})
     assert run["params_snapshot"] == {"token": "***"}
-    told = server.post("/jobs/secretive/trigger", params, status=202)
-    assert server.until(told["job_id"])["params"] == {"token": "***"}
+    accepted = server.post("/jobs/secretive/trigger", params, status=202)
+    assert server.until(accepted["job_id"])["params"] == {"token": "***"}
     headers = {"Idempotency-Key": "secret-1"}
     body = {"type": "secretive", "params": params}
     first = server.client.post("/jobs", json=body, headers=headers)

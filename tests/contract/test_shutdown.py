@@ -1,4 +1,4 @@
-"""The end of the server: what runs may finish, nothing hangs, nobody is cut off."""
+"""The end of the server: what runs may finish, nothing hangs, no client is cut off."""
 
 import json
 import signal

@@ -22,7 +22,7 @@ from tests.crash.migration import half_done
 from tests.crash.program import SKIP_CODE, Tally
 
 SHOWN_MAX = 10
-BY_WHOM = "nobody killed it"
+BY_WHOM = "no kill explains it"
 TERMINAL = frozenset({"COMPLETED", "FAILED", "SKIPPED", "CANCELLED"})
 
 
@@ -160,7 +160,7 @@ class Checker:
             if statuses.get(run_id) != status:
                 yield f"the direct {run_id} was {status}, now it is {statuses.get(run_id)}"
         if self.journal.moving not in (None, moving):
-            yield f"the scheduler was told {self.journal.moving}, and is {moving}"
+            yield f"the scheduler was set to {self.journal.moving}, and is {moving}"
 
     def _submission(self, asked: Submission, by_token: dict[str, list[str]]) -> Iterator[str]:
         made = [by_token.get(token, []) for token in asked.tokens]

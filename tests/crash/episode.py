@@ -120,8 +120,8 @@ class Episode:
             breaches, others = group.split(Breach)
             if breaches is None or others is not None:
                 raise
-            told = "\n".join(map(str, leaves(breaches)))
-            raise Breach(f"seed {self.seed} in {self.directory}\n{told}") from None
+            shown = "\n".join(map(str, leaves(breaches)))
+            raise Breach(f"seed {self.seed} in {self.directory}\n{shown}") from None
         finally:
             self.totals.accepted = len(self.journal.accepted())
             self.totals.programs = len(self.checker.tally.starts)
@@ -284,9 +284,9 @@ class Episode:
         if found := self.checker.look(settled=True):
             raise Breach(str(found))
         wire = Wire(life.url)
-        told = (await wire.ask("GET", "/scheduler/status")).json()["cumulative_stats"]
+        shown = (await wire.ask("GET", "/scheduler/status")).json()["cumulative_stats"]
         await wire.close()
-        self._compare(told)
+        self._compare(shown)
         life.send(signal.SIGTERM)
         if (status := await self._reap(life)) != 0:
             raise Breach(f"the last life ended with {status}")
@@ -303,7 +303,7 @@ class Episode:
                 raise Breach(f"it does not come to an end: {now}\n{life.stderr()[-3000:]}")
             await trio.sleep(LOOK_S)
 
-    def _compare(self, told: dict[str, int]) -> None:
+    def _compare(self, shown: dict[str, int]) -> None:
         """Compare the totals of the API with a count of the rows."""
         counted = counts(self.server.data_dir)
         runs, jobs = counted["runs"], counted["jobs"]
@@ -314,8 +314,8 @@ class Episode:
             "cancelled": jobs.get("CANCELLED", 0),
             "skipped": runs.get("SKIPPED", 0),
         }
-        if told != expected:
-            raise Breach(f"stats: told {told}, counted {expected}")
+        if shown != expected:
+            raise Breach(f"stats: shown {shown}, counted {expected}")
 
     def _no_orphans(self) -> None:
         left = [

@@ -37,8 +37,8 @@ def half_done(connection: apsw.Connection, number: int) -> Iterator[str]:
     if tables != (3 if is_there else 0):
         yield f"of migration {number} there are {tables} parts"
     elif is_there:
-        told, copied = connection.execute(
+        recorded, copied = connection.execute(
             "SELECT (SELECT n FROM crash_probed), (SELECT count(*) FROM crash_probe)"
         ).fetchone()  # type: ignore[misc]
-        if told != copied:
-            yield f"migration {number} made {copied} rows and says {told}"
+        if recorded != copied:
+            yield f"migration {number} made {copied} rows and says {recorded}"

@@ -42,7 +42,7 @@ async def test_a_submission_that_dies_is_there_or_not_and_can_be_asked_again(
     ("call", "number"),
     [
         ("pwrite64", 1),  # the claim is not written
-        ("fdatasync", 1),  # it is, and nobody was told
+        ("fdatasync", 1),  # it is, and was not acknowledged
         ("mkdir", 1),  # the run's directory
         ("mkdir", 2),
         ("mkdir", 3),
@@ -72,7 +72,7 @@ async def test_a_start_that_dies_becomes_one_run(place: Any, call: str, number: 
     [
         ("renameat", 1),  # the working directory of the run that has ended
         ("pwrite64", 1),  # its end is not written
-        ("fdatasync", 1),  # its end is written, and nobody was told
+        ("fdatasync", 1),  # its end is written, and was not acknowledged
         ("wait4", 1),
     ],
 )

@@ -23,7 +23,7 @@ from tests.simulation.world import memory
 
 def play(name: str, pairs: bool) -> tuple[Counter[str], str]:
     """One transaction in this process: its fault points, and what is wrong."""
-    sys.unraisablehook = lambda _: None  # the disk raises also where SQLite asks nobody
+    sys.unraisablehook = lambda _: None  # the disk also raises where SQLite ignores it
     with tempfile.TemporaryDirectory(dir=memory()) as directory:
         stage = Stage(CASES[name], Path(directory))
         try:

@@ -146,8 +146,8 @@ class Play:
     between: list[Dump]
     """What each but the last of several migrations leaves: each is a transaction of its own."""
     harmed: bool = False
-    told: str = "nothing"
-    """What became of the transaction, as far as anybody was told."""
+    outcome: str = "nothing"
+    """The result of the transaction, as it was reported."""
 
     def life(self, fault: Fault, number: int, *, later: bool = False) -> bool:
         """Open, act, and end as the fault would have it. False: it did not come to it.
@@ -170,7 +170,7 @@ class Play:
         except Killed:
             killed = True
         except (apsw.IOError, apsw.FullError, apsw.CantOpenError):
-            # The process ends, and its end closes what is open; an error there is nobody's news.
+            # The process ends, and its end closes what is open; an error there is not reported.
             if connection is not None:
                 with suppress(apsw.Error, Killed):
                     connection.close()
@@ -187,17 +187,17 @@ class Play:
 
     def _act(self, connection: apsw.Connection) -> None:
         """Do it. On a full disk it is refused, reads go on, and it is done when there is space."""
-        self.told = "nothing"
+        self.outcome = "nothing"
         try:
             self.case.act(connection)
         except apsw.FullError:
-            self.told = "refusal"
+            self.outcome = "refusal"
             if not isinstance(self.disk.fault, Strike) or self.disk.fault.fault.lasts:
                 self._look_while_full()
                 return
             self._look_while_full()
             self.case.act(connection)
-        self.told = "success"
+        self.outcome = "success"
 
     def _look_while_full(self) -> None:
         reader = open_reader(PATH, vfs=self.disk.name)
@@ -209,10 +209,12 @@ class Play:
         """Nothing fails any more: look at what is there, lose power, look again, go on."""
         shown = self._shown()
         expected = {"success": (self.after,), "refusal": (self.before,)}.get(
-            self.told, (self.before, *self.between, self.after)
+            self.outcome, (self.before, *self.between, self.after)
         )
         if shown not in expected:
-            raise Broken(f"told {self.told}, and now there is {difference(shown, expected[-1])}")
+            raise Broken(
+                f"reported {self.outcome}, and now there is {difference(shown, expected[-1])}"
+            )
         connection = self._open()
         breaches = [f"{f.name}: {b}" for f in verify(connection) for b in f.breaches]
         if breaches:

@@ -140,7 +140,7 @@ def test_a_disk_that_fails_under_it_ends_it_with_the_reason(
     server.start()
     rows = server.rows("SELECT job_id FROM jobs")
     assert rows[0] == (kept,)
-    assert len(rows) <= 2  # whether the last one holds, nobody was told
+    assert len(rows) <= 2  # the last one was not acknowledged
 
 
 # ---- damage ------------------------------------------------------------------------------------

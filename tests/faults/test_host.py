@@ -27,7 +27,7 @@ def why_not_ready(server: Server) -> str | None:
 
 
 def until_blocked(server: Server, reason: str) -> None:
-    """Until nothing starts, for this reason; told alike wherever somebody may ask."""
+    """Until nothing starts, for this reason, which every view shows."""
     server.eventually(lambda: reason in (why_not_ready(server) or ""), f"/ready says {reason}")
     condition = server.status()["host_condition"]
     assert reason in condition["reason"]

@@ -113,8 +113,8 @@ class Episode:
             breaches, others = group.split(Breach)
             if breaches is None or others is not None:
                 raise
-            told = "\n".join(map(str, leaves(breaches)))
-            raise Breach(f"seed {self.seed} in {self.directory}\n{told}") from None
+            causes = "\n".join(map(str, leaves(breaches)))
+            raise Breach(f"seed {self.seed} in {self.directory}\n{causes}") from None
         finally:
             victims.end()
             pulse.kill()
@@ -155,7 +155,7 @@ class Episode:
             while self.totals.hostile < last:  # noqa: ASYNC110 - counted by other tasks
                 await trio.sleep(0.01)
             await trio.sleep(self.rng.random() * 0.5)
-            # Half of an end would leave its process to nobody.
+            # Half of an end would leave its process without an owner.
             with trio.CancelScope(shield=True):
                 if self.rng.random() < KILLED:
                     await self.lives.kill()

@@ -1,6 +1,6 @@
 """The server of an episode across its lives, and requests that outlast a life.
 
-Invariant: while `pulse` is told of a life, that life must answer.
+Invariant: while `pulse` knows of a life, that life must answer.
 """
 
 import signal

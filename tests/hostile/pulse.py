@@ -117,7 +117,7 @@ class Asker:
         self.seen: list[str] = []
 
     def ask(self, pid: int) -> bool:
-        """Whether there was an answer, and it was 200. `seen` then tells what delayed it."""
+        """Whether there was an answer, and it was 200. `seen` then has the causes of a delay."""
         self.seen.clear()
         try:
             if self._socket is None:

@@ -173,7 +173,7 @@ def extended(scene: Scene) -> None:
 
 def leased(scene: Scene) -> None:
     """A lease on a file: to open it waits for the holder, unless that is done without blocking."""
-    signal.signal(signal.SIGIO, signal.SIG_IGN)  # which tells the holder of an open, and ends it
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # which an open sends to the holder
     own = scene.fresh(scene.artifacts)
     for path in (own, scene.report, scene.root / "times", scene.root / "stdin"):
         with suppress(OSError):

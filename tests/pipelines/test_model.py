@@ -1,4 +1,4 @@
-"""A model behind an endpoint: what is sent, what is taken, what is told when it fails."""
+"""A model behind an endpoint: what is sent, what is taken, what is shown when it fails."""
 
 import pytest
 

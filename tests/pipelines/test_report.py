@@ -21,11 +21,11 @@ def test_lines_are_appended_to_what_is_there(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("fraction", "told"), [(-1, 0.0), (2, 1.0)])
-def test_progress_is_a_fraction(tmp_path: Path, fraction: float, told: float) -> None:
+@pytest.mark.parametrize(("fraction", "shown"), [(-1, 0.0), (2, 1.0)])
+def test_progress_is_a_fraction(tmp_path: Path, fraction: float, shown: float) -> None:
     path = tmp_path / "report.jsonl"
     ProgramReport(str(path)).progress(fraction, "")
-    assert json.loads(path.read_text())["progress"] == told
+    assert json.loads(path.read_text())["progress"] == shown
 
 
 @pytest.mark.parametrize("path", [None, ""])

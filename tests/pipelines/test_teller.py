@@ -85,8 +85,8 @@ def test_it_does_not_wait_for_a_story_that_would_come_too_late(
 
 def test_a_duplicate_is_drawn_again_when_there_is_no_seed(tell: Tell) -> None:
     tell(lambda _: compose(1))
-    told = iter([compose(1), compose(1), compose(2)])
-    outcome = tell(lambda _: next(told), dedup=True)
+    tales = iter([compose(1), compose(1), compose(2)])
+    outcome = tell(lambda _: next(tales), dedup=True)
     assert (outcome.written, outcome.duplicates) == (1, 0)
 
 

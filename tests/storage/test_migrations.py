@@ -47,8 +47,8 @@ def submit(connection: apsw.Connection, job_id: str, *, run_at: int | None, prio
         (job_id, priority, deferred, run_at, NOW),
     )
     position = connection.last_insert_rowid()
-    told = {"type": "a", "priority": priority, "position": position, "run_at": run_at}
-    emit(connection, "job.submitted", job_id, **told, deferred=deferred, origin="api")
+    fields = {"type": "a", "priority": priority, "position": position, "run_at": run_at}
+    emit(connection, "job.submitted", job_id, **fields, deferred=deferred, origin="api")
 
 
 @pytest.fixture

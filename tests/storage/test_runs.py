@@ -197,17 +197,17 @@ def test_the_run_of_a_job(connection: apsw.Connection, write: Any, put: Any, int
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "shown"),
     [(None, None), ('{"a":[1]}', {"a": [1]}), ("null", None), (f'"{"x" * 5000}"', None)],
 )
 def test_a_short_result_is_part_of_the_event(
-    write: Any, intend: Any, result: str | None, told: Any
+    write: Any, intend: Any, result: str | None, shown: Any
 ) -> None:
     with write() as tx:
         intend(tx, "run-1", lane="direct")
         finish_run(tx, "run-1", Outcome(status=RunStatus.COMPLETED, exit_code=0, result=result))
     data = from_json(tx.events[-1].data)
-    assert (data["has_result"], data["result"]) == (result is not None, told)
+    assert (data["has_result"], data["result"]) == (result is not None, shown)
 
 
 def test_every_event_about_a_run_tells_its_job_and_its_type(
@@ -219,9 +219,9 @@ def test_every_event_about_a_run_tells_its_job_and_its_type(
         runs.note_process(tx, "run-1", 7, 5)
         request_stop(tx, "run-1", "cancel")
         finish_run(tx, "run-1", DONE)
-    told = [event for event in tx.events if event.run_id == "run-1"]
-    assert [event.kind for event in told] == [
+    shown = [event for event in tx.events if event.run_id == "run-1"]
+    assert [event.kind for event in shown] == [
         "run.started", "run.process", "run.stopping", "run.finished",
     ]  # fmt: skip
-    assert {event.job_id for event in told} == {"job-1"}
-    assert {from_json(event.data)["type"] for event in told} == {"story"}
+    assert {event.job_id for event in shown} == {"job-1"}
+    assert {from_json(event.data)["type"] for event in shown} == {"story"}

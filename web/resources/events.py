@@ -1,11 +1,11 @@
 """/events: every committed event, in order, as server-sent events.
 
-Invariant: a stream tells each event that it wants once, in order, none left out, from where it
+Invariant: a stream sends each event that it wants once, in order, none left out, from where it
 begins to its end; where that cannot be, it says `reset` first. What it has passed over moves its
 `id` as well, so that a resume never reads the same twice.
 
 What is live, the newest progress of each Job that runs, comes between, without an `id`: only when
-all events have been told, so after its `run.started` and before its `run.finished`.
+all events have been sent, so after its `run.started` and before its `run.finished`.
 """
 
 from typing import Annotated, NamedTuple, get_args
@@ -24,11 +24,11 @@ from web.streams.broadcaster import EncodedEvent, encode
 from web.streams.sse import SSE, SSE_HEADERS, event_number, format_event
 
 RESET_BEYOND_EVENTS = 100_000
-"""A `Last-Event-ID` that is further back is too old: whoever shows a state asks for it anew."""
-TELL_PLACE_AFTER_EVENTS = 1_000
-"""So many events may pass a stream by before it tells how far it is."""
+"""A `Last-Event-ID` that is further back is too old: clients request the state again."""
+SEND_POSITION_AFTER_EVENTS = 1_000
+"""So many events may pass a stream by before it sends its position."""
 EVENTS_PER_READ_MAX = 200
-"""From the table each stream has a piece of its own: so much memory a stream that nobody reads."""
+"""Each stream has a piece of its own from the table: the memory of a stream that is not read."""
 RECONNECT_MS = 1_000
 
 SUMMARY = (
@@ -43,14 +43,14 @@ Kind = Annotated[
 
 
 class Wanted(NamedTuple):
-    """Which events a stream tells; an empty set means all. Kinds, or beginnings like `run.`."""
+    """Which events a stream sends; an empty set means all. Kinds, or beginnings like `run.`."""
 
     job_id: str | None = None
     types: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
 
     def covers(self, event: EncodedEvent) -> bool:
-        """Whether the stream tells this event."""
+        """Whether the stream sends this event."""
         return (
             self.job_id in (None, event.job_id)
             and (not self.types or event.type in self.types)
@@ -124,7 +124,7 @@ def begin(context: Context, wanted: Wanted, last_id: int | None, after: int | No
     newest = last_seq(context.reader)
     place = after if last_id is None else last_id
     if place is None:
-        # What is committed and not yet told to the buffer comes next.
+        # What is committed and not yet in the buffer comes next.
         return Stream(context, wanted, context.events.last_seq)
     is_too_old = after is None and newest - place > RESET_BEYOND_EVENTS
     if place > newest or is_too_old:
@@ -194,10 +194,10 @@ class Stream:
         if events:
             self._told = events[-1].seq
             return self._broadcaster.join(events)
-        return self._place() if self._seq - self._told >= TELL_PLACE_AFTER_EVENTS else b""
+        return self._place() if self._seq - self._told >= SEND_POSITION_AFTER_EVENTS else b""
 
     def _next_live(self) -> bytes:
-        """What is live and was not told yet, in one piece."""
+        """What is live and was not sent yet, in one piece."""
         found = self._broadcaster.live_after(self._live, self._seq)
         if not found:
             return b""

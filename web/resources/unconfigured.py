@@ -1,4 +1,4 @@
-"""Jobs that wait for a type which is not configured: what the operator is told of them.
+"""Jobs that wait for a type which is not configured: the warnings to the operator.
 
 They are not eligible, and start when their type is configured again.
 """

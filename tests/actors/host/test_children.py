@@ -19,7 +19,7 @@ async def test_dead_orphans_are_buried(shop: Workshop, nursery: trio.Nursery) ->
     shop.shell("(setsid sh -c 'echo $$' &) ; exec sleep 60")
     orphan = int((await shop.said())[0])
     with trio.fail_after(DEADLINE_S):
-        while process_tree.look(orphan) is not None:  # noqa: ASYNC110 - the kernel tells nobody
+        while process_tree.look(orphan) is not None:  # noqa: ASYNC110 - the kernel sends no signal
             await trio.sleep(0.002)
 
 

@@ -39,7 +39,7 @@ async def test_a_sweep_buries_a_child_without_a_shim(shop: Workshop) -> None:
 async def test_a_sweep_finds_in_the_fence_what_hides_its_id(shop: Workshop) -> None:
     """As when a program ended while no server was there, and left a daemon without environment."""
     if shop.host.cgroups is None:
-        pytest.skip("without a fence nothing tells whose such a process is")
+        pytest.skip("without a fence the owner of such a process is unknown")
     process = shop.shell(ESCAPES["clean"])
     child = int((await shop.said())[0])
     process.fence()
@@ -114,7 +114,7 @@ async def test_a_sweep_ends_what_carries_the_id(shop: Workshop) -> None:
 async def test_a_run_of_a_server_that_has_died_is_adopted_and_ended(
     shop: Workshop, tmp_path: Path
 ) -> None:
-    """The former parent is gone, so the run is init's child, and only init can bury it."""
+    """The former parent is gone, so the run is init's child, and only init can reap it."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     server = f"""
 import sys

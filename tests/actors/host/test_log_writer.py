@@ -1,4 +1,4 @@
-"""OutputPipe through a pipe: nothing of it is lost, whoever is killed, and nothing stays behind."""
+"""Output through a pipe: no kill loses any of it, and nothing stays behind."""
 
 import os
 import select

@@ -34,7 +34,7 @@ def run_shim(shell: list[str], work: Path, exit_file: Path, *prefix: str) -> int
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_no_program_starts_without_the_word_of_the_shim(shell: list[str], tmp_path: Path) -> None:
-    """A server that died meanwhile would be followed by one that starts it once more."""
+    """After a crash at this moment the next server would start it again."""
     full = tmp_path / "exit"
     full.symlink_to("/dev/full")
     assert run_shim(shell, tmp_path, full) == -signal.SIGKILL

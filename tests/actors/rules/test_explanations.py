@@ -128,14 +128,14 @@ def test_a_job_without_a_reason_is_one_that_the_next_dispatch_starts(
     draining = data.draw(st.sampled_from([False] * 4 + [True]), "draining")
     host = data.draw(st.sampled_from([None] * 4 + ["blocked", "short"]), "host")
     rules = Rules(types=TYPES, concurrency=slots, draining=draining, host_reason=host)
-    told = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
+    reasons = {job_id: explain(connection, job_id, rules, NOW, 0) for job_id in ids}
     core = make_core(slots, lambda _: host if host == "short" else None)
     core._context.draining = rules.draining
     core._context.blocked = host if host == "blocked" else None
     core.decide(connection, NOW, [])
     started = {job_id for (job_id,) in connection.execute("SELECT job_id FROM job_runs") if job_id}
-    assert {job_id for job_id, why in told.items() if not why.waiting} == started
-    for why in told.values():
+    assert {job_id for job_id, why in reasons.items() if not why.waiting} == started
+    for why in reasons.values():
         assert (why.message == "it starts now") == (not why.waiting)
 
 

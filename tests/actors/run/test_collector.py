@@ -19,7 +19,7 @@ from tests.actors.run.collecting import LATE_S, ONCE, collected, shown, until
 from tests.deep_tree import nest
 
 
-def told(house: House, job: Any) -> list[str]:
+def kinds_of(house: House, job: Any) -> list[str]:
     return [kind for kind in house.kinds(job) if kind.startswith("run.")]
 
 
@@ -30,7 +30,7 @@ async def test_what_is_quick_is_there_when_the_run_has_ended(leaving: Any) -> No
         run = leaving.run(job)
         assert shown(run) == [("story.md", ONCE, True)]
         assert (run.collection.complete, run.collection.reason) == (True, None)
-        assert "run.collected" not in told(leaving, job)
+        assert "run.collected" not in kinds_of(leaving, job)
 
 
 async def test_what_is_slow_delays_neither_its_run_nor_the_next(leaving: Any, slow: Any) -> None:
@@ -47,14 +47,14 @@ async def test_what_is_slow_delays_neither_its_run_nor_the_next(leaving: Any, sl
         run = await collected(leaving, job)
         assert shown(run) == [("story.md", ONCE, True)]
         assert (run.collection.complete, run.collection.reason) == (True, None)
-        assert told(leaving, job)[-3:] == ["run.finished", "run.collected", "run.collected"]
+        assert kinds_of(leaving, job)[-3:] == ["run.finished", "run.collected", "run.collected"]
         assert leaving.broken() == []
 
 
 async def test_the_list_is_shown_before_its_checksums(leaving: Any, slow: Any) -> None:
     async with leaving.running():
         (job,) = await leaving.submit("a")
-        await until(lambda: "run.collected" in told(leaving, job))
+        await until(lambda: "run.collected" in kinds_of(leaving, job))
         run = leaving.run(job)
         assert shown(run) == [("story.md", None, True)]
         assert not run.collection.complete
@@ -71,7 +71,7 @@ async def test_what_is_small_and_late_does_not_queue_behind_what_is_slow(
         large = await leaving.submit("a", "a")
         for job in large:
             await leaving.ended(job)
-        await until(lambda: all("run.collected" in told(leaving, job) for job in large))
+        await until(lambda: all("run.collected" in kinds_of(leaving, job) for job in large))
         slow.late_s = None
         await trio.sleep(5)
         slow.late_s = 0.2
@@ -81,7 +81,7 @@ async def test_what_is_small_and_late_does_not_queue_behind_what_is_slow(
         await trio.sleep(1)
         run = leaving.run(small)
         assert (shown(run), run.collection.complete) == ([("story.md", ONCE, True)], True)
-        assert told(leaving, small)[-2:] == ["run.finished", "run.collected"]
+        assert kinds_of(leaving, small)[-2:] == ["run.finished", "run.collected"]
         assert not any(leaving.run(job).collection.complete for job in large)
 
 

@@ -1,4 +1,4 @@
-"""Directories that go from run to run: only those that cannot be told from new ones."""
+"""Directories that go from run to run: only those that are like new ones."""
 
 import os
 from collections.abc import Callable

@@ -83,9 +83,9 @@ def test_the_file_is_bounded_and_stays_true(
     assert seen == sorted(seen)
     for offset in range(0, size, 7):
         written = next(at for size_, at in truth if size_ > offset)
-        told = time_of(seen, offset)
-        assert told is not None
-        assert told >= written
+        shown_at = time_of(seen, offset)
+        assert shown_at is not None
+        assert shown_at >= written
         before = [record for record in seen if record.size <= offset]
         if before:
             assert written > before[-1].at, "and not before the entry before"
@@ -94,7 +94,7 @@ def test_the_file_is_bounded_and_stays_true(
 def test_the_end_is_kept_however_soon_it_comes(tmp_path: Path) -> None:
     times = LogTimes(tmp_path / "times")
     times.finish(5, NOW)
-    assert read_times(tmp_path / "times") == [], "nobody watched: the run's own times say more"
+    assert read_times(tmp_path / "times") == [], "it was not watched: the run's own times say more"
     times.note(5, NOW)
     times.finish(9, NOW + 1)
     assert read_times(tmp_path / "times")[-1] == LogSize(9, NOW + 1)

@@ -184,7 +184,7 @@ async def test_a_program_that_ended_meanwhile_is_settled(house: House, program: 
         job = await house.ended(job)
         assert job.status is JobStatus.COMPLETED
         assert (house.run(job).result, house.run(job).pid) == (7, 1001)
-    # It may have left processes behind, and nobody was there to end them.
+    # It may have left processes behind, and no server was there to end them.
     assert house.host.swept == [frozenset({house.run(job).run_id})]
     assert len(house.host.launches) == 1
 

@@ -28,7 +28,7 @@ def begin(tx: Any, life: str) -> None:
 
 
 @pytest.fixture
-def told(
+def whole(
     path: Path, write: Any, put: Callable[..., Any], intend: Callable[..., Any], now: int
 ) -> Iterator[apsw.Connection]:
     """All that can be in a database: Jobs in every status, runs in every lane, reservations."""
@@ -102,9 +102,9 @@ def event(kind: str, job_id: str | None = None, run_id: str | None = None, **dat
     )
 
 
-def test_a_whole_database_breaks_nothing(told: apsw.Connection) -> None:
-    assert broken(told) == {}
-    assert {finding.name for finding in verify(told)} == {*CHECKS, *NAMES, "AckDurable"}
+def test_a_whole_database_breaks_nothing(whole: apsw.Connection) -> None:
+    assert broken(whole) == {}
+    assert {finding.name for finding in verify(whole)} == {*CHECKS, *NAMES, "AckDurable"}
 
 
 STARTED = {"type": "story", "lane": "queue", "waited_s": 0}
@@ -199,35 +199,35 @@ DOCTORED: list[tuple[str, tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("name", "statements"), DOCTORED)
 def test_what_is_broken_is_named(
-    told: apsw.Connection, name: str, statements: tuple[str, ...]
+    whole: apsw.Connection, name: str, statements: tuple[str, ...]
 ) -> None:
     for statement in statements:
-        told.execute(statement)
-        assert told.changes()
-    assert name in broken(told)
+        whole.execute(statement)
+        assert whole.changes()
+    assert name in broken(whole)
 
 
 def test_every_invariant_has_been_broken_here() -> None:
     assert {name for name, _ in DOCTORED} == {*CHECKS, *NAMES, "AckDurable"}
 
 
-def test_many_breaches_are_not_all_shown(told: apsw.Connection) -> None:
+def test_many_breaches_are_not_all_shown(whole: apsw.Connection) -> None:
     for n in range(300):
-        told.execute(event("run.process", None, f"run-{n}", pid=1))
-    assert len(broken(told)["IntentFirst"]) == BREACHES_SHOWN_MAX
+        whole.execute(event("run.process", None, f"run-{n}", pid=1))
+    assert len(broken(whole)["IntentFirst"]) == BREACHES_SHOWN_MAX
 
 
-def test_it_only_reads(told: apsw.Connection, path: Path) -> None:
-    told.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def test_it_only_reads(whole: apsw.Connection, path: Path) -> None:
+    whole.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     before = path.read_bytes()
     with closing(open_reader(path)) as reader:
         verify(reader)
     assert path.read_bytes() == before
 
 
-def test_pages_that_cannot_be_read_are_found(told: apsw.Connection, path: Path) -> None:
-    root = told.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'events'").get
-    told.close()
+def test_pages_that_cannot_be_read_are_found(whole: apsw.Connection, path: Path) -> None:
+    root = whole.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'events'").get
+    whole.close()
     with path.open("r+b") as file:
         file.seek((root - 1) * 4096)
         file.write(b"\xff" * 4096)

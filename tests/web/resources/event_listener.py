@@ -28,13 +28,13 @@ class Listener:
                 await trio.sleep(self._pause_s)
 
     @property
-    def told(self) -> list[ServerEvent]:
+    def sent(self) -> list[ServerEvent]:
         return list(EventDecoder().feed(b"".join(self.pieces)))
 
     @property
     def events(self) -> list[Any]:
         own = ("comment", "reset", "goodbye")
-        return [from_json(event.data) for event in self.told if event.name not in own]
+        return [from_json(event.data) for event in self.sent if event.name not in own]
 
     @property
     def seqs(self) -> list[int]:
@@ -42,11 +42,11 @@ class Listener:
 
     @property
     def last_id(self) -> int:
-        return int([event.id for event in self.told if event.id][-1] or 0)
+        return int([event.id for event in self.sent if event.id][-1] or 0)
 
     @property
     def names(self) -> list[str]:
-        return [event.name for event in self.told]
+        return [event.name for event in self.sent]
 
 
 async def soon() -> None:

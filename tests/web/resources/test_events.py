@@ -116,7 +116,7 @@ async def test_a_stream_tells_only_what_is_wanted(
 async def test_what_is_passed_over_moves_the_place_too(
     listen: Any, queue: Any, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "TELL_PLACE_AFTER_EVENTS", 10)
+    monkeypatch.setattr(events, "SEND_POSITION_AFTER_EVENTS", 10)
     listener = await listen(Wanted(kinds=("run.",)))
     begun_at = listener.last_id
     for _ in range(9):
@@ -151,8 +151,8 @@ async def test_too_old_a_place_is_reset(
     await queue()
     await soon()
     assert old.names[1:] == ["comment", "reset", "job.submitted"]
-    assert from_json(old.told[2].data) == {"seq": now}
-    assert old.told[2].id == str(now)
+    assert from_json(old.sent[2].data) == {"seq": now}
+    assert old.sent[2].id == str(now)
     assert old.seqs == [now + 1]
     assert young.seqs == list(range(now - 9, now + 2))
     assert history.seqs == list(range(3, now + 2)), "who wants all from a place on gets it"

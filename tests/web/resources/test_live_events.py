@@ -42,10 +42,10 @@ async def test_progress_comes_at_full_rate_and_few_of_it_has_a_number(
     await trio.sleep(1)
     for n in range(1, 61):
         await report(n / 100)
-    told = progress_of(listener)
-    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
-    assert {fraction for fraction, _ in told} == {n / 100 for n in range(1, 61)}
-    assert sum(numbered for _, numbered in told) == 3  # in 12 seconds
+    received = progress_of(listener)
+    assert [fraction for fraction, _ in received] == sorted(fraction for fraction, _ in received)
+    assert {fraction for fraction, _ in received} == {n / 100 for n in range(1, 61)}
+    assert sum(numbered for _, numbered in received) == 3  # in 12 seconds
     live = [event for event in listener.events if event["seq"] is None]
     assert live[-1]["job_id"] == job.job_id
     assert live[-1]["data"] == {"type": "a", "fraction": 0.6, "message": None}
@@ -113,10 +113,10 @@ async def test_a_slow_reader_gets_the_newest(listen: Any, submit: Any, report: A
     for n in range(1, 21):
         await report(n / 100)
     await trio.sleep(20)
-    told = [fraction for fraction, _ in progress_of(slow)]
-    assert told == sorted(told)
-    assert told[-1] == 0.2
-    assert len(told) < 10
+    received = [fraction for fraction, _ in progress_of(slow)]
+    assert received == sorted(received)
+    assert received[-1] == 0.2
+    assert len(received) < 10
 
 
 async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
@@ -125,8 +125,8 @@ async def test_what_of_the_host_keeps_jobs_from_starting_is_live(
     everything, scheduler = await listen(), await listen(Wanted(kinds=("scheduler.",)))
     before = everything.last_id
     condition = HostCondition(reason="no more processes", since=LATER)
-    for told in (condition, None):
-        context.events.note_host(told, 0)
+    for received in (condition, None):
+        context.events.note_host(received, 0)
         await soon()
     for listener in (everything, scheduler):
         assert [event["kind"] for event in listener.events] == ["scheduler.host"] * 2
